@@ -1,0 +1,84 @@
+package tacho
+
+import (
+	"math"
+	"sync/atomic"
+)
+
+// A Counter is a uint64 that only goes up (OpenMetrics 1.0, "Counter"). It
+// wraps to 0 past 2^64-1, which Prometheus takes for a restart. All methods are
+// safe for concurrent use, never block and never allocate, but for the one
+// time that contention makes the stripes. Make one with [Registry.Counter].
+type Counter struct {
+	n    atomic.Uint64
+	wide atomic.Pointer[stripes] // nil until two cores met on n
+}
+
+// Inc adds 1.
+func (c *Counter) Inc() { c.Add(1) }
+
+// Add adds n.
+func (c *Counter) Add(n uint64) {
+	if s := c.wide.Load(); s != nil {
+		s.add(n)
+		return
+	}
+	if old := c.n.Load(); !c.n.CompareAndSwap(old, old+n) {
+		loadStripes(&c.wide).add(n)
+	}
+}
+
+// Value returns the count. Adds in flight may or may not be in it; two reads
+// in order never go down.
+func (c *Counter) Value() uint64 {
+	n := c.n.Load()
+	if s := c.wide.Load(); s != nil {
+		n += s.sum()
+	}
+	return n
+}
+
+// A FloatCounter is a float64 that only goes up: seconds, dollars, joules.
+// All methods are safe for concurrent use and never block. Make one with
+// [Registry.FloatCounter].
+type FloatCounter struct {
+	bits atomic.Uint64
+	wide atomic.Pointer[stripes]
+	fam  *family // whom to charge bad input to
+}
+
+// Inc adds 1.
+func (c *FloatCounter) Inc() { c.Add(1) }
+
+// Add adds v. A negative or NaN v changes nothing and is counted in
+// tacho_errors_total{metric,reason} (reason "negative" or "nan").
+func (c *FloatCounter) Add(v float64) {
+	if !(v >= 0) {
+		c.refuse(v)
+		return
+	}
+	if s := c.wide.Load(); s != nil {
+		s.addFloat(v)
+		return
+	}
+	if !swapAdd(&c.bits, v) {
+		loadStripes(&c.wide).addFloat(v)
+	}
+}
+
+func (c *FloatCounter) refuse(v float64) {
+	if math.IsNaN(v) {
+		c.fam.fault(reasonNaN)
+	} else {
+		c.fam.fault(reasonNegative)
+	}
+}
+
+// Value returns the sum of what was added.
+func (c *FloatCounter) Value() float64 {
+	v := math.Float64frombits(c.bits.Load())
+	if s := c.wide.Load(); s != nil {
+		v += s.sumFloat()
+	}
+	return v
+}

@@ -1,0 +1,146 @@
+package tacho
+
+import (
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A DefinitionError says why a metric could not be defined. Definitions panic
+// with it; [Try] returns it.
+type DefinitionError struct {
+	Metric string // the name that was to be defined
+	Reason string // what is wrong with it
+	First  string // file:line of the definition it conflicts with, if it does
+}
+
+// Error names the metric, the reason, and where the conflicting definition is.
+func (e *DefinitionError) Error() string {
+	s := "tacho: " + e.Reason
+	if e.Metric != "" {
+		s = "tacho: metric " + strconv.Quote(e.Metric) + ": " + e.Reason
+	}
+	if e.First != "" {
+		s += " (first defined at " + e.First + ")"
+	}
+	return s
+}
+
+// Try calls define and returns what it returns; a *[DefinitionError] that it
+// panics with becomes the error. It is for names that come from configuration:
+//
+//	c, err := tacho.Try(func() *tacho.Counter { return reg.Counter(name, help) })
+//
+// Any other panic goes on.
+func Try[M any](define func() M) (m M, err error) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case *DefinitionError:
+			err = p
+		default:
+			panic(p)
+		}
+	}()
+	return define(), nil
+}
+
+// A kind is a metric type as the formats name it.
+type kind uint8
+
+const (
+	kindCounter kind = iota
+	kindGauge
+	kindHistogram
+	kindUntyped
+	kindInfo
+)
+
+// String returns the name in the text format 0.0.4, which has no info.
+func (k kind) String() string {
+	return [...]string{"counter", "gauge", "histogram", "untyped", "gauge"}[k]
+}
+
+// A family is one metric name with its help, type and series.
+type family struct {
+	reg    *Registry
+	name   string
+	help   string
+	kind   kind
+	labels []string      // names of the variable labels
+	consts []label       // the registry's and the definition's
+	hist   *histogramDef // for histograms
+	where  string        // file:line of the definition
+	metric any           // *Vec[M], returned when the definition is repeated
+	walk   func(encoder) // hands all samples to an encoder
+}
+
+// check says what is wrong with a definition on its own.
+func (f *family) check() string {
+	if !validMetricName(f.name) {
+		return "the name must match [a-zA-Z_:][a-zA-Z0-9_:]*"
+	}
+	var seen []string
+	for _, l := range f.consts {
+		seen = append(seen, l.name)
+	}
+	seen = append(seen, f.labels...)
+	for i, name := range seen {
+		switch {
+		case !validLabelName(name):
+			return "label name " + strconv.Quote(name) + " must match [a-zA-Z_][a-zA-Z0-9_]* and not begin with __"
+		case f.kind == kindHistogram && name == "le":
+			return `label name "le" belongs to the buckets of a histogram`
+		case slices.Contains(seen[:i], name):
+			return "label name " + strconv.Quote(name) + " is used twice"
+		}
+	}
+	return ""
+}
+
+// differs says in what the definition of f is not that of old.
+func (f *family) differs(old *family) string {
+	switch {
+	case f.kind != old.kind:
+		return "already defined as a " + old.kind.String()
+	case f.help != old.help:
+		return "already defined with help " + strconv.Quote(old.help)
+	case !slices.Equal(f.labels, old.labels):
+		return "already defined with labels [" + strings.Join(old.labels, " ") + "]"
+	case !slices.Equal(f.consts, old.consts):
+		return "already defined with other const labels"
+	case f.hist != nil && !slices.Equal(f.hist.bounds, old.hist.bounds):
+		return "already defined with other buckets"
+	}
+	return ""
+}
+
+// sampleNames lists the names beside its own that the samples of f take in an
+// exposition; no other family may have them.
+func (f *family) sampleNames() []string {
+	return sampleNames(f.name, f.kind)
+}
+
+func sampleNames(name string, k kind) []string {
+	switch k {
+	case kindCounter:
+		return []string{strings.TrimSuffix(name, "_total") + "_created"}
+	case kindHistogram:
+		return []string{name + "_bucket", name + "_sum", name + "_count", name + "_created"}
+	}
+	return nil
+}
+
+// callerOutside returns file:line of the innermost caller outside this package.
+func callerOutside() string {
+	var pcs [16]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
+	for {
+		fr, more := frames.Next()
+		inside := strings.HasPrefix(fr.Function, "github.com/tachikoma/tacho.") && !strings.HasSuffix(fr.File, "_test.go")
+		if !inside || !more {
+			return fr.File + ":" + strconv.Itoa(fr.Line)
+		}
+	}
+}

@@ -1,0 +1,2 @@
+// Package tacho is a Prometheus-compatible metrics engine.
+package tacho

@@ -1,0 +1,51 @@
+package tacho
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+// A Gauge is an int64 that goes up and down (OpenMetrics 1.0, "Gauge"). All
+// methods are safe for concurrent use, never block and never allocate. Make one
+// with [Registry.Gauge].
+type Gauge struct{ n atomic.Int64 }
+
+// Set makes the value n.
+func (g *Gauge) Set(n int64) { g.n.Store(n) }
+
+// Inc adds 1.
+func (g *Gauge) Inc() { g.n.Add(1) }
+
+// Dec subtracts 1.
+func (g *Gauge) Dec() { g.n.Add(-1) }
+
+// Add adds n, which may be negative; past the ends of int64 it wraps.
+func (g *Gauge) Add(n int64) { g.n.Add(n) }
+
+// Value returns the value.
+func (g *Gauge) Value() int64 { return g.n.Load() }
+
+// A FloatGauge is a float64 that goes up and down. Every value is legal, NaN
+// and the infinities too: the formats write them. All methods are safe for
+// concurrent use, lock-free and allocate nothing. Make one with
+// [Registry.FloatGauge].
+type FloatGauge struct{ bits atomic.Uint64 }
+
+// Set makes the value v.
+func (g *FloatGauge) Set(v float64) { g.bits.Store(math.Float64bits(v)) }
+
+// Inc adds 1.
+func (g *FloatGauge) Inc() { g.Add(1) }
+
+// Dec subtracts 1.
+func (g *FloatGauge) Dec() { g.Add(-1) }
+
+// Add adds v, which may be negative.
+func (g *FloatGauge) Add(v float64) { addFloat(&g.bits, v) }
+
+// SetToCurrentTime makes the value the time now, in seconds since 1970 UTC.
+func (g *FloatGauge) SetToCurrentTime() { g.Set(float64(time.Now().UnixNano()) / 1e9) }
+
+// Value returns the value.
+func (g *FloatGauge) Value() float64 { return math.Float64frombits(g.bits.Load()) }

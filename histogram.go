@@ -1,0 +1,246 @@
+package tacho
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+// DefBuckets are the buckets of a histogram defined with nil: seconds, for the
+// latency of a network service. It is read when a histogram is defined.
+var DefBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+
+// LinearBuckets returns count upper bounds, width apart, from start. It panics
+// with a *[DefinitionError] if count is below 1 or the bounds do not increase.
+func LinearBuckets(start, width float64, count int) []float64 {
+	return makeBuckets(start, count, func(v float64) float64 { return v + width })
+}
+
+// ExponentialBuckets returns count upper bounds from start, each factor times
+// the one before. It panics with a *[DefinitionError] if count is below 1 or the
+// bounds do not increase.
+func ExponentialBuckets(start, factor float64, count int) []float64 {
+	return makeBuckets(start, count, func(v float64) float64 { return v * factor })
+}
+
+func makeBuckets(start float64, count int, next func(float64) float64) []float64 {
+	if count < 1 {
+		panic(&DefinitionError{Reason: "a bucket list needs at least one bound"})
+	}
+	bounds := make([]float64, count)
+	for i := range bounds {
+		bounds[i], start = start, next(start)
+	}
+	if reason := checkBounds(bounds); reason != "" {
+		panic(&DefinitionError{Reason: reason})
+	}
+	return bounds
+}
+
+// checkBounds says what is wrong with a list of finite upper bounds.
+func checkBounds(bounds []float64) string {
+	for i, b := range bounds {
+		if math.IsNaN(b) || math.IsInf(b, 0) {
+			return "bucket bounds must be finite"
+		}
+		if i > 0 && b <= bounds[i-1] {
+			return "bucket bounds must increase strictly"
+		}
+	}
+	return ""
+}
+
+// foldBounds returns its own copy of the finite bounds that a definition means.
+func foldBounds(bounds []float64) ([]float64, string) {
+	if bounds == nil {
+		bounds = DefBuckets
+	}
+	if n := len(bounds); n > 0 && math.IsInf(bounds[n-1], +1) {
+		bounds = bounds[:n-1]
+	}
+	own := append(make([]float64, 0, len(bounds)), bounds...)
+	for i, b := range own {
+		if b == 0 {
+			own[i] = 0 // le="-0" would be another series than le="0"
+		}
+	}
+	return own, checkBounds(own)
+}
+
+// histogramDef is what all series of a histogram share.
+type histogramDef struct {
+	bounds []float64 // finite upper bounds; +Inf follows without being stored
+	le     []string  // what ends the label block of a bucket in text: `le="0.5"} `
+	stride int       // words from one shard to the next
+	fam    *family
+}
+
+func newHistogramDef(bounds []float64, fam *family) *histogramDef {
+	const words = cacheLine / 8
+	d := &histogramDef{bounds: bounds, fam: fam, stride: (len(bounds) + 2 + words - 1) / words * words}
+	for i := range len(bounds) + 1 {
+		d.le = append(d.le, string(append(appendFloat([]byte(`le="`), d.bound(i)), `"} `...)))
+	}
+	return d
+}
+
+// A Histogram counts observations in buckets and sums them (OpenMetrics 1.0,
+// "Histogram"). All methods are safe for concurrent use, lock-free and allocate
+// nothing, but for the one time that contention makes more shards. Make one
+// with [Registry.Histogram].
+//
+// A shard is a row of words: the bits of the sum, a count for each bound, and
+// one for +Inf. The number of observations is not stored: it is the sum of the
+// counts, so a scrape cannot show a _count that its buckets contradict.
+type Histogram struct {
+	def   *histogramDef
+	words []atomic.Uint64        // the first shard
+	wide  atomic.Pointer[shards] // nil until two cores met on the first shard's sum
+}
+
+// shards are the rows that a contended histogram uses from then on. Rows begin
+// whole cache lines apart, so that writers on different rows do not meet.
+type shards struct {
+	deal
+	mask  int
+	words []atomic.Uint64
+	_     [cacheLine]byte // misses is written, the fields above are read
+	missed
+}
+
+type missed struct {
+	n atomic.Uint32
+	_ [cacheLine - 4]byte
+}
+
+func (h *Histogram) init(def *histogramDef) {
+	h.def = def
+	h.words = make([]atomic.Uint64, len(def.bounds)+2)
+}
+
+// Observe counts v in the first bucket whose upper bound is not below it, and
+// adds it to the sum. NaN changes nothing and is counted in
+// tacho_errors_total{metric,reason="nan"}.
+func (h *Histogram) Observe(v float64) {
+	i := h.def.bucket(v)
+	if i < 0 {
+		h.def.fam.fault(reasonNaN)
+		return
+	}
+	if s := h.wide.Load(); s != nil {
+		s.observe(h.def, i, v)
+		return
+	}
+	h.words[i].Add(1)
+	if !swapAdd(&h.words[0], v) {
+		// The count is in; only the sum still has to find a place.
+		h.widen().addSum(h.def, v)
+	}
+}
+
+// ObserveDuration observes d in seconds.
+func (h *Histogram) ObserveDuration(d time.Duration) { h.Observe(d.Seconds()) }
+
+// ObserveSince observes the seconds since start, by the monotonic clock.
+func (h *Histogram) ObserveSince(start time.Time) { h.Observe(time.Since(start).Seconds()) }
+
+// bucket returns the word of v's bucket in a shard, or -1 for NaN. Bounds are
+// few and in one or two cache lines, and latencies mostly fall into the lower
+// ones: a plain scan beats bisection, whose branches nothing predicts.
+func (d *histogramDef) bucket(v float64) int {
+	for i, b := range d.bounds {
+		if v <= b {
+			return i + 1
+		}
+	}
+	if v != v {
+		return -1
+	}
+	return len(d.bounds) + 1
+}
+
+// widen returns the shards and makes them if need be.
+func (h *Histogram) widen() *shards {
+	if s := h.wide.Load(); s != nil {
+		return s
+	}
+	n := stripeCount() / 2 // a row is wider than a cell: fewer of them
+	s := &shards{mask: n - 1, words: make([]atomic.Uint64, n*h.def.stride)}
+	s.init(n)
+	if h.wide.CompareAndSwap(nil, s) {
+		return s
+	}
+	return h.wide.Load()
+}
+
+// observe records in one row. A failed swap of the sum is the sign that a row
+// is shared, as it was for the first shard.
+func (s *shards) observe(d *histogramDef, i int, v float64) {
+	row := (s.pick() & s.mask) * d.stride
+	s.words[row+i].Add(1)
+	s.addSumAt(row, v)
+}
+
+func (s *shards) addSum(d *histogramDef, v float64) {
+	s.addSumAt((s.pick()&s.mask)*d.stride, v)
+}
+
+func (s *shards) addSumAt(row int, v float64) {
+	if swapAdd(&s.words[row], v) {
+		return
+	}
+	if s.missed.n.Add(1)%resaltAfter == 0 {
+		s.redeal()
+	}
+	addFloat(&s.words[row], v)
+}
+
+// A HistogramSnapshot is what a histogram held at one time.
+type HistogramSnapshot struct {
+	Count   uint64   // observations; what the +Inf bucket of Buckets says
+	Sum     float64  // of the observed values
+	Buckets []Bucket // by rising bound; the last bound is +Inf
+}
+
+// A Bucket counts the observations up to a bound.
+type Bucket struct {
+	UpperBound float64 // inclusive
+	Count      uint64  // cumulative
+}
+
+// Snapshot returns the state of the histogram. Sum may lack observations that
+// were in flight; Count is always that of the +Inf bucket.
+func (h *Histogram) Snapshot() HistogramSnapshot {
+	counts := make([]uint64, len(h.def.bounds)+1)
+	s := HistogramSnapshot{Sum: h.read(counts), Buckets: make([]Bucket, len(counts))}
+	for i, c := range counts {
+		s.Count += c
+		s.Buckets[i] = Bucket{h.def.bound(i), s.Count}
+	}
+	return s
+}
+
+// bound returns the i-th upper bound, +Inf after the finite ones.
+func (d *histogramDef) bound(i int) float64 {
+	if i < len(d.bounds) {
+		return d.bounds[i]
+	}
+	return math.Inf(+1)
+}
+
+// read fills counts, not cumulated, over all shards and returns the sum.
+func (h *Histogram) read(counts []uint64) (sum float64) {
+	sum = math.Float64frombits(h.words[0].Load())
+	for i := range counts {
+		counts[i] = h.words[i+1].Load()
+	}
+	if s := h.wide.Load(); s != nil {
+		for row := 0; row < len(s.words); row += h.def.stride {
+			sum += math.Float64frombits(s.words[row].Load())
+			for i := range counts {
+				counts[i] += s.words[row+1+i].Load()
+			}
+		}
+	}
+	return sum
+}

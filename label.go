@@ -1,0 +1,167 @@
+package tacho
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// keySep ends each label value inside a series key. No valid UTF-8 text holds
+// this byte and values are made valid before they become a key, so keys of the
+// same arity are equal exactly when all their values are.
+const keySep = 0xff
+
+// overflowValue is what every label of the series that takes the overflow of a
+// capped vector says; the HTTP middleware uses it for methods and paths too.
+const overflowValue = "other"
+
+// validMetricName reports whether s matches [a-zA-Z_:][a-zA-Z0-9_:]*
+// (exposition formats, "Metric names and labels").
+func validMetricName(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; !isNameByte(c, i) && c != ':' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// validLabelName reports whether s matches [a-zA-Z_][a-zA-Z0-9_]* and does not
+// begin with "__", which the data model reserves for Prometheus itself.
+func validLabelName(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if !isNameByte(s[i], i) {
+			return false
+		}
+	}
+	return s != "" && !strings.HasPrefix(s, "__")
+}
+
+func isNameByte(c byte, i int) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_' || i > 0 && '0' <= c && c <= '9'
+}
+
+// appendValid appends s with every run of invalid UTF-8 replaced by U+FFFD.
+func appendValid(b []byte, s string) []byte {
+	if utf8.ValidString(s) {
+		return append(b, s...)
+	}
+	bad := false
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		if r != utf8.RuneError || n > 1 {
+			b, bad = append(b, s[:n]...), false
+		} else if !bad {
+			b, bad = append(b, "\uFFFD"...), true
+		}
+		s = s[n:]
+	}
+	return b
+}
+
+// appendKey appends the key of a series: each value, made valid, then keySep.
+func appendKey(b []byte, values []string) []byte {
+	for _, v := range values {
+		b = append(appendValid(b, v), keySep)
+	}
+	return b
+}
+
+// keyIs reports whether key was made of exactly these values.
+func keyIs(key string, values []string) bool {
+	for _, v := range values {
+		// A value that itself holds keySep cannot match by luck: the key has
+		// one separator a label, so a borrowed one leaves too few.
+		if len(key) <= len(v) || key[len(v)] != keySep || key[:len(v)] != v {
+			return false
+		}
+		key = key[len(v)+1:]
+	}
+	return key == ""
+}
+
+// keyValues splits a key into its n values, which share its memory.
+func keyValues(key string, n int) []string {
+	values := make([]string, n)
+	for i := range values {
+		end := strings.IndexByte(key, keySep)
+		values[i], key = key[:end], key[end+1:]
+	}
+	return values
+}
+
+// compareKeys orders keys as their lists of values order: by the first value
+// that differs, a value before its own extensions.
+func compareKeys(a, b string) int {
+	n := min(len(a), len(b))
+	for i := 0; i < n; i++ {
+		if a[i] == b[i] {
+			continue
+		}
+		// A separator sorts before every byte of text: the shorter value first.
+		if a[i] == keySep || a[i] != keySep && b[i] != keySep && a[i] < b[i] {
+			return -1
+		}
+		return 1
+	}
+	return len(a) - len(b)
+}
+
+// A label is one constant name and value.
+type label struct{ name, value string }
+
+// appendBlock appends a label block as it follows a
+// metric name in an exposition: `{a="b",c="d"} `, or ` ` without labels. The
+// space belongs to it so that a sample is name, block, value.
+func appendBlock(b []byte, consts []label, names []string, key string) []byte {
+	if len(consts)+len(names) == 0 {
+		return append(b, ' ')
+	}
+	sep := byte('{')
+	for _, l := range consts {
+		b = append(append(append(b, sep), l.name...), '=', '"')
+		b = append(appendLabelValue(b, l.value), '"')
+		sep = ','
+	}
+	for _, name := range names {
+		end := strings.IndexByte(key, keySep)
+		b = append(append(append(b, sep), name...), '=', '"')
+		b = append(appendLabelValue(b, key[:end]), '"')
+		key, sep = key[end+1:], ','
+	}
+	return append(b, '}', ' ')
+}
+
+// appendLabelValue escapes what the text format and OpenMetrics 1.0 escape in
+// a label value: backslash, double quote and newline.
+func appendLabelValue(b []byte, s string) []byte {
+	start := 0
+	for i := 0; i < len(s); i++ {
+		var esc byte
+		switch s[i] {
+		case '\\', '"':
+			esc = s[i]
+		case '\n':
+			esc = 'n'
+		default:
+			continue
+		}
+		b = append(append(b, s[start:i]...), '\\', esc)
+		start = i + 1
+	}
+	return append(b, s[start:]...)
+}
+
+// appendHelp escapes what the text format escapes in HELP: backslash, newline.
+func appendHelp(b []byte, s string) []byte {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; c {
+		case '\\':
+			b = append(b, '\\', '\\')
+		case '\n':
+			b = append(b, '\\', 'n')
+		default:
+			b = append(b, c)
+		}
+	}
+	return b
+}

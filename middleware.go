@@ -1,0 +1,316 @@
+//go:build !tacho_nohttp
+
+package tacho
+
+import (
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// maxPathLabel is the longest path label, in bytes. Servers accept request
+// lines of a megabyte; a thousand of those must not become labels.
+const maxPathLabel = 512
+
+// httpOptions is the part of options that only the middleware reads.
+type httpOptions struct {
+	duration, size []float64
+	pathLabel      func(*http.Request) string
+	maxPaths       int
+	maxPathsSet    bool
+}
+
+// WithDurationBuckets sets the buckets of http_request_duration_seconds, in
+// seconds. It applies to [NewHTTPMetrics].
+func WithDurationBuckets(buckets ...float64) Option {
+	return func(o *options) { o.http.duration = buckets }
+}
+
+// WithSizeBuckets sets the buckets of http_response_size_bytes, in bytes. It
+// applies to [NewHTTPMetrics].
+func WithSizeBuckets(buckets ...float64) Option {
+	return func(o *options) { o.http.size = buckets }
+}
+
+// WithPathLabel makes f choose the path label of a request, after it was
+// served. It should return few distinct values. It applies to [NewHTTPMetrics].
+func WithPathLabel(f func(*http.Request) string) Option {
+	return func(o *options) { o.http.pathLabel = f }
+}
+
+// WithMaxPaths limits the distinct path labels to n, 1000 by default; requests
+// past the limit are counted under "other". It applies to [NewHTTPMetrics].
+func WithMaxPaths(n int) Option {
+	return func(o *options) { o.http.maxPaths, o.http.maxPathsSet = n, true }
+}
+
+// HTTPMetrics measures an HTTP server. All methods are safe for concurrent use.
+//
+//	http_requests_total{method,path,status}        counter
+//	http_request_duration_seconds{method,path}     histogram
+//	http_requests_in_flight                        gauge
+//	http_response_size_bytes{method,path}          histogram
+//	http_connections{state}                        gauge, see ConnState
+//
+// The method label is one of the nine standard methods, else "other". The path
+// label is what [WithPathLabel] returns, else the path of the pattern by which
+// [http.ServeMux] routed the request unless that catches all below it, else
+// [NormalizePath] of the URL's path. There are at most as many as [WithMaxPaths]
+// says; further ones, and those over 512 bytes, are "other".
+type HTTPMetrics struct {
+	requests *CounterVec
+	duration *HistogramVec
+	size     *HistogramVec
+	inFlight *Gauge
+	label    func(*http.Request) string
+
+	// routes finds all metrics of a method and path by one lookup.
+	routes *Vec[route]
+
+	mu       sync.Mutex
+	paths    map[string]string // the labels that WithMaxPaths counts; fixed once full
+	maxPaths int
+	full     atomic.Bool
+
+	conns   *GaugeVec
+	connsMu sync.Mutex
+	states  map[net.Conn]http.ConnState
+}
+
+// NewHTTPMetrics defines the HTTP metrics in reg. [WithDurationBuckets],
+// [WithSizeBuckets], [WithPathLabel], [WithMaxPaths] and [WithConstLabels]
+// apply. It panics with a *[DefinitionError] if a definition conflicts.
+func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
+	o := makeOptions(opts).http
+	if o.duration == nil {
+		o.duration = []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+	}
+	if o.size == nil {
+		o.size = []float64{1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9}
+	}
+	if !o.maxPathsSet {
+		o.maxPaths = 1000
+	}
+	// The paths have a limit of their own, which a registry's limit on series
+	// would only make coarser.
+	with := append([]Option{WithMaxSeries(0)}, opts...)
+	byRoute := []string{"method", "path"}
+	m := &HTTPMetrics{
+		requests: reg.CounterVec("http_requests_total", "Total HTTP requests", []string{"method", "path", "status"}, with...),
+		duration: reg.HistogramVec("http_request_duration_seconds", "HTTP request duration in seconds", o.duration, byRoute, with...),
+		size:     reg.HistogramVec("http_response_size_bytes", "HTTP response size in bytes", o.size, byRoute, with...),
+		inFlight: reg.Gauge("http_requests_in_flight", "Current number of HTTP requests being processed", opts...),
+		conns:    reg.GaugeVec("http_connections", "Current number of HTTP connections by state", []string{"state"}, with...),
+		label:    o.pathLabel,
+		paths:    map[string]string{},
+		maxPaths: o.maxPaths,
+		states:   map[net.Conn]http.ConnState{},
+	}
+	m.full.Store(m.maxPaths <= 0)
+	m.routes = newVec(&family{reg: reg, labels: byRoute}, 0, m.initRoute)
+	return m
+}
+
+// Handler returns next with every request measured. The response writer that
+// next gets has exactly the optional interfaces that the server's has
+// (http.Flusher, http.Hijacker, http.Pusher, io.ReaderFrom, io.StringWriter),
+// and Unwrap. The first final status is recorded: 200 where none was written,
+// 101 for a hijacked connection, 500 for a handler that panicked before it
+// wrote one. The panic goes on to the server.
+func (m *HTTPMetrics) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		rec := newRecorder(w)
+		m.inFlight.Inc()
+		returned := false
+		// No recover: the panic is the server's to handle, with its own trace.
+		defer func() {
+			m.inFlight.Dec()
+			if !returned {
+				rec.final(http.StatusInternalServerError)
+			}
+			m.finish(r, rec, start)
+		}()
+		next.ServeHTTP(rec.wrap(), r)
+		returned = true
+	})
+}
+
+func (m *HTTPMetrics) finish(r *http.Request, rec *recorder, start time.Time) {
+	rec.final(http.StatusOK)
+	elapsed := time.Since(start)
+	// A normalised path lives on this stack: nothing keeps it on the hit path.
+	var store [128]byte
+	var path string
+	if m.label != nil {
+		path = m.chosen(r)
+	} else if path = patternPath(r.Pattern); path == "" {
+		path = normalized(store[:0], r.URL.Path)
+	}
+	m.record(r.Method, path, int(rec.status.Load()), elapsed, rec.bytes.Load())
+}
+
+// chosen returns what the program's function says. Should it panic, the request
+// counts as "other": measuring must not change what the client gets.
+func (m *HTTPMetrics) chosen(r *http.Request) (path string) {
+	ok := false
+	defer func() {
+		if !ok {
+			recover()
+			m.requests.fam.fault(reasonPanic)
+			path = overflowValue
+		}
+	}()
+	path = m.label(r)
+	ok = true
+	return path
+}
+
+// normalized is NormalizePath with the result in store, if it fits there: the
+// string is a view, good for as long as store is.
+func normalized(store []byte, path string) string {
+	b, changed := appendNormalized(store, path)
+	if !changed {
+		return path
+	}
+	return unsafe.String(unsafe.SliceData(b), len(b))
+}
+
+// Record records a request that did not pass through [HTTPMetrics.Handler]. The
+// path is normalised as [NormalizePath] does. A status outside 100 to 999 is
+// recorded as "other"; a negative responseBytes means that the size is not
+// known, and leaves it out.
+func (m *HTTPMetrics) Record(method, path string, status int, d time.Duration, responseBytes int64) {
+	var store [128]byte
+	m.record(method, normalized(store[:0], path), status, d, responseBytes)
+}
+
+func (m *HTTPMetrics) record(method, path string, status int, d time.Duration, responseBytes int64) {
+	rt := m.route(methodLabel(method), path)
+	rt.counter(m.requests, status).Inc()
+	rt.duration.ObserveDuration(d)
+	if responseBytes >= 0 {
+		rt.size.Observe(float64(responseBytes))
+	}
+}
+
+// A route is what requests of one method and path are recorded in.
+type route struct {
+	method, path   string
+	duration, size *Histogram
+	counters       atomic.Pointer[[]statusCounter] // replaced, never changed
+}
+
+type statusCounter struct {
+	status int
+	count  *Counter
+}
+
+// initRoute is called by routes for a new series.
+func (m *HTTPMetrics) initRoute(rt *route, key string) {
+	if key == "" {
+		return // what takes wrong numbers of values, which record never passes
+	}
+	values := keyValues(key, 2)
+	rt.method, rt.path = values[0], values[1]
+	rt.duration = m.duration.With(values...)
+	rt.size = m.size.With(values...)
+}
+
+// route finds the metrics of a method and path, by one lookup if they exist.
+// Strangers choose paths, so the way to "other" takes no lock either.
+func (m *HTTPMetrics) route(method, path string) *route {
+	if rt := m.routes.find(method, path); rt != nil {
+		return rt
+	}
+	return m.routes.With(method, m.admit(path))
+}
+
+// admit returns the path as a label: made valid if it is known or there is
+// room for it, else "other".
+func (m *HTTPMetrics) admit(path string) string {
+	if len(path) > maxPathLabel {
+		return overflowValue
+	}
+	var store [maxPathLabel * len("\uFFFD")]byte
+	valid := appendValid(store[:0], path)
+	if m.full.Load() { // paths does not change any more
+		return m.known(valid)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.paths) < m.maxPaths && string(valid) != overflowValue {
+		m.paths[string(valid)] = string(valid)
+		m.full.Store(len(m.paths) >= m.maxPaths)
+	}
+	return m.known(valid)
+}
+
+// known returns the label among those admitted.
+func (m *HTTPMetrics) known(path []byte) string {
+	if label, ok := m.paths[string(path)]; ok {
+		return label
+	}
+	return overflowValue
+}
+
+// counter returns the counter of a status.
+func (rt *route) counter(requests *CounterVec, status int) *Counter {
+	if list := rt.counters.Load(); list != nil {
+		for _, c := range *list {
+			if c.status == status {
+				return c.count
+			}
+		}
+	}
+	return rt.newCounter(requests, status)
+}
+
+func (rt *route) newCounter(requests *CounterVec, status int) *Counter {
+	if status < 100 || status > 999 {
+		return requests.With(rt.method, rt.path, overflowValue)
+	}
+	c := statusCounter{status, requests.With(rt.method, rt.path, strconv.Itoa(status))}
+	for {
+		old := rt.counters.Load()
+		list := []statusCounter{c}
+		if old != nil {
+			list = append(list, *old...)
+		}
+		if rt.counters.CompareAndSwap(old, &list) {
+			return c.count
+		}
+	}
+}
+
+func methodLabel(method string) string {
+	switch method {
+	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE":
+		return method
+	}
+	return overflowValue
+}
+
+// ConnState counts connections by state in http_connections{state}: new, active
+// and idle; closed and hijacked ones are gone. Give it to [http.Server.ConnState].
+func (m *HTTPMetrics) ConnState(c net.Conn, state http.ConnState) {
+	m.connsMu.Lock()
+	defer m.connsMu.Unlock()
+	if prev, ok := m.states[c]; ok {
+		m.connections(prev).Dec()
+	}
+	if state == http.StateClosed || state == http.StateHijacked {
+		delete(m.states, c)
+		return
+	}
+	m.states[c] = state
+	m.connections(state).Inc()
+}
+
+func (m *HTTPMetrics) connections(state http.ConnState) *Gauge {
+	return m.conns.With(state.String())
+}

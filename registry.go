@@ -1,0 +1,278 @@
+package tacho
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Default is a registry for metrics that are package variables. Nothing in the
+// package depends on it; a program may replace it before it defines metrics.
+var Default = NewRegistry()
+
+// Why something recorded was refused: the label reason of tacho_errors_total.
+const (
+	reasonLabelCount = "label_count" // With and a wrong number of values
+	reasonNegative   = "negative"    // a counter was to go down
+	reasonNaN        = "nan"         // not a number where it would spoil a total
+	reasonPanic      = "panic"       // a function called by a scrape panicked
+	reasonInvalid    = "invalid"     // a collector emitted what no format can say
+	reasonConflict   = "conflict"    // a collector emitted a family defined elsewhere
+	reasonDuplicate  = "duplicate"   // a collector emitted a series twice
+)
+
+// A Registry holds definitions and writes what they recorded. All methods are
+// safe for concurrent use. Make one with [NewRegistry].
+type Registry struct {
+	consts    []label
+	badConsts bool
+	maxSeries int
+
+	mu         sync.Mutex
+	families   map[string]*family        // by name
+	taken      map[string]*family        // by the other names their samples take
+	collectors []func(*Emitter)          // replaced, never changed
+	sorted     atomic.Pointer[[]*family] // by name; nil after a change
+
+	errors   *CounterVec
+	overflow *CounterVec
+}
+
+// NewRegistry returns an empty registry. [WithConstLabels] and [WithMaxSeries]
+// apply.
+func NewRegistry(opts ...Option) *Registry {
+	o := makeOptions(opts)
+	r := &Registry{
+		consts:    o.consts,
+		badConsts: o.badConsts,
+		maxSeries: o.maxSeries,
+		families:  map[string]*family{},
+		taken:     map[string]*family{},
+	}
+	r.errors = r.CounterVec("tacho_errors_total", "Recordings and collected samples that were refused.",
+		[]string{"metric", "reason"}, WithMaxSeries(0))
+	r.overflow = r.CounterVec("tacho_series_overflow_total", "Lookups that a full vector answered with its overflow series.",
+		[]string{"metric"}, WithMaxSeries(0))
+	return r
+}
+
+// fault counts something refused. A metric that no registry made has no family.
+func (f *family) fault(reason string) {
+	if f != nil {
+		f.reg.fault(f.name, reason)
+	}
+}
+
+func (r *Registry) fault(metric, reason string) {
+	r.errors.With(metric, reason).Inc()
+}
+
+func (f *family) overflowed() { f.reg.overflow.With(f.name).Inc() }
+
+// Counter defines a counter, or returns the one defined before in the same way.
+// Like every definition it panics with a *[DefinitionError] if the name or a
+// label is invalid or the definition conflicts with another.
+func (r *Registry) Counter(name, help string, opts ...Option) *Counter {
+	return r.CounterVec(name, help, nil, opts...).With()
+}
+
+// FloatCounter defines a float counter; see [Registry.Counter].
+func (r *Registry) FloatCounter(name, help string, opts ...Option) *FloatCounter {
+	return r.FloatCounterVec(name, help, nil, opts...).With()
+}
+
+// Gauge defines a gauge; see [Registry.Counter].
+func (r *Registry) Gauge(name, help string, opts ...Option) *Gauge {
+	return r.GaugeVec(name, help, nil, opts...).With()
+}
+
+// FloatGauge defines a float gauge; see [Registry.Counter].
+func (r *Registry) FloatGauge(name, help string, opts ...Option) *FloatGauge {
+	return r.FloatGaugeVec(name, help, nil, opts...).With()
+}
+
+// Histogram defines a histogram with these finite upper bounds, which must
+// increase strictly; a last +Inf is accepted and means nothing, since every
+// histogram has that bucket. nil means [DefBuckets], an empty list only +Inf.
+// See [Registry.Counter].
+func (r *Registry) Histogram(name, help string, buckets []float64, opts ...Option) *Histogram {
+	return r.HistogramVec(name, help, buckets, nil, opts...).With()
+}
+
+// CounterVec defines a counter with variable labels; see [Registry.Counter].
+func (r *Registry) CounterVec(name, help string, labels []string, opts ...Option) *CounterVec {
+	return define(r, &family{name: name, help: help, kind: kindCounter, labels: labels}, opts, nil, walkCounters)
+}
+
+// FloatCounterVec defines a float counter with variable labels; see
+// [Registry.Counter].
+func (r *Registry) FloatCounterVec(name, help string, labels []string, opts ...Option) *FloatCounterVec {
+	f := &family{name: name, help: help, kind: kindCounter, labels: labels}
+	return define(r, f, opts, func(c *FloatCounter, _ string) { c.fam = f }, walkFloatCounters)
+}
+
+// GaugeVec defines a gauge with variable labels; see [Registry.Counter].
+func (r *Registry) GaugeVec(name, help string, labels []string, opts ...Option) *GaugeVec {
+	return define(r, &family{name: name, help: help, kind: kindGauge, labels: labels}, opts, nil, walkGauges)
+}
+
+// FloatGaugeVec defines a float gauge with variable labels; see
+// [Registry.Counter].
+func (r *Registry) FloatGaugeVec(name, help string, labels []string, opts ...Option) *FloatGaugeVec {
+	return define(r, &family{name: name, help: help, kind: kindGauge, labels: labels}, opts, nil, walkFloatGauges)
+}
+
+// HistogramVec defines a histogram with variable labels; see
+// [Registry.Histogram].
+func (r *Registry) HistogramVec(name, help string, buckets []float64, labels []string, opts ...Option) *HistogramVec {
+	f := &family{name: name, help: help, kind: kindHistogram, labels: labels}
+	bounds, reason := foldBounds(buckets)
+	if reason != "" {
+		panic(&DefinitionError{Metric: name, Reason: reason})
+	}
+	f.hist = newHistogramDef(bounds, f)
+	return define(r, f, opts, func(h *Histogram, _ string) { h.init(f.hist) }, walkHistograms)
+}
+
+// CounterFunc defines a counter whose value f returns at each scrape. f must be
+// safe for concurrent use. If it panics, the scrape goes on without this family
+// and tacho_errors_total{metric,reason="panic"} counts. Functions cannot be
+// compared, so defining one twice is a conflict; see [Registry.Counter].
+func (r *Registry) CounterFunc(name, help string, f func() float64, opts ...Option) {
+	r.defineFunc(&family{name: name, help: help, kind: kindCounter}, f, opts)
+}
+
+// GaugeFunc defines a gauge whose value f returns at each scrape; see
+// [Registry.CounterFunc].
+func (r *Registry) GaugeFunc(name, help string, f func() float64, opts ...Option) {
+	r.defineFunc(&family{name: name, help: help, kind: kindGauge}, f, opts)
+}
+
+func (r *Registry) defineFunc(f *family, value func() float64, opts []Option) {
+	r.apply(f, opts)
+	block := string(appendBlock(nil, f.consts, nil, ""))
+	f.walk = func(e encoder) {
+		if v, ok := f.call(value); ok {
+			e.begin(f)
+			e.float(block, v)
+		}
+	}
+	r.add(f)
+}
+
+// call returns what a program's function returns, unless it panics.
+func (f *family) call(value func() float64) (v float64, ok bool) {
+	defer func() {
+		if !ok {
+			recover() // its scrape must not be the program's end
+			f.fault(reasonPanic)
+		}
+	}()
+	return value(), true
+}
+
+// define adds a family of series of type M, or finds the same one.
+func define[M any](r *Registry, f *family, opts []Option, init func(*M, string), walk func(*Vec[M], encoder)) *Vec[M] {
+	o := r.apply(f, opts)
+	v := newVec(f, o.maxSeries, init)
+	f.metric = v
+	f.walk = func(e encoder) { walk(v, e) }
+	old := r.add(f)
+	if same, ok := old.metric.(*Vec[M]); ok {
+		return same
+	}
+	panic(&DefinitionError{f.name, "already defined with another type of value", old.where})
+}
+
+// apply completes f by the options and checks what can be checked on its own.
+func (r *Registry) apply(f *family, opts []Option) options {
+	o := makeOptions(opts)
+	if !o.maxSet {
+		o.maxSeries = r.maxSeries
+	}
+	f.reg = r
+	f.where = callerOutside()
+	f.help = string(appendValid(nil, f.help))
+	f.labels = slices.Clone(f.labels)
+	f.consts = slices.Concat(r.consts, o.consts)
+	reason := f.check()
+	if o.badConsts || r.badConsts {
+		reason = "const labels must be pairs of a name and a value"
+	}
+	if reason != "" {
+		panic(&DefinitionError{Metric: f.name, Reason: reason})
+	}
+	return o
+}
+
+// add registers f and returns it, or the family that was defined before in the
+// same way; it panics if f conflicts with another.
+func (r *Registry) add(f *family) *family {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if old := r.families[f.name]; old != nil {
+		reason := f.differs(old)
+		if reason == "" && (f.metric == nil || old.metric == nil) {
+			reason = "already defined, and functions cannot be compared"
+		}
+		if reason != "" {
+			panic(&DefinitionError{f.name, reason, old.where})
+		}
+		return old
+	}
+	if old, name := r.conflict(f.name, f.kind); old != nil {
+		panic(&DefinitionError{f.name, "sample name " + name + " is that of metric " + old.name, old.where})
+	}
+	r.families[f.name] = f
+	for _, name := range f.sampleNames() {
+		r.taken[name] = f
+	}
+	r.sorted.Store(nil)
+	return f
+}
+
+// conflict finds the family whose samples would have the name of one of these.
+// Two families may share the name that OpenMetrics gives to the time of their
+// creation: a histogram x and a counter x_total are distinct in every format
+// that this registry must keep valid. The mutex is held.
+func (r *Registry) conflict(name string, k kind) (*family, string) {
+	if old := r.taken[name]; old != nil {
+		return old, name
+	}
+	for _, n := range sampleNames(name, k) {
+		if old := r.families[n]; old != nil {
+			return old, n
+		}
+		if old := r.taken[n]; old != nil && !strings.HasSuffix(n, "_created") {
+			return old, n
+		}
+	}
+	return nil, ""
+}
+
+// Unregister removes a metric from the registry and reports whether there was
+// one of this name. Pointers to it still work; no scrape shows them. The
+// registry's own metrics stay.
+func (r *Registry) Unregister(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := r.families[name]
+	if f == nil || f == r.errors.fam || f == r.overflow.fam {
+		return false
+	}
+	delete(r.families, name)
+	r.retake()
+	r.sorted.Store(nil)
+	return true
+}
+
+// retake rebuilds taken. The mutex is held.
+func (r *Registry) retake() {
+	clear(r.taken)
+	for _, f := range r.families {
+		for _, name := range f.sampleNames() {
+			r.taken[name] = f
+		}
+	}
+}

@@ -1,0 +1,370 @@
+package tacho
+
+import (
+	"bytes"
+	"hash/maphash"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+)
+
+// The vectors, one for each metric type that a program writes.
+type (
+	CounterVec      = Vec[Counter]
+	FloatCounterVec = Vec[FloatCounter]
+	GaugeVec        = Vec[Gauge]
+	FloatGaugeVec   = Vec[FloatGauge]
+	HistogramVec    = Vec[Histogram]
+)
+
+// A Vec is a family of metrics that differ in the values of their labels. All
+// methods are safe for concurrent use; finding a series that exists takes no
+// lock and allocates nothing. Make one with [Registry.CounterVec] and its
+// siblings.
+type Vec[M any] struct {
+	fam  *family
+	init func(m *M, key string) // what a new M needs beyond its zero value; nil for nothing
+	max  int                    // series before new ones overflow; 0 means no limit
+
+	table    atomic.Pointer[table[M]]
+	overflow atomic.Pointer[M] // not nil while the vector is full
+	lost     M                 // takes what was recorded with a wrong number of values
+
+	mu      sync.Mutex   // held to create and delete series, never to find them
+	added   []*series[M] // created since order was last brought up to date
+	deleted bool         // series were deleted since then
+
+	orderMu sync.Mutex   // held to bring order up to date; taken before mu
+	order   []*series[M] // sorted by label values; replaced, never changed
+}
+
+// A series is what a reader of the table and a scrape need to know of one
+// metric. Nobody writes it once it is published. The metric itself, which
+// everybody writes, lies in another allocation: With would otherwise miss the
+// cache each time that another core had recorded.
+type series[M any] struct {
+	hash uint32
+	cut  uint32 // text is the key up to here, then the label block
+	text string
+	m    *M
+}
+
+func (s *series[M]) key() string   { return s.text[:s.cut] }
+func (s *series[M]) block() string { return s.text[s.cut:] }
+
+// A table is an open-addressed hash table that readers probe without a lock.
+// The vector's mutex serialises writers; they fill free slots in place, turn
+// deleted ones into gravestones, and replace the table when it is three
+// quarters full.
+type table[M any] struct {
+	slots []atomic.Pointer[series[M]] // a power of two; nil ends a probe
+	grave *series[M]                  // what a deleted slot holds; matches no key
+	live  int                         // series, under the mutex
+	used  int                         // series and gravestones, under the mutex
+}
+
+func newTable[M any](n int) *table[M] {
+	size := 4
+	for size < 2*n {
+		size *= 2
+	}
+	return &table[M]{slots: make([]atomic.Pointer[series[M]], size), grave: new(series[M])}
+}
+
+// hashSeed is chosen by the runtime for each process, so that strangers who
+// choose label values cannot aim for one slot.
+var hashSeed = maphash.MakeSeed()
+
+func hashValues(values []string) uint32 {
+	var h uint64
+	for _, v := range values {
+		h = (h ^ maphash.String(hashSeed, v)) * 0x9e3779b97f4a7c15
+	}
+	return uint32(h >> 32)
+}
+
+func (t *table[M]) find(hash uint32, values []string) *series[M] {
+	mask := uint32(len(t.slots) - 1)
+	for i := hash; ; i++ {
+		s := t.slots[i&mask].Load()
+		if s == nil {
+			return nil
+		}
+		if s.hash == hash && s.m != nil && keyIs(s.key(), values) {
+			return s
+		}
+	}
+}
+
+func (t *table[M]) insert(s *series[M]) {
+	mask := uint32(len(t.slots) - 1)
+	for i := s.hash; ; i++ {
+		slot := &t.slots[i&mask]
+		switch slot.Load() {
+		case nil:
+			t.used++
+		case t.grave:
+		default:
+			continue
+		}
+		t.live++
+		slot.Store(s)
+		return
+	}
+}
+
+func (t *table[M]) remove(s *series[M]) {
+	mask := uint32(len(t.slots) - 1)
+	for i := s.hash; ; i++ {
+		if slot := &t.slots[i&mask]; slot.Load() == s {
+			slot.Store(t.grave)
+			t.live--
+			return
+		}
+	}
+}
+
+// holds reports whether s is still in the table.
+func (t *table[M]) holds(s *series[M]) bool {
+	mask := uint32(len(t.slots) - 1)
+	for i := s.hash; ; i++ {
+		switch t.slots[i&mask].Load() {
+		case s:
+			return true
+		case nil:
+			return false
+		}
+	}
+}
+
+// each calls f for every series.
+func (t *table[M]) each(f func(*series[M])) {
+	for i := range t.slots {
+		if s := t.slots[i].Load(); s != nil && s.m != nil {
+			f(s)
+		}
+	}
+}
+
+func newVec[M any](fam *family, max int, init func(*M, string)) *Vec[M] {
+	v := &Vec[M]{fam: fam, max: max, init: init}
+	if init != nil {
+		init(&v.lost, "")
+	}
+	v.table.Store(newTable[M](0))
+	return v
+}
+
+// With returns the metric with these label values, given in the order of the
+// label names, and creates it if need be. Keep the pointer to skip the lookup.
+// The values are copied when a series is created: they may point into a buffer
+// that is used again. Invalid UTF-8 in them is replaced by U+FFFD.
+//
+// A wrong number of values returns a metric that no scrape shows and counts in
+// tacho_errors_total{metric,reason="label_count"}. Past the vector's limit (see
+// [WithMaxSeries]) a new combination returns the one series whose values are
+// all "other".
+func (v *Vec[M]) With(values ...string) *M {
+	if len(values) != len(v.fam.labels) {
+		v.fam.fault(reasonLabelCount)
+		return &v.lost
+	}
+	if m := v.find(values...); m != nil {
+		return m
+	}
+	return v.slow(values)
+}
+
+// find returns the metric with these label values, or nil.
+func (v *Vec[M]) find(values ...string) *M {
+	if s := v.table.Load().find(hashValues(values), values); s != nil {
+		return s.m
+	}
+	return nil
+}
+
+// slow finds what the first look did not: values with invalid UTF-8, new
+// series, and those that overflow. Only the new ones take the lock.
+func (v *Vec[M]) slow(values []string) *M {
+	var store [256]byte
+	var parts [8]string
+	key := appendKey(store[:0], values)
+	valid := borrowValues(parts[:0], key)
+	hash := hashValues(valid)
+	if s := v.table.Load().find(hash, valid); s != nil {
+		return s.m
+	}
+	if m := v.overflow.Load(); m != nil {
+		v.fam.overflowed()
+		return m
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if s := v.table.Load().find(hash, valid); s != nil {
+		return s.m
+	}
+	if v.full() {
+		v.fam.overflowed()
+		return v.overflowSeries().m
+	}
+	return v.create(hash, string(key)).m
+}
+
+// borrowValues appends the values of a key to dst. They are views of key, for
+// as long as the caller has it: a miss must not allocate either, or strangers
+// who send invalid UTF-8 would make garbage with every request.
+func borrowValues(dst []string, key []byte) []string {
+	for len(key) > 0 {
+		end := bytes.IndexByte(key, keySep)
+		dst = append(dst, unsafe.String(unsafe.SliceData(key), end))
+		key = key[end+1:]
+	}
+	return dst
+}
+
+// full reports whether a new series must overflow. The overflow series itself
+// does not count. The mutex is held.
+func (v *Vec[M]) full() bool {
+	t := v.table.Load()
+	if v.max <= 0 || t.live < v.max {
+		return false
+	}
+	others := v.others()
+	return t.live > v.max || t.find(hashValues(others), others) == nil
+}
+
+func (v *Vec[M]) others() []string {
+	return slices.Repeat([]string{overflowValue}, len(v.fam.labels))
+}
+
+// overflowSeries finds or makes the series for what the limit refuses, and
+// lets lookups reach it without the mutex, which is held here.
+func (v *Vec[M]) overflowSeries() *series[M] {
+	others := v.others()
+	hash := hashValues(others)
+	s := v.table.Load().find(hash, others)
+	if s == nil {
+		s = v.create(hash, string(appendKey(nil, others)))
+	}
+	v.overflow.Store(s.m)
+	return s
+}
+
+// create adds a series. The mutex is held.
+func (v *Vec[M]) create(hash uint32, key string) *series[M] {
+	text := append(make([]byte, 0, 128), key...)
+	text = appendBlock(text, v.fam.consts, v.fam.labels, key)
+	s := &series[M]{hash: hash, cut: uint32(len(key)), text: string(text), m: new(M)}
+	if v.init != nil {
+		v.init(s.m, key)
+	}
+	t := v.table.Load()
+	if 4*(t.used+1) > 3*len(t.slots) {
+		grown := newTable[M](t.live + 1)
+		t.each(grown.insert)
+		v.table.Store(grown)
+		t = grown
+	}
+	t.insert(s)
+	v.added = append(v.added, s)
+	return s
+}
+
+// Delete removes the series with these label values and reports whether there
+// was one. A pointer that somebody keeps still works, but no scrape shows it:
+// the next With makes a new series, from zero.
+func (v *Vec[M]) Delete(values ...string) bool {
+	if len(values) != len(v.fam.labels) {
+		v.fam.fault(reasonLabelCount)
+		return false
+	}
+	valid := keyValues(string(appendKey(nil, values)), len(values))
+	hash := hashValues(valid)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	s := v.table.Load().find(hash, valid)
+	if s == nil {
+		return false
+	}
+	v.delete(s)
+	return true
+}
+
+// DeleteFunc removes the series for whose label values f answers true, and
+// returns how many those were. f runs without a lock, so it may use the vector;
+// it must not keep the slice.
+func (v *Vec[M]) DeleteFunc(f func(values []string) bool) int {
+	var doomed []*series[M]
+	v.table.Load().each(func(s *series[M]) {
+		if f(keyValues(s.key(), len(v.fam.labels))) {
+			doomed = append(doomed, s)
+		}
+	})
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	n := 0
+	for _, s := range doomed {
+		if v.table.Load().holds(s) { // else somebody else was faster
+			v.delete(s)
+			n++
+		}
+	}
+	return n
+}
+
+// delete removes a series that the table holds. The mutex is held.
+func (v *Vec[M]) delete(s *series[M]) {
+	v.table.Load().remove(s)
+	v.overflow.Store(nil) // there is room again, or the next miss finds there is none
+	v.deleted = true
+}
+
+// Reset removes all series.
+func (v *Vec[M]) Reset() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.table.Store(newTable[M](0))
+	v.overflow.Store(nil)
+	v.deleted = true
+}
+
+// Len returns the number of series, the overflow series included.
+func (v *Vec[M]) Len() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.table.Load().live
+}
+
+// ordered returns the series sorted by label values. The work is that of what
+// changed since the last call; creating series waits for none of it.
+func (v *Vec[M]) ordered() []*series[M] {
+	v.orderMu.Lock()
+	defer v.orderMu.Unlock()
+	v.mu.Lock()
+	added, deleted, t := v.added, v.deleted, v.table.Load()
+	v.added, v.deleted = nil, false
+	v.mu.Unlock()
+	if len(added) == 0 && !deleted {
+		return v.order
+	}
+	slices.SortFunc(added, func(a, b *series[M]) int { return compareKeys(a.key(), b.key()) })
+	v.order = mergeSeries(v.order, added, func(s *series[M]) bool { return !deleted || t.holds(s) })
+	return v.order
+}
+
+// mergeSeries merges two sorted lists into a new one of those that keep wants.
+func mergeSeries[M any](a, b []*series[M], keep func(*series[M]) bool) []*series[M] {
+	merged := make([]*series[M], 0, len(a)+len(b))
+	for len(a) > 0 || len(b) > 0 {
+		from := &a
+		if len(a) == 0 || len(b) > 0 && compareKeys(b[0].key(), a[0].key()) < 0 {
+			from = &b
+		}
+		if s := (*from)[0]; keep(s) {
+			merged = append(merged, s)
+		}
+		*from = (*from)[1:]
+	}
+	return merged
+}

@@ -1,0 +1,160 @@
+package tacho
+
+import (
+	"io"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// An encoder writes one exposition. The registry walks its families and hands
+// each one's samples over; every format consumes the same walk. Methods that
+// take a sample report whether the walk should go on: not after a write error.
+type encoder interface {
+	begin(f *family)
+	uint(block string, v uint64) bool
+	int(block string, v int64) bool
+	float(block string, v float64) bool
+	histogram(block string, d *histogramDef, counts []uint64, sum float64) bool
+	ok() bool
+}
+
+// walk hands over all families, sorted by name. It holds no lock while the
+// encoder runs, since an encoder writes to clients that may be slow.
+func (r *Registry) walk(e encoder) {
+	collected := r.collect()
+	for _, f := range r.snapshot() {
+		for len(collected) > 0 && collected[0].name < f.name {
+			collected[0].walk(e)
+			collected = collected[1:]
+		}
+		if !e.ok() {
+			return
+		}
+		f.walk(e)
+	}
+	for _, f := range collected {
+		f.walk(e)
+	}
+}
+
+// snapshot returns the families sorted by name, as a list that nobody changes.
+func (r *Registry) snapshot() []*family {
+	if s := r.sorted.Load(); s != nil {
+		return *s
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sorted := make([]*family, 0, len(r.families))
+	for _, f := range r.families {
+		sorted = append(sorted, f)
+	}
+	slices.SortFunc(sorted, func(a, b *family) int { return strings.Compare(a.name, b.name) })
+	r.sorted.Store(&sorted)
+	return sorted
+}
+
+func walkCounters(v *CounterVec, e encoder) {
+	for i, s := range v.ordered() {
+		if i == 0 {
+			e.begin(v.fam)
+		}
+		if !e.uint(s.block(), s.m.Value()) {
+			return
+		}
+	}
+}
+
+func walkFloatCounters(v *FloatCounterVec, e encoder) {
+	for i, s := range v.ordered() {
+		if i == 0 {
+			e.begin(v.fam)
+		}
+		if !e.float(s.block(), s.m.Value()) {
+			return
+		}
+	}
+}
+
+func walkGauges(v *GaugeVec, e encoder) {
+	for i, s := range v.ordered() {
+		if i == 0 {
+			e.begin(v.fam)
+		}
+		if !e.int(s.block(), s.m.Value()) {
+			return
+		}
+	}
+}
+
+func walkFloatGauges(v *FloatGaugeVec, e encoder) {
+	for i, s := range v.ordered() {
+		if i == 0 {
+			e.begin(v.fam)
+		}
+		if !e.float(s.block(), s.m.Value()) {
+			return
+		}
+	}
+}
+
+func walkHistograms(v *HistogramVec, e encoder) {
+	def := v.fam.hist
+	counts := make([]uint64, len(def.bounds)+1)
+	for i, s := range v.ordered() {
+		if i == 0 {
+			e.begin(v.fam)
+		}
+		sum := s.m.read(counts)
+		if !e.histogram(s.block(), def, counts, sum) {
+			return
+		}
+	}
+}
+
+// flushAt is how much an encoder gathers before it writes: enough to make the
+// cost of a Write vanish, little enough to stay in a core's own cache.
+const flushAt = 32 << 10
+
+// maxPooled is the largest buffer that goes back to the pool; a line longer
+// than that was an exception and its memory should not stay.
+const maxPooled = 2 * flushAt
+
+// An output gathers an exposition and writes it in blocks of about flushAt.
+type output struct {
+	w   io.Writer
+	buf []byte
+	err error
+}
+
+var bufs = sync.Pool{New: func() any { b := make([]byte, 0, maxPooled); return &b }}
+
+func (o *output) ok() bool { return o.err == nil }
+
+// full writes the buffer once it is worth it, and reports whether to go on.
+func (o *output) full() bool {
+	if len(o.buf) >= flushAt {
+		o.flush()
+	}
+	return o.err == nil
+}
+
+func (o *output) flush() {
+	if o.err == nil && len(o.buf) > 0 {
+		_, o.err = o.w.Write(o.buf)
+	}
+	o.buf = o.buf[:0]
+}
+
+// run gives the output a pooled buffer for as long as encode runs.
+func (o *output) run(encode func()) error {
+	p := bufs.Get().(*[]byte)
+	o.buf = (*p)[:0]
+	encode()
+	o.flush()
+	if cap(o.buf) <= maxPooled {
+		*p = o.buf
+		bufs.Put(p)
+	}
+	return o.err
+}
