@@ -27,25 +27,25 @@ type httpOptions struct {
 // WithDurationBuckets sets the buckets of http_request_duration_seconds, in
 // seconds. It applies to [NewHTTPMetrics].
 func WithDurationBuckets(buckets ...float64) Option {
-	return func(o *options) { o.http.duration = buckets }
+	return func(o *options) { o.duration = buckets }
 }
 
 // WithSizeBuckets sets the buckets of http_response_size_bytes, in bytes. It
 // applies to [NewHTTPMetrics].
 func WithSizeBuckets(buckets ...float64) Option {
-	return func(o *options) { o.http.size = buckets }
+	return func(o *options) { o.size = buckets }
 }
 
 // WithPathLabel makes f choose the path label of a request, after it was
 // served. It should return few distinct values. It applies to [NewHTTPMetrics].
 func WithPathLabel(f func(*http.Request) string) Option {
-	return func(o *options) { o.http.pathLabel = f }
+	return func(o *options) { o.pathLabel = f }
 }
 
 // WithMaxPaths limits the distinct path labels to n, 1000 by default; requests
 // past the limit are counted under "other". It applies to [NewHTTPMetrics].
 func WithMaxPaths(n int) Option {
-	return func(o *options) { o.http.maxPaths, o.http.maxPathsSet = n, true }
+	return func(o *options) { o.maxPaths, o.maxPathsSet = n, true }
 }
 
 // HTTPMetrics measures an HTTP server. All methods are safe for concurrent use.
@@ -85,7 +85,7 @@ type HTTPMetrics struct {
 // [WithSizeBuckets], [WithPathLabel], [WithMaxPaths] and [WithConstLabels]
 // apply. It panics with a *[DefinitionError] if a definition conflicts.
 func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
-	o := makeOptions(opts).http
+	o := makeOptions(opts)
 	if o.duration == nil {
 		o.duration = []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 	}

@@ -9,7 +9,8 @@ type options struct {
 	badConsts bool // WithConstLabels had a name without a value
 	maxSeries int
 	maxSet    bool
-	http      httpOptions
+	//lint:ignore U1000 a build without HTTP has no reader
+	httpOptions // what only the HTTP middleware reads
 }
 
 func makeOptions(opts []Option) (o options) {

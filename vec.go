@@ -1,9 +1,8 @@
 package tacho
 
 import (
-	"bytes"
-	"hash/maphash"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -72,18 +71,6 @@ func newTable[M any](n int) *table[M] {
 	return &table[M]{slots: make([]atomic.Pointer[series[M]], size), grave: new(series[M])}
 }
 
-// hashSeed is chosen by the runtime for each process, so that strangers who
-// choose label values cannot aim for one slot.
-var hashSeed = maphash.MakeSeed()
-
-func hashValues(values []string) uint32 {
-	var h uint64
-	for _, v := range values {
-		h = (h ^ maphash.String(hashSeed, v)) * 0x9e3779b97f4a7c15
-	}
-	return uint32(h >> 32)
-}
-
 func (t *table[M]) find(hash uint32, values []string) *series[M] {
 	mask := uint32(len(t.slots) - 1)
 	for i := hash; ; i++ {
@@ -92,6 +79,20 @@ func (t *table[M]) find(hash uint32, values []string) *series[M] {
 			return nil
 		}
 		if s.hash == hash && s.m != nil && keyIs(s.key(), values) {
+			return s
+		}
+	}
+}
+
+// findKey is find for a key, whose values are valid.
+func (t *table[M]) findKey(hash uint32, key string) *series[M] {
+	mask := uint32(len(t.slots) - 1)
+	for i := hash; ; i++ {
+		s := t.slots[i&mask].Load()
+		if s == nil {
+			return nil
+		}
+		if s.hash == hash && s.m != nil && s.key() == key {
 			return s
 		}
 	}
@@ -187,12 +188,11 @@ func (v *Vec[M]) find(values ...string) *M {
 // slow finds what the first look did not: values with invalid UTF-8, new
 // series, and those that overflow. Only the new ones take the lock.
 func (v *Vec[M]) slow(values []string) *M {
-	var store [256]byte
-	var parts [8]string
-	key := appendKey(store[:0], values)
-	valid := borrowValues(parts[:0], key)
-	hash := hashValues(valid)
-	if s := v.table.Load().find(hash, valid); s != nil {
+	var store [256]byte // a miss must not allocate either: strangers cause misses
+	b := appendKey(store[:0], values)
+	key := unsafe.String(unsafe.SliceData(b), len(b)) // a view; create copies it
+	hash := hashKey(key, len(v.fam.labels))
+	if s := v.table.Load().findKey(hash, key); s != nil {
 		return s.m
 	}
 	if m := v.overflow.Load(); m != nil {
@@ -201,26 +201,14 @@ func (v *Vec[M]) slow(values []string) *M {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if s := v.table.Load().find(hash, valid); s != nil {
+	if s := v.table.Load().findKey(hash, key); s != nil {
 		return s.m
 	}
 	if v.full() {
 		v.fam.overflowed()
 		return v.overflowSeries().m
 	}
-	return v.create(hash, string(key)).m
-}
-
-// borrowValues appends the values of a key to dst. They are views of key, for
-// as long as the caller has it: a miss must not allocate either, or strangers
-// who send invalid UTF-8 would make garbage with every request.
-func borrowValues(dst []string, key []byte) []string {
-	for len(key) > 0 {
-		end := bytes.IndexByte(key, keySep)
-		dst = append(dst, unsafe.String(unsafe.SliceData(key), end))
-		key = key[end+1:]
-	}
-	return dst
+	return v.create(hash, strings.Clone(key)).m
 }
 
 // full reports whether a new series must overflow. The overflow series itself
@@ -230,22 +218,22 @@ func (v *Vec[M]) full() bool {
 	if v.max <= 0 || t.live < v.max {
 		return false
 	}
-	others := v.others()
-	return t.live > v.max || t.find(hashValues(others), others) == nil
+	key := v.overflowKey()
+	return t.live > v.max || t.findKey(hashKey(key, len(v.fam.labels)), key) == nil
 }
 
-func (v *Vec[M]) others() []string {
-	return slices.Repeat([]string{overflowValue}, len(v.fam.labels))
+func (v *Vec[M]) overflowKey() string {
+	return strings.Repeat(overflowValue+string([]byte{keySep}), len(v.fam.labels))
 }
 
 // overflowSeries finds or makes the series for what the limit refuses, and
 // lets lookups reach it without the mutex, which is held here.
 func (v *Vec[M]) overflowSeries() *series[M] {
-	others := v.others()
-	hash := hashValues(others)
-	s := v.table.Load().find(hash, others)
+	key := v.overflowKey()
+	hash := hashKey(key, len(v.fam.labels))
+	s := v.table.Load().findKey(hash, key)
 	if s == nil {
-		s = v.create(hash, string(appendKey(nil, others)))
+		s = v.create(hash, key)
 	}
 	v.overflow.Store(s.m)
 	return s
@@ -279,11 +267,10 @@ func (v *Vec[M]) Delete(values ...string) bool {
 		v.fam.fault(reasonLabelCount)
 		return false
 	}
-	valid := keyValues(string(appendKey(nil, values)), len(values))
-	hash := hashValues(valid)
+	key := string(appendKey(nil, values))
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	s := v.table.Load().find(hash, valid)
+	s := v.table.Load().findKey(hashKey(key, len(v.fam.labels)), key)
 	if s == nil {
 		return false
 	}

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 )
 
+//go:generate go run writer_gen.go
+
 // A recorder is the response writer that the middleware hands on. It notes the
 // status and counts the bytes that the client's writer accepted. Its fields are
 // atomic because a handler may write from several goroutines.

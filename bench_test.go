@@ -1,0 +1,99 @@
+package tacho
+
+import (
+	"io"
+	"strconv"
+	"sync/atomic"
+	"testing"
+)
+
+// solo runs op alone and from as many goroutines as there are cores.
+func solo(b *testing.B, name string, op func(i int)) {
+	b.Run(name+"/alone", func(b *testing.B) {
+		b.ReportAllocs()
+		i := 0
+		for b.Loop() {
+			op(i)
+			i++
+		}
+	})
+	b.Run(name+"/parallel", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for i := 0; pb.Next(); i++ {
+				op(i)
+			}
+		})
+	})
+}
+
+// BenchmarkAdd compares the recording calls with the atomic add that is the
+// least any of them could cost.
+func BenchmarkAdd(b *testing.B) {
+	r := NewRegistry()
+	c, f, g := r.Counter("c_total", ""), r.FloatCounter("f_total", ""), r.Gauge("g", "")
+	h := r.Histogram("h", "", ExponentialBuckets(0.001, 2, 12))
+	latencies := [8]float64{.001, .5, .02, .003, .9, .05, .2, .0015}
+	var bare atomic.Uint64
+	solo(b, "bare", func(int) { bare.Add(1) })
+	solo(b, "counter", func(int) { c.Inc() })
+	solo(b, "floatcounter", func(int) { f.Add(0.5) })
+	solo(b, "gauge", func(i int) { g.Set(int64(i)) })
+	solo(b, "histogram", func(i int) { h.Observe(latencies[i&7]) })
+}
+
+// benchPaths returns n label values of one length.
+func benchPaths(n int) []string {
+	paths := make([]string, n)
+	for i := range paths {
+		paths[i] = "/api/" + strconv.Itoa(1000000+i)
+	}
+	return paths
+}
+
+func BenchmarkWith(b *testing.B) {
+	for _, n := range []int{64, 8192} {
+		v := NewRegistry().CounterVec("c_total", "", []string{"method", "path", "status"})
+		paths := benchPaths(n)
+		for _, p := range paths {
+			v.With("GET", p, "200")
+		}
+		solo(b, strconv.Itoa(n), func(i int) { v.With("GET", paths[i&(n-1)], "200").Inc() })
+	}
+}
+
+func BenchmarkCreate(b *testing.B) {
+	b.ReportAllocs()
+	v := NewRegistry().CounterVec("c_total", "", []string{"path"})
+	i := 0
+	for b.Loop() {
+		v.With(strconv.Itoa(i))
+		i++
+	}
+}
+
+func BenchmarkWrite(b *testing.B) {
+	counters, histograms := NewRegistry(), NewRegistry()
+	c := counters.CounterVec("http_requests_total", "", []string{"method", "path", "status"})
+	for i, p := range benchPaths(10000) {
+		c.With("GET", p, "200").Add(uint64(i))
+	}
+	h := histograms.HistogramVec("http_request_duration_seconds", "", ExponentialBuckets(0.001, 2, 12), []string{"method", "path"})
+	for i, p := range benchPaths(1000) {
+		h.With("GET", p).Observe(float64(i) / 1000)
+	}
+	write := func(name string, f func(io.Writer) error) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := f(io.Discard); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	write("text/10000counters", counters.WriteText)
+	write("json/10000counters", counters.WriteJSON)
+	write("text/1000histograms", histograms.WriteText)
+	write("json/1000histograms", histograms.WriteJSON)
+}
