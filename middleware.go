@@ -182,8 +182,9 @@ func normalized(store []byte, path string) string {
 
 // Record records a request that did not pass through [HTTPMetrics.Handler]. The
 // path is normalised as [NormalizePath] does. A status outside 100 to 999 is
-// recorded as "other"; a negative responseBytes means that the size is not
-// known, and leaves it out.
+// recorded as "other". A negative responseBytes means that the size is not
+// known, and leaves it out; a negative d is left out too and counted in
+// tacho_errors_total{metric,reason="negative"}.
 func (m *HTTPMetrics) Record(method, path string, status int, d time.Duration, responseBytes int64) {
 	var store [128]byte
 	m.record(method, normalized(store[:0], path), status, d, responseBytes)
@@ -192,7 +193,11 @@ func (m *HTTPMetrics) Record(method, path string, status int, d time.Duration, r
 func (m *HTTPMetrics) record(method, path string, status int, d time.Duration, responseBytes int64) {
 	rt := m.route(methodLabel(method), path)
 	rt.counter(m.requests, status).Inc()
-	rt.duration.ObserveDuration(d)
+	if d >= 0 {
+		rt.duration.ObserveDuration(d)
+	} else {
+		m.duration.fam.fault(reasonNegative)
+	}
 	if responseBytes >= 0 {
 		rt.size.Observe(float64(responseBytes))
 	}

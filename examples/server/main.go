@@ -1,0 +1,76 @@
+//go:build !tacho_nohttp
+
+// Server is a small Tachikoma-like server with metrics: a few JSON routes, the
+// middleware around them, /metrics and /metrics/json, and a background workload
+// that moves every metric.
+//
+//	go run ./examples/server -addr 127.0.0.1:8080
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/tachikoma/tacho/tachikoma"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Stdout)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "server:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx ends, then lets requests in flight finish.
+func run(ctx context.Context, args []string, stdout io.Writer) error {
+	flags := flag.NewFlagSet("server", flag.ContinueOnError)
+	addr := flags.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 takes a free one")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", *addr)
+	if err != nil {
+		return err
+	}
+	metrics := tachikoma.New()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	worked := make(chan struct{})
+	go func() {
+		defer close(worked)
+		workload(ctx, metrics)
+	}()
+
+	server := &http.Server{
+		Handler:           metrics.Middleware(routes(metrics)),
+		ConnState:         metrics.HTTP.ConnState,
+		ReadHeaderTimeout: 5 * time.Second,
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	base := "http://" + listener.Addr().String()
+	fmt.Fprintf(stdout, "tachikoma is up: open %s/metrics or %s/metrics/json, try %s/missions/42\n", base, base, base)
+
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+		grace, done := context.WithTimeout(context.Background(), 5*time.Second)
+		defer done()
+		err = server.Shutdown(grace)
+	}
+	cancel()
+	<-worked
+	return err
+}
