@@ -1,0 +1,5 @@
+//go:build !tacho_nohttp && !race
+
+package tacho
+
+const httpRace = false

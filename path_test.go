@@ -1,0 +1,147 @@
+//go:build !tacho_nohttp
+
+package tacho
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+)
+
+const httpUUID = "f47ac10b-58cc-4372-8567-0e02b2c3d479"
+
+var httpUUIDForms = []string{
+	httpUUID,
+	strings.ToUpper(httpUUID),
+	"{" + httpUUID + "}",
+	"urn:uuid:" + httpUUID,
+	"URN:UUID:" + strings.ToUpper(httpUUID),
+	strings.ReplaceAll(httpUUID, "-", ""),
+	strings.ToUpper(strings.ReplaceAll(httpUUID, "-", "")),
+	"00000000-0000-0000-0000-000000000000",
+}
+
+func TestNormalizePath(t *testing.T) {
+	type row struct{ in, want string }
+	rows := []row{
+		{"", ""},
+		{"/", "/"},
+		{"//", "//"},
+		{"//7//", "//:id//"},
+		{"/missions", "/missions"},
+		{"/missions/42", "/missions/:id"},
+		{"/missions/42/", "/missions/:id/"},
+		{"/missions/42/logs", "/missions/:id/logs"},
+		{"/missions/42/logs/7", "/missions/:id/logs/:id"},
+		{"42", ":id"},
+		{"42/a", ":id/a"},
+		{"a/42", "a/:id"},
+		{"/0", "/:id"},
+		{"/" + strings.Repeat("9", 400), "/:id"},
+		{"/" + strings.Repeat("1", 32), "/:id"},
+		{"/" + strings.Repeat("1", 36), "/:id"},
+		{"/" + strings.Repeat("1", 38), "/:id"},
+		{"/" + strings.Repeat("1", 45), "/:id"},
+		{"/-1", "/-1"},
+		{"/+1", "/+1"},
+		{"/1.5", "/1.5"},
+		{"/1 ", "/1 "},
+		{"/0x10", "/0x10"},
+		{"/v2", "/v2"},
+		{"/2v", "/2v"},
+		{"/:id", "/:id"},
+		{"/\u0661\u0662", "/\u0661\u0662"}, // Arabic digits
+		{"/\uff11", "/\uff11"},             // full-width digit
+		{"/\xff/1\xff/1", "/\xff/1\xff/:id"},
+		{"/a/" + httpUUID + "x", "/a/" + httpUUID + "x"},
+		{"/a/" + httpUUID[:35], "/a/" + httpUUID[:35]},
+		{"/a/" + httpUUID[:35] + "g", "/a/" + httpUUID[:35] + "g"},
+		{"/a/[" + httpUUID + "]", "/a/[" + httpUUID + "]"},
+		{"/a/{" + httpUUID + ")", "/a/{" + httpUUID + ")"},
+		{"/a/urn:uuix:" + httpUUID, "/a/urn:uuix:" + httpUUID},
+		{"/a/" + strings.Repeat("g", 32), "/a/" + strings.Repeat("g", 32)},
+		// Longer than the buffer on the stack.
+		{strings.Repeat("/abc/1", 100), strings.Repeat("/abc/:id", 100)},
+	}
+	for _, u := range httpUUIDForms {
+		rows = append(rows, row{u, ":id"}, row{"/a/" + u, "/a/:id"}, row{"/a/" + u + "/b/" + u + "/", "/a/:id/b/:id/"})
+	}
+	for _, r := range rows {
+		if got := NormalizePath(r.in); got != r.want {
+			t.Errorf("NormalizePath(%q) = %q, want %q", r.in, got, r.want)
+		}
+	}
+}
+
+func TestNormalizePathKeepsString(t *testing.T) {
+	paths := []string{"", "/", "/metrics", "/a/v2/b", strings.Repeat("/abc", 200), "/" + strings.Repeat("g", 36)}
+	for _, p := range paths {
+		p := p
+		if got := NormalizePath(p); got != p {
+			t.Errorf("NormalizePath(%q) = %q", p, got)
+		}
+		if len(p) == 36+1 {
+			continue // uuid.Validate builds an error for this length
+		}
+		if n := testing.AllocsPerRun(100, func() { NormalizePath(p) }); n != 0 {
+			t.Errorf("NormalizePath(%.20q) allocates %v times", p, n)
+		}
+	}
+}
+
+func TestPatternPath(t *testing.T) {
+	for _, r := range []struct{ in, want string }{
+		{"", ""},
+		{"/", ""},
+		{"GET /", ""},
+		{"example.com/", ""},
+		{"/static/", ""},
+		{"/files/{rest...}", ""},
+		{"GET example.com/files/{rest...}", ""},
+		{"/missions/{id}", "/missions/{id}"},
+		{"GET /missions/{id}", "/missions/{id}"},
+		{"GET \t /missions/{id}", "/missions/{id}"},
+		{"example.com/missions/{id}/logs", "/missions/{id}/logs"},
+		{"POST example.com/missions", "/missions"},
+		{"/missions/{$}", "/missions/{$}"},
+		{"nonsense", ""},
+	} {
+		if got := patternPath(r.in); got != r.want {
+			t.Errorf("patternPath(%q) = %q, want %q", r.in, got, r.want)
+		}
+	}
+}
+
+// httpNaivePath is NormalizePath as its comment says it.
+func httpNaivePath(path string) string {
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		if uuid.Validate(s) == nil || s != "" && strings.Trim(s, "0123456789") == "" {
+			segments[i] = ":id"
+		}
+	}
+	return strings.Join(segments, "/")
+}
+
+func FuzzNormalizePath(f *testing.F) {
+	for _, s := range []string{"", "/", "//", "/a/1/b", "1", "1/", "/\xff/\u0661", strings.Repeat("/1", 200), "/:id"} {
+		f.Add(s)
+	}
+	for _, u := range httpUUIDForms {
+		f.Add("/x/" + u + "/y")
+		f.Add(u[:len(u)-1] + "/" + u + "0")
+	}
+	f.Fuzz(func(t *testing.T, path string) {
+		got := NormalizePath(path)
+		if want := httpNaivePath(path); got != want {
+			t.Fatalf("NormalizePath(%q) = %q, want %q", path, got, want)
+		}
+		if again := NormalizePath(got); again != got {
+			t.Fatalf("not idempotent: %q, then %q", got, again)
+		}
+		if a, b := strings.Count(path, "/"), strings.Count(got, "/"); a != b {
+			t.Fatalf("%q has %d slashes, %q has %d", path, a, got, b)
+		}
+	})
+}
