@@ -1,0 +1,170 @@
+package tacho_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/tachikoma/tacho"
+)
+
+func ExampleRegistry_Counter() {
+	reg := tacho.NewRegistry()
+	requests := reg.Counter("requests_total", "Requests served.")
+	requests.Inc()
+	requests.Add(2)
+	reg.WriteText(os.Stdout)
+	// Output:
+	// # HELP requests_total Requests served.
+	// # TYPE requests_total counter
+	// requests_total 3
+}
+
+func ExampleFloatCounter() {
+	reg := tacho.NewRegistry()
+	busy := reg.FloatCounter("busy_seconds_total", "Time spent working.")
+	busy.Add(0.25)
+	busy.Add(-1) // refused, and counted
+	fmt.Println(busy.Value())
+	reg.WriteText(os.Stdout)
+	// Output:
+	// 0.25
+	// # HELP busy_seconds_total Time spent working.
+	// # TYPE busy_seconds_total counter
+	// busy_seconds_total 0.25
+	// # HELP tacho_errors_total Recordings and collected samples that were refused.
+	// # TYPE tacho_errors_total counter
+	// tacho_errors_total{metric="busy_seconds_total",reason="negative"} 1
+}
+
+func ExampleGauge() {
+	queued := tacho.NewRegistry().Gauge("queued", "Jobs in the queue.")
+	queued.Set(5)
+	queued.Dec()
+	fmt.Println(queued.Value())
+	// Output: 4
+}
+
+func ExampleFloatGauge() {
+	load := tacho.NewRegistry().FloatGauge("load", "Load average.")
+	load.Set(0.75)
+	load.Add(0.5)
+	fmt.Println(load.Value())
+	// Output: 1.25
+}
+
+func ExampleHistogram() {
+	reg := tacho.NewRegistry()
+	latency := reg.Histogram("latency_seconds", "Time to answer.", []float64{.1, .5})
+	latency.Observe(0.25)
+	latency.ObserveDuration(2 * time.Second)
+	reg.WriteText(os.Stdout)
+	// Output:
+	// # HELP latency_seconds Time to answer.
+	// # TYPE latency_seconds histogram
+	// latency_seconds_bucket{le="0.1"} 0
+	// latency_seconds_bucket{le="0.5"} 1
+	// latency_seconds_bucket{le="+Inf"} 2
+	// latency_seconds_sum 2.25
+	// latency_seconds_count 2
+}
+
+func ExampleHistogram_Snapshot() {
+	h := tacho.NewRegistry().Histogram("size_bytes", "Size.", tacho.ExponentialBuckets(100, 10, 2))
+	h.Observe(50)
+	h.Observe(500)
+	s := h.Snapshot()
+	fmt.Println(s.Count, s.Sum, s.Buckets)
+	// Output: 2 550 [{100 1} {1000 2} {+Inf 2}]
+}
+
+func ExampleVec_With() {
+	reg := tacho.NewRegistry()
+	jobs := reg.CounterVec("jobs_total", "Jobs done.", []string{"queue", "result"})
+	jobs.With("mail", "ok").Inc()
+	failed := jobs.With("mail", "failed") // keep the pointer to skip the lookup
+	failed.Add(2)
+	jobs.Delete("mail", "ok")
+	reg.WriteText(os.Stdout)
+	// Output:
+	// # HELP jobs_total Jobs done.
+	// # TYPE jobs_total counter
+	// jobs_total{queue="mail",result="failed"} 2
+}
+
+func ExampleWithMaxSeries() {
+	reg := tacho.NewRegistry()
+	byUser := reg.CounterVec("logins_total", "Logins.", []string{"user"}, tacho.WithMaxSeries(2))
+	for _, user := range []string{"a", "b", "c", "d"} {
+		byUser.With(user).Inc()
+	}
+	reg.WriteText(os.Stdout)
+	// Output:
+	// # HELP logins_total Logins.
+	// # TYPE logins_total counter
+	// logins_total{user="a"} 1
+	// logins_total{user="b"} 1
+	// logins_total{user="other"} 2
+	// # HELP tacho_series_overflow_total Lookups that a full vector answered with its overflow series.
+	// # TYPE tacho_series_overflow_total counter
+	// tacho_series_overflow_total{metric="logins_total"} 2
+}
+
+func ExampleWithConstLabels() {
+	reg := tacho.NewRegistry(tacho.WithConstLabels("region", "eu"))
+	reg.Gauge("up", "Whether it is up.", tacho.WithConstLabels("tier", "web")).Set(1)
+	reg.WriteText(os.Stdout)
+	// Output:
+	// # HELP up Whether it is up.
+	// # TYPE up gauge
+	// up{region="eu",tier="web"} 1
+}
+
+func ExampleRegistry_GaugeFunc() {
+	reg := tacho.NewRegistry()
+	queue := make(chan int, 8)
+	reg.GaugeFunc("queue_length", "Items in the queue.", func() float64 { return float64(len(queue)) })
+	queue <- 1
+	reg.WriteText(os.Stdout)
+	// Output:
+	// # HELP queue_length Items in the queue.
+	// # TYPE queue_length gauge
+	// queue_length 1
+}
+
+func ExampleRegistry_Collect() {
+	reg := tacho.NewRegistry()
+	reg.Collect(func(e *tacho.Emitter) {
+		for disk, free := range map[string]float64{"/": 10, "/home": 20} {
+			e.Gauge("disk_free_bytes", "Free space.", free, "mount", disk)
+		}
+		e.Info("build_info", "The build.", "version", "1.2")
+	})
+	reg.WriteText(os.Stdout)
+	// Output:
+	// # HELP build_info The build.
+	// # TYPE build_info gauge
+	// build_info{version="1.2"} 1
+	// # HELP disk_free_bytes Free space.
+	// # TYPE disk_free_bytes gauge
+	// disk_free_bytes{mount="/"} 10
+	// disk_free_bytes{mount="/home"} 20
+}
+
+func ExampleTry() {
+	reg := tacho.NewRegistry()
+	_, err := tacho.Try(func() *tacho.Counter { return reg.Counter("bad name", "") })
+	var wrong *tacho.DefinitionError
+	if errors.As(err, &wrong) {
+		fmt.Println(wrong)
+	}
+	// Output: tacho: metric "bad name": the name must match [a-zA-Z_:][a-zA-Z0-9_:]*
+}
+
+func ExampleRegistry_WriteJSON() {
+	reg := tacho.NewRegistry()
+	reg.CounterVec("hits_total", "Hits.", []string{"page"}).With("/").Add(3)
+	reg.WriteJSON(os.Stdout)
+	// Output: {"hits_total":[{"labels":{"page":"/"},"value":3}]}
+}
