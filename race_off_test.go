@@ -1,0 +1,5 @@
+//go:build !race
+
+package tacho
+
+const raceEnabled = false
