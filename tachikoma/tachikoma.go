@@ -107,8 +107,16 @@ func (m *AppMetrics) Middleware(next http.Handler) http.Handler { return m.HTTP.
 // Routes returns a handler that serves /metrics in the text format and
 // /metrics/json as JSON, and answers 404 elsewhere.
 func (m *AppMetrics) Routes() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/metrics", m.Registry.Handler())
-	mux.Handle("/metrics/json", m.Registry.JSONHandler())
-	return mux
+	text, json := m.Registry.Handler(), m.Registry.JSONHandler()
+	// No ServeMux: that redirects //metrics and the like, which are elsewhere.
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/metrics":
+			text.ServeHTTP(w, r)
+		case "/metrics/json":
+			json.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
 }

@@ -208,7 +208,7 @@ func TestBadInput(t *testing.T) {
 
 func TestRoutesElsewhere(t *testing.T) {
 	m := tachikoma.New()
-	for _, path := range []string{"/", "/metricsx", "/metrics/", "/metrics/json/", "/missions"} {
+	for _, path := range []string{"/", "/metricsx", "/metrics/", "/metrics/json/", "/missions", "/x/../metrics", "/metrics//json", "http://host//metrics"} {
 		if status, _, _ := get(t, m, path); status != 404 {
 			t.Errorf("%s: %d, want 404", path, status)
 		}
