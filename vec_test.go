@@ -1,0 +1,299 @@
+package tacho
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"unsafe"
+)
+
+func TestWithTellsValuesApart(t *testing.T) {
+	v := NewRegistry().CounterVec("x", "", []string{"a", "b"})
+	pairs := [][2]string{{"a", "bc"}, {"ab", "c"}, {"", "abc"}, {"abc", ""}, {"", ""}, {"\x00", ""}, {"", "\x00"}, {"a\n", `"`}, {`a\n`, `"`}, {`a"`, ""}, {`",b="`, ""},
+		{strings.Repeat("x", 1000), strings.Repeat("y", 1000)}, {"12345678", "1234567"}, {"1234567", "12345678"}}
+	for i, p := range pairs {
+		v.With(p[0], p[1]).Add(uint64(i + 1))
+	}
+	for i, p := range pairs {
+		if got := v.With(p[0], p[1]).Value(); got != uint64(i+1) {
+			t.Errorf("%q: %d, want %d", p, got, i+1)
+		}
+	}
+	if v.Len() != len(pairs) {
+		t.Errorf("%d series, want %d", v.Len(), len(pairs))
+	}
+}
+
+// TestWithInvalidUTF8 uses the byte that separates values inside keys, too.
+func TestWithInvalidUTF8(t *testing.T) {
+	r := NewRegistry()
+	v := r.CounterVec("x", "", []string{"a", "b"})
+	for _, bad := range []string{"a\xffb", "a\xfeb", "a\xff\xfe\x80b"} {
+		v.With(bad, "c").Inc()
+	}
+	v.With("a�b", "c").Inc()
+	v.With("a", "b\xffc").Inc()
+	if got := text(t, r); !strings.Contains(got, `x{a="a�b",b="c"} 4`) || v.Len() != 2 {
+		t.Errorf("%d series:\n%s", v.Len(), got)
+	}
+	if raceEnabled {
+		return
+	}
+	if n := testing.AllocsPerRun(100, func() { v.With("a\xffb", "c").Inc() }); n != 0 {
+		t.Errorf("%v allocations for a value with invalid UTF-8", n)
+	}
+	if !v.Delete("a\xffb", "c") || v.Delete("a\xffb", "c") {
+		t.Error("Delete does not find what With found")
+	}
+}
+
+func TestHashesAgree(t *testing.T) {
+	for range 2000 {
+		values := make([]string, rand.IntN(5))
+		for i := range values {
+			values[i] = strings.Repeat("é日\x00", 20)[:6*rand.IntN(20)]
+		}
+		if hashValues(values) != hashKey(string(appendKey(nil, values)), len(values)) {
+			t.Fatalf("%q", values)
+		}
+	}
+}
+
+func TestWithCopiesValues(t *testing.T) {
+	r := NewRegistry()
+	v := r.CounterVec("x", "", []string{"a"})
+	buf := []byte("first")
+	v.With(unsafe.String(&buf[0], len(buf))).Inc()
+	copy(buf, "other")
+	if got := text(t, r); !strings.Contains(got, `x{a="first"} 1`) || v.With("first").Value() != 1 {
+		t.Error(got)
+	}
+}
+
+func TestWrongNumberOfValues(t *testing.T) {
+	r := NewRegistry()
+	v := r.HistogramVec("x", "", nil, []string{"a", "b"})
+	v.With("1").Observe(1)
+	v.With().Observe(1)
+	v.With("1", "2", "3").Observe(1)
+	if v.Delete("1") || v.Len() != 0 {
+		t.Error("a series came or went")
+	}
+	if got := text(t, r); !strings.Contains(got, `tacho_errors_total{metric="x",reason="label_count"} 4`) || strings.Contains(got, "x_count") {
+		t.Error(got)
+	}
+}
+
+func TestMaxSeries(t *testing.T) {
+	r := NewRegistry(WithMaxSeries(3))
+	v := r.CounterVec("x", "", []string{"a", "b"})
+	v.With("other", "other").Inc() // its own series, if one wants it, is not one of the three
+	for i := range 10 {
+		v.With(strconv.Itoa(i), "\xff").Inc()
+	}
+	if v.Len() != 4 || v.With("other", "other").Value() != 8 || v.With("9", "").Value() != 8 {
+		t.Errorf("%d series, %d in the overflow", v.Len(), v.With("other", "other").Value())
+	}
+	if got := r.overflow.With("x").Value(); got != 8 {
+		t.Errorf("%d overflows counted, want 8", got)
+	}
+	if !raceEnabled {
+		if n := testing.AllocsPerRun(100, func() { v.With("new", "one").Inc() }); n != 0 {
+			t.Errorf("%v allocations for an overflow", n)
+		}
+	}
+	v.Delete("0", "\xff")
+	before := v.With("other", "other").Value()
+	v.With("room", "again").Inc()
+	v.With("full", "again").Inc()
+	if v.With("room", "again").Value() != 1 || v.With("other", "other").Value() != before+1 {
+		t.Error("a deleted series leaves no room")
+	}
+	free := r.CounterVec("free", "", []string{"a"}, WithMaxSeries(0))
+	for i := range 10 {
+		free.With(strconv.Itoa(i))
+	}
+	if free.Len() != 10 {
+		t.Errorf("a vector without a limit has %d series", free.Len())
+	}
+	if got := text(t, r); !strings.Contains(got, `tacho_series_overflow_total{metric="x"}`) {
+		t.Error(got)
+	}
+}
+
+func TestDeleteAndReset(t *testing.T) {
+	r := NewRegistry()
+	v := r.CounterVec("x", "", []string{"a"})
+	for i := range 100 {
+		v.With(strconv.Itoa(i)).Inc()
+	}
+	kept := v.With("7")
+	if n := v.DeleteFunc(func(values []string) bool {
+		v.With(values[0]) // it may use the vector
+		return values[0] != "1" && values[0] != "99"
+	}); n != 98 || v.Len() != 2 {
+		t.Errorf("%d deleted, %d left", n, v.Len())
+	}
+	kept.Inc()
+	v.With("7").Add(5)
+	want := "# HELP x \n# TYPE x counter\nx{a=\"1\"} 1\nx{a=\"7\"} 5\nx{a=\"99\"} 1\n"
+	for range 2 {
+		if got := text(t, r); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	v.Reset()
+	v.With("b").Inc()
+	if got := text(t, r); got != "# HELP x \n# TYPE x counter\nx{a=\"b\"} 1\n" || v.Len() != 1 {
+		t.Error(got)
+	}
+}
+
+// TestChurn creates and deletes in one table for long enough to fill it with
+// gravestones many times over.
+func TestChurn(t *testing.T) {
+	v := NewRegistry().CounterVec("x", "", []string{"a"})
+	for i := range 10000 {
+		v.With(strconv.Itoa(i)).Inc()
+		if i >= 10 && !v.Delete(strconv.Itoa(i-10)) {
+			t.Fatalf("%d was lost", i-10)
+		}
+	}
+	if n := len(v.table.Load().slots); v.Len() != 10 || n > 64 {
+		t.Errorf("%d series in %d slots", v.Len(), n)
+	}
+}
+
+func TestManySeries(t *testing.T) {
+	v := NewRegistry().CounterVec("x", "", []string{"a"})
+	const n = 100000
+	for i := range n {
+		v.With(strconv.Itoa(i)).Add(uint64(i))
+	}
+	for i := range n {
+		if got := v.With(strconv.Itoa(i)).Value(); got != uint64(i) {
+			t.Fatalf("%d: %d", i, got)
+		}
+	}
+	order := v.ordered()
+	if v.Len() != n || len(order) != n || !slices.IsSortedFunc(order, func(a, b *series[Counter]) int { return compareKeys(a.key(), b.key()) }) {
+		t.Error("series were lost or are out of order")
+	}
+}
+
+func TestHitsAllocateNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	r := NewRegistry()
+	c := r.CounterVec("c", "", []string{"a", "b", "c"})
+	h := r.HistogramVec("h", "", nil, []string{"a"})
+	f := r.FloatCounter("f", "")
+	g := r.FloatGauge("g", "")
+	record := func() {
+		c.With("one", "two", "three").Inc()
+		c.With("wrong").Inc()
+		h.With("one").Observe(0.5)
+		f.Add(0.5)
+		f.Add(-1)
+		g.Add(1)
+	}
+	record()
+	if n := testing.AllocsPerRun(100, record); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestCompareKeys(t *testing.T) {
+	lists := [][]string{{"", ""}, {"", "a"}, {"a", ""}, {"a", "a"}, {"a", "b"}, {"a\x00", ""}, {"a\x01", ""}, {"ab", ""}, {"b", ""}, {"é", ""}, {"日", ""}}
+	for i, a := range lists {
+		for j, b := range lists {
+			got := compareKeys(string(appendKey(nil, a)), string(appendKey(nil, b)))
+			if (got < 0) != (i < j) || (got == 0) != (i == j) {
+				t.Errorf("%q and %q: %d", a, b, got)
+			}
+		}
+	}
+}
+
+// TestVecUnderFire creates, records, deletes and scrapes at once. What was
+// recorded through pointers that nobody deletes must all be there in the end,
+// and every scrape in between must be sound.
+func TestVecUnderFire(t *testing.T) {
+	r := NewRegistry()
+	v := r.CounterVec("x", "", []string{"who", "i"})
+	h := r.HistogramVec("h", "", []float64{1, 2}, []string{"who"})
+	const workers, rounds = 6, 3000
+	var writers sync.WaitGroup
+	for w := range workers {
+		writers.Add(1)
+		go func() {
+			defer writers.Done()
+			who := strconv.Itoa(w)
+			for i := range rounds {
+				v.With("kept", strconv.Itoa(i%50)).Inc()
+				v.With(who, strconv.Itoa(i%20)).Inc()
+				h.With("all").Observe(float64(i % 4))
+				switch i % 100 {
+				case 20:
+					v.Delete(who, "3")
+				case 60:
+					v.DeleteFunc(func(values []string) bool { return values[0] == who })
+				case 80:
+					r.Gauge(fmt.Sprintf("g%d_%d", w, i), "").Inc()
+					r.Unregister(fmt.Sprintf("g%d_%d", w, i))
+				}
+			}
+		}()
+	}
+	done := make(chan struct{})
+	scraped := make(chan struct{})
+	go func() {
+		defer close(scraped)
+		last := map[string]uint64{}
+		for {
+			checkScrape(t, text(t, r), last)
+			select {
+			case <-done:
+				return
+			default:
+			}
+		}
+	}()
+	writers.Wait()
+	close(done)
+	<-scraped
+	var total uint64
+	for i := range 50 {
+		total += v.With("kept", strconv.Itoa(i)).Value()
+	}
+	if total != workers*rounds {
+		t.Errorf("%d recorded, want %d", total, workers*rounds)
+	}
+	if s := h.With("all").Snapshot(); s.Count != workers*rounds || s.Sum != workers*rounds*1.5 {
+		t.Errorf("histogram %v, want %d", s, workers*rounds)
+	}
+}
+
+// checkScrape fails if series repeat, a kept counter or a bucket went down, or
+// a histogram contradicts itself.
+func checkScrape(t *testing.T, scrape string, last map[string]uint64) {
+	_, samples := parseText(t, scrape)
+	for series, value := range samples {
+		if !strings.HasPrefix(series, `x{who="kept"`) && !strings.HasPrefix(series, "h_bucket") && !strings.HasPrefix(series, "h_count") {
+			continue
+		}
+		n, err := strconv.ParseUint(value, 10, 64)
+		if err != nil || n < last[series] {
+			t.Errorf("%s went from %d to %s", series, last[series], value)
+		}
+		last[series] = n
+	}
+	if samples[`h_count{who="all"}`] != samples[`h_bucket{who="all",le="+Inf"}`] {
+		t.Errorf("count %s, +Inf %s", samples[`h_count{who="all"}`], samples[`h_bucket{who="all",le="+Inf"}`])
+	}
+}
