@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -227,37 +228,44 @@ func (m *HTTPMetrics) initRoute(rt *route, key string) {
 }
 
 // route finds the metrics of a method and path, by one lookup if they exist.
-// Strangers choose paths, so the way to "other" takes no lock either.
+// Strangers choose paths, so no lock is taken either for one with invalid UTF-8
+// that was seen before, nor on the way to "other" once there is no more room.
 func (m *HTTPMetrics) route(method, path string) *route {
 	if rt := m.routes.find(method, path); rt != nil {
 		return rt
 	}
-	return m.routes.With(method, m.admit(path))
-}
-
-// admit returns the path as a label: made valid if it is known or there is
-// room for it, else "other".
-func (m *HTTPMetrics) admit(path string) string {
 	if len(path) > maxPathLabel {
-		return overflowValue
+		return m.routes.With(method, overflowValue)
 	}
 	var store [maxPathLabel * len("\uFFFD")]byte
-	valid := appendValid(store[:0], path)
+	b := appendValid(store[:0], path)
+	valid := unsafe.String(unsafe.SliceData(b), len(b)) // a view; admit copies it
+	if rt := m.routes.find(method, valid); rt != nil {
+		return rt
+	}
+	return m.routes.With(method, m.admit(valid))
+}
+
+// admit returns the path as a label: itself if it is known or there is room for
+// it, else "other".
+func (m *HTTPMetrics) admit(path string) string {
 	if m.full.Load() { // paths does not change any more
-		return m.known(valid)
+		return m.known(path)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.paths) < m.maxPaths && string(valid) != overflowValue {
-		m.paths[string(valid)] = string(valid)
+	label := m.known(path)
+	if label == overflowValue && len(m.paths) < m.maxPaths && path != overflowValue {
+		label = strings.Clone(path)
+		m.paths[label] = label
 		m.full.Store(len(m.paths) >= m.maxPaths)
 	}
-	return m.known(valid)
+	return label
 }
 
 // known returns the label among those admitted.
-func (m *HTTPMetrics) known(path []byte) string {
-	if label, ok := m.paths[string(path)]; ok {
+func (m *HTTPMetrics) known(path string) string {
+	if label, ok := m.paths[path]; ok {
 		return label
 	}
 	return overflowValue

@@ -67,12 +67,13 @@ func (r *recorder) Header() http.Header { return r.w.Header() }
 
 // WriteHeader implements [http.ResponseWriter]. Informational statuses are not
 // final, but for 101, after which the connection speaks another protocol (RFC
-// 9110, section 15.2).
+// 9110, section 15.2). The server panics for a status that is none: only what
+// it took is noted.
 func (r *recorder) WriteHeader(status int) {
+	r.w.WriteHeader(status)
 	if status >= 200 || status == http.StatusSwitchingProtocols {
 		r.final(status)
 	}
-	r.w.WriteHeader(status)
 }
 
 // Write implements [http.ResponseWriter].

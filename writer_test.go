@@ -361,16 +361,16 @@ func httpUse(t *testing.T, w http.ResponseWriter, l *httpLog) []string {
 // Handlers choose by type assertion, so a method too many breaks them as much
 // as one too few.
 func TestWriterInterfaces(t *testing.T) {
-	for set, make := range httpOriginals {
+	for set, build := range httpOriginals {
 		for _, flaw := range []error{nil, errors.New("flaw")} {
 			plain := &httpLog{header: http.Header{}, flaw: flaw}
-			if got := httpFeatures(make(plain)); got != set {
+			if got := httpFeatures(build(plain)); got != set {
 				t.Fatalf("original %05b has %05b", set, got)
 			}
-			want := httpUse(t, make(plain), plain)
+			want := httpUse(t, build(plain), plain)
 
 			l := &httpLog{header: http.Header{}, flaw: flaw}
-			orig := make(l)
+			orig := build(l)
 			rec := newRecorder(orig)
 			w := rec.wrap()
 			if got := httpFeatures(w); got != set {
@@ -406,9 +406,9 @@ func TestWriterInterfaces(t *testing.T) {
 // http.ResponseController prefers FlushError; a wrapper that has it must not
 // claim a flush that the original cannot do.
 func TestWriterFlushError(t *testing.T) {
-	for set, make := range httpOriginals {
+	for set, build := range httpOriginals {
 		l := &httpLog{header: http.Header{}}
-		rec := newRecorder(make(l))
+		rec := newRecorder(build(l))
 		err := http.NewResponseController(rec.wrap()).Flush()
 		if set&1 == 0 {
 			if !errors.Is(err, http.ErrNotSupported) || len(l.calls) != 0 || rec.status.Load() != 0 {
@@ -453,8 +453,8 @@ func TestWriterWrapAllocatesNothing(t *testing.T) {
 	if httpRace {
 		t.Skip("the race detector allocates")
 	}
-	for set, make := range httpOriginals {
-		orig := make(&httpLog{})
+	for set, build := range httpOriginals {
+		orig := build(&httpLog{})
 		if n := testing.AllocsPerRun(1000, func() { newRecorder(orig).wrap() }); n != 0 {
 			t.Errorf("%05b: %v allocations", set, n)
 		}
