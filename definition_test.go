@@ -137,12 +137,15 @@ func TestConflicts(t *testing.T) {
 
 func TestSameDefinitionSameMetric(t *testing.T) {
 	r := NewRegistry()
-	if r.Counter("a", "h") != r.Counter("a", "h") || r.FloatCounter("b", "h") != r.FloatCounter("b", "h") ||
-		r.Gauge("c", "h") != r.Gauge("c", "h") || r.FloatGauge("d", "h") != r.FloatGauge("d", "h") ||
-		r.Histogram("e", "h", nil) != r.Histogram("e", "h", slices.Clone(DefBuckets)) ||
-		r.CounterVec("f", "h", []string{"x"}) != r.CounterVec("f", "h", []string{"x"}) {
+	define := func() []any {
+		return []any{r.Counter("a", "h"), r.FloatCounter("b", "h"), r.Gauge("c", "h"), r.FloatGauge("d", "h"),
+			r.Histogram("e", "h", nil), r.CounterVec("f", "h", []string{"x"}, WithConstLabels("y", "z"))}
+	}
+	if first := define(); !slices.Equal(first, define()) {
 		t.Error("the same definition returned another metric")
 	}
+	r.Histogram("g", "h", []float64{1, math.Inf(1)})
+	r.Histogram("g", "h", []float64{1}) // means the same
 }
 
 func TestDefinitionKeepsNothingOfTheCallers(t *testing.T) {

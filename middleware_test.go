@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -435,7 +436,7 @@ func TestRecord(t *testing.T) {
 	m := NewHTTPMetrics(r)
 	m.Record("GET", "/missions/42", 204, 20*time.Millisecond, 0)
 	m.Record("GET", "/missions/43", 204, 20*time.Millisecond, -1)
-	for _, status := range []int{-1, 0, 99, 1000, 1 << 40} {
+	for _, status := range []int{-1, 0, 99, 1000, math.MaxInt32} {
 		m.Record("GET", "/odd", status, 0, 5)
 	}
 	m.Record("GET", "/odd", 100, 0, 5)
@@ -488,9 +489,9 @@ func TestStatusRules(t *testing.T) {
 				t.Errorf("write after 304 gives %d, %v", n, err)
 			}
 		}},
-		{"http.Error", "418", 418, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "teapot", 418) }},
+		{"http.Error", "418", http.StatusTeapot, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "teapot", http.StatusTeapot) }},
 		{"panic", "500", 0, func(http.ResponseWriter, *http.Request) { panic("x") }},
-		{"nil map", "500", 0, func(http.ResponseWriter, *http.Request) { var m map[int]int; m[1] = 1 }},
+		{"index out of range", "500", 0, func(_ http.ResponseWriter, r *http.Request) { _ = r.TransferEncoding[len(r.TransferEncoding)] }},
 		{"103 and panic", "500", 0, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(103); panic("x") }},
 		{"abort", "500", 0, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
 		{"status and panic", "202", 0, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(202); panic("x") }},
@@ -942,7 +943,7 @@ func TestConnStateConcurrent(t *testing.T) {
 }
 
 func TestMiddlewareAllocatesNothing(t *testing.T) {
-	if httpRace {
+	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
 	body := []byte("hello")

@@ -1,5 +1,5 @@
-//go:build !tacho_nohttp && !race
+//go:build !race
 
 package tacho
 
-const httpRace = false
+const raceEnabled = false

@@ -450,7 +450,7 @@ func TestWriterFailedHijackIsNot101(t *testing.T) {
 }
 
 func TestWriterWrapAllocatesNothing(t *testing.T) {
-	if httpRace {
+	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
 	for set, build := range httpOriginals {
