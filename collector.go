@@ -45,12 +45,8 @@ func (r *Registry) Collect(f func(*Emitter)) {
 
 // Counter emits a sample of a counter. A negative or NaN value is left out.
 func (e *Emitter) Counter(name, help string, value float64, labels ...string) {
-	switch {
-	case value < 0:
-		e.reg.fault(e.charge(name), reasonNegative)
-	case value != value:
-		e.reg.fault(e.charge(name), reasonNaN)
-	default:
+	// Charged to a family of that name, which may not exist.
+	if charged := (family{reg: e.reg, name: e.charge(name)}); !charged.refuses(value) {
 		e.emit(name, help, kindCounter, row{value: value}, labels)
 	}
 }
@@ -185,12 +181,16 @@ func (e *Emitter) taken(name string, k kind) bool {
 	return false
 }
 
-// seriesKey tells series apart: the order of labels makes no other series.
+// seriesKey tells series apart as Prometheus does: the order of labels makes no
+// other series.
 func seriesKey(labels []label) string {
 	sorted := slices.Clone(labels)
 	slices.SortFunc(sorted, func(a, b label) int { return strings.Compare(a.name, b.name) })
 	var key []byte
 	for _, l := range sorted {
+		if l.value == "" {
+			continue // to Prometheus an empty label is none
+		}
 		key = append(append(append(append(key, l.name...), keySep), l.value...), keySep)
 	}
 	return string(key)
@@ -248,7 +248,10 @@ func (e *Emitter) run(f func(*Emitter)) {
 		if !returned {
 			recover() // its scrape must not be the program's end
 			for _, u := range e.undo {
-				delete(e.families[u.name].rows, u.key)
+				f := e.families[u.name]
+				if delete(f.rows, u.key); len(f.rows) == 0 {
+					delete(e.families, u.name) // its name is free for others
+				}
 			}
 			e.reg.fault("", reasonPanic)
 		}

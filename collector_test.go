@@ -97,3 +97,110 @@ func TestCollectorMayUseTheRegistry(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestEmptyLabelIsNone: to Prometheus a label with an empty value is no label,
+// so two samples that differ in that alone are one series.
+func TestEmptyLabelIsNone(t *testing.T) {
+	r := NewRegistry()
+	r.Collect(func(e *Emitter) {
+		e.Gauge("x", "", 1, "a", "")
+		e.Gauge("x", "", 2)
+		e.Gauge("x", "", 3, "b", "")
+		e.Gauge("x", "", 4, "a", "", "b", "1")
+		e.Gauge("x", "", 5, "b", "1")
+	})
+	engParse(t, text(t, r)) // fails on a series that comes twice
+	if got := r.errors.With("x", reasonDuplicate).Value(); got != 3 {
+		t.Errorf("%d duplicates counted, want 3", got)
+	}
+}
+
+// TestDefinitionDuringAScrape: a family that was emitted and then defined before
+// the walk reaches it must still stand there once.
+func TestDefinitionDuringAScrape(t *testing.T) {
+	r := NewRegistry()
+	r.Collect(func(e *Emitter) {
+		e.Gauge("x", "", 1)
+		e.Gauge("y_sum", "", 1)
+		r.Gauge("x", "").Set(2)
+		r.Histogram("y", "", nil)
+	})
+	r.Collect(func(*Emitter) {})
+	engParse(t, text(t, r)) // fails on a family that comes twice
+	got := text(t, r)
+	if strings.Count(got, "\nx ") != 1 || strings.Count(got, "\ny_sum ") != 1 {
+		t.Error(got)
+	}
+}
+
+// TestDefinedHistogramAgainstEmittedSample: as above for the names of samples,
+// in the one scrape that sees both.
+func TestDefinedHistogramAgainstEmittedSample(t *testing.T) {
+	r := NewRegistry()
+	r.Collect(func(e *Emitter) {
+		e.Gauge("y_sum", "", 1)
+		r.Histogram("y", "", nil)
+	})
+	if got := text(t, r); strings.Count(got, "\ny_sum ") != 1 {
+		t.Errorf("y_sum comes twice:\n%s", got)
+	}
+}
+
+// TestPanickingCollectorLeavesNoName: a collector that panicked emitted nothing,
+// so another may give the name another type and help.
+func TestPanickingCollectorLeavesNoName(t *testing.T) {
+	r := NewRegistry()
+	r.Collect(func(e *Emitter) {
+		e.Gauge("x", "Of the one that fails.", 1)
+		e.Histogram("y", "", HistogramSnapshot{})
+		panic("gone")
+	})
+	r.Collect(func(e *Emitter) {
+		e.Counter("x", "Of the other.", 2)
+		e.Gauge("y_sum", "", 3)
+	})
+	got := text(t, r)
+	if !strings.Contains(got, "# HELP x Of the other.\n# TYPE x counter\nx 2\n") || !strings.Contains(got, "y_sum 3\n") {
+		t.Error(got)
+	}
+}
+
+// TestCollectedHistogram: what a histogram says of itself can be emitted again
+// and reads the same.
+func TestCollectedHistogram(t *testing.T) {
+	r := NewRegistry()
+	h := r.HistogramVec("x", "", []float64{1, 2}, []string{"a"}).With("1")
+	for _, v := range []float64{0.5, 1.5, 1.5, 9} {
+		h.Observe(v)
+	}
+	r.Collect(func(e *Emitter) { e.Histogram("y", "", h.Snapshot(), "a", "1") })
+	got := text(t, r)
+	x, y, ok := strings.Cut(got, "# HELP y ")
+	if !ok || strings.ReplaceAll(x, "x", "y") != "# HELP y "+y {
+		t.Error(got)
+	}
+}
+
+// TestEmittedRefusalsKeepTheRest: a refused sample neither claims its family nor
+// disturbs the samples around it, scrape after scrape.
+func TestEmittedRefusalsKeepTheRest(t *testing.T) {
+	r := NewRegistry()
+	r.Gauge("defined", "")
+	r.Collect(func(e *Emitter) {
+		e.Gauge("x", "", 1, "bad name", "v")
+		e.Counter("x", "", -1)
+		e.Histogram("x", "", HistogramSnapshot{Buckets: []Bucket{{math.NaN(), 0}}})
+		e.Histogram("defined", "", HistogramSnapshot{})
+		e.Gauge("defined_sum", "", 4)
+		e.Untyped("x", "", 5)
+	})
+	for scrape := range 3 {
+		got := text(t, r)
+		if !strings.Contains(got, "# TYPE x untyped\nx 5\n") || !strings.Contains(got, "defined_sum 4\n") {
+			t.Error(got)
+		}
+		if n := r.errors.With("x", reasonInvalid).Value(); n != uint64(2*(scrape+1)) {
+			t.Errorf("%d invalid samples counted after %d scrapes", n, scrape+1)
+		}
+	}
+}

@@ -53,8 +53,7 @@ func (c *FloatCounter) Inc() { c.Add(1) }
 // Add adds v. A negative or NaN v changes nothing and is counted in
 // tacho_errors_total{metric,reason} (reason "negative" or "nan").
 func (c *FloatCounter) Add(v float64) {
-	if !(v >= 0) {
-		c.refuse(v)
+	if c.fam.refuses(v) {
 		return
 	}
 	if s := c.wide.Load(); s != nil {
@@ -66,12 +65,17 @@ func (c *FloatCounter) Add(v float64) {
 	}
 }
 
-func (c *FloatCounter) refuse(v float64) {
-	if math.IsNaN(v) {
-		c.fam.fault(reasonNaN)
-	} else {
-		c.fam.fault(reasonNegative)
+// refuses counts a value that no counter may take, and reports whether v is one.
+func (f *family) refuses(v float64) bool {
+	if v >= 0 {
+		return false
 	}
+	if v < 0 {
+		f.fault(reasonNegative)
+	} else {
+		f.fault(reasonNaN)
+	}
+	return true
 }
 
 // Value returns the sum of what was added.

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"math"
 	"regexp"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -209,5 +211,125 @@ func TestDefaultRegistry(t *testing.T) {
 	Default.Counter("x", "").Inc()
 	if text(t, Default) == text(t, old) {
 		t.Error("Default cannot be replaced")
+	}
+}
+
+// TestErrorNamesTheFirstLine: the place is that of the first definition, not of
+// a repetition in between nor of the one refused.
+func TestErrorNamesTheFirstLine(t *testing.T) {
+	r := NewRegistry()
+	_, file, line, _ := runtime.Caller(0)
+	r.Counter("x", "help")
+	r.Counter("x", "help")
+	err := refusedIn(t, r, func(r *Registry) { r.Counter("x", "other") })
+	if want := file + ":" + strconv.Itoa(line+1); err == nil || err.First != want || err.Metric != "x" {
+		t.Fatalf("%v, want %s", err, want)
+	}
+	if want := `tacho: metric "x": already defined with help "help" (first defined at ` + err.First + `)`; err.Error() != want {
+		t.Errorf("%s, want %s", err, want)
+	}
+	err = refused(t, func(r *Registry) { r.Counter("-", "") })
+	if err == nil || err.First != "" || strings.Contains(err.Error(), "first defined") {
+		t.Errorf("nothing was defined first: %v", err)
+	}
+}
+
+// TestRefusedDefinitionLeavesNoTrace: a definition that was refused takes no
+// name and changes nothing of the metric that it conflicted with.
+func TestRefusedDefinitionLeavesNoTrace(t *testing.T) {
+	r := NewRegistry()
+	r.Gauge("x_sum", "").Set(1)
+	if refusedIn(t, r, func(r *Registry) { r.Histogram("x", "", nil) }) == nil {
+		t.Fatal("accepted")
+	}
+	r.Gauge("x", "").Set(2)
+	r.Gauge("x_bucket", "").Set(3)
+	if refusedIn(t, r, func(r *Registry) { r.Gauge("x", "other") }) == nil {
+		t.Fatal("accepted")
+	}
+	want := "# HELP x \n# TYPE x gauge\nx 2\n# HELP x_bucket \n# TYPE x_bucket gauge\nx_bucket 3\n# HELP x_sum \n# TYPE x_sum gauge\nx_sum 1\n"
+	if got := text(t, r); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestUnregisterKeepsSharedNames: a histogram x and a counter x_total both
+// reserve x_created; it is free when the last of them is gone.
+func TestUnregisterKeepsSharedNames(t *testing.T) {
+	for _, order := range [][2]string{{"x", "x_total"}, {"x_total", "x"}} {
+		r := NewRegistry()
+		r.Histogram("x", "", nil)
+		r.Counter("x_total", "")
+		created := func() *DefinitionError {
+			return refusedIn(t, r, func(r *Registry) { r.Gauge("x_created", "") })
+		}
+		if created() == nil {
+			t.Error("x_created accepted beside both")
+		}
+		r.Unregister(order[0])
+		if err := created(); err == nil || !strings.Contains(err.Reason, order[1]) {
+			t.Errorf("without %s: %v", order[0], err)
+		}
+		r.Unregister(order[1])
+		if err := created(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestUnregisterOfFunctions: a function's name can be used again, too.
+func TestUnregisterOfFunctions(t *testing.T) {
+	r := NewRegistry()
+	r.GaugeFunc("x", "", func() float64 { return 1 })
+	if !r.Unregister("x") {
+		t.Error("not there")
+	}
+	r.GaugeFunc("x", "", func() float64 { return 2 })
+	if got := text(t, r); got != "# HELP x \n# TYPE x gauge\nx 2\n" {
+		t.Error(got)
+	}
+}
+
+// TestTryPassesOn: only a *DefinitionError is an answer.
+func TestTryPassesOn(t *testing.T) {
+	for _, p := range []any{errors.New("tacho: not mine"), DefinitionError{}, 7} {
+		func() {
+			defer func() {
+				if got := recover(); got != p {
+					t.Errorf("%v became %v", p, got)
+				}
+			}()
+			Try(func() int { panic(p) })
+			t.Errorf("%v was swallowed", p)
+		}()
+	}
+	_, err := Try(func() []float64 { return LinearBuckets(0, 1, -1) })
+	var d *DefinitionError
+	if !errors.As(err, &d) || d.Metric != "" || err.Error() != "tacho: "+d.Reason {
+		t.Errorf("%T %v", err, err)
+	}
+}
+
+func TestBucketHelpersRefuse(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	for what, define := range map[string]func() []float64{
+		"linear, negative count":      func() []float64 { return LinearBuckets(0, 1, -5) },
+		"linear, falling":             func() []float64 { return LinearBuckets(0, -1, 2) },
+		"linear, NaN start":           func() []float64 { return LinearBuckets(nan, 1, 1) },
+		"linear, NaN width":           func() []float64 { return LinearBuckets(0, nan, 2) },
+		"linear, +Inf width":          func() []float64 { return LinearBuckets(0, inf, 2) },
+		"linear, width lost":          func() []float64 { return LinearBuckets(1e300, 1, 2) },
+		"exponential, no count":       func() []float64 { return ExponentialBuckets(1, 2, 0) },
+		"exponential, negative start": func() []float64 { return ExponentialBuckets(-1, 2, 2) },
+		"exponential, small factor":   func() []float64 { return ExponentialBuckets(1, 0.5, 2) },
+		"exponential, NaN factor":     func() []float64 { return ExponentialBuckets(1, nan, 2) },
+		"exponential, +Inf start":     func() []float64 { return ExponentialBuckets(inf, 2, 1) },
+	} {
+		if got, err := Try(define); err == nil {
+			t.Errorf("%s: %v", what, got)
+		}
+	}
+	if got := LinearBuckets(5, 0, 1); !slices.Equal(got, []float64{5}) { // the width is not used
+		t.Error(got)
 	}
 }

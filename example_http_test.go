@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/tachikoma/tacho"
 )
@@ -33,4 +35,64 @@ func ExampleHTTPMetrics_Handler() {
 func ExampleNormalizePath() {
 	fmt.Println(tacho.NormalizePath("/missions/42/logs/550e8400-e29b-41d4-a716-446655440000"))
 	// Output: /missions/:id/logs/:id
+}
+
+func ExampleWithPathLabel() {
+	reg := tacho.NewRegistry()
+	tenant := func(r *http.Request) string { return "/" + strings.SplitN(r.URL.Path, "/", 3)[1] }
+	server := tacho.NewHTTPMetrics(reg, tacho.WithPathLabel(tenant)).Handler(http.NotFoundHandler())
+	server.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/acme/anything/below", nil))
+
+	reg.Unregister("http_request_duration_seconds") // to keep the output short
+	reg.Unregister("http_response_size_bytes")
+	reg.WriteText(os.Stdout)
+	// Output:
+	// # HELP http_requests_in_flight Current number of HTTP requests being processed
+	// # TYPE http_requests_in_flight gauge
+	// http_requests_in_flight 0
+	// # HELP http_requests_total Total HTTP requests
+	// # TYPE http_requests_total counter
+	// http_requests_total{method="GET",path="/acme",status="404"} 1
+}
+
+func ExampleRegistry_Handler() {
+	reg := tacho.NewRegistry()
+	reg.Counter("requests_total", "Requests served.").Inc()
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", reg.Handler())
+	mux.Handle("/metrics/json", reg.JSONHandler())
+
+	for _, path := range []string{"/metrics", "/metrics/json"} {
+		scrape := httptest.NewRecorder()
+		mux.ServeHTTP(scrape, httptest.NewRequest("GET", path, nil))
+		fmt.Println(scrape.Header().Get("Content-Type"))
+		fmt.Print(scrape.Body)
+	}
+	// Output:
+	// text/plain; version=0.0.4; charset=utf-8
+	// # HELP requests_total Requests served.
+	// # TYPE requests_total counter
+	// requests_total 1
+	// application/json
+	// {"requests_total":[{"labels":{},"value":1}]}
+}
+
+func ExampleHTTPMetrics_Record() {
+	reg := tacho.NewRegistry()
+	m := tacho.NewHTTPMetrics(reg, tacho.WithDurationBuckets(.1, 1))
+	m.Record("GET", "/jobs/42", 200, 250*time.Millisecond, -1) // size not known
+
+	var text strings.Builder
+	reg.WriteText(&text)
+	for line := range strings.Lines(text.String()) {
+		if strings.HasPrefix(line, "http_request_duration_seconds") {
+			fmt.Print(line)
+		}
+	}
+	// Output:
+	// http_request_duration_seconds_bucket{method="GET",path="/jobs/:id",le="0.1"} 0
+	// http_request_duration_seconds_bucket{method="GET",path="/jobs/:id",le="1"} 1
+	// http_request_duration_seconds_bucket{method="GET",path="/jobs/:id",le="+Inf"} 1
+	// http_request_duration_seconds_sum{method="GET",path="/jobs/:id"} 0.25
+	// http_request_duration_seconds_count{method="GET",path="/jobs/:id"} 1
 }

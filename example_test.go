@@ -9,7 +9,7 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-func ExampleRegistry_Counter() {
+func ExampleCounter() {
 	reg := tacho.NewRegistry()
 	requests := reg.Counter("requests_total", "Requests served.")
 	requests.Inc()
@@ -155,11 +155,19 @@ func ExampleRegistry_Collect() {
 func ExampleTry() {
 	reg := tacho.NewRegistry()
 	_, err := tacho.Try(func() *tacho.Counter { return reg.Counter("bad name", "") })
-	var wrong *tacho.DefinitionError
-	if errors.As(err, &wrong) {
-		fmt.Println(wrong)
-	}
+	fmt.Println(err)
 	// Output: tacho: metric "bad name": the name must match [a-zA-Z_:][a-zA-Z0-9_:]*
+}
+
+func ExampleDefinitionError() {
+	reg := tacho.NewRegistry()
+	reg.Gauge("jobs", "Jobs.")
+	_, err := tacho.Try(func() *tacho.Counter { return reg.Counter("jobs", "Jobs.") })
+	var wrong *tacho.DefinitionError
+	if errors.As(err, &wrong) { // wrong.First is the file and line of the gauge
+		fmt.Println(wrong.Metric, "is", wrong.Reason)
+	}
+	// Output: jobs is already defined as a gauge
 }
 
 func ExampleRegistry_WriteJSON() {
@@ -167,4 +175,66 @@ func ExampleRegistry_WriteJSON() {
 	reg.CounterVec("hits_total", "Hits.", []string{"page"}).With("/").Add(3)
 	reg.WriteJSON(os.Stdout)
 	// Output: {"hits_total":[{"labels":{"page":"/"},"value":3}]}
+}
+
+func ExampleRegistry_WriteJSON_histogram() {
+	reg := tacho.NewRegistry()
+	h := reg.Histogram("job_seconds", "Time of a job.", []float64{.5})
+	h.Observe(0.125)
+	h.Observe(0.625)
+	reg.WriteJSON(os.Stdout) // the value is the sum, the last bound +Inf
+	// Output: {"job_seconds":[{"labels":{},"value":0.75,"count":2,"buckets":[{"le":0.5,"count":1},{"le":null,"count":2}]}]}
+}
+
+func ExampleRegistry_WriteText() {
+	reg := tacho.NewRegistry()
+	reg.Gauge("queued", "Jobs in the queue.").Set(4)
+	reg.CounterVec("hits_total", "Hits.", []string{"page"}) // no series, so left out
+	if err := reg.WriteText(os.Stdout); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// # HELP queued Jobs in the queue.
+	// # TYPE queued gauge
+	// queued 4
+}
+
+func ExampleRegistry_CounterFunc() {
+	reg := tacho.NewRegistry()
+	var read int64 // counted elsewhere
+	reg.CounterFunc("read_bytes_total", "Bytes read.", func() float64 { return float64(read) })
+	read = 4096
+	reg.WriteText(os.Stdout)
+	// Output:
+	// # HELP read_bytes_total Bytes read.
+	// # TYPE read_bytes_total counter
+	// read_bytes_total 4096
+}
+
+func ExampleRegistry_Unregister() {
+	reg := tacho.NewRegistry()
+	reg.Gauge("queued", "Jobs in the queue.")
+	fmt.Println(reg.Unregister("queued"), reg.Unregister("queued"))
+	// Output: true false
+}
+
+func ExampleVec_Delete() {
+	up := tacho.NewRegistry().GaugeVec("peer_up", "Whether a peer answers.", []string{"peer"})
+	up.With("a").Set(1)
+	fmt.Println(up.Delete("a"), up.Delete("a"), up.Len())
+	// Output: true false 0
+}
+
+func ExampleVec_DeleteFunc() {
+	jobs := tacho.NewRegistry().CounterVec("jobs_total", "Jobs done.", []string{"queue", "result"})
+	jobs.With("mail", "ok").Inc()
+	jobs.With("mail", "failed").Inc()
+	jobs.With("print", "ok").Inc()
+	fmt.Println(jobs.DeleteFunc(func(values []string) bool { return values[0] == "mail" }), jobs.Len())
+	// Output: 2 1
+}
+
+func ExampleLinearBuckets() {
+	fmt.Println(tacho.LinearBuckets(10, 5, 4))
+	// Output: [10 15 20 25]
 }

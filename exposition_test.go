@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -71,6 +72,38 @@ var goldens = map[string]func() *Registry{
 		r.Gauge("min", "Smallest gauge.").Set(math.MinInt64)
 		h := r.Histogram("h", "Bounds.", []float64{math.Copysign(0, -1), 1e-7, 100, 1e6, 1e21})
 		h.Observe(math.Inf(1))
+		return r
+	},
+	"labels": func() *Registry { // of each kind that has them, with awkward const labels before them
+		r := NewRegistry(WithConstLabels("r", "a\\b\n\"c\""))
+		c := WithConstLabels("m", "bad\xff", "empty", "")
+		r.CounterVec("counter_total", "", []string{"l"}, c).With("\n").Add(1)
+		r.FloatCounterVec("float_counter_total", "", []string{"l"}, c).With("").Add(0.5)
+		r.GaugeVec("gauge", "", []string{"l"}, c).With("é").Set(-1)
+		r.FloatGaugeVec("float_gauge", "", []string{"l"}, c).With("\x7f").Set(1e-7)
+		h := r.HistogramVec("histogram", "", []float64{1, 2.5}, []string{"z", "a"}, c)
+		h.With("2", "1").Observe(2)
+		h.With("1", "2").Observe(3)
+		r.CounterFunc("func_total", "", func() float64 { return 1e21 }, c)
+		r.GaugeFunc("func", "Help with \xff inside.", func() float64 { return math.NaN() }, c)
+		return r
+	},
+	"collected": func() *Registry { // among defined families, in the order of names
+		r := NewRegistry()
+		r.Gauge("b", "").Set(2)
+		r.Gauge("d", "").Set(4)
+		r.Collect(func(e *Emitter) {
+			e.Gauge("e", "", 5)
+			e.Gauge("a", "Series by labels, not as they came.", 3, "l", "b")
+			e.Gauge("a", "", 2, "l", "a\x01")
+			e.Gauge("a", "", 1, "l", "a")
+			e.Histogram("c", "Without finite buckets.", HistogramSnapshot{Count: 2, Sum: math.Inf(1)})
+			e.Histogram("f", "", HistogramSnapshot{Count: 2, Sum: -1, Buckets: []Bucket{{-1, 1}, {math.Inf(1), 2}}}, "l", "\\")
+			e.Counter("g_total", "", 1e6)
+			e.Untyped("h", "", math.Inf(-1), "l", "")
+			e.Info("i_info", "", "v", "\"1\"")
+		})
+		r.Collect(func(e *Emitter) { e.Gauge("a", "", 4, "l", "c") })
 		return r
 	},
 }
@@ -238,4 +271,175 @@ func FuzzExposition(f *testing.F) {
 			t.Errorf("JSON value %s", raw)
 		}
 	})
+}
+
+// An engSample is one line of an exposition, taken apart.
+type engSample struct {
+	name   string
+	labels [][2]string // in the order of the line
+	value  float64
+}
+
+// key tells series apart as Prometheus does: an empty label is none.
+func (s engSample) key() string {
+	labels := slices.Clone(s.labels)
+	slices.SortFunc(labels, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
+	key := s.name
+	for _, l := range labels {
+		if l[1] != "" {
+			key += strconv.Quote(l[0]) + strconv.Quote(l[1])
+		}
+	}
+	return key
+}
+
+// engParse reads the text format byte by byte, and fails if families are out of
+// order or in pieces, lines have no family, or series repeat.
+func engParse(t testing.TB, s string) (samples []engSample) {
+	t.Helper()
+	if s != "" && !strings.HasSuffix(s, "\n") {
+		t.Fatalf("the last line has no end: %q", s)
+	}
+	family, kind, helped := "", "", ""
+	seen := map[string]bool{}
+	for s != "" {
+		end := strings.IndexByte(s, '\n')
+		line := s[:end]
+		s = s[end+1:]
+		if rest, ok := strings.CutPrefix(line, "# HELP "); ok {
+			helped, _, _ = strings.Cut(rest, " ")
+			continue
+		}
+		if rest, ok := strings.CutPrefix(line, "# TYPE "); ok {
+			name, k, _ := strings.Cut(rest, " ")
+			if name != helped || name <= family {
+				t.Fatalf("TYPE of %s after HELP of %s and family %s", name, helped, family)
+			}
+			family, kind = name, k
+			continue
+		}
+		sample := engLine(t, line)
+		suffix, ok := strings.CutPrefix(sample.name, family)
+		if plain := suffix == ""; !ok || plain == (kind == "histogram") || !plain && !slices.Contains([]string{"_bucket", "_sum", "_count"}, suffix) {
+			t.Fatalf("%q in the %s %s", line, kind, family)
+		}
+		if seen[sample.key()] {
+			t.Fatalf("series twice: %q", line)
+		}
+		seen[sample.key()] = true
+		samples = append(samples, sample)
+	}
+	return samples
+}
+
+// engLine reads name{label="value",...} value.
+func engLine(t testing.TB, line string) (s engSample) {
+	t.Helper()
+	i := strings.IndexAny(line, "{ ")
+	if i < 0 {
+		t.Fatalf("no value: %q", line)
+	}
+	s.name = line[:i]
+	if line[i] == '{' {
+		for rest := line[i:]; ; {
+			eq := strings.Index(rest, `="`)
+			if eq < 0 {
+				t.Fatalf("no label: %q", line)
+			}
+			name, value := rest[1:eq], []byte{}
+			j := eq + 2
+			for ; j < len(rest) && rest[j] != '"'; j++ {
+				c := rest[j]
+				if c == '\\' {
+					j++
+					escape := strings.IndexByte(`\"n`, rest[j])
+					if escape < 0 {
+						t.Fatalf("escape %q: %q", rest[j], line)
+					}
+					c = "\\\"\n"[escape]
+				}
+				value = append(value, c)
+			}
+			s.labels = append(s.labels, [2]string{name, string(value)})
+			if rest = rest[j+1:]; rest[0] == '}' {
+				line, i = rest, 1
+				break
+			}
+		}
+	}
+	if line[i] != ' ' {
+		t.Fatalf("no space before the value: %q", line)
+	}
+	v, err := strconv.ParseFloat(line[i+1:], 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.value = v
+	return s
+}
+
+// FuzzSeries puts the same strings into every place that takes a string, and
+// wants each of them back from both formats.
+func FuzzSeries(f *testing.F) {
+	f.Add("a", "b", "help", 1.5)
+	f.Add("", "", "", 0.)
+	f.Add("\xff", "\xfe", "\xc3", -1e300)
+	f.Add(`",b="`, `\`, "\r\n", math.Inf(1))
+	f.Add("other", "\u2028\x7f\x00", "# TYPE x", math.NaN())
+	f.Fuzz(func(t *testing.T, a, b, help string, value float64) {
+		r := NewRegistry(WithConstLabels("const", b))
+		labels := []string{"a", "b"}
+		r.CounterVec("c", help, labels, WithMaxSeries(2)).With(a, b).Inc()
+		r.CounterVec("c", help, labels, WithMaxSeries(2)).With(b, a).Inc()
+		r.CounterVec("c", help, labels, WithMaxSeries(2)).With(a+b, "").Inc()
+		r.HistogramVec("h", help, []float64{0}, labels).With(a, b).Observe(value)
+		r.Collect(func(e *Emitter) {
+			e.Gauge("e", help, value, "a", a, "b", b)
+			e.Untyped(a, help, value)
+			e.Info("i", help, b, a)
+		})
+		samples := engParse(t, text(t, r))
+		va, vb := string(appendValid(nil, a)), string(appendValid(nil, b))
+		want := [][2]string{{"const", vb}, {"a", va}, {"b", vb}}
+		found, counted := 0, 0.
+		for _, s := range samples {
+			if s.name == "c" {
+				counted += s.value
+			}
+			if s.name == "e" || s.name == "h_sum" || s.name == "h_count" || s.name == "c" && slices.Equal(s.labels, want) {
+				if found++; !slices.Equal(s.labels, want) {
+					t.Errorf("%s: labels %q, want %q", s.name, s.labels, want)
+				}
+			}
+			if s.name == "e" && math.Float64bits(s.value) != math.Float64bits(value) && value == value {
+				t.Errorf("%v became %v", value, s.value)
+			}
+		}
+		if found != 4 || counted != 3 {
+			t.Errorf("%d of 4 samples, %v counted of 3", found, counted)
+		}
+		raw := write(t, func(b *bytes.Buffer) error { return r.WriteJSON(b) })
+		var view map[string][]struct{ Labels map[string]string }
+		if err := json.Unmarshal([]byte(raw), &view); err != nil {
+			t.Fatalf("%v: %s", err, raw)
+		}
+		for _, name := range []string{"e", "h"} {
+			if l := view[name][0].Labels; l["a"] != va || l["b"] != vb || l["const"] != vb {
+				t.Errorf("JSON %s: labels %q", name, l)
+			}
+		}
+	})
+}
+
+// TestGoldensParse holds the kept files themselves to the format.
+func TestGoldensParse(t *testing.T) {
+	for name := range goldens {
+		kept, err := os.ReadFile(filepath.Join("testdata", name+".txt.golden"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(engParse(t, string(kept))) == 0 {
+			t.Errorf("%s has no sample", name)
+		}
+	}
 }

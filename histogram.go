@@ -87,7 +87,7 @@ func newHistogramDef(bounds []float64, fam *family) *histogramDef {
 // A Histogram counts observations in buckets and sums them (OpenMetrics 1.0,
 // "Histogram"). All methods are safe for concurrent use, lock-free and allocate
 // nothing, but for the one time that contention makes more shards. Make one
-// with [Registry.Histogram].
+// with [Registry.Histogram]: a zero Histogram has no buckets and records nothing.
 //
 // A shard is a row of words: the bits of the sum, a count for each bound, and
 // one for +Inf. The number of observations is not stored: it is the sum of the
@@ -122,6 +122,9 @@ func (h *Histogram) init(def *histogramDef) {
 // adds it to the sum. NaN changes nothing and is counted in
 // tacho_errors_total{metric,reason="nan"}.
 func (h *Histogram) Observe(v float64) {
+	if h.def == nil {
+		return // not made by a registry; recording must not panic even so
+	}
 	i := h.def.bucket(v)
 	if i < 0 {
 		h.def.fam.fault(reasonNaN)
@@ -211,6 +214,9 @@ type Bucket struct {
 // Snapshot returns the state of the histogram. Sum may lack observations that
 // were in flight; Count is always that of the +Inf bucket.
 func (h *Histogram) Snapshot() HistogramSnapshot {
+	if h.def == nil {
+		return HistogramSnapshot{}
+	}
 	counts := make([]uint64, len(h.def.bounds)+1)
 	s := HistogramSnapshot{Sum: h.read(counts), Buckets: make([]Bucket, len(counts))}
 	for i, c := range counts {

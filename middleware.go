@@ -44,7 +44,8 @@ func WithPathLabel(f func(*http.Request) string) Option {
 }
 
 // WithMaxPaths limits the distinct path labels to n, 1000 by default; requests
-// past the limit are counted under "other". It applies to [NewHTTPMetrics].
+// past the limit are counted under "other". Each HTTPMetrics counts its own, also
+// where two share a registry. It applies to [NewHTTPMetrics].
 func WithMaxPaths(n int) Option {
 	return func(o *options) { o.maxPaths, o.maxPathsSet = n, true }
 }
@@ -145,7 +146,7 @@ func (m *HTTPMetrics) finish(r *http.Request, rec *recorder, start time.Time) {
 	rec.final(http.StatusOK)
 	elapsed := time.Since(start)
 	// A normalised path lives on this stack: nothing keeps it on the hit path.
-	var store [128]byte
+	var store [256]byte
 	var path string
 	if m.label != nil {
 		path = m.chosen(r)
@@ -187,7 +188,7 @@ func normalized(store []byte, path string) string {
 // known, and leaves it out; a negative d is left out too and counted in
 // tacho_errors_total{metric,reason="negative"}.
 func (m *HTTPMetrics) Record(method, path string, status int, d time.Duration, responseBytes int64) {
-	var store [128]byte
+	var store [256]byte
 	m.record(method, normalized(store[:0], path), status, d, responseBytes)
 }
 

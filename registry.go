@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 )
 
 // Default is a registry for metrics that are package variables. Nothing in the
@@ -30,10 +29,10 @@ type Registry struct {
 	maxSeries int
 
 	mu         sync.Mutex
-	families   map[string]*family        // by name
-	taken      map[string]*family        // by the other names their samples take
-	collectors []func(*Emitter)          // replaced, never changed
-	sorted     atomic.Pointer[[]*family] // by name; nil after a change
+	families   map[string]*family // by name
+	taken      map[string]*family // by the other names their samples take
+	collectors []func(*Emitter)   // replaced, never changed
+	sorted     []*family          // families by name; nil after a change, else never changed
 
 	errors   *CounterVec
 	overflow *CounterVec
@@ -136,15 +135,16 @@ func (r *Registry) HistogramVec(name, help string, buckets []float64, labels []s
 }
 
 // CounterFunc defines a counter whose value f returns at each scrape. f must be
-// safe for concurrent use. If it panics, the scrape goes on without this family
-// and tacho_errors_total{metric,reason="panic"} counts. Functions cannot be
+// safe for concurrent use. If it panics, or returns a negative number or NaN, the
+// scrape goes on without this family and tacho_errors_total{metric,reason}
+// counts. Functions cannot be
 // compared, so defining one twice is a conflict; see [Registry.Counter].
 func (r *Registry) CounterFunc(name, help string, f func() float64, opts ...Option) {
 	r.defineFunc(&family{name: name, help: help, kind: kindCounter}, f, opts)
 }
 
-// GaugeFunc defines a gauge whose value f returns at each scrape; see
-// [Registry.CounterFunc].
+// GaugeFunc defines a gauge whose value f returns at each scrape. Every value is
+// legal; see [Registry.CounterFunc] for the rest.
 func (r *Registry) GaugeFunc(name, help string, f func() float64, opts ...Option) {
 	r.defineFunc(&family{name: name, help: help, kind: kindGauge}, f, opts)
 }
@@ -153,10 +153,12 @@ func (r *Registry) defineFunc(f *family, value func() float64, opts []Option) {
 	r.apply(f, opts)
 	block := string(appendBlock(nil, f.consts, nil, ""))
 	f.walk = func(e encoder) {
-		if v, ok := f.call(value); ok {
-			e.begin(f)
-			e.float(block, v)
+		v, ok := f.call(value)
+		if !ok || f.kind == kindCounter && f.refuses(v) {
+			return
 		}
+		e.begin(f)
+		e.float(block, v)
 	}
 	r.add(f)
 }
@@ -228,7 +230,7 @@ func (r *Registry) add(f *family) *family {
 	for _, name := range f.sampleNames() {
 		r.taken[name] = f
 	}
-	r.sorted.Store(nil)
+	r.sorted = nil
 	return f
 }
 
@@ -263,7 +265,7 @@ func (r *Registry) Unregister(name string) bool {
 	}
 	delete(r.families, name)
 	r.retake()
-	r.sorted.Store(nil)
+	r.sorted = nil
 	return true
 }
 

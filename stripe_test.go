@@ -124,3 +124,61 @@ func TestCellsAreApart(t *testing.T) {
 		t.Errorf("a cell is %d bytes", size)
 	}
 }
+
+// TestStripesAreMadeOnce: all who meet get the same cells, else adds were lost.
+func TestStripesAreMadeOnce(t *testing.T) {
+	for range 50 {
+		var c Counter
+		h := NewRegistry().Histogram("x", "", nil)
+		var mu sync.Mutex
+		cells, rows := map[*stripes]bool{}, map[*shards]bool{}
+		hammer(1, func(int) {
+			s, w := loadStripes(&c.wide), h.widen()
+			mu.Lock()
+			cells[s], rows[w] = true, true
+			mu.Unlock()
+		})
+		if len(cells) != 1 || len(rows) != 1 {
+			t.Fatalf("%d sets of cells, %d of shards", len(cells), len(rows))
+		}
+	}
+}
+
+func TestStripeCount(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for procs, want := range map[int]int{1: 4, 2: 8, 3: 16, 8: 32, 16: 64, 100: 64} {
+		runtime.GOMAXPROCS(procs)
+		if got := stripeCount(); got != want {
+			t.Errorf("%d procs: %d stripes, want %d", procs, got, want)
+		}
+	}
+}
+
+// TestRedealKeepsTotals moves one goroutine over the cells: what it left in the
+// old ones still counts.
+func TestRedealKeepsTotals(t *testing.T) {
+	var c Counter
+	var f FloatCounter
+	h := NewRegistry().Histogram("x", "", []float64{1})
+	s, g, w := loadStripes(&c.wide), loadStripes(&f.wide), h.widen()
+	for i := range 1000 {
+		c.Add(3)
+		f.Add(0.25)
+		h.Observe(2)
+		if c.Value() != uint64(3*(i+1)) || f.Value() != 0.25*float64(i+1) || h.Snapshot().Count != uint64(i+1) {
+			t.Fatalf("after %d: %d, %v, %v", i+1, c.Value(), f.Value(), h.Snapshot())
+		}
+		s.redeal()
+		g.redeal()
+		w.redeal()
+	}
+	used := 0
+	for i := range s.cells {
+		if s.cells[i].bits.Load() != 0 {
+			used++
+		}
+	}
+	if used < 2 {
+		t.Errorf("%d of %d cells used: dealing anew moved nobody", used, len(s.cells))
+	}
+}

@@ -297,3 +297,218 @@ func checkScrape(t *testing.T, scrape string, last map[string]uint64) {
 		t.Errorf("count %s, +Inf %s", samples[`h_count{who="all"}`], samples[`h_bucket{who="all",le="+Inf"}`])
 	}
 }
+
+func TestKeyIs(t *testing.T) {
+	lists := [][]string{{"", ""}, {"a", ""}, {"", "a"}, {"a", "bc"}, {"ab", "c"}, {"abc", ""}, {"a\x00", "b"}, {"é", "日"}}
+	for i, a := range lists {
+		key := string(appendKey(nil, a))
+		for j, b := range lists {
+			if keyIs(key, b) != (i == j) {
+				t.Errorf("key of %q for %q: %v", a, b, i != j)
+			}
+		}
+		// Values that hold the separator itself must not fit by luck.
+		for _, b := range [][]string{{a[0] + "\xff", a[1]}, {a[0], "\xff" + a[1]}, {a[0] + "\xff" + a[1], ""}, {key, ""}, {"", key}} {
+			if keyIs(key, b) {
+				t.Errorf("key of %q fits %q", a, b)
+			}
+		}
+	}
+}
+
+func FuzzKeys(f *testing.F) {
+	f.Add("a", "bc", "ab", "c")
+	f.Add("\xff", "", "", "\xff")
+	f.Add("a\x00", "b", "a", "\x00b")
+	f.Fuzz(func(t *testing.T, a1, a2, b1, b2 string) {
+		valid := func(s string) string { return string(appendValid(nil, s)) }
+		ka, kb := string(appendKey(nil, []string{a1, a2})), string(appendKey(nil, []string{b1, b2}))
+		want := strings.Compare(valid(a1), valid(b1))
+		if want == 0 {
+			want = strings.Compare(valid(a2), valid(b2))
+		}
+		got := compareKeys(ka, kb)
+		if got < 0 != (want < 0) || got > 0 != (want > 0) {
+			t.Errorf("%q and %q: %d, want %d", ka, kb, got, want)
+		}
+		if back := compareKeys(kb, ka); back < 0 != (got > 0) || back > 0 != (got < 0) {
+			t.Errorf("%q and %q: %d one way, %d the other", ka, kb, got, back)
+		}
+		if keyIs(ka, []string{b1, b2}) != (valid(a1) == b1 && valid(a2) == b2) {
+			t.Errorf("keyIs %q %q %q", ka, b1, b2)
+		}
+		v := NewRegistry().CounterVec("x", "", []string{"a", "b"})
+		if same := v.With(a1, a2) == v.With(b1, b2); same != (want == 0) {
+			t.Errorf("(%q,%q) and (%q,%q): same series %v", a1, a2, b1, b2, same)
+		}
+	})
+}
+
+// TestReusedBuffer looks a series up through one buffer whose bytes change:
+// what was created from them must not change with them.
+func TestReusedBuffer(t *testing.T) {
+	r := NewRegistry()
+	v := r.HistogramVec("x", "", []float64{}, []string{"a", "b"})
+	buf := make([]byte, 3)
+	value := unsafe.String(&buf[0], len(buf))
+	for i := range 500 {
+		copy(buf, fmt.Sprintf("%03d", i%100))
+		v.With(value, value).Observe(1)
+	}
+	copy(buf, "\xff\xff\xff")
+	v.With(value, value).Observe(1)
+	copy(buf, "***")
+	samples := engParse(t, text(t, r))
+	if v.Len() != 101 || len(samples) != 303 {
+		t.Errorf("%d series, %d samples", v.Len(), len(samples))
+	}
+	for i := range 100 {
+		s := fmt.Sprintf("%03d", i)
+		if got := v.With(s, s).Snapshot().Count; got != 5 {
+			t.Errorf("%s: %d", s, got)
+		}
+	}
+	if got := v.With("\xff", "\xff").Snapshot().Count; got != 1 {
+		t.Errorf("invalid UTF-8: %d", got)
+	}
+}
+
+// TestOtherIsNotTakenForOverflow: a series whose values are "other" because the
+// program says so counts no overflow.
+func TestOtherIsNotTakenForOverflow(t *testing.T) {
+	r := NewRegistry()
+	v := r.CounterVec("x", "", []string{"a"}, WithMaxSeries(2))
+	v.With("other").Inc()
+	v.With("1").Inc()
+	v.With("2").Inc()
+	v.With("other").Inc()
+	if got := text(t, r); strings.Contains(got, "tacho_series_overflow_total") || v.Len() != 3 {
+		t.Errorf("%d series:\n%s", v.Len(), got)
+	}
+	v.With("3").Add(5)
+	v.With("4").Add(5)
+	if v.With("other").Value() != 12 || v.Len() != 3 {
+		t.Errorf("%d in other, %d series", v.With("other").Value(), v.Len())
+	}
+	if got := r.overflow.With("x").Value(); got != 2 {
+		t.Errorf("%d overflows, want 2", got)
+	}
+}
+
+// TestMaxSeriesRoom: Delete, DeleteFunc and Reset make room, also by removing
+// the overflow series itself, and totals stay right throughout.
+func TestMaxSeriesRoom(t *testing.T) {
+	r := NewRegistry()
+	v := r.CounterVec("x", "", []string{"a"}, WithMaxSeries(2))
+	fill := func() {
+		t.Helper()
+		for i := range 4 {
+			v.With(strconv.Itoa(i)).Inc()
+		}
+		if v.Len() != 3 || v.With("0").Value() != 1 || v.With("other").Value() != 2 {
+			t.Errorf("%d series, %d in the overflow", v.Len(), v.With("other").Value())
+		}
+	}
+	fill()
+	v.Reset()
+	fill()
+	if n := v.DeleteFunc(func([]string) bool { return true }); n != 3 {
+		t.Errorf("%d deleted", n)
+	}
+	fill()
+	if !v.Delete("other") {
+		t.Error("no overflow series")
+	}
+	v.With("2").Inc() // still full: a new overflow series, from 0
+	if v.Len() != 3 || v.With("other").Value() != 1 {
+		t.Errorf("%d series, %d in the overflow", v.Len(), v.With("other").Value())
+	}
+	v.Delete("1")
+	if kept := v.With("2"); kept != v.With("2") || kept == v.With("other") || v.Len() != 3 {
+		t.Error("a deleted series leaves no room")
+	}
+}
+
+// TestMaxSeriesOptions: what the vector says beats what the registry says.
+func TestMaxSeriesOptions(t *testing.T) {
+	r := NewRegistry(WithMaxSeries(2))
+	for i, c := range []struct {
+		opts []Option
+		want int
+	}{
+		{nil, 3},
+		{[]Option{WithMaxSeries(5)}, 6},
+		{[]Option{WithMaxSeries(0)}, 20},
+		{[]Option{WithMaxSeries(-1)}, 20},
+		{[]Option{WithMaxSeries(5), WithMaxSeries(1)}, 2},
+	} {
+		v := r.GaugeVec("x"+strconv.Itoa(i), "", []string{"a"}, c.opts...)
+		for j := range 20 {
+			v.With(strconv.Itoa(j))
+		}
+		if v.Len() != c.want {
+			t.Errorf("case %d: %d series, want %d", i, v.Len(), c.want)
+		}
+	}
+	for i := range 10 { // a limit is on a vector's series, not on metrics
+		r.Counter("plain"+strconv.Itoa(i), "").Inc()
+	}
+	if got := text(t, r); !strings.Contains(got, "plain9 1\n") {
+		t.Error(got)
+	}
+}
+
+// TestMaxSeriesUnderFire: whatever strangers send, the number of series holds
+// and no recording is lost.
+func TestMaxSeriesUnderFire(t *testing.T) {
+	r := NewRegistry()
+	v := r.CounterVec("x", "", []string{"a"}, WithMaxSeries(50))
+	total := hammer(2000, func(i int) { v.With(strconv.Itoa(i)).Inc() })
+	sum, overflow := 0., 0.
+	for _, s := range engParse(t, text(t, r)) {
+		if s.name == "x" {
+			if sum += s.value; s.labels[0][1] == "other" {
+				overflow = s.value
+			}
+		}
+	}
+	if v.Len() != 51 || sum != float64(total) || uint64(overflow) != r.overflow.With("x").Value() {
+		t.Errorf("%d series, %v of %d recorded, %v overflowed, %d counted", v.Len(), sum, total, overflow, r.overflow.With("x").Value())
+	}
+}
+
+// TestResetUnderFire resets while others create, find and scrape: each scrape
+// must be sound, and what is left after the last Reset must be all there is.
+func TestResetUnderFire(t *testing.T) {
+	r := NewRegistry()
+	v := r.CounterVec("x", "", []string{"a"}, WithMaxSeries(30))
+	kept := r.CounterVec("kept", "", []string{"a"})
+	total := hammer(1500, func(i int) {
+		v.With(strconv.Itoa(i % 40)).Inc()
+		kept.With(strconv.Itoa(i % 40)).Inc()
+		switch i % 200 {
+		case 50:
+			v.Reset()
+		case 100, 150:
+			engParse(t, text(t, r))
+		}
+	})
+	if v.Len() > 31 {
+		t.Errorf("%d series", v.Len())
+	}
+	v.Reset()
+	v.With("last").Add(3)
+	var left []engSample
+	sum := 0.
+	for _, s := range engParse(t, text(t, r)) {
+		switch s.name {
+		case "x":
+			left = append(left, s)
+		case "kept":
+			sum += s.value
+		}
+	}
+	if len(left) != 1 || left[0].labels[0][1] != "last" || left[0].value != 3 || sum != float64(total) {
+		t.Errorf("%v, %v of %d kept", left, sum, total)
+	}
+}

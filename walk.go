@@ -22,8 +22,8 @@ type encoder interface {
 // walk hands over all families, sorted by name. It holds no lock while the
 // encoder runs, since an encoder writes to clients that may be slow.
 func (r *Registry) walk(e encoder) {
-	collected := r.collect()
-	for _, f := range r.snapshot() {
+	families, collected := r.settle(r.collect())
+	for _, f := range families {
 		for len(collected) > 0 && collected[0].name < f.name {
 			collected[0].walk(e)
 			collected = collected[1:]
@@ -38,20 +38,31 @@ func (r *Registry) walk(e encoder) {
 	}
 }
 
-// snapshot returns the families sorted by name, as a list that nobody changes.
-func (r *Registry) snapshot() []*family {
-	if s := r.sorted.Load(); s != nil {
-		return *s
-	}
+// settle returns the defined families sorted by name, as a list that nobody
+// changes, and those of the collected ones that none of them conflicts with: a
+// family may have been defined while the collectors ran.
+func (r *Registry) settle(collected []*family) (families, free []*family) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	sorted := make([]*family, 0, len(r.families))
-	for _, f := range r.families {
-		sorted = append(sorted, f)
+	if r.sorted == nil {
+		for _, f := range r.families {
+			r.sorted = append(r.sorted, f)
+		}
+		slices.SortFunc(r.sorted, func(a, b *family) int { return strings.Compare(a.name, b.name) })
 	}
-	slices.SortFunc(sorted, func(a, b *family) int { return strings.Compare(a.name, b.name) })
-	r.sorted.Store(&sorted)
-	return sorted
+	families = r.sorted
+	var refused []*family
+	for _, f := range collected {
+		if other, _ := r.conflict(f.name, f.kind); other != nil || r.families[f.name] != nil {
+			refused = append(refused, f)
+		} else {
+			free = append(free, f)
+		}
+	}
+	r.mu.Unlock()
+	for _, f := range refused {
+		f.fault(reasonConflict)
+	}
+	return families, free
 }
 
 func walkCounters(v *CounterVec, e encoder) {

@@ -24,11 +24,11 @@ type recorder struct {
 
 // recorders hands recorders out of blocks. Each is used for one request only:
 // a handler that keeps its writer after it returned, as handlers with
-// goroutines do, must not find another request's response behind it. A block
-// makes an allocation every 64 requests and goes when its last recorder does.
+// goroutines do, must not find another request's response behind it. That makes
+// one allocation in 16 requests. A block lives as long as any of its recorders.
 type recorderBlock struct {
 	used int
-	recs [64]recorder
+	recs [16]recorder
 }
 
 var recorderBlocks = sync.Pool{New: func() any { return new(recorderBlock) }}

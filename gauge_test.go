@@ -1,0 +1,52 @@
+package tacho
+
+import (
+	"math"
+	"testing"
+)
+
+func TestGaugeEnds(t *testing.T) {
+	var g Gauge
+	g.Set(math.MinInt64)
+	g.Dec()
+	if g.Value() != math.MaxInt64 {
+		t.Error(g.Value())
+	}
+	g.Set(math.MinInt64)
+	g.Add(math.MaxInt64)
+	if g.Value() != -1 {
+		t.Error(g.Value())
+	}
+}
+
+func TestGaugeAddsAreExact(t *testing.T) {
+	var g Gauge
+	total := hammer(2000, func(i int) {
+		g.Inc()
+		g.Add(1 << 33)
+		g.Dec()
+		g.Add(1 - 1<<33)
+	})
+	if g.Value() != int64(total) {
+		t.Errorf("%d, want %d", g.Value(), total)
+	}
+}
+
+// TestFloatGaugeKeepsEveryValue compares bits: -0 is not 0.
+func TestFloatGaugeKeepsEveryValue(t *testing.T) {
+	var g FloatGauge
+	for _, v := range []float64{0, math.Copysign(0, -1), math.Inf(1), math.Inf(-1), math.MaxFloat64, math.SmallestNonzeroFloat64, math.NaN()} {
+		g.Set(v)
+		if math.Float64bits(g.Value()) != math.Float64bits(v) {
+			t.Errorf("%v became %v", v, g.Value())
+		}
+	}
+	g.Add(1) // to NaN
+	if !math.IsNaN(g.Value()) {
+		t.Error(g.Value())
+	}
+	g.Set(2) // NaN does not stick
+	if g.Add(1); g.Value() != 3 {
+		t.Error(g.Value())
+	}
+}

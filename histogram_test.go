@@ -1,0 +1,166 @@
+package tacho
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// engCounts returns the cumulative counts of a snapshot.
+func engCounts(s HistogramSnapshot) (counts []uint64) {
+	for _, b := range s.Buckets {
+		counts = append(counts, b.Count)
+	}
+	return counts
+}
+
+// TestHistogramInclusiveWithShards: a bound belongs to its own bucket, before
+// and after the shards are made.
+func TestHistogramInclusiveWithShards(t *testing.T) {
+	for _, striped := range []bool{false, true} {
+		h := NewRegistry().Histogram("x", "", []float64{1, 2})
+		if striped {
+			h.widen()
+		}
+		for _, v := range []float64{math.Nextafter(1, 0), 1, math.Nextafter(1, 2), 2, math.Nextafter(2, 3)} {
+			h.Observe(v)
+		}
+		s := h.Snapshot()
+		if !slices.Equal(engCounts(s), []uint64{2, 4, 5}) || s.Count != 5 {
+			t.Errorf("striped %v: %+v", striped, s)
+		}
+	}
+}
+
+// TestHistogramOfEveryWidth: rows of shards must not overlap for any number of
+// buckets, among them those that fill a cache line exactly.
+func TestHistogramOfEveryWidth(t *testing.T) {
+	for n := range 20 {
+		bounds := []float64{}
+		for i := range n {
+			bounds = append(bounds, float64(i))
+		}
+		h := NewRegistry().Histogram("x", "", bounds)
+		h.widen()
+		total := hammer(200, func(i int) {
+			if i%20 == 0 {
+				h.wide.Load().redeal()
+			}
+			h.Observe(float64(n)) // above every bound, in the last word of a row
+			h.Observe(0)          // in its first count
+		})
+		s := h.Snapshot()
+		if s.Count != uint64(2*total) || s.Sum != float64(n*total) {
+			t.Errorf("%d bounds: %+v, want %d", n, s, total)
+		}
+		if n > 0 && s.Buckets[0].Count != uint64(total) {
+			t.Errorf("%d bounds: first bucket %d, want %d", n, s.Buckets[0].Count, total)
+		}
+	}
+}
+
+func TestHistogramAwkwardSums(t *testing.T) {
+	r := NewRegistry()
+	h := r.Histogram("x", "", []float64{0})
+	h.Observe(math.Copysign(0, -1))
+	if s := h.Snapshot(); s.Sum != 0 || math.Signbit(s.Sum) || s.Buckets[0].Count != 1 {
+		t.Errorf("after -0: %+v", s)
+	}
+	h.Observe(math.Inf(1))
+	h.Observe(math.Inf(-1)) // the sum is lost to NaN, the counts are not
+	s := h.Snapshot()
+	if !math.IsNaN(s.Sum) || s.Count != 3 || s.Buckets[0].Count != 2 {
+		t.Errorf("after both infinities: %+v", s)
+	}
+	if got := text(t, r); !strings.Contains(got, "x_sum NaN\nx_count 3\n") {
+		t.Error(got)
+	}
+}
+
+func TestHistogramRefusesNaNWithShards(t *testing.T) {
+	r := NewRegistry()
+	h := r.Histogram("x", "", []float64{}) // no finite bound to compare with
+	h.widen()
+	h.Observe(math.NaN())
+	if s := h.Snapshot(); s.Count != 0 || s.Sum != 0 {
+		t.Errorf("%+v", s)
+	}
+	if got := text(t, r); !strings.Contains(got, `tacho_errors_total{metric="x",reason="nan"} 1`+"\n") {
+		t.Error(got)
+	}
+}
+
+// TestDefBucketsAreReadOnce: a histogram keeps the buckets that it was defined
+// with.
+func TestDefBucketsAreReadOnce(t *testing.T) {
+	old := DefBuckets
+	defer func() { DefBuckets = old }()
+	DefBuckets = []float64{1, 2}
+	r := NewRegistry()
+	h := r.Histogram("x", "", nil)
+	DefBuckets[0] = 1.5
+	if got := h.Snapshot().Buckets[0].UpperBound; got != 1 {
+		t.Errorf("bound %v, want 1", got)
+	}
+	if _, err := Try(func() *Histogram { return r.Histogram("x", "", nil) }); err == nil {
+		t.Error("other default buckets are the same definition")
+	}
+}
+
+// TestHistogramScrapesAreSound scrapes while others observe: in each scrape the
+// count is that of the +Inf bucket, buckets never fall, and nothing goes down
+// from one scrape to the next.
+func TestHistogramScrapesAreSound(t *testing.T) {
+	r := NewRegistry()
+	h := r.Histogram("h", "", []float64{1, 2, 3})
+	done := make(chan struct{})
+	total := 0
+	go func() {
+		defer close(done)
+		total = hammer(4000, func(i int) {
+			if i == 1000 {
+				h.widen()
+			}
+			h.Observe(float64(i % 5))
+		})
+	}()
+	last := map[string]float64{}
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		now := map[string]float64{}
+		below := 0.
+		for _, s := range engParse(t, text(t, r)) {
+			key := s.key()
+			if s.value < last[key] {
+				t.Fatalf("%s went from %v to %v", key, last[key], s.value)
+			}
+			if now[key] = s.value; s.name == "h_bucket" {
+				if s.value < below {
+					t.Fatalf("%s is %v after %v", key, s.value, below)
+				}
+				below = s.value
+			}
+			if s.name == "h_count" && s.value != below {
+				t.Fatalf("count %v, +Inf %v", s.value, below)
+			}
+		}
+		last = now
+	}
+	if s := h.Snapshot(); s.Count != uint64(total) || s.Sum != float64(2*total) {
+		t.Errorf("%+v, want %d", s, total)
+	}
+}
+
+// TestZeroHistogram: recording never panics, also not where nothing was defined.
+func TestZeroHistogram(t *testing.T) {
+	var h Histogram
+	h.Observe(1)
+	if s := h.Snapshot(); s.Count != 0 || len(s.Buckets) != 0 {
+		t.Errorf("%+v", s)
+	}
+}
