@@ -232,7 +232,7 @@ func (m *HTTPMetrics) initRoute(rt *route, key string) {
 // Strangers choose paths, so no lock is taken either for one with invalid UTF-8
 // that was seen before, nor on the way to "other" once there is no more room.
 func (m *HTTPMetrics) route(method, path string) *route {
-	if rt := m.routes.find(method, path); rt != nil {
+	if rt := m.find(method, path); rt != nil {
 		return rt
 	}
 	if len(path) > maxPathLabel {
@@ -241,10 +241,18 @@ func (m *HTTPMetrics) route(method, path string) *route {
 	var store [maxPathLabel * len("\uFFFD")]byte
 	b := appendValid(store[:0], path)
 	valid := unsafe.String(unsafe.SliceData(b), len(b)) // a view; admit copies it
-	if rt := m.routes.find(method, valid); rt != nil {
+	if rt := m.find(method, valid); rt != nil {
 		return rt
 	}
 	return m.routes.With(method, m.admit(valid))
+}
+
+func (m *HTTPMetrics) find(method, path string) *route {
+	key := [...]string{method, path}
+	if s := m.routes.lookup(key[:]); s != nil {
+		return (*route)(s.m)
+	}
+	return nil
 }
 
 // admit returns the path as a label: itself if it is known or there is room for

@@ -22,56 +22,64 @@ type (
 // lock and allocates nothing. Make one with [Registry.CounterVec] and its
 // siblings.
 type Vec[M any] struct {
-	fam  *family
+	vec
 	init func(m *M, key string) // what a new M needs beyond its zero value; nil for nothing
-	max  int                    // series before new ones overflow; 0 means no limit
+	lost M                      // takes what was recorded with a wrong number of values
+}
 
-	table    atomic.Pointer[table[M]]
-	overflow atomic.Pointer[M] // not nil while the vector is full
-	lost     M                 // takes what was recorded with a wrong number of values
+// vec is what vectors of all types share. It does not know the type of its
+// metrics, so that the code is in a binary once and not for each type; only Vec
+// turns the pointers back, into the type that its own makeMetric made.
+type vec struct {
+	fam  *family
+	max  int                             // series before new ones overflow; 0 means no limit
+	make func(key string) unsafe.Pointer // makes the metric of a new series
 
-	mu      sync.Mutex   // held to create and delete series, never to find them
-	added   []*series[M] // created since order was last brought up to date
-	deleted bool         // series were deleted since then
+	table    atomic.Pointer[table]
+	overflow atomic.Pointer[series] // not nil while the vector is full
 
-	orderMu sync.Mutex   // held to bring order up to date; taken before mu
-	order   []*series[M] // sorted by label values; replaced, never changed
+	mu      sync.Mutex // held to create and delete series, never to find them
+	added   []*series  // created since order was last brought up to date
+	deleted bool       // series were deleted since then
+
+	orderMu sync.Mutex // held to bring order up to date; taken before mu
+	order   []*series  // sorted by label values; replaced, never changed
 }
 
 // A series is what a reader of the table and a scrape need to know of one
 // metric. Nobody writes it once it is published. The metric itself, which
 // everybody writes, lies in another allocation: With would otherwise miss the
 // cache each time that another core had recorded.
-type series[M any] struct {
+type series struct {
 	hash uint32
 	cut  uint32 // text is the key up to here, then the label block
 	text string
-	m    *M
+	m    unsafe.Pointer // *M of the vector that made it
 }
 
-func (s *series[M]) key() string   { return s.text[:s.cut] }
-func (s *series[M]) block() string { return s.text[s.cut:] }
+func (s *series) key() string   { return s.text[:s.cut] }
+func (s *series) block() string { return s.text[s.cut:] }
 
 // A table is an open-addressed hash table that readers probe without a lock.
 // The vector's mutex serialises writers; they fill free slots in place, turn
 // deleted ones into gravestones, and replace the table when it is three
 // quarters full.
-type table[M any] struct {
-	slots []atomic.Pointer[series[M]] // a power of two; nil ends a probe
-	grave *series[M]                  // what a deleted slot holds; matches no key
-	live  int                         // series, under the mutex
-	used  int                         // series and gravestones, under the mutex
+type table struct {
+	slots []atomic.Pointer[series] // a power of two; nil ends a probe
+	grave *series                  // what a deleted slot holds; matches no key
+	live  int                      // series, under the mutex
+	used  int                      // series and gravestones, under the mutex
 }
 
-func newTable[M any](n int) *table[M] {
+func newTable(n int) *table {
 	size := 4
 	for size < 2*n {
 		size *= 2
 	}
-	return &table[M]{slots: make([]atomic.Pointer[series[M]], size), grave: new(series[M])}
+	return &table{slots: make([]atomic.Pointer[series], size), grave: new(series)}
 }
 
-func (t *table[M]) find(hash uint32, values []string) *series[M] {
+func (t *table) find(hash uint32, values []string) *series {
 	mask := uint32(len(t.slots) - 1)
 	for i := hash; ; i++ {
 		s := t.slots[i&mask].Load()
@@ -85,7 +93,7 @@ func (t *table[M]) find(hash uint32, values []string) *series[M] {
 }
 
 // findKey is find for a key, whose values are valid.
-func (t *table[M]) findKey(hash uint32, key string) *series[M] {
+func (t *table) findKey(hash uint32, key string) *series {
 	mask := uint32(len(t.slots) - 1)
 	for i := hash; ; i++ {
 		s := t.slots[i&mask].Load()
@@ -98,7 +106,7 @@ func (t *table[M]) findKey(hash uint32, key string) *series[M] {
 	}
 }
 
-func (t *table[M]) insert(s *series[M]) {
+func (t *table) insert(s *series) {
 	mask := uint32(len(t.slots) - 1)
 	for i := s.hash; ; i++ {
 		slot := &t.slots[i&mask]
@@ -115,7 +123,7 @@ func (t *table[M]) insert(s *series[M]) {
 	}
 }
 
-func (t *table[M]) remove(s *series[M]) {
+func (t *table) remove(s *series) {
 	mask := uint32(len(t.slots) - 1)
 	for i := s.hash; ; i++ {
 		if slot := &t.slots[i&mask]; slot.Load() == s {
@@ -127,7 +135,7 @@ func (t *table[M]) remove(s *series[M]) {
 }
 
 // holds reports whether s is still in the table.
-func (t *table[M]) holds(s *series[M]) bool {
+func (t *table) holds(s *series) bool {
 	mask := uint32(len(t.slots) - 1)
 	for i := s.hash; ; i++ {
 		switch t.slots[i&mask].Load() {
@@ -140,7 +148,7 @@ func (t *table[M]) holds(s *series[M]) bool {
 }
 
 // each calls f for every series.
-func (t *table[M]) each(f func(*series[M])) {
+func (t *table) each(f func(*series)) {
 	for i := range t.slots {
 		if s := t.slots[i].Load(); s != nil && s.m != nil {
 			f(s)
@@ -149,12 +157,21 @@ func (t *table[M]) each(f func(*series[M])) {
 }
 
 func newVec[M any](fam *family, max int, init func(*M, string)) *Vec[M] {
-	v := &Vec[M]{fam: fam, max: max, init: init}
+	v := &Vec[M]{init: init}
+	v.fam, v.max, v.make = fam, max, v.makeMetric
 	if init != nil {
 		init(&v.lost, "")
 	}
-	v.table.Store(newTable[M](0))
+	v.table.Store(newTable(0))
 	return v
+}
+
+func (v *Vec[M]) makeMetric(key string) unsafe.Pointer {
+	m := new(M)
+	if v.init != nil {
+		v.init(m, key)
+	}
+	return unsafe.Pointer(m)
 }
 
 // With returns the metric with these label values, given in the order of the
@@ -171,49 +188,47 @@ func (v *Vec[M]) With(values ...string) *M {
 		v.fam.fault(reasonLabelCount)
 		return &v.lost
 	}
-	if m := v.find(values...); m != nil {
-		return m
+	s := v.lookup(values)
+	if s == nil {
+		s = v.slow(values)
 	}
-	return v.slow(values)
+	return (*M)(s.m)
 }
 
-// find returns the metric with these label values, or nil.
-func (v *Vec[M]) find(values ...string) *M {
-	if s := v.table.Load().find(hashValues(values), values); s != nil {
-		return s.m
-	}
-	return nil
+// lookup returns the series with these label values, or nil.
+func (v *vec) lookup(values []string) *series {
+	return v.table.Load().find(hashValues(values), values)
 }
 
 // slow finds what the first look did not: values with invalid UTF-8, new
 // series, and those that overflow. Only the new ones take the lock.
-func (v *Vec[M]) slow(values []string) *M {
+func (v *vec) slow(values []string) *series {
 	var store [256]byte // a miss must not allocate either: strangers cause misses
 	b := appendKey(store[:0], values)
 	key := unsafe.String(unsafe.SliceData(b), len(b)) // a view; create copies it
 	hash := hashKey(key, len(v.fam.labels))
 	if s := v.table.Load().findKey(hash, key); s != nil {
-		return s.m
+		return s
 	}
-	if m := v.overflow.Load(); m != nil {
+	if s := v.overflow.Load(); s != nil {
 		v.fam.overflowed()
-		return m
+		return s
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if s := v.table.Load().findKey(hash, key); s != nil {
-		return s.m
+		return s
 	}
 	if v.full() {
 		v.fam.overflowed()
-		return v.overflowSeries().m
+		return v.overflowSeries()
 	}
-	return v.create(hash, strings.Clone(key)).m
+	return v.create(hash, strings.Clone(key))
 }
 
 // full reports whether a new series must overflow. The overflow series itself
 // does not count. The mutex is held.
-func (v *Vec[M]) full() bool {
+func (v *vec) full() bool {
 	t := v.table.Load()
 	if v.max <= 0 || t.live < v.max {
 		return false
@@ -222,34 +237,31 @@ func (v *Vec[M]) full() bool {
 	return t.live > v.max || t.findKey(hashKey(key, len(v.fam.labels)), key) == nil
 }
 
-func (v *Vec[M]) overflowKey() string {
+func (v *vec) overflowKey() string {
 	return strings.Repeat(overflowValue+string([]byte{keySep}), len(v.fam.labels))
 }
 
 // overflowSeries finds or makes the series for what the limit refuses, and
 // lets lookups reach it without the mutex, which is held here.
-func (v *Vec[M]) overflowSeries() *series[M] {
+func (v *vec) overflowSeries() *series {
 	key := v.overflowKey()
 	hash := hashKey(key, len(v.fam.labels))
 	s := v.table.Load().findKey(hash, key)
 	if s == nil {
 		s = v.create(hash, key)
 	}
-	v.overflow.Store(s.m)
+	v.overflow.Store(s)
 	return s
 }
 
 // create adds a series. The mutex is held.
-func (v *Vec[M]) create(hash uint32, key string) *series[M] {
+func (v *vec) create(hash uint32, key string) *series {
 	text := append(make([]byte, 0, 128), key...)
 	text = appendBlock(text, v.fam.consts, v.fam.labels, key)
-	s := &series[M]{hash: hash, cut: uint32(len(key)), text: string(text), m: new(M)}
-	if v.init != nil {
-		v.init(s.m, key)
-	}
+	s := &series{hash: hash, cut: uint32(len(key)), text: string(text), m: v.make(key)}
 	t := v.table.Load()
 	if 4*(t.used+1) > 3*len(t.slots) {
-		grown := newTable[M](t.live + 1)
+		grown := newTable(t.live + 1)
 		t.each(grown.insert)
 		v.table.Store(grown)
 		t = grown
@@ -262,7 +274,7 @@ func (v *Vec[M]) create(hash uint32, key string) *series[M] {
 // Delete removes the series with these label values and reports whether there
 // was one. A pointer that somebody keeps still works, but no scrape shows it:
 // the next With makes a new series, from zero.
-func (v *Vec[M]) Delete(values ...string) bool {
+func (v *vec) Delete(values ...string) bool {
 	if len(values) != len(v.fam.labels) {
 		v.fam.fault(reasonLabelCount)
 		return false
@@ -281,9 +293,9 @@ func (v *Vec[M]) Delete(values ...string) bool {
 // DeleteFunc removes the series for whose label values f answers true, and
 // returns how many those were. f runs without a lock, so it may use the vector;
 // it must not keep the slice.
-func (v *Vec[M]) DeleteFunc(f func(values []string) bool) int {
-	var doomed []*series[M]
-	v.table.Load().each(func(s *series[M]) {
+func (v *vec) DeleteFunc(f func(values []string) bool) int {
+	var doomed []*series
+	v.table.Load().each(func(s *series) {
 		if f(keyValues(s.key(), len(v.fam.labels))) {
 			doomed = append(doomed, s)
 		}
@@ -301,23 +313,23 @@ func (v *Vec[M]) DeleteFunc(f func(values []string) bool) int {
 }
 
 // delete removes a series that the table holds. The mutex is held.
-func (v *Vec[M]) delete(s *series[M]) {
+func (v *vec) delete(s *series) {
 	v.table.Load().remove(s)
 	v.overflow.Store(nil) // there is room again, or the next miss finds there is none
 	v.deleted = true
 }
 
 // Reset removes all series.
-func (v *Vec[M]) Reset() {
+func (v *vec) Reset() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.table.Store(newTable[M](0))
+	v.table.Store(newTable(0))
 	v.overflow.Store(nil)
 	v.deleted = true
 }
 
 // Len returns the number of series, the overflow series included.
-func (v *Vec[M]) Len() int {
+func (v *vec) Len() int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.table.Load().live
@@ -325,7 +337,7 @@ func (v *Vec[M]) Len() int {
 
 // ordered returns the series sorted by label values. The work is that of what
 // changed since the last call; creating series waits for none of it.
-func (v *Vec[M]) ordered() []*series[M] {
+func (v *vec) ordered() []*series {
 	v.orderMu.Lock()
 	defer v.orderMu.Unlock()
 	v.mu.Lock()
@@ -335,14 +347,14 @@ func (v *Vec[M]) ordered() []*series[M] {
 	if len(added) == 0 && !deleted {
 		return v.order
 	}
-	slices.SortFunc(added, func(a, b *series[M]) int { return compareKeys(a.key(), b.key()) })
-	v.order = mergeSeries(v.order, added, func(s *series[M]) bool { return !deleted || t.holds(s) })
+	slices.SortFunc(added, func(a, b *series) int { return compareKeys(a.key(), b.key()) })
+	v.order = mergeSeries(v.order, added, func(s *series) bool { return !deleted || t.holds(s) })
 	return v.order
 }
 
 // mergeSeries merges two sorted lists into a new one of those that keep wants.
-func mergeSeries[M any](a, b []*series[M], keep func(*series[M]) bool) []*series[M] {
-	merged := make([]*series[M], 0, len(a)+len(b))
+func mergeSeries(a, b []*series, keep func(*series) bool) []*series {
+	merged := make([]*series, 0, len(a)+len(b))
 	for len(a) > 0 || len(b) > 0 {
 		from := &a
 		if len(a) == 0 || len(b) > 0 && compareKeys(b[0].key(), a[0].key()) < 0 {

@@ -180,7 +180,7 @@ func TestManySeries(t *testing.T) {
 		}
 	}
 	order := v.ordered()
-	if v.Len() != n || len(order) != n || !slices.IsSortedFunc(order, func(a, b *series[Counter]) int { return compareKeys(a.key(), b.key()) }) {
+	if v.Len() != n || len(order) != n || !slices.IsSortedFunc(order, func(a, b *series) int { return compareKeys(a.key(), b.key()) }) {
 		t.Error("series were lost or are out of order")
 	}
 }

@@ -70,7 +70,7 @@ func walkCounters(v *CounterVec, e encoder) {
 		if i == 0 {
 			e.begin(v.fam)
 		}
-		if !e.uint(s.block(), s.m.Value()) {
+		if !e.uint(s.block(), (*Counter)(s.m).Value()) {
 			return
 		}
 	}
@@ -81,7 +81,7 @@ func walkFloatCounters(v *FloatCounterVec, e encoder) {
 		if i == 0 {
 			e.begin(v.fam)
 		}
-		if !e.float(s.block(), s.m.Value()) {
+		if !e.float(s.block(), (*FloatCounter)(s.m).Value()) {
 			return
 		}
 	}
@@ -92,7 +92,7 @@ func walkGauges(v *GaugeVec, e encoder) {
 		if i == 0 {
 			e.begin(v.fam)
 		}
-		if !e.int(s.block(), s.m.Value()) {
+		if !e.int(s.block(), (*Gauge)(s.m).Value()) {
 			return
 		}
 	}
@@ -103,7 +103,7 @@ func walkFloatGauges(v *FloatGaugeVec, e encoder) {
 		if i == 0 {
 			e.begin(v.fam)
 		}
-		if !e.float(s.block(), s.m.Value()) {
+		if !e.float(s.block(), (*FloatGauge)(s.m).Value()) {
 			return
 		}
 	}
@@ -116,7 +116,7 @@ func walkHistograms(v *HistogramVec, e encoder) {
 		if i == 0 {
 			e.begin(v.fam)
 		}
-		sum := s.m.read(counts)
+		sum := (*Histogram)(s.m).read(counts)
 		if !e.histogram(s.block(), def, counts, sum) {
 			return
 		}
