@@ -79,7 +79,7 @@ func ExampleRegistry_Handler() {
 
 func ExampleHTTPMetrics_Record() {
 	reg := tacho.NewRegistry()
-	m := tacho.NewHTTPMetrics(reg, tacho.WithDurationBuckets(.1, 1))
+	m := tacho.NewHTTPMetrics(reg, tacho.WithDurationBuckets([]float64{.1, 1}))
 	m.Record("GET", "/jobs/42", 200, 250*time.Millisecond, -1) // size not known
 
 	var text strings.Builder

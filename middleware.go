@@ -26,14 +26,16 @@ type httpOptions struct {
 }
 
 // WithDurationBuckets sets the buckets of http_request_duration_seconds, in
-// seconds. It applies to [NewHTTPMetrics].
-func WithDurationBuckets(buckets ...float64) Option {
+// seconds, as [Registry.Histogram] takes them; nil means those of [HTTPMetrics].
+// It applies to [NewHTTPMetrics].
+func WithDurationBuckets(buckets []float64) Option {
 	return func(o *options) { o.duration = buckets }
 }
 
-// WithSizeBuckets sets the buckets of http_response_size_bytes, in bytes. It
-// applies to [NewHTTPMetrics].
-func WithSizeBuckets(buckets ...float64) Option {
+// WithSizeBuckets sets the buckets of http_response_size_bytes, in bytes, as
+// [Registry.Histogram] takes them; nil means those of [HTTPMetrics]. It applies to
+// [NewHTTPMetrics].
+func WithSizeBuckets(buckets []float64) Option {
 	return func(o *options) { o.size = buckets }
 }
 
@@ -57,6 +59,8 @@ func WithMaxPaths(n int) Option {
 //	http_requests_in_flight                        gauge
 //	http_response_size_bytes{method,path}          histogram
 //	http_connections{state}                        gauge, see ConnState
+//
+// Durations have buckets from 1 ms to 10 s, sizes from 100 bytes to 1 GB.
 //
 // The method label is one of the nine standard methods, else "other". The path
 // label is what [WithPathLabel] returns, else the path of the pattern by which

@@ -209,7 +209,7 @@ func TestHTTPBucketsAndHelp(t *testing.T) {
 
 func TestHTTPOptions(t *testing.T) {
 	r := NewRegistry(WithMaxSeries(1))
-	m := NewHTTPMetrics(r, WithDurationBuckets(1, 2), WithSizeBuckets(3), WithConstLabels("app", "x"))
+	m := NewHTTPMetrics(r, WithDurationBuckets([]float64{1, 2}), WithSizeBuckets([]float64{3}), WithConstLabels("app", "x"))
 	for _, p := range []string{"/a", "/b", "/c"} {
 		m.Record("GET", p, 200, 1500*time.Millisecond, 4)
 	}
