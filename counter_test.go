@@ -74,3 +74,42 @@ func TestErrorsAreSilentUntilOne(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestCounter(t *testing.T) {
+	var c Counter
+	c.Inc()
+	c.Add(41)
+	c.Add(0)
+	if c.Value() != 42 {
+		t.Error(c.Value())
+	}
+	c.Add(math.MaxUint64 - 42)
+	if c.Value() != math.MaxUint64 {
+		t.Error(c.Value())
+	}
+}
+
+func TestFloatCounterRefuses(t *testing.T) {
+	r := NewRegistry()
+	c := r.FloatCounter("x", "")
+	c.Inc()
+	c.Add(0.5)
+	c.Add(0)
+	c.Add(math.Copysign(0, -1))
+	for _, bad := range []float64{-1, math.NaN(), math.Inf(-1), -math.SmallestNonzeroFloat64} {
+		c.Add(bad)
+	}
+	if c.Value() != 1.5 {
+		t.Error(c.Value())
+	}
+	got := text(t, r)
+	if !strings.Contains(got, `tacho_errors_total{metric="x",reason="negative"} 3`) || !strings.Contains(got, `tacho_errors_total{metric="x",reason="nan"} 1`) {
+		t.Error(got)
+	}
+	var zero FloatCounter // made without a registry: refusals are nobody's
+	zero.Add(-1)
+	zero.Add(2)
+	if zero.Value() != 2 {
+		t.Error(zero.Value())
+	}
+}

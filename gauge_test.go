@@ -3,6 +3,7 @@ package tacho
 import (
 	"math"
 	"testing"
+	"time"
 )
 
 func TestGaugeEnds(t *testing.T) {
@@ -47,6 +48,46 @@ func TestFloatGaugeKeepsEveryValue(t *testing.T) {
 	}
 	g.Set(2) // NaN does not stick
 	if g.Add(1); g.Value() != 3 {
+		t.Error(g.Value())
+	}
+}
+
+func TestGauge(t *testing.T) {
+	var g Gauge
+	g.Set(10)
+	g.Inc()
+	g.Dec()
+	g.Dec()
+	g.Add(-20)
+	if g.Value() != -11 {
+		t.Error(g.Value())
+	}
+}
+
+func TestFloatGauge(t *testing.T) {
+	var g FloatGauge
+	g.Set(1.5)
+	g.Inc()
+	g.Dec()
+	g.Dec()
+	g.Add(-0.25)
+	if g.Value() != 0.25 {
+		t.Error(g.Value())
+	}
+	g.Set(math.NaN())
+	if !math.IsNaN(g.Value()) {
+		t.Error(g.Value())
+	}
+	before := time.Now()
+	g.SetToCurrentTime()
+	if s := g.Value(); s < float64(before.Unix()) || s > float64(time.Now().Unix()+1) {
+		t.Errorf("%v is not now in seconds", s)
+	}
+}
+
+func TestFloatGaugeAddsAreExact(t *testing.T) {
+	var g FloatGauge
+	if total := hammer(2000, func(int) { g.Add(0.5) }); g.Value() != float64(total)/2 {
 		t.Error(g.Value())
 	}
 }

@@ -18,7 +18,7 @@ var hashSecrets = func() (s [3]uint64) {
 // hashValues hashes the values of a series: for each its bytes and its length,
 // so that ("a","bc") and ("ab","c") differ. Label values are short, and for
 // those a call of hash/maphash costs more than the hashing: a three-label lookup
-// took twice as long with it. Each step multiplies two 64-bit words into 128 bits
+// took about half as long again with it. Each step multiplies two 64-bit words into 128 bits
 // and folds the halves.
 func hashValues(values []string) uint32 {
 	h := hashSecrets[0]

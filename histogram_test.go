@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // engCounts returns the cumulative counts of a snapshot.
@@ -161,6 +162,39 @@ func TestZeroHistogram(t *testing.T) {
 	var h Histogram
 	h.Observe(1)
 	if s := h.Snapshot(); s.Count != 0 || len(s.Buckets) != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestHistogramBounds(t *testing.T) {
+	r := NewRegistry()
+	h := r.Histogram("x", "", []float64{-1, 0, 1})
+	for _, v := range []float64{math.Inf(-1), -1, math.Copysign(0, -1), 0, math.SmallestNonzeroFloat64, 1, math.Nextafter(1, 2), math.NaN()} {
+		h.Observe(v)
+	}
+	s := h.Snapshot()
+	want := []Bucket{{-1, 2}, {0, 4}, {1, 6}, {math.Inf(1), 7}}
+	for i, b := range s.Buckets {
+		if b != want[i] {
+			t.Errorf("bucket %d is %v, want %v", i, b, want[i])
+		}
+	}
+	if s.Count != 7 || !math.IsInf(s.Sum, -1) {
+		t.Errorf("%+v", s)
+	}
+	if got := text(t, r); !strings.Contains(got, `tacho_errors_total{metric="x",reason="nan"} 1`) {
+		t.Error(got)
+	}
+}
+
+func TestHistogramDurations(t *testing.T) {
+	h := NewRegistry().Histogram("x", "", []float64{1})
+	h.ObserveDuration(1500 * time.Millisecond)
+	if s := h.Snapshot(); s.Sum != 1.5 || s.Buckets[0].Count != 0 {
+		t.Errorf("%+v", s)
+	}
+	h.ObserveSince(time.Now().Add(-time.Hour))
+	if s := h.Snapshot(); s.Count != 2 || s.Sum < 3600 {
 		t.Errorf("%+v", s)
 	}
 }

@@ -317,6 +317,23 @@ func (v *vec) delete(s *series) {
 	v.table.Load().remove(s)
 	v.overflow.Store(nil) // there is room again, or the next miss finds there is none
 	v.deleted = true
+	v.forget()
+}
+
+// forget drops deleted series from added once they are most of it: where nobody
+// scrapes, series that come and go would pile up there. The mutex is held.
+func (v *vec) forget() {
+	t := v.table.Load()
+	if len(v.added) <= 2*t.live+16 {
+		return
+	}
+	kept := make([]*series, 0, t.live)
+	for _, s := range v.added {
+		if t.holds(s) {
+			kept = append(kept, s)
+		}
+	}
+	v.added = kept
 }
 
 // Reset removes all series.
@@ -325,7 +342,7 @@ func (v *vec) Reset() {
 	defer v.mu.Unlock()
 	v.table.Store(newTable(0))
 	v.overflow.Store(nil)
-	v.deleted = true
+	v.added, v.deleted = nil, true
 }
 
 // Len returns the number of series, the overflow series included.

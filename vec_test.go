@@ -512,3 +512,26 @@ func TestResetUnderFire(t *testing.T) {
 		t.Errorf("%v, %v of %d kept", left, sum, total)
 	}
 }
+
+// TestChurnWithoutScrapes: what nobody scrapes must not remember every series
+// that came and went.
+func TestChurnWithoutScrapes(t *testing.T) {
+	r := NewRegistry()
+	v := r.CounterVec("x", "", []string{"a"})
+	for i := range 10000 {
+		v.With(strconv.Itoa(i)).Inc()
+		if i >= 10 {
+			v.Delete(strconv.Itoa(i - 10))
+		}
+	}
+	if n := len(v.added); n > 100 {
+		t.Errorf("10 series are left and %d remembered", n)
+	}
+	if got := strings.Count(text(t, r), "\nx{"); got != 10 {
+		t.Errorf("%d series in a scrape", got)
+	}
+	v.Reset()
+	if v.With("new").Inc(); len(v.added) != 1 {
+		t.Errorf("%d remembered after a reset", len(v.added))
+	}
+}
