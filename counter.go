@@ -12,6 +12,7 @@ import (
 type Counter struct {
 	n    atomic.Uint64
 	wide atomic.Pointer[stripes] // nil until two cores met on n
+	last exemplarSlot
 }
 
 // Inc adds 1.
@@ -26,6 +27,18 @@ func (c *Counter) Add(n uint64) {
 	if old := c.n.Load(); !c.n.CompareAndSwap(old, old+n) {
 		loadStripes(&c.wide).add(n)
 	}
+}
+
+// AddExemplar adds n and makes an exemplar of it, which OpenMetrics shows: labels,
+// given as name, value, name, value, that lead to one of the counted events, such
+// as "trace_id", id. The latest stays. An exemplar whose labels are not pairs, have
+// a bad name, or are together longer than 128 code points (OpenMetrics 1.0,
+// "Exemplars") is dropped and counted in
+// tacho_errors_total{metric,reason="exemplar"}; n is added all the same. It
+// allocates the exemplar; the strings are copied.
+func (c *Counter) AddExemplar(n uint64, labels ...string) {
+	c.Add(n)
+	c.last.record(c.last.family(), float64(n), labels)
 }
 
 // Value returns the count. Adds in flight may or may not be in it; two reads
@@ -44,7 +57,7 @@ func (c *Counter) Value() uint64 {
 type FloatCounter struct {
 	bits atomic.Uint64
 	wide atomic.Pointer[stripes]
-	fam  *family // whom to charge bad input to
+	last exemplarSlot
 }
 
 // Inc adds 1.
@@ -53,16 +66,29 @@ func (c *FloatCounter) Inc() { c.Add(1) }
 // Add adds v. A negative or NaN v changes nothing and is counted in
 // tacho_errors_total{metric,reason} (reason "negative" or "nan").
 func (c *FloatCounter) Add(v float64) {
-	if c.fam.refuses(v) {
-		return
+	c.add(v)
+}
+
+// AddExemplar adds v and makes an exemplar of it; see [Counter.AddExemplar]. A
+// v that [FloatCounter.Add] refuses makes none.
+func (c *FloatCounter) AddExemplar(v float64, labels ...string) {
+	if c.add(v) {
+		c.last.record(c.last.family(), v, labels)
+	}
+}
+
+// add reports whether v was added.
+func (c *FloatCounter) add(v float64) bool {
+	if !(v >= 0) {
+		c.last.family().refuses(v)
+		return false
 	}
 	if s := c.wide.Load(); s != nil {
 		s.addFloat(v)
-		return
-	}
-	if !swapAdd(&c.bits, v) {
+	} else if !swapAdd(&c.bits, v) {
 		loadStripes(&c.wide).addFloat(v)
 	}
+	return true
 }
 
 // refuses counts a value that no counter may take, and reports whether v is one.

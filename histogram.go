@@ -94,8 +94,9 @@ func newHistogramDef(bounds []float64, fam *family) *histogramDef {
 // counts, so a scrape cannot show a _count that its buckets contradict.
 type Histogram struct {
 	def   *histogramDef
-	words []atomic.Uint64        // the first shard
-	wide  atomic.Pointer[shards] // nil until two cores met on the first shard's sum
+	words []atomic.Uint64                // the first shard
+	wide  atomic.Pointer[shards]         // nil until two cores met on the first shard's sum
+	last  atomic.Pointer[[]exemplarSlot] // of each bucket; nil until there was one
 }
 
 // shards are the rows that a contended histogram uses from then on. Rows begin
@@ -121,24 +122,46 @@ func (h *Histogram) init(def *histogramDef) {
 // Observe counts v in the first bucket whose upper bound is not below it, and
 // adds it to the sum. NaN changes nothing and is counted in
 // tacho_errors_total{metric,reason="nan"}.
-func (h *Histogram) Observe(v float64) {
+func (h *Histogram) Observe(v float64) { h.observe(v) }
+
+// ObserveExemplar observes v and makes an exemplar of it for its bucket; see
+// [Counter.AddExemplar]. NaN makes none.
+func (h *Histogram) ObserveExemplar(v float64, labels ...string) {
+	if i := h.observe(v); i >= 0 && len(labels) > 0 {
+		h.exemplars()[i-1].record(h.def.fam, v, labels)
+	}
+}
+
+// observe records v and returns the word of its bucket, or -1 for NaN.
+func (h *Histogram) observe(v float64) int {
 	if h.def == nil {
-		return // not made by a registry; recording must not panic even so
+		return -1 // not made by a registry; recording must not panic even so
 	}
 	i := h.def.bucket(v)
 	if i < 0 {
 		h.def.fam.fault(reasonNaN)
-		return
+		return i
 	}
 	if s := h.wide.Load(); s != nil {
 		s.observe(h.def, i, v)
-		return
+		return i
 	}
 	h.words[i].Add(1)
 	if !swapAdd(&h.words[0], v) {
 		// The count is in; only the sum still has to find a place.
 		h.widen().addSum(h.def, v)
 	}
+	return i
+}
+
+// exemplars returns the slots of all buckets and makes them if need be.
+func (h *Histogram) exemplars() []exemplarSlot {
+	if slots := h.last.Load(); slots != nil {
+		return *slots
+	}
+	slots := make([]exemplarSlot, len(h.def.bounds)+1)
+	h.last.CompareAndSwap(nil, &slots) // the loser of a race uses the winner's
+	return *h.last.Load()
 }
 
 // ObserveDuration observes d in seconds.

@@ -19,6 +19,7 @@ const (
 	reasonInvalid    = "invalid"     // a collector emitted what no format can say
 	reasonConflict   = "conflict"    // a collector emitted a family defined elsewhere
 	reasonDuplicate  = "duplicate"   // a collector emitted a series twice
+	reasonExemplar   = "exemplar"    // an exemplar's labels were bad or too long
 )
 
 // A Registry holds definitions and writes what they recorded. All methods are
@@ -101,14 +102,17 @@ func (r *Registry) Histogram(name, help string, buckets []float64, opts ...Optio
 
 // CounterVec defines a counter with variable labels; see [Registry.Counter].
 func (r *Registry) CounterVec(name, help string, labels []string, opts ...Option) *CounterVec {
-	return define(r, &family{name: name, help: help, kind: kindCounter, labels: labels}, opts, nil, walkCounters)
+	f := &family{name: name, help: help, kind: kindCounter, labels: labels}
+	none := &exemplar{fam: f}
+	return define(r, f, opts, func(c *Counter, _ string) { c.last.p.Store(none) }, walkCounters)
 }
 
 // FloatCounterVec defines a float counter with variable labels; see
 // [Registry.Counter].
 func (r *Registry) FloatCounterVec(name, help string, labels []string, opts ...Option) *FloatCounterVec {
 	f := &family{name: name, help: help, kind: kindCounter, labels: labels}
-	return define(r, f, opts, func(c *FloatCounter, _ string) { c.fam = f }, walkFloatCounters)
+	none := &exemplar{fam: f}
+	return define(r, f, opts, func(c *FloatCounter, _ string) { c.last.p.Store(none) }, walkFloatCounters)
 }
 
 // GaugeVec defines a gauge with variable labels; see [Registry.Counter].

@@ -1,0 +1,97 @@
+package tacho
+
+import (
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+)
+
+// An exemplar points from a sample to one event that is in it, such as the trace
+// of a request (OpenMetrics 1.0, "Exemplars"). Nobody changes one: recording
+// another replaces it.
+type exemplar struct {
+	fam    *family // whom to charge bad input to
+	labels string  // rendered: `{trace_id="abc"}`; "" for no exemplar yet
+	value  float64
+	at     int64 // Unix milliseconds
+}
+
+// maxExemplarRunes is how long the names and values of an exemplar's labels may
+// be together, in UTF-8 code points (OpenMetrics 1.0, "Exemplars").
+const maxExemplarRunes = 128
+
+// An exemplarSlot holds the latest exemplar of a counter or a bucket. It starts
+// with one that says no more than whose it is, shared by a whole family, so that
+// a counter can be charged for a bad exemplar without a field of its own for it.
+type exemplarSlot struct{ p atomic.Pointer[exemplar] }
+
+// family returns whom the slot belongs to; nil for a metric that no registry made.
+func (s *exemplarSlot) family() *family {
+	if x := s.p.Load(); x != nil {
+		return x.fam
+	}
+	return nil
+}
+
+// load returns the latest exemplar, or nil.
+func (s *exemplarSlot) load() *exemplar {
+	if x := s.p.Load(); x != nil && x.labels != "" {
+		return x
+	}
+	return nil
+}
+
+// record replaces the exemplar by one of value v, now. Labels are name, value,
+// name, value; without any there is nothing to point to.
+func (s *exemplarSlot) record(f *family, v float64, labels []string) {
+	if len(labels) == 0 || f == nil {
+		return
+	}
+	block, ok := exemplarBlock(labels)
+	if !ok {
+		f.fault(reasonExemplar)
+		return
+	}
+	s.p.Store(&exemplar{fam: f, labels: block, value: v, at: time.Now().UnixMilli()})
+}
+
+// exemplarBlock renders the labels of an exemplar, unless they are not pairs,
+// too long, or have a bad or repeated name.
+func exemplarBlock(pairs []string) (string, bool) {
+	if len(pairs)%2 != 0 {
+		return "", false
+	}
+	var store [192]byte // most fit: only the string is allocated
+	b := append(store[:0], '{')
+	runes := 0
+	for i := 0; i < len(pairs); i += 2 {
+		name := pairs[i]
+		if !validLabelName(name) || nameRepeats(pairs, i) {
+			return "", false
+		}
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(append(b, name...), '=', '"')
+		if len(pairs[i+1]) > maxExemplarRunes*utf8.UTFMax {
+			return "", false // before it is copied
+		}
+		value := string(appendValid(nil, pairs[i+1]))
+		b = append(appendLabelValue(b, value), '"')
+		runes += len(name) + utf8.RuneCountInString(value)
+	}
+	if runes > maxExemplarRunes {
+		return "", false
+	}
+	return string(append(b, '}')), true
+}
+
+// nameRepeats reports whether the name at i stands among the pairs before it.
+func nameRepeats(pairs []string, i int) bool {
+	for j := 0; j < i; j += 2 {
+		if pairs[j] == pairs[i] {
+			return true
+		}
+	}
+	return false
+}
