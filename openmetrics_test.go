@@ -29,30 +29,6 @@ func TestOpenMetricsErrorIsNoEnd(t *testing.T) {
 	}
 }
 
-func TestOpenFloats(t *testing.T) {
-	for v, want := range map[float64]string{
-		0: "0.0", 1: "1.0", -1: "-1.0", .5: "0.5", 1e6: "1e+06", 999999: "999999.0", 1e21: "1e+21", 123456789: "1.23456789e+08",
-		math.Inf(1): "+Inf", math.Inf(-1): "-Inf",
-	} {
-		if got := string(appendOpenFloat(nil, v)); got != want {
-			t.Errorf("%v: %s, want %s", v, got, want)
-		}
-	}
-	if got := string(appendOpenFloat(nil, math.NaN())); got != "NaN" {
-		t.Errorf("NaN: %s", got)
-	}
-}
-
-func TestSeconds(t *testing.T) {
-	for ms, want := range map[int64]string{
-		0: "0", 1: "0.001", 10: "0.01", 100: "0.1", 1000: "1", 1010: "1.01", 1520879607789: "1520879607.789", -1: "-0.001", -2500: "-2.5",
-	} {
-		if got := string(appendSeconds(nil, ms)); got != want {
-			t.Errorf("%d ms: %s, want %s", ms, got, want)
-		}
-	}
-}
-
 // TestCreated: the time is that of each series, begins anew with it, and is not
 // there unless the registry wants it, nor for what has none.
 func TestCreated(t *testing.T) {
