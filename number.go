@@ -93,12 +93,9 @@ func appendOpenFloat(b []byte, v float64) []byte {
 	return append(b, ".0"...)
 }
 
-// appendSeconds appends a time given in Unix milliseconds as seconds, with the
-// digits it needs.
+// appendSeconds appends a time from 1970 on, given in Unix milliseconds, as seconds
+// with the digits it needs.
 func appendSeconds(b []byte, ms int64) []byte {
-	if ms < 0 {
-		b, ms = append(b, '-'), -ms
-	}
 	b = appendInt(b, ms/1000)
 	if ms %= 1000; ms == 0 {
 		return b

@@ -65,7 +65,7 @@ func TestOpenFloats(t *testing.T) {
 
 func TestSeconds(t *testing.T) {
 	for ms, want := range map[int64]string{
-		0: "0", 1: "0.001", 10: "0.01", 100: "0.1", 1000: "1", 1010: "1.01", 1520879607789: "1520879607.789", -1: "-0.001", -2500: "-2.5",
+		0: "0", 1: "0.001", 10: "0.01", 100: "0.1", 1000: "1", 1010: "1.01", 1520879607789: "1520879607.789", maxTime: "253402300799.999",
 	} {
 		if got := string(appendSeconds(nil, ms)); got != want {
 			t.Errorf("%d ms: %s, want %s", ms, got, want)

@@ -140,6 +140,27 @@ func TestScrapesDuringDefinitions(t *testing.T) {
 	wg.Wait()
 }
 
+// TestNamesThatAreASuffix: what is left without it is no name.
+func TestNamesThatAreASuffix(t *testing.T) {
+	r := NewRegistry(WithUTF8Names())
+	r.Counter("_total", "").Inc()
+	r.Counter(".total", "").Inc()
+	r.Collect(func(e *Emitter) { e.Info("_info", "", "a", "1") })
+	got := open(t, r)
+	for _, want := range []string{
+		"# TYPE _total unknown\n_total 1.0\n", "# TYPE U___2e counter\nU___2e_total 1.0\n", "# TYPE _info gauge\n_info{a=\"1\"} 1.0\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+	r = NewRegistry(WithUTF8Names())
+	r.Counter(".total", "").Inc()
+	if got := open(t, r); !strings.Contains(got, "# TYPE _total unknown\n_total 1.0\n") {
+		t.Error(got)
+	}
+}
+
 func TestUnits(t *testing.T) {
 	r := NewRegistry()
 	r.Counter("a_seconds_total", "", WithUnit("seconds"))
@@ -180,6 +201,8 @@ func TestUTF8Definitions(t *testing.T) {
 		func(r *Registry) { r.Gauge("", "") },
 		func(r *Registry) { r.Gauge("a\xff", "") },
 		func(r *Registry) { r.Gauge("U__a", "") },
+		func(r *Registry) { r.Gauge("a\x00", "") }, // Prometheus cannot read it
+		func(r *Registry) { r.GaugeVec("a", "", []string{"\x00"}) },
 		func(r *Registry) { r.GaugeVec("a", "", []string{""}) },
 		func(r *Registry) { r.GaugeVec("a", "", []string{"\xff"}) },
 		func(r *Registry) { r.GaugeVec("a", "", []string{"__name__"}) },
