@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unsafe"
 )
 
 // Default is a registry for metrics that are package variables. Nothing in the
@@ -187,6 +188,10 @@ func (f *family) call(value func() float64) (v float64, ok bool) {
 func define[M any](r *Registry, f *family, opts []Option, init func(*M, string), walk func(*Vec[M], encoder)) *Vec[M] {
 	o := r.apply(f, opts)
 	v := newVec(f, o.maxSeries, init)
+	if o.idle > 0 && len(f.labels) > 0 {
+		v.idle = o.idle
+		v.aging = func(p unsafe.Pointer) aging { return any((*M)(p)).(aging) }
+	}
 	f.metric = v
 	f.walk = func(e encoder) { walk(v, e) }
 	old := r.add(f)
