@@ -113,7 +113,7 @@ func fromSnapshot(s HistogramSnapshot) (*histogramDef, []uint64, bool) {
 	if reason != "" || s.Count < below || len(bounds) < len(all) && s.Count != below {
 		return nil, nil, false
 	}
-	return newHistogramDef(bounds, nil), counts, true
+	return newHistogramDef(bounds), counts, true
 }
 
 // charge returns the name to count a refusal under: a bad one, which could be

@@ -22,20 +22,16 @@ type (
 // methods are safe for concurrent use; finding a series that exists takes no
 // lock and allocates nothing. Make one with [Registry.CounterVec] and its
 // siblings.
-type Vec[M any] struct {
-	vec
-	init func(m *M, key string) // what a new M needs beyond its zero value; nil for nothing
-	lost M                      // takes what was recorded with a wrong number of values
-}
+type Vec[M any] struct{ vec }
 
-// vec is what vectors of all types share. It does not know the type of its
-// metrics, so that the code is in a binary once and not for each type; only Vec
-// turns the pointers back, into the type that its own makeMetric made.
+// vec is all of a vector but the type of its metrics, so that the code is in a
+// binary once and not for each type. Only Vec knows the type; its family's
+// metricType makes metrics of it.
 type vec struct {
 	fam   *family
-	max   int                             // series before new ones overflow; 0 means no limit
-	dated bool                            // all series are datedSeries
-	make  func(key string) unsafe.Pointer // makes the metric of a new series
+	max   int            // series before new ones overflow; 0 means no limit
+	dated bool           // all series are datedSeries
+	lost  unsafe.Pointer // the metric that takes what was recorded with a wrong number of values
 
 	table    atomic.Pointer[table]
 	overflow atomic.Pointer[series] // not nil while the vector is full
@@ -56,7 +52,7 @@ type series struct {
 	hash uint32
 	cut  uint32 // text is the key up to here, then the label block
 	text string
-	m    unsafe.Pointer // *M of the vector that made it
+	m    unsafe.Pointer // *M, made by the metricType of the family
 }
 
 // A datedSeries is a series of a vector that remembers when it made each: the
@@ -165,24 +161,24 @@ func (t *table) each(f func(*series)) {
 	}
 }
 
-func newVec[M any](fam *family, max int, init func(*M, string)) *Vec[M] {
-	v := &Vec[M]{init: init}
-	v.fam, v.max, v.make = fam, max, v.makeMetric
+// A metricType says how to make the metrics of a vector and how to show them. A
+// binary has those that its program defines.
+type metricType struct {
+	kind kind
+	make func(f *family, key string) unsafe.Pointer // the metric of a new series; of none if key is ""
+	walk func(*vec, encoder)
+}
+
+func newVec(fam *family, max int) *vec {
+	v := &vec{fam: fam, max: max}
 	v.dated = fam.reg.created && (fam.kind == kindCounter || fam.kind == kindHistogram)
-	if init != nil {
-		init(&v.lost, "")
-	}
+	v.lost = fam.metric.make(fam, "")
 	v.table.Store(newTable(0))
 	return v
 }
 
-func (v *Vec[M]) makeMetric(key string) unsafe.Pointer {
-	m := new(M)
-	if v.init != nil {
-		v.init(m, key)
-	}
-	return unsafe.Pointer(m)
-}
+// vecOf returns v as a vector of Ms, which its family's metricType makes.
+func vecOf[M any](v *vec) *Vec[M] { return (*Vec[M])(unsafe.Pointer(v)) }
 
 // With returns the metric with these label values, given in the order of the
 // label names, and creates it if need be. Keep the pointer to skip the lookup.
@@ -193,16 +189,18 @@ func (v *Vec[M]) makeMetric(key string) unsafe.Pointer {
 // tacho_errors_total{metric,reason="label_count"}. Past the vector's limit (see
 // [WithMaxSeries]) a new combination returns the one series whose values are
 // all "other".
-func (v *Vec[M]) With(values ...string) *M {
+func (v *Vec[M]) With(values ...string) *M { return (*M)(v.with(values)) }
+
+func (v *vec) with(values []string) unsafe.Pointer {
 	if len(values) != len(v.fam.labels) {
 		v.fam.fault(reasonLabelCount)
-		return &v.lost
+		return v.lost
 	}
-	s := v.lookup(values)
+	s := v.table.Load().find(hashValues(values), values)
 	if s == nil {
 		s = v.slow(values)
 	}
-	return (*M)(s.m)
+	return s.m
 }
 
 // lookup returns the series with these label values, or nil.
@@ -269,7 +267,7 @@ func (v *vec) create(hash uint32, key string) *series {
 	text := append(make([]byte, 0, 128), key...)
 	text = appendBlock(text, v.fam.consts, v.fam.labels, key)
 	s := v.newSeries()
-	*s = series{hash: hash, cut: uint32(len(key)), text: string(text), m: v.make(key)}
+	*s = series{hash: hash, cut: uint32(len(key)), text: string(text), m: v.fam.metric.make(v.fam, key)}
 	t := v.table.Load()
 	if 4*(t.used+1) > 3*len(t.slots) {
 		grown := newTable(t.live + 1)
