@@ -78,7 +78,9 @@ type family struct {
 	consts []label       // the registry's and the definition's
 	hist   *histogramDef // for histograms
 	where  string        // file:line of the definition
-	metric any           // *Vec[M], returned when the definition is repeated
+	metric *metricType   // nil for functions and what collectors emit
+	vec    *vec          // what a definition returns, and its repetition
+	none   *exemplar     // says no more than whose it is; see exemplarSlot
 	walk   func(encoder) // hands all samples to an encoder
 
 	quoted, quotedLabels bool // names outside the legacy set, to be quoted or escaped
@@ -167,6 +169,10 @@ func (f *family) differs(old *family) string {
 		return "already defined with labels [" + strings.Join(old.labels, " ") + "]"
 	case !slices.Equal(f.consts, old.consts):
 		return "already defined with other const labels"
+	case f.metric == nil || old.metric == nil:
+		return "already defined, and functions cannot be compared"
+	case f.metric != old.metric:
+		return "already defined with another type of value"
 	case f.hist != nil && !slices.Equal(f.hist.bounds, old.hist.bounds):
 		return "already defined with other buckets"
 	}

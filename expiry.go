@@ -30,7 +30,21 @@ import (
 // seen of it stay right, and a counter that comes back from zero is a reset, as
 // after a restart of the program. What is lost is the increase from the value at the
 // first scrape after the return, which a counter that starts anew always loses.
-func WithIdleExpiry(d time.Duration) Option { return func(o *options) { o.idle = d } }
+func WithIdleExpiry(d time.Duration) Option {
+	var e *expiry
+	if d > 0 {
+		e = &expiry{idle: d, ordered: (*vec).aged, revive: (*vec).revive}
+	}
+	return func(o *options) { o.expiry = e }
+}
+
+// An expiry says when series are idle. Vectors reach the code below through it
+// alone, so that a program which does not ask for it does not contain it.
+type expiry struct {
+	idle    time.Duration
+	ordered func(v *vec, now time.Time) []*series
+	revive  func(v *vec, key string) *series
+}
 
 // aging is what a vector must be able to ask of a metric that may be parked.
 type aging interface {
@@ -38,6 +52,22 @@ type aging interface {
 	appendState([]uint64) []uint64
 	// absorb records again what was recorded between two states.
 	absorb(was, now []uint64)
+}
+
+// aging returns a metric of the vector as what can be parked.
+func (v *vec) aging(m unsafe.Pointer) aging {
+	switch v.fam.metric {
+	case &counters:
+		return (*Counter)(m)
+	case &floatCounters:
+		return (*FloatCounter)(m)
+	case &gauges:
+		return (*Gauge)(m)
+	case &floatGauges:
+		return (*FloatGauge)(m)
+	default:
+		return (*Histogram)(m)
+	}
 }
 
 // A trackedSeries is a series of a vector that remembers when it made each, or
@@ -77,7 +107,7 @@ func (v *vec) aged(now time.Time) []*series {
 		t := tracked(s)
 		if first := v.state(s.m)[0]; first != t.last {
 			t.last, t.changed = first, now.UnixNano()
-		} else if now.UnixNano()-t.changed >= int64(v.idle) {
+		} else if now.UnixNano()-t.changed >= int64(v.expiry.idle) {
 			v.park(s)
 		}
 	}

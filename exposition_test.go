@@ -191,19 +191,22 @@ func stamp(r *Registry) {
 		}
 	}
 	for _, f := range r.families {
-		switch v := f.metric.(type) {
-		case *CounterVec:
-			v.table.Load().each(func(s *series) { at(&(*Counter)(s.m).last) })
-		case *FloatCounterVec:
-			v.table.Load().each(func(s *series) { at(&(*FloatCounter)(s.m).last) })
-		case *HistogramVec:
-			v.table.Load().each(func(s *series) {
+		if f.vec == nil {
+			continue
+		}
+		f.vec.table.Load().each(func(s *series) {
+			switch f.metric {
+			case &counters:
+				at(&(*Counter)(s.m).last)
+			case &floatCounters:
+				at(&(*FloatCounter)(s.m).last)
+			case &histograms:
 				slots := (*Histogram)(s.m).last.Load()
 				for i := 0; slots != nil && i < len(*slots); i++ {
 					at(&(*slots)[i])
 				}
-			})
-		}
+			}
+		})
 	}
 }
 

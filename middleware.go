@@ -128,7 +128,8 @@ func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 		states:   map[net.Conn]http.ConnState{},
 	}
 	m.full.Store(m.maxPaths <= 0)
-	m.routes = newVec(&family{reg: reg, labels: byRoute}, 0, m.initRoute)
+	routes := &metricType{kind: kindUntyped, make: m.newRoute} // no scrape walks them
+	m.routes = vecOf[route](newVec(&family{reg: reg, kind: routes.kind, labels: byRoute, metric: routes}, 0))
 	return m
 }
 
@@ -241,15 +242,17 @@ type statusCounter struct {
 	count  *Counter
 }
 
-// initRoute is called by routes for a new series.
-func (m *HTTPMetrics) initRoute(rt *route, key string) {
-	if key == "" {
-		return // what takes wrong numbers of values, which record never passes
+// newRoute is called by routes for a new series. The one for wrong numbers of
+// values, which record never passes, stays empty.
+func (m *HTTPMetrics) newRoute(_ *family, key string) unsafe.Pointer {
+	rt := new(route)
+	if key != "" {
+		values := keyValues(key, 2)
+		rt.method, rt.path = values[0], values[1]
+		rt.duration = m.duration.With(values...)
+		rt.size = m.size.With(values...)
 	}
-	values := keyValues(key, 2)
-	rt.method, rt.path = values[0], values[1]
-	rt.duration = m.duration.With(values...)
-	rt.size = m.size.With(values...)
+	return unsafe.Pointer(rt)
 }
 
 // route finds the metrics of a method and path, by one lookup if they exist.

@@ -1,7 +1,5 @@
 package tacho
 
-import "time"
-
 // An Option changes what a registry, a metric or the HTTP middleware is made
 // with. Each says where it applies; elsewhere it does nothing.
 type Option func(*options)
@@ -12,7 +10,7 @@ type options struct {
 	maxSeries int
 	maxSet    bool
 	unit      string
-	idle      time.Duration
+	expiry    *expiry
 	created   bool
 	utf8      bool
 	//lint:ignore U1000 a build without HTTP has no reader

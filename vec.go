@@ -22,22 +22,17 @@ type (
 // methods are safe for concurrent use; finding a series that exists takes no
 // lock and allocates nothing. Make one with [Registry.CounterVec] and its
 // siblings.
-type Vec[M any] struct {
-	vec
-	init func(m *M, key string) // what a new M needs beyond its zero value; nil for nothing
-	lost M                      // takes what was recorded with a wrong number of values
-}
+type Vec[M any] struct{ vec }
 
-// vec is what vectors of all types share. It does not know the type of its
-// metrics, so that the code is in a binary once and not for each type; only Vec
-// turns the pointers back, into the type that its own makeMetric made.
+// vec is all of a vector but the type of its metrics, so that the code is in a
+// binary once and not for each type. Only Vec knows the type; its family's
+// metricType makes metrics of it.
 type vec struct {
-	fam   *family
-	max   int                             // series before new ones overflow; 0 means no limit
-	dated bool                            // series have a time of creation
-	idle  time.Duration                   // after which a series is parked; 0 for never
-	aging func(unsafe.Pointer) aging      // a metric as what can be parked; nil without idle
-	make  func(key string) unsafe.Pointer // makes the metric of a new series
+	fam    *family
+	max    int            // series before new ones overflow; 0 means no limit
+	dated  bool           // series have a time of creation
+	expiry *expiry        // of idle series; nil for none
+	lost   unsafe.Pointer // the metric that takes what was recorded with a wrong number of values
 
 	table    atomic.Pointer[table]
 	overflow atomic.Pointer[series] // not nil while the vector is full
@@ -46,7 +41,7 @@ type vec struct {
 	added   []*series  // created since order was last brought up to date
 	deleted bool       // series were deleted since then
 
-	parked map[string]*parked // by key; under mu
+	parked map[string]*parked // by key, only with expiry; under mu
 
 	orderMu sync.Mutex // held to bring order up to date; taken before mu
 	order   []*series  // sorted by label values; replaced, never changed
@@ -61,7 +56,7 @@ type series struct {
 	hash uint32
 	cut  uint32 // text is the key up to here, then the label block
 	text string
-	m    unsafe.Pointer // *M of the vector that made it
+	m    unsafe.Pointer // *M, made by the metricType of the family
 }
 
 func (s *series) key() string   { return s.text[:s.cut] }
@@ -163,24 +158,24 @@ func (t *table) each(f func(*series)) {
 	}
 }
 
-func newVec[M any](fam *family, max int, init func(*M, string)) *Vec[M] {
-	v := &Vec[M]{init: init}
-	v.fam, v.max, v.make = fam, max, v.makeMetric
+// A metricType says how to make the metrics of a vector and how to show them. A
+// binary has those that its program defines.
+type metricType struct {
+	kind kind
+	make func(f *family, key string) unsafe.Pointer // the metric of a new series; of none if key is ""
+	walk func(*vec, encoder)
+}
+
+func newVec(fam *family, max int) *vec {
+	v := &vec{fam: fam, max: max}
 	v.dated = fam.reg.created && (fam.kind == kindCounter || fam.kind == kindHistogram)
-	if init != nil {
-		init(&v.lost, "")
-	}
+	v.lost = fam.metric.make(fam, "")
 	v.table.Store(newTable(0))
 	return v
 }
 
-func (v *Vec[M]) makeMetric(key string) unsafe.Pointer {
-	m := new(M)
-	if v.init != nil {
-		v.init(m, key)
-	}
-	return unsafe.Pointer(m)
-}
+// vecOf returns v as a vector of Ms, which its family's metricType makes.
+func vecOf[M any](v *vec) *Vec[M] { return (*Vec[M])(unsafe.Pointer(v)) }
 
 // With returns the metric with these label values, given in the order of the
 // label names, and creates it if need be. Keep the pointer to skip the lookup.
@@ -191,16 +186,18 @@ func (v *Vec[M]) makeMetric(key string) unsafe.Pointer {
 // tacho_errors_total{metric,reason="label_count"}. Past the vector's limit (see
 // [WithMaxSeries]) a new combination returns the one series whose values are
 // all "other".
-func (v *Vec[M]) With(values ...string) *M {
+func (v *Vec[M]) With(values ...string) *M { return (*M)(v.with(values)) }
+
+func (v *vec) with(values []string) unsafe.Pointer {
 	if len(values) != len(v.fam.labels) {
 		v.fam.fault(reasonLabelCount)
-		return &v.lost
+		return v.lost
 	}
-	s := v.lookup(values)
+	s := v.table.Load().find(hashValues(values), values)
 	if s == nil {
 		s = v.slow(values)
 	}
-	return (*M)(s.m)
+	return s.m
 }
 
 // lookup returns the series with these label values, or nil.
@@ -227,8 +224,10 @@ func (v *vec) slow(values []string) *series {
 	if s := v.table.Load().findKey(hash, key); s != nil {
 		return s
 	}
-	if s := v.revive(key); s != nil {
-		return s
+	if v.expiry != nil {
+		if s := v.expiry.revive(v, strings.Clone(key)); s != nil {
+			return s
+		}
 	}
 	if v.full() {
 		v.fam.overflowed()
@@ -270,7 +269,7 @@ func (v *vec) create(hash uint32, key string) *series {
 	text := append(make([]byte, 0, 128), key...)
 	text = appendBlock(text, v.fam.consts, v.fam.labels, key)
 	s := v.newSeries()
-	*s = series{hash: hash, cut: uint32(len(key)), text: string(text), m: v.make(key)}
+	*s = series{hash: hash, cut: uint32(len(key)), text: string(text), m: v.fam.metric.make(v.fam, key)}
 	return v.add(s)
 }
 
@@ -289,7 +288,7 @@ func (v *vec) add(s *series) *series {
 }
 
 func (v *vec) newSeries() *series {
-	if v.dated || v.idle > 0 {
+	if v.dated || v.expiry != nil {
 		return &newTracked(time.Now()).series
 	}
 	return new(series)
@@ -387,8 +386,8 @@ func (v *vec) reset() {
 // Pointers to the series of before still work but are shown no more, and what is
 // recorded in v while fill runs goes with them. If fill panics, v stays as it is.
 func (v *Vec[M]) Replace(fill func(set *Vec[M])) {
-	set := newVec(v.fam, v.max, v.init)
-	set.idle, set.aging = v.idle, v.aging
+	set := vecOf[M](newVec(v.fam, v.max))
+	set.expiry = v.expiry
 	fill(set)
 	set.mu.Lock()
 	table, added, overflow := set.table.Load(), set.added, set.overflow.Load()
@@ -414,8 +413,8 @@ func (v *vec) Len() int {
 func (v *vec) ordered() []*series {
 	v.orderMu.Lock()
 	defer v.orderMu.Unlock()
-	if v.idle > 0 {
-		return v.aged(time.Now())
+	if v.expiry != nil {
+		return v.expiry.ordered(v, time.Now())
 	}
 	return v.merged()
 }

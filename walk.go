@@ -78,7 +78,7 @@ func (r *Registry) settle(collected []*family) (families, free []*family) {
 	return families, free
 }
 
-func walkCounters(v *CounterVec, e encoder) {
+func walkCounters(v *vec, e encoder) {
 	for i, s := range v.ordered() {
 		if i == 0 {
 			e.begin(v.fam)
@@ -94,7 +94,7 @@ func walkCounters(v *CounterVec, e encoder) {
 	}
 }
 
-func walkFloatCounters(v *FloatCounterVec, e encoder) {
+func walkFloatCounters(v *vec, e encoder) {
 	for i, s := range v.ordered() {
 		if i == 0 {
 			e.begin(v.fam)
@@ -110,7 +110,7 @@ func walkFloatCounters(v *FloatCounterVec, e encoder) {
 	}
 }
 
-func walkGauges(v *GaugeVec, e encoder) {
+func walkGauges(v *vec, e encoder) {
 	for i, s := range v.ordered() {
 		if i == 0 {
 			e.begin(v.fam)
@@ -121,7 +121,7 @@ func walkGauges(v *GaugeVec, e encoder) {
 	}
 }
 
-func walkFloatGauges(v *FloatGaugeVec, e encoder) {
+func walkFloatGauges(v *vec, e encoder) {
 	for i, s := range v.ordered() {
 		if i == 0 {
 			e.begin(v.fam)
@@ -132,7 +132,7 @@ func walkFloatGauges(v *FloatGaugeVec, e encoder) {
 	}
 }
 
-func walkHistograms(v *HistogramVec, e encoder) {
+func walkHistograms(v *vec, e encoder) {
 	def := v.fam.hist
 	counts := make([]uint64, len(def.bounds)+1)
 	for i, s := range v.ordered() {
