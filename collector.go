@@ -30,7 +30,8 @@ type emission struct{ name, key string }
 // emitted is a family that collectors make during one scrape.
 type emitted struct {
 	family
-	rows map[string]row // by key: names and values of the labels
+	rows  map[string]row // by key: names and values of the labels
+	names []string       // of the labels of all rows, where they may need escaping
 }
 
 type row struct {
@@ -178,6 +179,9 @@ func (c *collection) put(one *family, sample row) string {
 	if f.kind != one.kind {
 		return reasonConflict
 	}
+	if c.reg.utf8 && !f.addNames(one.consts) {
+		return reasonInvalid
+	}
 	key := seriesKey(one.consts)
 	if _, twice := f.rows[key]; twice {
 		return reasonDuplicate
@@ -187,6 +191,22 @@ func (c *collection) put(one *family, sample row) string {
 	f.quotedLabels = f.quotedLabels || one.quotedLabels
 	c.undo = append(c.undo, emission{one.name, key})
 	return ""
+}
+
+// addNames adds names of labels, unless escaping would make one of them that of
+// another: two series could become one.
+func (f *emitted) addNames(labels []label) bool {
+	names := f.names
+	for _, l := range labels {
+		if !slices.Contains(names, l.name) {
+			names = append(names, l.name)
+		}
+	}
+	if len(names) > len(f.names) && checkEscaped(names) != "" {
+		return false
+	}
+	f.names = names
+	return true
 }
 
 // taken reports whether a defined or an emitted family has one of the names

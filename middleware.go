@@ -98,8 +98,8 @@ type HTTPMetrics struct {
 }
 
 // NewHTTPMetrics defines the HTTP metrics in reg. [WithDurationBuckets],
-// [WithSizeBuckets], [WithPathLabel], [WithMaxPaths] and [WithConstLabels]
-// apply. It panics with a *[DefinitionError] if a definition conflicts.
+// [WithSizeBuckets], [WithPathLabel], [WithMaxPaths], [WithExemplar],
+// [WithConstLabels] and, for what has a path, [WithIdleExpiry] apply. It panics with a *[DefinitionError] if a definition conflicts.
 func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 	o := makeOptions(opts)
 	if o.duration == nil {
@@ -120,7 +120,7 @@ func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 		duration: reg.HistogramVec("http_request_duration_seconds", "HTTP request duration in seconds", o.duration, byRoute, append(with, WithUnit("seconds"))...),
 		size:     reg.HistogramVec("http_response_size_bytes", "HTTP response size in bytes", o.size, byRoute, append(with, WithUnit("bytes"))...),
 		inFlight: reg.Gauge("http_requests_in_flight", "Current number of HTTP requests being processed", opts...),
-		conns:    reg.GaugeVec("http_connections", "Current number of HTTP connections by state", []string{"state"}, with...),
+		conns:    reg.GaugeVec("http_connections", "Current number of HTTP connections by state", []string{"state"}, append(with, WithIdleExpiry(0))...),
 		label:    o.pathLabel,
 		exemplar: o.exemplar,
 		paths:    map[string]string{},

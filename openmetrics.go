@@ -66,7 +66,7 @@ func (e *openEncoder) begin(f *family) {
 	b = appendLabelValue(append(b, ' '), f.help) // the same escapes as in label values
 	b = e.appendFamily(append(b, "\n# TYPE "...))
 	b = append(append(b, ' '), kind...)
-	if f.unit != "" && !x.plain {
+	if f.unit != "" && strings.HasSuffix(name, "_"+f.unit) { // not if it is plain, or escaping took the end
 		b = e.appendFamily(append(b, "\n# UNIT "...))
 		b = append(append(b, ' '), f.unit...)
 	}

@@ -188,6 +188,9 @@ func (r *Registry) define(t *metricType, def *histogramDef, name, help string, l
 	}
 	o := r.apply(f, opts)
 	f.vec = newVec(f, o.maxSeries)
+	if len(f.labels) > 0 {
+		f.vec.expiry = o.expiry
+	}
 	f.walk = func(e encoder) { t.walk(f.vec, e) }
 	return r.add(f).vec
 }

@@ -4,7 +4,6 @@ import (
 	"io"
 	"strings"
 	"sync"
-	"unsafe"
 )
 
 // An encoder writes one exposition. The registry walks its families and hands
@@ -171,7 +170,7 @@ func (v *vec) details(e encoder, s *series, x *exemplar, buckets []exemplarSlot)
 	d := e.scratch()
 	*d = details{exemplar: x, buckets: buckets}
 	if v.dated {
-		d.created = (*datedSeries)(unsafe.Pointer(s)).created
+		d.created = tracked(s).created
 	}
 	return d
 }
