@@ -337,7 +337,7 @@ func TestBucketHelpersRefuse(t *testing.T) {
 // An error is one line of text, whatever name it speaks of.
 func TestDefinitionErrorQuotes(t *testing.T) {
 	for name, want := range map[string]string{
-		"a b":       `"a b"`,
+		"a b":        `"a b"`,
 		"caf\u00e9":  "\"caf\u00e9\"",
 		"a\"b\\c":    `"a\"b\\c"`,
 		"a\nb\x7f":   `"a\x0ab\x7f"`,
