@@ -39,6 +39,7 @@ type row struct {
 	value  float64
 	def    *histogramDef // nil but for histograms
 	counts []uint64
+	sum    *SummarySnapshot // of a summary
 	time   *details
 }
 
@@ -98,6 +99,35 @@ func (e *Emitter) Histogram(name, help string, s HistogramSnapshot, labels ...st
 		return
 	}
 	e.emit(name, help, kindHistogram, row{value: s.Sum, def: def, counts: counts}, labels)
+}
+
+// A SummarySnapshot is what a summary holds at one time: quantiles that another
+// system worked out.
+type SummarySnapshot struct {
+	Count     uint64     // observations
+	Sum       float64    // of the observed values
+	Quantiles []Quantile // by rising quantile; may be none
+}
+
+// A Quantile is a value that a fraction of the observations does not exceed.
+type Quantile struct {
+	Quantile float64 // from 0 to 1
+	Value    float64 // NaN where there was no observation
+}
+
+// Summary emits a summary (OpenMetrics 1.0, "Summary"). Its quantiles must be from
+// 0 to 1 and increase strictly.
+func (e *Emitter) Summary(name, help string, s SummarySnapshot, labels ...string) {
+	last := -1.0
+	for _, q := range s.Quantiles {
+		if !(q.Quantile >= 0 && q.Quantile <= 1 && q.Quantile > last) {
+			e.reg.fault(e.charge(name), reasonInvalid)
+			return
+		}
+		last = q.Quantile
+	}
+	s.Quantiles = slices.Clone(s.Quantiles)
+	e.emit(name, help, kindSummary, row{sum: &s}, labels)
 }
 
 // fromSnapshot turns cumulative buckets into the form that encoders take.
@@ -257,16 +287,20 @@ func (f *emitted) encode(e encoder) {
 			e.begin(&f.family)
 		}
 		r := f.rows[key]
-		on := false
-		if r.def != nil {
-			on = e.histogram(r.block, r.def, r.counts, r.value, r.time)
-		} else {
-			on = e.float(r.block, r.value, r.time)
-		}
-		if !on {
+		if !r.encode(e) {
 			return
 		}
 	}
+}
+
+func (r *row) encode(e encoder) bool {
+	switch {
+	case r.def != nil:
+		return e.histogram(r.block, r.def, r.counts, r.value, r.time)
+	case r.sum != nil:
+		return e.summary(r.block, r.sum, r.time)
+	}
+	return e.float(r.block, r.value, r.time)
 }
 
 // runCollectors returns what the collectors emit, sorted by name.

@@ -56,16 +56,17 @@ const (
 	kindHistogram
 	kindUntyped
 	kindInfo
+	kindSummary
 )
 
 // String returns the name in the text format 0.0.4, which has no info.
 func (k kind) String() string {
-	return [...]string{"counter", "gauge", "histogram", "untyped", "gauge"}[k]
+	return [...]string{"counter", "gauge", "histogram", "untyped", "gauge", "summary"}[k]
 }
 
 // openString returns the name in OpenMetrics 1.0.
 func (k kind) openString() string {
-	return [...]string{"counter", "gauge", "histogram", "unknown", "info"}[k]
+	return [...]string{"counter", "gauge", "histogram", "unknown", "info", "summary"}[k]
 }
 
 // A family is one metric name with its help, type and series.
@@ -128,6 +129,8 @@ func (f *family) checkLabels() string {
 			return "label name " + quote(name) + " must be valid UTF-8 without NUL and not begin with __ or " + valuesPrefix
 		case f.kind == kindHistogram && name == "le":
 			return `label name "le" belongs to the buckets of a histogram`
+		case f.kind == kindSummary && name == "quantile":
+			return `label name "quantile" belongs to the quantiles of a summary`
 		case slices.Contains(seen[:i], name):
 			return "label name " + quote(name) + " is used twice"
 		}
@@ -219,6 +222,8 @@ func sampleNames(name string, k kind) []string {
 		return []string{strings.TrimSuffix(name, "_total") + "_created"}
 	case kindHistogram:
 		return []string{name + "_bucket", name + "_sum", name + "_count", name + "_created"}
+	case kindSummary:
+		return []string{name + "_sum", name + "_count", name + "_created"}
 	}
 	return nil
 }

@@ -90,7 +90,7 @@ func (n naming) meeting(families []*family, open bool) (met []*family) {
 func (n naming) claims(f *family, open bool) []string {
 	name := n.of(f).name
 	switch {
-	case f.kind == kindHistogram:
+	case f.kind == kindHistogram || f.kind == kindSummary:
 		return append(sampleNames(name, f.kind), name)
 	case open && f.kind == kindCounter:
 		base := strings.TrimSuffix(name, "_total")

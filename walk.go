@@ -16,6 +16,7 @@ type encoder interface {
 	int(block string, v int64, d *details) bool
 	float(block string, v float64, d *details) bool
 	histogram(block string, def *histogramDef, counts []uint64, sum float64, d *details) bool
+	summary(block string, s *SummarySnapshot, d *details) bool
 	scratch() *details
 	ok() bool
 }
