@@ -51,6 +51,7 @@ func (r *Registry) Collect(f func(*Emitter)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.collectors = append(slices.Clip(r.collectors), f)
+	r.collect = r.runCollectors // here, so that a program without collectors is without the code
 }
 
 // At returns an Emitter of the same scrape whose samples say that they are of the
@@ -263,7 +264,7 @@ func (c *collection) taken(name string, k kind) bool {
 // other series.
 func seriesKey(labels []label) string {
 	sorted := slices.Clone(labels)
-	slices.SortFunc(sorted, func(a, b label) int { return strings.Compare(a.name, b.name) })
+	sortList(sorted, func(a, b label) int { return strings.Compare(a.name, b.name) })
 	var key []byte
 	for _, l := range sorted {
 		if l.value == "" {
@@ -280,7 +281,7 @@ func (f *emitted) encode(e encoder) {
 	for key := range f.rows {
 		keys = append(keys, key)
 	}
-	slices.SortFunc(keys, compareKeys)
+	sortList(keys, compareKeys)
 	for i, key := range keys {
 		if i == 0 {
 			e.begin(&f.family)
@@ -302,14 +303,11 @@ func (r *row) encode(e encoder) bool {
 	return e.float(r.block, r.value, r.time)
 }
 
-// collect runs the collectors and returns what they emitted, sorted by name.
-func (r *Registry) collect() []*family {
+// runCollectors returns what the collectors emit, sorted by name.
+func (r *Registry) runCollectors() []*family {
 	r.mu.Lock()
 	collectors := r.collectors
 	r.mu.Unlock()
-	if len(collectors) == 0 {
-		return nil
-	}
 	c := &collection{reg: r, families: map[string]*emitted{}}
 	for _, f := range collectors {
 		c.run(f)
@@ -318,7 +316,7 @@ func (r *Registry) collect() []*family {
 	for _, f := range c.families {
 		families = append(families, &f.family)
 	}
-	slices.SortFunc(families, func(a, b *family) int { return strings.Compare(a.name, b.name) })
+	sortFamilies(families)
 	return families
 }
 

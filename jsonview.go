@@ -165,7 +165,7 @@ func appendJSONQuoted(b []byte, block string) ([]byte, string) {
 		case c == '\\':
 			i++
 		case c < 0x20:
-			b = append(append(b, block[start:i]...), '\\', 'u', '0', '0', "0123456789abcdef"[c>>4], "0123456789abcdef"[c&15])
+			b = append(append(b, block[start:i]...), '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 			start = i + 1
 		}
 	}

@@ -33,8 +33,10 @@ type Registry struct {
 
 	mu         sync.Mutex
 	families   map[string]*family   // by name
+	defined    []*family            // the same ones, in the order of their definition
 	taken      map[string]*family   // by the other names their samples take
 	collectors []func(*Emitter)     // replaced, never changed
+	collect    func() []*family     // what they emit; nil before the first
 	sorted     []*family            // families by name; nil after a change, else never changed
 	namings    map[namingKey]naming // what expositions call those; nil after a change
 
@@ -230,6 +232,7 @@ func (r *Registry) add(f *family) *family {
 		panic(&DefinitionError{f.name, "sample name " + name + " is that of metric " + old.name, old.where})
 	}
 	r.families[f.name] = f
+	r.defined = append(r.defined, f)
 	for _, name := range f.sampleNames() {
 		r.taken[name] = f
 	}
@@ -267,6 +270,7 @@ func (r *Registry) Unregister(name string) bool {
 		return false
 	}
 	delete(r.families, name)
+	r.defined = slices.DeleteFunc(r.defined, func(other *family) bool { return other == f })
 	r.retake()
 	r.sorted, r.namings = nil, nil
 	return true
@@ -275,7 +279,7 @@ func (r *Registry) Unregister(name string) bool {
 // retake rebuilds taken. The mutex is held.
 func (r *Registry) retake() {
 	clear(r.taken)
-	for _, f := range r.families {
+	for _, f := range r.defined {
 		for _, name := range f.sampleNames() {
 			r.taken[name] = f
 		}

@@ -1,7 +1,6 @@
 package tacho
 
 import (
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -248,7 +247,11 @@ func (v *vec) full() bool {
 }
 
 func (v *vec) overflowKey() string {
-	return strings.Repeat(overflowValue+string([]byte{keySep}), len(v.fam.labels))
+	var key []byte
+	for range v.fam.labels {
+		key = append(append(key, overflowValue...), keySep)
+	}
+	return string(key)
 }
 
 // overflowSeries finds or makes the series for what the limit refuses, and
@@ -428,7 +431,7 @@ func (v *vec) merged() []*series {
 	if len(added) == 0 && !deleted {
 		return v.order
 	}
-	slices.SortFunc(added, func(a, b *series) int { return compareKeys(a.key(), b.key()) })
+	sortList(added, func(a, b *series) int { return compareKeys(a.key(), b.key()) })
 	v.order = mergeSeries(v.order, added, func(s *series) bool { return !deleted || t.holds(s) })
 	return v.order
 }

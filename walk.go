@@ -2,7 +2,6 @@ package tacho
 
 import (
 	"io"
-	"slices"
 	"strings"
 	"sync"
 )
@@ -35,7 +34,7 @@ type details struct {
 // walk hands over all families, sorted by name. It holds no lock while the
 // encoder runs, since an encoder writes to clients that may be slow.
 func (r *Registry) walk(e encoder) {
-	families, collected := r.settle(r.collect())
+	families, collected := r.settle(r.collected())
 	e.prepare(r, families, collected)
 	for _, f := range families {
 		for len(collected) > 0 && collected[0].name < f.name {
@@ -52,16 +51,25 @@ func (r *Registry) walk(e encoder) {
 	}
 }
 
+// collected returns the families that collectors emit, sorted by name.
+func (r *Registry) collected() []*family {
+	r.mu.Lock()
+	collect := r.collect
+	r.mu.Unlock()
+	if collect == nil {
+		return nil
+	}
+	return collect()
+}
+
 // settle returns the defined families sorted by name, as a list that nobody
 // changes, and those of the collected ones that none of them conflicts with: a
 // family may have been defined while the collectors ran.
 func (r *Registry) settle(collected []*family) (families, free []*family) {
 	r.mu.Lock()
 	if r.sorted == nil {
-		for _, f := range r.families {
-			r.sorted = append(r.sorted, f)
-		}
-		slices.SortFunc(r.sorted, func(a, b *family) int { return strings.Compare(a.name, b.name) })
+		r.sorted = append(r.sorted, r.defined...)
+		sortFamilies(r.sorted)
 	}
 	families = r.sorted
 	var refused []*family
@@ -77,6 +85,10 @@ func (r *Registry) settle(collected []*family) (families, free []*family) {
 		f.fault(reasonConflict)
 	}
 	return families, free
+}
+
+func sortFamilies(list []*family) {
+	sortList(list, func(a, b *family) int { return strings.Compare(a.name, b.name) })
 }
 
 func walkCounters(v *vec, e encoder) {
