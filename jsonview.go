@@ -3,7 +3,6 @@ package tacho
 import (
 	"io"
 	"math"
-	"strconv"
 	"strings"
 )
 
@@ -63,11 +62,11 @@ func (e *jsonEncoder) head(block string) []byte {
 }
 
 func (e *jsonEncoder) uint(block string, v uint64, d *details) bool {
-	return e.end(strconv.AppendUint(e.head(block), v, 10), d)
+	return e.end(appendUint(e.head(block), v), d)
 }
 
 func (e *jsonEncoder) int(block string, v int64, d *details) bool {
-	return e.end(strconv.AppendInt(e.head(block), v, 10), d)
+	return e.end(appendInt(e.head(block), v), d)
 }
 
 func (e *jsonEncoder) float(block string, v float64, d *details) bool {
@@ -89,7 +88,7 @@ func (e *jsonEncoder) histogram(block string, def *histogramDef, counts []uint64
 		total += c
 	}
 	b := append(appendJSONFloat(e.head(block), sum), ",\"count\":"...)
-	b = append(strconv.AppendUint(b, total, 10), ",\"buckets\":["...)
+	b = append(appendUint(b, total), ",\"buckets\":["...)
 	total = 0
 	for i, c := range counts {
 		if i > 0 {
@@ -97,7 +96,7 @@ func (e *jsonEncoder) histogram(block string, def *histogramDef, counts []uint64
 		}
 		total += c
 		b = append(append(append(b, "{\"le\":"...), def.le[i].json...), ",\"count\":"...)
-		b = append(strconv.AppendUint(b, total, 10), '}')
+		b = append(appendUint(b, total), '}')
 	}
 	return e.end(append(b, ']'), d)
 }
