@@ -55,16 +55,17 @@ const (
 	kindHistogram
 	kindUntyped
 	kindInfo
+	kindSummary
 )
 
 // String returns the name in the text format 0.0.4, which has no info.
 func (k kind) String() string {
-	return [...]string{"counter", "gauge", "histogram", "untyped", "gauge"}[k]
+	return [...]string{"counter", "gauge", "histogram", "untyped", "gauge", "summary"}[k]
 }
 
 // openString returns the name in OpenMetrics 1.0.
 func (k kind) openString() string {
-	return [...]string{"counter", "gauge", "histogram", "unknown", "info"}[k]
+	return [...]string{"counter", "gauge", "histogram", "unknown", "info", "summary"}[k]
 }
 
 // A family is one metric name with its help, type and series.
@@ -78,7 +79,9 @@ type family struct {
 	consts []label       // the registry's and the definition's
 	hist   *histogramDef // for histograms
 	where  string        // file:line of the definition
-	metric any           // *Vec[M], returned when the definition is repeated
+	metric *metricType   // nil for functions and what collectors emit
+	vec    *vec          // what a definition returns, and its repetition
+	none   *exemplar     // says no more than whose it is; see exemplarSlot
 	walk   func(encoder) // hands all samples to an encoder
 
 	quoted, quotedLabels bool // names outside the legacy set, to be quoted or escaped
@@ -125,6 +128,8 @@ func (f *family) checkLabels() string {
 			return "label name " + strconv.Quote(name) + " must be valid UTF-8 without NUL and not begin with __ or " + valuesPrefix
 		case f.kind == kindHistogram && name == "le":
 			return `label name "le" belongs to the buckets of a histogram`
+		case f.kind == kindSummary && name == "quantile":
+			return `label name "quantile" belongs to the quantiles of a summary`
 		case slices.Contains(seen[:i], name):
 			return "label name " + strconv.Quote(name) + " is used twice"
 		}
@@ -167,6 +172,10 @@ func (f *family) differs(old *family) string {
 		return "already defined with labels [" + strings.Join(old.labels, " ") + "]"
 	case !slices.Equal(f.consts, old.consts):
 		return "already defined with other const labels"
+	case f.metric == nil || old.metric == nil:
+		return "already defined, and functions cannot be compared"
+	case f.metric != old.metric:
+		return "already defined with another type of value"
 	case f.hist != nil && !slices.Equal(f.hist.bounds, old.hist.bounds):
 		return "already defined with other buckets"
 	}
@@ -185,6 +194,8 @@ func sampleNames(name string, k kind) []string {
 		return []string{strings.TrimSuffix(name, "_total") + "_created"}
 	case kindHistogram:
 		return []string{name + "_bucket", name + "_sum", name + "_count", name + "_created"}
+	case kindSummary:
+		return []string{name + "_sum", name + "_count", name + "_created"}
 	}
 	return nil
 }

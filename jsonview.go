@@ -8,7 +8,8 @@ import (
 
 // WriteJSON writes all metrics as one JSON object: family name to a list of
 // {"labels":{...},"value":n}. The value of a histogram is its sum; "count" and
-// the cumulative "buckets" stand beside it, the last with "le":null for +Inf.
+// the cumulative "buckets" stand beside it, the last with "le":null for +Inf. That
+// of a summary is its sum too, with "count" and "quantiles".
 // NaN and the infinities, which JSON cannot say, are null. A sample that has a time
 // (see [Emitter.At]) has it as "timestamp", in Unix seconds. Otherwise it is as
 // [Registry.WriteText].
@@ -97,6 +98,19 @@ func (e *jsonEncoder) histogram(block string, def *histogramDef, counts []uint64
 		total += c
 		b = append(append(append(b, "{\"le\":"...), def.le[i].json...), ",\"count\":"...)
 		b = append(appendUint(b, total), '}')
+	}
+	return e.end(append(b, ']'), d)
+}
+
+func (e *jsonEncoder) summary(block string, s *SummarySnapshot, d *details) bool {
+	b := append(appendJSONFloat(e.head(block), s.Sum), ",\"count\":"...)
+	b = append(appendUint(b, s.Count), ",\"quantiles\":["...)
+	for i, q := range s.Quantiles {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendJSONFloat(append(b, "{\"quantile\":"...), q.Quantile)
+		b = append(appendJSONFloat(append(b, ",\"value\":"...), q.Value), '}')
 	}
 	return e.end(append(b, ']'), d)
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"unsafe"
 )
 
 // An encoder writes one exposition. The registry walks its families and hands
@@ -18,6 +17,7 @@ type encoder interface {
 	int(block string, v int64, d *details) bool
 	float(block string, v float64, d *details) bool
 	histogram(block string, def *histogramDef, counts []uint64, sum float64, d *details) bool
+	summary(block string, s *SummarySnapshot, d *details) bool
 	scratch() *details
 	ok() bool
 }
@@ -79,7 +79,7 @@ func (r *Registry) settle(collected []*family) (families, free []*family) {
 	return families, free
 }
 
-func walkCounters(v *CounterVec, e encoder) {
+func walkCounters(v *vec, e encoder) {
 	for i, s := range v.ordered() {
 		if i == 0 {
 			e.begin(v.fam)
@@ -95,7 +95,7 @@ func walkCounters(v *CounterVec, e encoder) {
 	}
 }
 
-func walkFloatCounters(v *FloatCounterVec, e encoder) {
+func walkFloatCounters(v *vec, e encoder) {
 	for i, s := range v.ordered() {
 		if i == 0 {
 			e.begin(v.fam)
@@ -111,7 +111,7 @@ func walkFloatCounters(v *FloatCounterVec, e encoder) {
 	}
 }
 
-func walkGauges(v *GaugeVec, e encoder) {
+func walkGauges(v *vec, e encoder) {
 	for i, s := range v.ordered() {
 		if i == 0 {
 			e.begin(v.fam)
@@ -122,7 +122,7 @@ func walkGauges(v *GaugeVec, e encoder) {
 	}
 }
 
-func walkFloatGauges(v *FloatGaugeVec, e encoder) {
+func walkFloatGauges(v *vec, e encoder) {
 	for i, s := range v.ordered() {
 		if i == 0 {
 			e.begin(v.fam)
@@ -133,7 +133,7 @@ func walkFloatGauges(v *FloatGaugeVec, e encoder) {
 	}
 }
 
-func walkHistograms(v *HistogramVec, e encoder) {
+func walkHistograms(v *vec, e encoder) {
 	def := v.fam.hist
 	counts := make([]uint64, len(def.bounds)+1)
 	for i, s := range v.ordered() {
@@ -159,7 +159,7 @@ func (v *vec) details(e encoder, s *series, x *exemplar, buckets []exemplarSlot)
 	d := e.scratch()
 	*d = details{exemplar: x, buckets: buckets}
 	if v.dated {
-		d.created = (*datedSeries)(unsafe.Pointer(s)).created
+		d.created = tracked(s).created
 	}
 	return d
 }
