@@ -276,7 +276,7 @@ func seriesKey(labels []label) string {
 }
 
 // encode is the walk of an emitted family.
-func (f *emitted) encode(e encoder) {
+func (f *emitted) encode(e *encoder) {
 	keys := make([]string, 0, len(f.rows))
 	for key := range f.rows {
 		keys = append(keys, key)
@@ -293,12 +293,12 @@ func (f *emitted) encode(e encoder) {
 	}
 }
 
-func (r *row) encode(e encoder) bool {
+func (r *row) encode(e *encoder) bool {
 	switch {
 	case r.def != nil:
-		return e.histogram(r.block, r.def, r.counts, r.value, r.time)
+		return e.format.histogram(e, r.block, r.def, r.counts, r.value, r.time)
 	case r.sum != nil:
-		return e.summary(r.block, r.sum, r.time)
+		return e.format.summary(e, r.block, r.sum, r.time)
 	}
 	return e.float(r.block, r.value, r.time)
 }
@@ -316,8 +316,7 @@ func (r *Registry) runCollectors() []*family {
 	for _, f := range c.families {
 		families = append(families, &f.family)
 	}
-	sortFamilies(families)
-	return families
+	return sortFamilies(families)
 }
 
 // run calls a collector and, if it panics, takes back what this call emitted.

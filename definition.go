@@ -76,14 +76,14 @@ type family struct {
 	help   string
 	unit   string
 	kind   kind
-	labels []string      // names of the variable labels
-	consts []label       // the registry's and the definition's
-	hist   *histogramDef // for histograms
-	where  string        // file:line of the definition
-	metric *metricType   // nil for functions and what collectors emit
-	vec    *vec          // what a definition returns, and its repetition
-	none   *exemplar     // says no more than whose it is; see exemplarSlot
-	walk   func(encoder) // hands all samples to an encoder
+	labels []string       // names of the variable labels
+	consts []label        // the registry's and the definition's
+	hist   *histogramDef  // for histograms
+	where  string         // file:line of the definition
+	metric *metricType    // nil for functions and what collectors emit
+	vec    *vec           // what a definition returns, and its repetition
+	none   *exemplar      // says no more than whose it is; see exemplarSlot
+	walk   func(*encoder) // hands all samples to an encoder
 
 	quoted, quotedLabels bool // names outside the legacy set, to be quoted or escaped
 }

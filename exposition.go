@@ -9,17 +9,11 @@ import (
 // writes, gathers no more than a bounded buffer, and allocates nothing for a
 // series. Names that are not in the legacy set (see [WithUTF8Names]) are escaped
 // by underscores.
-func (r *Registry) WriteText(w io.Writer) error { return r.writeText(w, escapeUnderscores) }
-
-func (r *Registry) writeText(w io.Writer, s escaping) error {
-	e := &textEncoder{exposition{output: output{w: w}, scheme: s}}
-	return e.run(func() { r.walk(e) })
-}
+func (r *Registry) WriteText(w io.Writer) error { return r.write(w, &textFormat, escapeUnderscores) }
 
 // An exposition is what the text format and OpenMetrics have in common: how a
 // line begins.
 type exposition struct {
-	output
 	scheme  escaping
 	names   naming
 	family  string // the name in the lines about the family, and before the suffixes of samples
@@ -84,15 +78,10 @@ func (e *exposition) appendOpen(b []byte, suffix, block string) []byte {
 	return b
 }
 
-// A textEncoder writes the text format 0.0.4 (prometheus.io, "Exposition
-// formats").
-type textEncoder struct{ exposition }
+// textFormat is the text format 0.0.4 (prometheus.io, "Exposition formats").
+var textFormat = encoding{false, textBegin, textUint, textInt, textFloat, textHistogram, textSummary, textFinish}
 
-func (e *textEncoder) prepare(r *Registry, defined, collected []*family) {
-	e.names = r.naming(defined, collected, namingKey{false, e.scheme})
-}
-
-func (e *textEncoder) begin(f *family) {
+func textBegin(e *encoder, f *family) {
 	name := e.names.of(f).name
 	e.enter(f, name, name)
 	b := e.appendFamily(append(e.buf, "# HELP "...))
@@ -102,33 +91,33 @@ func (e *textEncoder) begin(f *family) {
 	e.buf = append(b, '\n')
 }
 
-func (e *textEncoder) uint(block string, v uint64, d *details) bool {
-	return e.end(appendUint(e.appendSample(e.buf, block), v), d)
+func textUint(e *encoder, block string, v uint64, d *details) bool {
+	return textEnd(e, appendUint(e.appendSample(e.buf, block), v), d)
 }
 
-func (e *textEncoder) int(block string, v int64, d *details) bool {
-	return e.end(appendInt(e.appendSample(e.buf, block), v), d)
+func textInt(e *encoder, block string, v int64, d *details) bool {
+	return textEnd(e, appendInt(e.appendSample(e.buf, block), v), d)
 }
 
-func (e *textEncoder) float(block string, v float64, d *details) bool {
-	return e.end(appendFloat(e.appendSample(e.buf, block), v), d)
+func textFloat(e *encoder, block string, v float64, d *details) bool {
+	return textEnd(e, appendFloat(e.appendSample(e.buf, block), v), d)
 }
 
-func (e *textEncoder) end(b []byte, d *details) bool {
-	e.buf = e.appendEnd(b, d)
+func textEnd(e *encoder, b []byte, d *details) bool {
+	e.buf = appendTextEnd(b, d)
 	return e.full()
 }
 
-// appendEnd ends a line, after the time of the sample in milliseconds if it has
+// appendTextEnd ends a line, after the time of the sample in milliseconds if it has
 // one.
-func (e *textEncoder) appendEnd(b []byte, d *details) []byte {
+func appendTextEnd(b []byte, d *details) []byte {
 	if d != nil && d.timed {
 		b = appendInt(append(b, ' '), d.at)
 	}
 	return append(b, '\n')
 }
 
-func (e *textEncoder) histogram(block string, def *histogramDef, counts []uint64, sum float64, d *details) bool {
+func textHistogram(e *encoder, block string, def *histogramDef, counts []uint64, sum float64, d *details) bool {
 	b := e.buf
 	// All bucket lines begin alike: the first is put together, the others copy it.
 	start := len(b)
@@ -141,18 +130,20 @@ func (e *textEncoder) histogram(block string, def *histogramDef, counts []uint64
 		}
 		total += c
 		b = append(b, def.le[i].text...)
-		b = e.appendEnd(appendUint(b, total), d)
+		b = appendTextEnd(appendUint(b, total), d)
 	}
-	b = e.appendEnd(appendFloat(e.appendSeries(b, "_sum", block), sum), d)
-	return e.end(appendUint(e.appendSeries(b, "_count", block), total), d)
+	b = appendTextEnd(appendFloat(e.appendSeries(b, "_sum", block), sum), d)
+	return textEnd(e, appendUint(e.appendSeries(b, "_count", block), total), d)
 }
 
-func (e *textEncoder) summary(block string, s *SummarySnapshot, d *details) bool {
+func textSummary(e *encoder, block string, s *SummarySnapshot, d *details) bool {
 	b := e.buf
 	for _, q := range s.Quantiles {
 		b = appendFloat(append(e.appendOpen(b, "", block), `quantile="`...), q.Quantile)
-		b = e.appendEnd(appendFloat(append(b, `"} `...), q.Value), d)
+		b = appendTextEnd(appendFloat(append(b, `"} `...), q.Value), d)
 	}
-	b = e.appendEnd(appendFloat(e.appendSeries(b, "_sum", block), s.Sum), d)
-	return e.end(appendUint(e.appendSeries(b, "_count", block), s.Count), d)
+	b = appendTextEnd(appendFloat(e.appendSeries(b, "_sum", block), s.Sum), d)
+	return textEnd(e, appendUint(e.appendSeries(b, "_count", block), s.Count), d)
 }
+
+func textFinish(*encoder) {}

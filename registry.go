@@ -157,7 +157,7 @@ func (r *Registry) GaugeFunc(name, help string, f func() float64, opts ...Option
 func (r *Registry) defineFunc(f *family, value func() float64, opts []Option) {
 	r.apply(f, opts)
 	block := string(appendBlock(nil, f.consts, nil, ""))
-	f.walk = func(e encoder) {
+	f.walk = func(e *encoder) {
 		v, ok := f.call(value)
 		if !ok || f.kind == kindCounter && f.refuses(v) {
 			return
@@ -191,7 +191,7 @@ func (r *Registry) define(t *metricType, def *histogramDef, name, help string, l
 	if len(f.labels) > 0 {
 		f.vec.expiry = o.expiry
 	}
-	f.walk = func(e encoder) { t.walk(f.vec, e) }
+	f.walk = func(e *encoder) { t.walk(f.vec, e) }
 	return r.add(f).vec
 }
 
