@@ -155,7 +155,7 @@ func fromSnapshot(s HistogramSnapshot) (*histogramDef, []uint64, bool) {
 // charge returns the name to count a refusal under: a bad one, which could be
 // anything, under none.
 func (c *collection) charge(name string) string {
-	if validMetricName(name) || c.reg.utf8 && validUTF8Name(name) {
+	if validMetricName(name) || c.reg.utf8 != nil && c.reg.utf8.validName(name) {
 		return name
 	}
 	return ""
@@ -209,7 +209,7 @@ func (c *collection) put(one *family, sample row) string {
 	if f.kind != one.kind {
 		return reasonConflict
 	}
-	if c.reg.utf8 && !f.addNames(one.consts) {
+	if c.reg.utf8 != nil && !f.addNames(one.consts) {
 		return reasonInvalid
 	}
 	key := seriesKey(one.consts)
@@ -232,7 +232,7 @@ func (f *emitted) addNames(labels []label) bool {
 			names = append(names, l.name)
 		}
 	}
-	if len(names) > len(f.names) && checkEscaped(names) != "" {
+	if len(names) > len(f.names) && f.reg.utf8.checkLabels(names) != "" {
 		return false
 	}
 	f.names = names

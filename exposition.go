@@ -16,17 +16,19 @@ func (r *Registry) WriteText(w io.Writer) error { return r.write(w, &textFormat,
 type exposition struct {
 	scheme  escaping
 	names   naming
-	family  string // the name in the lines about the family, and before the suffixes of samples
-	sample  string // the name of samples that are one value
-	quoted  bool   // names must stand in quotes, and inside the braces of a sample
-	relabel bool   // label blocks have names to escape
+	family  string                                          // the name in the lines about the family, and before the suffixes of samples
+	sample  string                                          // the name of samples that are one value
+	quoted  bool                                            // names must stand in quotes, and inside the braces of a sample
+	relabel func(b []byte, block string, s escaping) []byte // escapes the names in label blocks; nil if there is nothing to escape
 }
 
 // enter makes f the family that lines are of, under the given names.
 func (e *exposition) enter(f *family, name, sample string) {
 	e.family, e.sample = name, sample
 	e.quoted = f.quoted && e.scheme == escapeNone
-	e.relabel = f.quotedLabels && e.scheme != escapeNone
+	if e.relabel = nil; f.quotedLabels && e.scheme != escapeNone {
+		e.relabel = f.reg.utf8.relabel
+	}
 }
 
 func (e *exposition) appendFamily(b []byte) []byte {
@@ -38,7 +40,7 @@ func (e *exposition) appendFamily(b []byte) []byte {
 
 // appendSample appends a sample that is one value, up to that value.
 func (e *exposition) appendSample(b []byte, block string) []byte {
-	if e.quoted || e.relabel {
+	if e.quoted || e.relabel != nil {
 		return e.appendSpecial(b, e.sample, "", block)
 	}
 	return append(append(b, e.sample...), block...)
@@ -46,7 +48,7 @@ func (e *exposition) appendSample(b []byte, block string) []byte {
 
 // appendSeries appends one of several samples of a series, up to its value.
 func (e *exposition) appendSeries(b []byte, suffix, block string) []byte {
-	if e.quoted || e.relabel {
+	if e.quoted || e.relabel != nil {
 		return e.appendSpecial(b, e.family, suffix, block)
 	}
 	return append(append(append(b, e.family...), suffix...), block...)
@@ -55,7 +57,7 @@ func (e *exposition) appendSeries(b []byte, suffix, block string) []byte {
 // appendSpecial appends what needs quotes or other names of labels.
 func (e *exposition) appendSpecial(b []byte, name, suffix, block string) []byte {
 	if !e.quoted {
-		return appendRelabelled(append(append(b, name...), suffix...), block, e.scheme)
+		return e.relabel(append(append(b, name...), suffix...), block, e.scheme)
 	}
 	// {"name",label="value"}
 	b = appendQuotedName(append(b, '{'), name, suffix)
@@ -79,7 +81,15 @@ func (e *exposition) appendOpen(b []byte, suffix, block string) []byte {
 }
 
 // textFormat is the text format 0.0.4 (prometheus.io, "Exposition formats").
-var textFormat = encoding{false, textBegin, textUint, textInt, textFloat, textHistogram, textSummary, textFinish}
+var textFormat = encoding{textNaming, textBegin, textUint, textInt, textFloat, textHistogram, textSummary, textFinish}
+
+// textNaming: the text format calls names of the legacy set by themselves.
+func textNaming(r *Registry, defined, collected []*family, s escaping) naming {
+	if r.utf8 == nil {
+		return nil
+	}
+	return r.utf8.naming(r, defined, collected, false, s)
+}
 
 func textBegin(e *encoder, f *family) {
 	name := e.names.of(f).name

@@ -21,7 +21,7 @@ func (r *Registry) Handler() http.Handler {
 		if f.open {
 			encoding = &openFormat
 		}
-		return f.contentType(r.utf8), func(w io.Writer) error { return r.write(w, encoding, f.names) }
+		return f.contentType(r.utf8 != nil), func(w io.Writer) error { return r.write(w, encoding, f.names) }
 	})
 }
 

@@ -15,7 +15,7 @@ import (
 // [Registry.WriteText].
 func (r *Registry) WriteJSON(w io.Writer) error { return r.write(w, &jsonFormat, escapeNone) }
 
-var jsonFormat = encoding{false, jsonBegin, jsonUint, jsonInt, jsonFloat, jsonHistogram, jsonSummary, jsonFinish}
+var jsonFormat = encoding{nil, jsonBegin, jsonUint, jsonInt, jsonFloat, jsonHistogram, jsonSummary, jsonFinish}
 
 // Punctuation depends on what came before.
 const (

@@ -26,7 +26,11 @@ func (r *Registry) WriteOpenMetrics(w io.Writer) error {
 }
 
 // openFormat is OpenMetrics 1.0 ("Text format").
-var openFormat = encoding{true, openBegin, openUint, openInt, openFloat, openHistogram, openSummary, openFinish}
+var openFormat = encoding{openNaming, openBegin, openUint, openInt, openFloat, openHistogram, openSummary, openFinish}
+
+func openNaming(r *Registry, defined, collected []*family, s escaping) naming {
+	return r.naming(defined, collected, true, s)
+}
 
 func openBegin(e *encoder, f *family) {
 	x := e.names.of(f)

@@ -23,7 +23,7 @@ type encoder struct {
 // put into an interface the linker keeps the descriptions of all types in reach,
 // down to time.Time, and their methods: 70 KB in a program without HTTP.
 type encoding struct {
-	open      bool // names follow the rules of OpenMetrics
+	naming    func(r *Registry, defined, collected []*family, s escaping) naming // nil if families keep their names
 	begin     func(e *encoder, f *family)
 	uint      func(e *encoder, block string, v uint64, d *details) bool
 	int       func(e *encoder, block string, v int64, d *details) bool
@@ -53,7 +53,9 @@ type details struct {
 // encoder runs, since an encoder writes to clients that may be slow.
 func (r *Registry) walk(e *encoder) {
 	families, collected := r.settle(r.collected())
-	e.names = r.naming(families, collected, namingKey{e.format.open, e.scheme})
+	if e.format.naming != nil {
+		e.names = e.format.naming(r, families, collected, e.scheme)
+	}
 	for _, f := range families {
 		for len(collected) > 0 && collected[0].name < f.name {
 			collected[0].walk(e)
