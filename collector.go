@@ -51,6 +51,7 @@ func (r *Registry) Collect(f func(*Emitter)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.collectors = append(slices.Clip(r.collectors), f)
+	r.collect = r.runCollectors // here, so that a program without collectors is without the code
 }
 
 // At returns an Emitter of the same scrape whose samples say that they are of the
@@ -154,7 +155,7 @@ func fromSnapshot(s HistogramSnapshot) (*histogramDef, []uint64, bool) {
 // charge returns the name to count a refusal under: a bad one, which could be
 // anything, under none.
 func (c *collection) charge(name string) string {
-	if validMetricName(name) || c.reg.utf8 && validUTF8Name(name) {
+	if validMetricName(name) || c.reg.utf8 != nil && c.reg.utf8.validName(name) {
 		return name
 	}
 	return ""
@@ -208,7 +209,7 @@ func (c *collection) put(one *family, sample row) string {
 	if f.kind != one.kind {
 		return reasonConflict
 	}
-	if c.reg.utf8 && !f.addNames(one.consts) {
+	if c.reg.utf8 != nil && !f.addNames(one.consts) {
 		return reasonInvalid
 	}
 	key := seriesKey(one.consts)
@@ -231,7 +232,7 @@ func (f *emitted) addNames(labels []label) bool {
 			names = append(names, l.name)
 		}
 	}
-	if len(names) > len(f.names) && checkEscaped(names) != "" {
+	if len(names) > len(f.names) && f.reg.utf8.checkLabels(names) != "" {
 		return false
 	}
 	f.names = names
@@ -263,7 +264,7 @@ func (c *collection) taken(name string, k kind) bool {
 // other series.
 func seriesKey(labels []label) string {
 	sorted := slices.Clone(labels)
-	slices.SortFunc(sorted, func(a, b label) int { return strings.Compare(a.name, b.name) })
+	sortList(sorted, func(a, b label) int { return strings.Compare(a.name, b.name) })
 	var key []byte
 	for _, l := range sorted {
 		if l.value == "" {
@@ -275,12 +276,12 @@ func seriesKey(labels []label) string {
 }
 
 // encode is the walk of an emitted family.
-func (f *emitted) encode(e encoder) {
+func (f *emitted) encode(e *encoder) {
 	keys := make([]string, 0, len(f.rows))
 	for key := range f.rows {
 		keys = append(keys, key)
 	}
-	slices.SortFunc(keys, compareKeys)
+	sortList(keys, compareKeys)
 	for i, key := range keys {
 		if i == 0 {
 			e.begin(&f.family)
@@ -292,24 +293,21 @@ func (f *emitted) encode(e encoder) {
 	}
 }
 
-func (r *row) encode(e encoder) bool {
+func (r *row) encode(e *encoder) bool {
 	switch {
 	case r.def != nil:
-		return e.histogram(r.block, r.def, r.counts, r.value, r.time)
+		return e.format.histogram(e, r.block, r.def, r.counts, r.value, r.time)
 	case r.sum != nil:
-		return e.summary(r.block, r.sum, r.time)
+		return e.format.summary(e, r.block, r.sum, r.time)
 	}
 	return e.float(r.block, r.value, r.time)
 }
 
-// collect runs the collectors and returns what they emitted, sorted by name.
-func (r *Registry) collect() []*family {
+// runCollectors returns what the collectors emit, sorted by name.
+func (r *Registry) runCollectors() []*family {
 	r.mu.Lock()
 	collectors := r.collectors
 	r.mu.Unlock()
-	if len(collectors) == 0 {
-		return nil
-	}
 	c := &collection{reg: r, families: map[string]*emitted{}}
 	for _, f := range collectors {
 		c.run(f)
@@ -318,8 +316,7 @@ func (r *Registry) collect() []*family {
 	for _, f := range c.families {
 		families = append(families, &f.family)
 	}
-	slices.SortFunc(families, func(a, b *family) int { return strings.Compare(a.name, b.name) })
-	return families
+	return sortFamilies(families)
 }
 
 // run calls a collector and, if it panics, takes back what this call emitted.

@@ -3,6 +3,7 @@ package tacho
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -255,7 +256,7 @@ func TestVecUnderFire(t *testing.T) {
 	go func() {
 		defer close(scraped)
 		last := map[string]uint64{}
-		for {
+		for ; ; runtime.Gosched() {
 			checkScrape(t, text(t, r), last)
 			select {
 			case <-done:
