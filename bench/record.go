@@ -27,6 +27,8 @@ func RecordPaths() []Path {
 			Sides: func() []Side { return observeSides(repeating()) }},
 		{Unit: "call", Name: "Observe, values in no order", Bare: "two atomic adds: a bucket and the sum",
 			Sides: func() []Side { return observeSides(unordered()) }},
+		{Unit: "call", Name: "Counter.AddExemplar", Bare: "an atomic add, the time, and a pointer to a new record",
+			Sides: counterExemplarSides},
 		{Unit: "call", Name: "ObserveExemplar", Bare: "two atomic adds, the time, and a pointer to a new record",
 			Sides: func() []Side { return exemplarSides(repeating()) }},
 	}
@@ -268,18 +270,67 @@ func observeSides(values *[samples]float64) []Side {
 	}
 }
 
-// exemplarSides lacks VictoriaMetrics, which has no exemplars.
-func exemplarSides(values *[samples]float64) []Side {
-	// Each request has a trace; OpenTelemetry finds its identifier in the context.
-	var ids [samples]string
-	var contexts [samples]context.Context
-	for i := range ids {
+// A trace gives each call an identifier, which OpenTelemetry finds in the context.
+type traces struct {
+	ids      [samples]string
+	contexts [samples]context.Context
+}
+
+func newTraces() *traces {
+	var t traces
+	for i := range t.ids {
 		span := trace.NewSpanContext(trace.SpanContextConfig{
 			TraceID: trace.TraceID{1, byte(i >> 8), byte(i)}, SpanID: trace.SpanID{1}, TraceFlags: trace.FlagsSampled})
-		ids[i] = span.TraceID().String()
-		contexts[i] = trace.ContextWithSpanContext(context.Background(), span)
+		t.ids[i] = span.TraceID().String()
+		t.contexts[i] = trace.ContextWithSpanContext(context.Background(), span)
 	}
+	return &t
+}
 
+// The sides with exemplars lack VictoriaMetrics, which has none.
+
+func counterExemplarSides() []Side {
+	t := newTraces()
+	r := tacho.NewRegistry()
+	ours := r.Counter(counterName, "")
+
+	var bare bareHistogram
+
+	reg := prometheus.NewRegistry()
+	counter := prometheus.NewCounter(prometheus.CounterOpts{Name: counterName})
+	reg.MustRegister(counter)
+	client := counter.(prometheus.ExemplarAdder)
+
+	o := newOTel()
+	otel := o.counter()
+
+	return []Side{
+		{Peer: Tacho, Scrape: r.WriteOpenMetrics, Run: func(from, to int) {
+			for i := from; i < to; i++ {
+				ours.AddExemplar(1, "trace_id", t.ids[i&(samples-1)])
+			}
+		}},
+		{Peer: Bare, Scrape: bare.scrape(), Run: func(from, to int) {
+			for i := from; i < to; i++ {
+				bare.count.Add(1)
+				bare.exemplar.Store(&bareExemplar{t.ids[i&(samples-1)], 1, time.Now()})
+			}
+		}},
+		{Peer: Client, Scrape: gather(reg, openMetricsFormat), Run: func(from, to int) {
+			for i := from; i < to; i++ {
+				client.AddWithExemplar(1, prometheus.Labels{"trace_id": t.ids[i&(samples-1)]})
+			}
+		}},
+		{Peer: OTel, Scrape: gather(o.reg, openMetricsFormat), Run: func(from, to int) {
+			for i := from; i < to; i++ {
+				otel.Add(t.contexts[i&(samples-1)], 1)
+			}
+		}},
+	}
+}
+
+func exemplarSides(values *[samples]float64) []Side {
+	t := newTraces()
 	r := tacho.NewRegistry()
 	ours := r.Histogram(histogramName, "", bounds)
 
@@ -294,9 +345,9 @@ func exemplarSides(values *[samples]float64) []Side {
 	otel := o.histogram()
 
 	return []Side{
-		{Peer: Tacho, Scrape: r.WriteText, Run: func(from, to int) {
+		{Peer: Tacho, Scrape: r.WriteOpenMetrics, Run: func(from, to int) {
 			for i := from; i < to; i++ {
-				ours.ObserveExemplar(values[i&(samples-1)], "trace_id", ids[i&(samples-1)])
+				ours.ObserveExemplar(values[i&(samples-1)], "trace_id", t.ids[i&(samples-1)])
 			}
 		}},
 		{Peer: Bare, Scrape: bare.scrape(), Run: func(from, to int) {
@@ -304,17 +355,17 @@ func exemplarSides(values *[samples]float64) []Side {
 				v := values[i&(samples-1)]
 				bare.count.Add(1)
 				bare.sum.Add(math.Float64bits(v))
-				bare.exemplar.Store(&bareExemplar{ids[i&(samples-1)], v, time.Now()})
+				bare.exemplar.Store(&bareExemplar{t.ids[i&(samples-1)], v, time.Now()})
 			}
 		}},
 		{Peer: Client, Scrape: gather(reg, openMetricsFormat), Run: func(from, to int) {
 			for i := from; i < to; i++ {
-				client.ObserveWithExemplar(values[i&(samples-1)], prometheus.Labels{"trace_id": ids[i&(samples-1)]})
+				client.ObserveWithExemplar(values[i&(samples-1)], prometheus.Labels{"trace_id": t.ids[i&(samples-1)]})
 			}
 		}},
 		{Peer: OTel, Scrape: gather(o.reg, openMetricsFormat), Run: func(from, to int) {
 			for i := from; i < to; i++ {
-				otel.Record(contexts[i&(samples-1)], values[i&(samples-1)])
+				otel.Record(t.contexts[i&(samples-1)], values[i&(samples-1)])
 			}
 		}},
 	}

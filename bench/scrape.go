@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 
 	vm "github.com/VictoriaMetrics/metrics"
@@ -40,12 +41,20 @@ type format struct{ name, bare string }
 
 var (
 	text        = format{"WriteText", "a copy of the same lines"}
+	openMetrics = format{"WriteOpenMetrics", "a copy of the same lines"}
 	jsonView    = format{"WriteJSON", "a copy of the same bytes"}
 	handler     = format{"Handler", "a copy of the same bytes"}
 	gzipHandler = format{"Handler with gzip", "compress/gzip at BestSpeed over the same bytes"}
+	asked       = format{"Handler as Prometheus asks", "compress/gzip at BestSpeed over the same bytes"}
 )
 
-var formats = []format{text, jsonView, handler, gzipHandler}
+var formats = []format{text, openMetrics, jsonView, handler, gzipHandler, asked}
+
+// prometheus3 is what Prometheus 3 accepts: OpenMetrics first, and it always
+// asks for gzip too.
+const prometheus3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.7," +
+	"application/openmetrics-text;version=0.0.1;q=0.6,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.5," +
+	"text/plain;version=0.0.4;q=0.4,*/*;q=0.3"
 
 // ScrapePaths write all that is recorded.
 func ScrapePaths(s Sizes) []Path {
@@ -189,12 +198,12 @@ func tachoScrape(r *tacho.Registry, f format) func(io.Writer) error {
 	switch f {
 	case text:
 		return r.WriteText
+	case openMetrics:
+		return r.WriteOpenMetrics
 	case jsonView:
 		return r.WriteJSON
-	case handler:
-		return served(r.Handler(), "")
 	}
-	return served(r.Handler(), "gzip")
+	return served(r.Handler(), f)
 }
 
 // clientScrape scrapes client_golang. It has no JSON view: the families that it
@@ -203,6 +212,8 @@ func clientScrape(reg *prometheus.Registry, f format) func(io.Writer) error {
 	switch f {
 	case text:
 		return gather(reg, textFormat)
+	case openMetrics:
+		return gather(reg, openMetricsFormat)
 	case jsonView:
 		return func(w io.Writer) error {
 			families, err := reg.Gather()
@@ -211,28 +222,28 @@ func clientScrape(reg *prometheus.Registry, f format) func(io.Writer) error {
 			}
 			return json.NewEncoder(w).Encode(families)
 		}
-	case handler:
-		return served(promhttp.HandlerFor(reg, promhttp.HandlerOpts{}), "")
 	}
-	return served(promhttp.HandlerFor(reg, promhttp.HandlerOpts{}), "gzip")
+	return served(promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true}), f)
 }
 
-// victoriaScrape scrapes VictoriaMetrics, which has no JSON view and no handler:
-// its documentation calls WritePrometheus in one of the program's, and leaves
-// compression to the program, which here does it like tacho.
+// victoriaScrape scrapes VictoriaMetrics, which has no OpenMetrics, no JSON view
+// and no handler: its documentation calls WritePrometheus in one of the
+// program's, and leaves compression to the program, which here does it like tacho.
 func victoriaScrape(set *vm.Set, f format) func(io.Writer) error {
 	switch f {
 	case text:
 		return vmScrape(set)
-	case jsonView:
+	case openMetrics, jsonView, asked:
 		return nil
-	case handler:
-		return served(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { set.WritePrometheus(w) }), "")
 	}
-	return served(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return served(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Header.Get("Accept-Encoding") != "gzip" {
+			set.WritePrometheus(w)
+			return
+		}
 		w.Header().Set("Content-Encoding", "gzip")
 		_ = zipped(w, vmScrape(set)) // an error means that the client is gone
-	}), "gzip")
+	}), f)
 }
 
 // otelJSON gives encoding/json what OpenTelemetry's reader collects, which is
@@ -253,12 +264,17 @@ func (l load) bareScrape(f format) func(io.Writer) error {
 	switch f {
 	case text:
 		return copyLines(r.WriteText)
+	case openMetrics:
+		return copyLines(r.WriteOpenMetrics)
 	case jsonView:
 		return copyBytes(r.WriteJSON)
 	case handler:
 		return copyBytes(r.WriteText)
 	}
-	body := body(r.WriteText)
+	body := bodyOf(r.WriteText)
+	if f == asked {
+		body = bodyOf(r.WriteOpenMetrics)
+	}
 	return func(w io.Writer) error {
 		return zipped(w, func(z io.Writer) error {
 			_, err := z.Write(body)
@@ -267,7 +283,7 @@ func (l load) bareScrape(f format) func(io.Writer) error {
 	}
 }
 
-func body(scrape func(io.Writer) error) []byte {
+func bodyOf(scrape func(io.Writer) error) []byte {
 	var b bytes.Buffer
 	if err := scrape(&b); err != nil {
 		panic(err)
@@ -280,7 +296,7 @@ const bufferSize = 32 << 10
 
 // copyBytes writes what scrape wrote once, through a buffer.
 func copyBytes(scrape func(io.Writer) error) func(io.Writer) error {
-	all := body(scrape)
+	all := bodyOf(scrape)
 	buf := make([]byte, bufferSize)
 	return func(w io.Writer) error {
 		for rest := all; len(rest) > 0; {
@@ -297,7 +313,7 @@ func copyBytes(scrape func(io.Writer) error) func(io.Writer) error {
 // copyLines is copyBytes for lines that each lie somewhere else, as series do.
 func copyLines(scrape func(io.Writer) error) func(io.Writer) error {
 	var lines []string
-	for line := range bytes.Lines(body(scrape)) {
+	for line := range bytes.Lines(bodyOf(scrape)) {
 		lines = append(lines, string(line))
 	}
 	buf := make([]byte, 0, bufferSize)
@@ -340,11 +356,17 @@ func (r *response) Header() http.Header { return r.header }
 
 func (r *response) WriteHeader(status int) { r.status = status }
 
-// served scrapes a handler with this Accept-Encoding.
-func served(h http.Handler, encoding string) func(io.Writer) error {
+// served scrapes a handler.
+func served(h http.Handler, f format) func(io.Writer) error {
 	req := must(http.NewRequest(http.MethodGet, "/metrics", nil))
-	if encoding != "" {
+	encoding, contentType := "", "text/plain"
+	if f != handler {
+		encoding = "gzip"
 		req.Header.Set("Accept-Encoding", encoding)
+	}
+	if f == asked {
+		contentType = "application/openmetrics-text"
+		req.Header.Set("Accept", prometheus3)
 	}
 	return func(w io.Writer) error {
 		resp := response{Writer: w, header: http.Header{}}
@@ -354,6 +376,9 @@ func served(h http.Handler, encoding string) func(io.Writer) error {
 		}
 		if got := resp.header.Get("Content-Encoding"); got != encoding {
 			return fmt.Errorf("Content-Encoding %q for Accept-Encoding %q", got, encoding)
+		}
+		if got := resp.header.Get("Content-Type"); got != "" && !strings.HasPrefix(got, contentType) {
+			return fmt.Errorf("Content-Type %q", got)
 		}
 		return nil
 	}

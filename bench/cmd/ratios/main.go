@@ -93,9 +93,9 @@ func measure(match *regexp.Regexp, rounds int, round time.Duration) []*table {
 			parallel = append(parallel, procs)
 		}
 		for _, procs := range parallel {
-			note("%s, goroutines: %d", p.Name, procs)
-			t.addTimes(bench.Compare(p, procs, n, round))
-			runtime.GC()
+			c := bench.Compare(p, procs, n, round)
+			t.addTimes(c)
+			note("%s, goroutines: %d; %.0f%% of the turns had the cores to themselves", p.Name, procs, 100*c.Steady)
 		}
 	}
 	for _, g := range []struct {
