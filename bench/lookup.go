@@ -229,7 +229,7 @@ func bareVec[K comparable](m map[K]*atomic.Uint64) func(io.Writer) error {
 func CreatePaths(s Sizes) []Path {
 	var paths []Path
 	for _, n := range s.Create {
-		paths = append(paths, Path{Name: fmt.Sprintf("create %s series of 3 labels", Count(n)), Unit: "series",
+		paths = append(paths, Path{Name: fmt.Sprintf("creating with 3 labels, %s series", Count(n)), Unit: "series",
 			Bare: "an entry in a map", Batch: n, Alone: true, Settle: true, Heavy: n >= s.Heavy,
 			Sides: func() []Side { return createSides(n) }})
 	}

@@ -142,14 +142,18 @@ func run(work func(from, to int), parallel, n int) time.Duration {
 	// calls out: one that the machine holds up does not hold up the result. The
 	// parts are large, so that dealing costs nothing.
 	part := max(1, n/(parallel*16))
-	for try := 1; ; try++ {
+	try := 1
+	if parallel > runtime.GOMAXPROCS(0) {
+		try = meetTries // there is no core for each
+	}
+	for ; ; try++ {
 		var next atomic.Int64
 		var done sync.WaitGroup
 		m := meeting{of: int64(parallel)}
 		begin, end := make([]time.Time, parallel), make([]time.Time, parallel)
 		for g := range parallel {
 			done.Go(func() {
-				if !m.meet(g == 0) && try < meetTries {
+				if try < meetTries && !m.meet(g == 0) {
 					return
 				}
 				begin[g] = time.Now()
@@ -183,8 +187,8 @@ type meeting struct {
 }
 
 const (
-	meetings  = 100                    // in a row, without sleeping,
-	together  = 100 * time.Microsecond // this fast: nobody was without a core
+	meetings  = 100                   // in a row,
+	together  = 50 * time.Microsecond // this fast for each goroutine: nobody was without a core
 	meetFor   = 3 * time.Millisecond
 	meetTries = 10
 )
@@ -195,12 +199,15 @@ func (m *meeting) meet(leads bool) bool {
 	start := time.Now()
 	mark := start
 	for k := int64(1); ; k++ {
-		if leads && k%meetings == 0 {
+		if leads {
 			now := time.Now()
-			if m.well = now.Sub(mark) < together; m.well || now.Sub(start) > meetFor {
+			m.well = k%meetings == 0 && now.Sub(mark) < together*time.Duration(m.of)
+			if m.well || now.Sub(start) > meetFor {
 				m.last.Store(k)
 			}
-			mark = now
+			if k%meetings == 0 {
+				mark = now
+			}
 		}
 		m.arrived.Add(1)
 		for m.arrived.Load() < k*m.of {

@@ -20,13 +20,9 @@ type Size struct {
 // SeriesBytes returns the bytes on the heap for each series of three labels, one
 // of which no other series has.
 func SeriesBytes(s Sizes) []Size {
-	loads := []load{{histograms: s.Memory[0]}}
-	for _, n := range s.Memory {
-		loads = append(loads, load{counters: n})
-	}
 	var sizes []Size
-	for _, l := range loads {
-		size := Size{Name: "a series of " + l.String()}
+	for _, l := range memoryLoads(s) {
+		size := Size{Name: seriesName(l)}
 		for _, peer := range []string{Tacho, Client, Victoria, OTel} {
 			size.Peers = append(size.Peers, peer)
 			size.Bytes = append(size.Bytes, heapOf(func() any { return l.fill(peer) })/float64(max(l.counters, l.histograms)))
@@ -35,6 +31,16 @@ func SeriesBytes(s Sizes) []Size {
 	}
 	return sizes
 }
+
+func memoryLoads(s Sizes) []load {
+	loads := []load{{histograms: s.Memory[0]}}
+	for _, n := range s.Memory {
+		loads = append(loads, load{counters: n})
+	}
+	return loads
+}
+
+func seriesName(l load) string { return "a series of " + l.String() }
 
 func (l load) fill(peer string) any {
 	switch peer {

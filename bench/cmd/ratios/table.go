@@ -47,6 +47,11 @@ func timeTable(name string) *table {
 
 func (t *table) addTimes(c bench.Comparison) {
 	ours := c.Cost(0)
+	mark := ""
+	if c.Steady < 0.8 {
+		mark = " †"
+		t.note("† In more than a fifth of the turns another program had a core: measure again.")
+	}
 	calls := float64(c.Path.Units) // allocations are counted by the call: a scrape has few, a line none
 	for side := 1; side < len(c.Peers); side++ {
 		peer := c.Peers[side]
@@ -54,21 +59,22 @@ func (t *table) addTimes(c bench.Comparison) {
 		ratio, low, high := c.Ratio(side)
 		goal := ""
 		if want, ok := bench.TargetOf(c.Path.Name, c.Parallel > 1, peer); ok {
-			goal = verdict(want.Ratio, ratio >= want.Ratio, !want.MayAlloc && number(ours.Allocations) != "0")
+			// As testing.B has it, an allocation that several calls share is none.
+			goal = verdict(want.Ratio, ratio >= want.Ratio, !want.MayAlloc && ours.Allocations >= 1)
 		}
 		t.rows = append(t.rows, []string{
 			c.Path.Name, strconv.Itoa(c.Parallel), peer,
 			number(ours.Nanoseconds) + " ns", number(theirs.Nanoseconds) + " ns", number(ratio),
-			number(low) + " – " + number(high),
+			number(low) + " – " + number(high) + mark,
 			number(ours.Allocations * calls), number(theirs.Allocations * calls), goal})
 	}
 	t.note("%s: bare is %s; nanoseconds a %s.", kind(c.Path.Name), c.Path.Bare, c.Path.Unit)
 }
 
-// kind is the part of a path's name that says what is done, and not to how much.
+// kind is the part of a path's name that says what is done, and not to how many.
 func kind(name string) string {
-	if k, _, found := strings.Cut(name, ","); found && !strings.Contains(name, "in no order") {
-		return k
+	if what, load, found := strings.Cut(name, ", "); found && load[0] >= '0' && load[0] <= '9' {
+		return what
 	}
 	return name
 }
