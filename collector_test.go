@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestCollectorMistakes(t *testing.T) {
@@ -28,6 +29,12 @@ func TestCollectorMistakes(t *testing.T) {
 		e.Histogram("h3", "", HistogramSnapshot{Count: 1, Buckets: []Bucket{{1, 2}}})
 		e.Histogram("h4", "", HistogramSnapshot{Count: 2, Buckets: []Bucket{{1, 1}, {math.Inf(1), 1}}})
 		e.Histogram("h5", "", HistogramSnapshot{}, "le", "1")
+		e.Summary("s1", "", SummarySnapshot{Quantiles: []Quantile{{.5, 1}, {.5, 1}}})
+		e.Summary("s2", "", SummarySnapshot{Quantiles: []Quantile{{1.5, 1}}})
+		e.Summary("s3", "", SummarySnapshot{Quantiles: []Quantile{{math.NaN(), 1}}})
+		e.Summary("s4", "", SummarySnapshot{}, "quantile", "1")
+		e.Summary("s5", "", SummarySnapshot{Count: 1})
+		e.Gauge("s5_sum", "", 1)
 		e.Histogram("h6", "", HistogramSnapshot{Count: 1, Sum: 1, Buckets: []Bucket{{math.Inf(1), 1}}})
 		e.Gauge("h6_count", "", 1)
 	})
@@ -47,10 +54,33 @@ func TestCollectorMistakes(t *testing.T) {
 		`{metric="ok",reason="duplicate"}`, `{metric="odd",reason="invalid"}`, `{metric="",reason="invalid"}`, `{metric="badlabel",reason="invalid"}`,
 		`{metric="twicelabel",reason="invalid"}`, `{metric="ok",reason="conflict"}`, `{metric="defined_total",reason="conflict"}`, `{metric="hist_sum",reason="conflict"}`,
 		`{metric="defined_created",reason="conflict"}`, `{metric="negative_total",reason="negative"}`, `{metric="nan_total",reason="nan"}`, `{metric="h2",reason="invalid"}`,
-		`{metric="h3",reason="invalid"}`, `{metric="h4",reason="invalid"}`, `{metric="h5",reason="invalid"}`, `{metric="h6_count",reason="conflict"}`,
+		`{metric="s1",reason="invalid"}`, `{metric="s2",reason="invalid"}`, `{metric="s3",reason="invalid"}`, `{metric="s4",reason="invalid"}`,
+		`{metric="s5_sum",reason="conflict"}`, `{metric="h3",reason="invalid"}`, `{metric="h4",reason="invalid"}`, `{metric="h5",reason="invalid"}`, `{metric="h6_count",reason="conflict"}`,
 	} {
 		if !strings.Contains(counts, "tacho_errors_total"+want) {
 			t.Errorf("no %s in\n%s", want, counts)
+		}
+	}
+}
+
+// TestTimesThatScrapersRefuse: Prometheus' parser of the text format takes no
+// minus sign, and one bad time would cost the whole scrape.
+func TestTimesThatScrapersRefuse(t *testing.T) {
+	r := NewRegistry()
+	r.Collect(func(e *Emitter) {
+		e.At(time.UnixMilli(-1)).Gauge("early", "", 1)
+		e.At(time.UnixMilli(math.MinInt64)).Gauge("first", "", 1)
+		e.At(time.UnixMilli(math.MaxInt64)).Gauge("last", "", 1)
+		e.At(time.Time{}).Gauge("none", "", 1)
+		e.At(time.UnixMilli(0)).Gauge("epoch", "", 1)
+		e.At(time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)).Gauge("late", "", 1)
+	})
+	text(t, r)
+	got := text(t, r)
+	for _, want := range []string{"epoch 1 0\n", "late 1 253402300799000\n", `{metric="early",reason="invalid"} 2`,
+		`{metric="first",reason="invalid"} 2`, `{metric="last",reason="invalid"} 2`, `{metric="none",reason="invalid"} 2`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
 		}
 	}
 }

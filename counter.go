@@ -3,6 +3,7 @@ package tacho
 import (
 	"math"
 	"sync/atomic"
+	"unsafe"
 )
 
 // A Counter is a uint64 that only goes up (OpenMetrics 1.0, "Counter"). It
@@ -13,6 +14,14 @@ type Counter struct {
 	n    atomic.Uint64
 	wide atomic.Pointer[stripes] // nil until two cores met on n
 	last exemplarSlot
+}
+
+var counters = metricType{kindCounter, newCounter, walkCounters}
+
+func newCounter(f *family, _ string) unsafe.Pointer {
+	c := new(Counter)
+	c.last.p.Store(f.none)
+	return unsafe.Pointer(c)
 }
 
 // Inc adds 1.
@@ -32,8 +41,8 @@ func (c *Counter) Add(n uint64) {
 // AddExemplar adds n and makes an exemplar of it, which OpenMetrics shows: labels,
 // given as name, value, name, value, that lead to one of the counted events, such
 // as "trace_id", id. The latest stays. An exemplar whose labels are not pairs, have
-// a bad name, or are together longer than 128 code points (OpenMetrics 1.0,
-// "Exemplars") is dropped and counted in
+// a bad name or a NUL, or are together longer than 128 code points (OpenMetrics
+// 1.0, "Exemplars") is dropped and counted in
 // tacho_errors_total{metric,reason="exemplar"}; n is added all the same. It
 // allocates the exemplar; the strings are copied.
 func (c *Counter) AddExemplar(n uint64, labels ...string) {
@@ -60,6 +69,14 @@ type FloatCounter struct {
 	bits atomic.Uint64
 	wide atomic.Pointer[stripes]
 	last exemplarSlot
+}
+
+var floatCounters = metricType{kindCounter, newFloatCounter, walkFloatCounters}
+
+func newFloatCounter(f *family, _ string) unsafe.Pointer {
+	c := new(FloatCounter)
+	c.last.p.Store(f.none)
+	return unsafe.Pointer(c)
 }
 
 // Inc adds 1.

@@ -2,8 +2,6 @@ package tacho
 
 import (
 	"io"
-	"math"
-	"strconv"
 )
 
 // WriteText writes all metrics in Prometheus' text format 0.0.4. It returns the
@@ -11,29 +9,26 @@ import (
 // writes, gathers no more than a bounded buffer, and allocates nothing for a
 // series. Names that are not in the legacy set (see [WithUTF8Names]) are escaped
 // by underscores.
-func (r *Registry) WriteText(w io.Writer) error { return r.writeText(w, escapeUnderscores) }
-
-func (r *Registry) writeText(w io.Writer, s escaping) error {
-	e := &textEncoder{exposition{output: output{w: w}, scheme: s}}
-	return e.run(func() { r.walk(e) })
-}
+func (r *Registry) WriteText(w io.Writer) error { return r.write(w, &textFormat, escapeUnderscores) }
 
 // An exposition is what the text format and OpenMetrics have in common: how a
 // line begins.
 type exposition struct {
-	output
 	scheme  escaping
 	names   naming
-	family  string // the name in the lines about the family, and before the suffixes of samples
-	quoted  bool   // it must stand in quotes, and inside the braces of a sample
-	relabel bool   // label blocks have names to escape
+	family  string                                          // the name in the lines about the family, and before the suffixes of samples
+	sample  string                                          // the name of samples that are one value
+	quoted  bool                                            // names must stand in quotes, and inside the braces of a sample
+	relabel func(b []byte, block string, s escaping) []byte // escapes the names in label blocks; nil if there is nothing to escape
 }
 
-// enter makes f the family that lines are of, under the given name.
-func (e *exposition) enter(f *family, name string) {
-	e.family = name
+// enter makes f the family that lines are of, under the given names.
+func (e *exposition) enter(f *family, name, sample string) {
+	e.family, e.sample = name, sample
 	e.quoted = f.quoted && e.scheme == escapeNone
-	e.relabel = f.quotedLabels && e.scheme != escapeNone
+	if e.relabel = nil; f.quotedLabels && e.scheme != escapeNone {
+		e.relabel = f.reg.utf8.relabel
+	}
 }
 
 func (e *exposition) appendFamily(b []byte) []byte {
@@ -43,26 +38,39 @@ func (e *exposition) appendFamily(b []byte) []byte {
 	return append(b, e.family...)
 }
 
-// appendSeries appends a sample up to its value.
-func (e *exposition) appendSeries(b []byte, suffix, block string) []byte {
-	if !e.quoted && !e.relabel {
-		return append(append(append(b, e.family...), suffix...), block...)
+// appendSample appends a sample that is one value, up to that value.
+func (e *exposition) appendSample(b []byte, block string) []byte {
+	if e.quoted || e.relabel != nil {
+		return e.appendSpecial(b, e.sample, "", block)
 	}
+	return append(append(b, e.sample...), block...)
+}
+
+// appendSeries appends one of several samples of a series, up to its value.
+func (e *exposition) appendSeries(b []byte, suffix, block string) []byte {
+	if e.quoted || e.relabel != nil {
+		return e.appendSpecial(b, e.family, suffix, block)
+	}
+	return append(append(append(b, e.family...), suffix...), block...)
+}
+
+// appendSpecial appends what needs quotes or other names of labels.
+func (e *exposition) appendSpecial(b []byte, name, suffix, block string) []byte {
 	if !e.quoted {
-		return appendRelabelled(append(append(b, e.family...), suffix...), block, e.scheme)
+		return e.relabel(append(append(b, name...), suffix...), block, e.scheme)
 	}
 	// {"name",label="value"}
-	b = appendQuotedName(append(b, '{'), e.family, suffix)
+	b = appendQuotedName(append(b, '{'), name, suffix)
 	if block == " " {
 		return append(b, "} "...)
 	}
 	return append(append(b, ','), block[1:]...)
 }
 
-// appendBuckets appends the bucket of a histogram up to its bound: a label block
-// without its end, ready for one more.
-func (e *exposition) appendBuckets(b []byte, block string) []byte {
-	b = e.appendSeries(b, "_bucket", block)
+// appendOpen appends a sample up to a label that is still to come: a bucket of a
+// histogram to its bound, a quantile of a summary.
+func (e *exposition) appendOpen(b []byte, suffix, block string) []byte {
+	b = e.appendSeries(b, suffix, block)
 	if block == " " && !e.quoted {
 		b[len(b)-1] = '{'
 		return b
@@ -72,16 +80,20 @@ func (e *exposition) appendBuckets(b []byte, block string) []byte {
 	return b
 }
 
-// A textEncoder writes the text format 0.0.4 (prometheus.io, "Exposition
-// formats").
-type textEncoder struct{ exposition }
+// textFormat is the text format 0.0.4 (prometheus.io, "Exposition formats").
+var textFormat = encoding{textNaming, textBegin, textUint, textInt, textFloat, textHistogram, textSummary, textFinish}
 
-func (e *textEncoder) prepare(r *Registry, defined, collected []*family) {
-	e.names = r.naming(defined, collected, namingKey{false, e.scheme})
+// textNaming: the text format calls names of the legacy set by themselves.
+func textNaming(r *Registry, defined, collected []*family, s escaping) naming {
+	if r.utf8 == nil {
+		return nil
+	}
+	return r.utf8.naming(r, defined, collected, false, s)
 }
 
-func (e *textEncoder) begin(f *family) {
-	e.enter(f, e.names.of(f).name)
+func textBegin(e *encoder, f *family) {
+	name := e.names.of(f).name
+	e.enter(f, name, name)
 	b := e.appendFamily(append(e.buf, "# HELP "...))
 	b = appendHelp(append(b, ' '), f.help)
 	b = e.appendFamily(append(b, "\n# TYPE "...))
@@ -89,37 +101,37 @@ func (e *textEncoder) begin(f *family) {
 	e.buf = append(b, '\n')
 }
 
-func (e *textEncoder) uint(block string, v uint64, d *details) bool {
-	return e.end(strconv.AppendUint(e.appendSeries(e.buf, "", block), v, 10), d)
+func textUint(e *encoder, block string, v uint64, d *details) bool {
+	return textEnd(e, appendUint(e.appendSample(e.buf, block), v), d)
 }
 
-func (e *textEncoder) int(block string, v int64, d *details) bool {
-	return e.end(strconv.AppendInt(e.appendSeries(e.buf, "", block), v, 10), d)
+func textInt(e *encoder, block string, v int64, d *details) bool {
+	return textEnd(e, appendInt(e.appendSample(e.buf, block), v), d)
 }
 
-func (e *textEncoder) float(block string, v float64, d *details) bool {
-	return e.end(appendFloat(e.appendSeries(e.buf, "", block), v), d)
+func textFloat(e *encoder, block string, v float64, d *details) bool {
+	return textEnd(e, appendFloat(e.appendSample(e.buf, block), v), d)
 }
 
-func (e *textEncoder) end(b []byte, d *details) bool {
-	e.buf = e.appendEnd(b, d)
+func textEnd(e *encoder, b []byte, d *details) bool {
+	e.buf = appendTextEnd(b, d)
 	return e.full()
 }
 
-// appendEnd ends a line, after the time of the sample in milliseconds if it has
+// appendTextEnd ends a line, after the time of the sample in milliseconds if it has
 // one.
-func (e *textEncoder) appendEnd(b []byte, d *details) []byte {
+func appendTextEnd(b []byte, d *details) []byte {
 	if d != nil && d.timed {
-		b = strconv.AppendInt(append(b, ' '), d.at, 10)
+		b = appendInt(append(b, ' '), d.at)
 	}
 	return append(b, '\n')
 }
 
-func (e *textEncoder) histogram(block string, def *histogramDef, counts []uint64, sum float64, d *details) bool {
+func textHistogram(e *encoder, block string, def *histogramDef, counts []uint64, sum float64, d *details) bool {
 	b := e.buf
 	// All bucket lines begin alike: the first is put together, the others copy it.
 	start := len(b)
-	b = e.appendBuckets(b, block)
+	b = e.appendOpen(b, "_bucket", block)
 	head := len(b) - start
 	var total uint64
 	for i, c := range counts {
@@ -128,19 +140,20 @@ func (e *textEncoder) histogram(block string, def *histogramDef, counts []uint64
 		}
 		total += c
 		b = append(b, def.le[i].text...)
-		b = e.appendEnd(strconv.AppendUint(b, total, 10), d)
+		b = appendTextEnd(appendUint(b, total), d)
 	}
-	b = e.appendEnd(appendFloat(e.appendSeries(b, "_sum", block), sum), d)
-	return e.end(strconv.AppendUint(e.appendSeries(b, "_count", block), total, 10), d)
+	b = appendTextEnd(appendFloat(e.appendSeries(b, "_sum", block), sum), d)
+	return textEnd(e, appendUint(e.appendSeries(b, "_count", block), total), d)
 }
 
-// appendFloat appends the shortest decimal that reads back as v, as Go's 'g'
-// format has it, and NaN, +Inf, -Inf as the text format spells them.
-func appendFloat(b []byte, v float64) []byte {
-	// Most values are small whole numbers, which need no search for the
-	// shortest form. From 1e6 up the format switches to an exponent.
-	if n := int64(v); -1e6 < v && v < 1e6 && float64(n) == v && (n != 0 || !math.Signbit(v)) {
-		return strconv.AppendInt(b, n, 10)
+func textSummary(e *encoder, block string, s *SummarySnapshot, d *details) bool {
+	b := e.buf
+	for _, q := range s.Quantiles {
+		b = appendFloat(append(e.appendOpen(b, "", block), `quantile="`...), q.Quantile)
+		b = appendTextEnd(appendFloat(append(b, `"} `...), q.Value), d)
 	}
-	return strconv.AppendFloat(b, v, 'g', -1, 64)
+	b = appendTextEnd(appendFloat(e.appendSeries(b, "_sum", block), s.Sum), d)
+	return textEnd(e, appendUint(e.appendSeries(b, "_count", block), s.Count), d)
 }
+
+func textFinish(*encoder) {}

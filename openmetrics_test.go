@@ -1,6 +1,7 @@
 package tacho
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 	"strings"
@@ -26,30 +27,6 @@ func TestOpenMetricsErrorIsNoEnd(t *testing.T) {
 	w := &failing{n: 1}
 	if err := r.WriteOpenMetrics(w); err == nil || w.calls != 2 {
 		t.Errorf("error %v after %d writes", err, w.calls)
-	}
-}
-
-func TestOpenFloats(t *testing.T) {
-	for v, want := range map[float64]string{
-		0: "0.0", 1: "1.0", -1: "-1.0", .5: "0.5", 1e6: "1e+06", 999999: "999999.0", 1e21: "1e+21", 123456789: "1.23456789e+08",
-		math.Inf(1): "+Inf", math.Inf(-1): "-Inf",
-	} {
-		if got := string(appendOpenFloat(nil, v)); got != want {
-			t.Errorf("%v: %s, want %s", v, got, want)
-		}
-	}
-	if got := string(appendOpenFloat(nil, math.NaN())); got != "NaN" {
-		t.Errorf("NaN: %s", got)
-	}
-}
-
-func TestSeconds(t *testing.T) {
-	for ms, want := range map[int64]string{
-		0: "0", 1: "0.001", 10: "0.01", 100: "0.1", 1000: "1", 1010: "1.01", 1520879607789: "1520879607.789", -1: "-0.001", -2500: "-2.5",
-	} {
-		if got := string(appendSeconds(nil, ms)); got != want {
-			t.Errorf("%d ms: %s, want %s", ms, got, want)
-		}
 	}
 }
 
@@ -164,6 +141,32 @@ func TestScrapesDuringDefinitions(t *testing.T) {
 	wg.Wait()
 }
 
+// TestNamesThatAreASuffix: what is left without it is no name.
+func TestNamesThatAreASuffix(t *testing.T) {
+	r := NewRegistry(WithUTF8Names())
+	r.Counter("_total", "").Inc()
+	r.Counter(".total", "").Inc()
+	r.Collect(func(e *Emitter) { e.Info("_info", "", "a", "1") })
+	got := open(t, r)
+	for _, want := range []string{
+		"# TYPE _total unknown\n_total 1.0\n", "# TYPE U___2e counter\nU___2e_total 1.0\n", "# TYPE _info gauge\n_info{a=\"1\"} 1.0\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+	r = NewRegistry()
+	r.Counter("_info", "").Inc()
+	if got := open(t, r); !strings.Contains(got, "# TYPE _info counter\n_info_total 1.0\n") {
+		t.Error(got)
+	}
+	r = NewRegistry(WithUTF8Names())
+	r.Counter(".total", "").Inc()
+	if got := open(t, r); !strings.Contains(got, "# TYPE _total unknown\n_total 1.0\n") {
+		t.Error(got)
+	}
+}
+
 func TestUnits(t *testing.T) {
 	r := NewRegistry()
 	r.Counter("a_seconds_total", "", WithUnit("seconds"))
@@ -189,6 +192,22 @@ func TestUnits(t *testing.T) {
 	}
 }
 
+// TestUnitsOfEscapedNames: the unit must still be the end of the family's name.
+func TestUnitsOfEscapedNames(t *testing.T) {
+	r := NewRegistry(WithUTF8Names())
+	r.Counter("a.b_seconds_total", "", WithUnit("seconds")).Inc()
+	for s, want := range map[escaping]string{
+		escapeUnderscores: "# TYPE a_b_seconds counter\n# UNIT a_b_seconds seconds\na_b_seconds_total 1.0\n",
+		escapeDots:        "# TYPE a_dot_b__seconds_ counter\na_dot_b__seconds__total 1.0\n",
+		escapeValues:      "# TYPE U__a_2e_b__seconds_ counter\nU__a_2e_b__seconds__total 1.0\n",
+		escapeNone:        "# TYPE \"a.b_seconds\" counter\n# UNIT \"a.b_seconds\" seconds\n{\"a.b_seconds_total\"} 1.0\n",
+	} {
+		if got := write(t, func(b *bytes.Buffer) error { return r.write(b, &openFormat, s) }); !strings.Contains(got, want) {
+			t.Errorf("%v: no %q in\n%s", s, want, got)
+		}
+	}
+}
+
 func TestUTF8Definitions(t *testing.T) {
 	for _, define := range []func(*Registry){
 		func(r *Registry) { r.Gauge("a.b", "") },
@@ -204,6 +223,8 @@ func TestUTF8Definitions(t *testing.T) {
 		func(r *Registry) { r.Gauge("", "") },
 		func(r *Registry) { r.Gauge("a\xff", "") },
 		func(r *Registry) { r.Gauge("U__a", "") },
+		func(r *Registry) { r.Gauge("a\x00", "") }, // Prometheus cannot read it
+		func(r *Registry) { r.GaugeVec("a", "", []string{"\x00"}) },
 		func(r *Registry) { r.GaugeVec("a", "", []string{""}) },
 		func(r *Registry) { r.GaugeVec("a", "", []string{"\xff"}) },
 		func(r *Registry) { r.GaugeVec("a", "", []string{"__name__"}) },
@@ -222,10 +243,11 @@ func TestUTF8Definitions(t *testing.T) {
 		e.Gauge("a.b", "", 1, "c.d", "1")
 		e.Gauge("e", "", 1, "c.d", "1", "c_d", "2")
 		e.Gauge("bad\xff", "", 1)
+		e.Gauge("a.b", "", 1, "c_d", "1") // one series with c.d="1" where names are escaped
 	})
 	text(t, r)
 	got := text(t, r)
-	for _, want := range []string{`a_b{c_d="1"} 1`, `{metric="e",reason="invalid"} 2`, `{metric="",reason="invalid"} 2`} {
+	for _, want := range []string{`a_b{c_d="1"} 1`, `{metric="e",reason="invalid"} 2`, `{metric="a.b",reason="invalid"} 2`, `{metric="",reason="invalid"} 2`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %s in\n%s", want, got)
 		}
