@@ -215,13 +215,15 @@ func sampleNames(name string, k kind) []string {
 	return nil
 }
 
-// callerOutside returns file:line of the innermost caller outside this package.
+// callerOutside returns file:line of the innermost caller outside this package and
+// its subpackages: the line of the program that a definition is due to.
 func callerOutside() string {
 	var pcs [16]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
 	for {
 		fr, more := frames.Next()
-		inside := strings.HasPrefix(fr.Function, "github.com/tachikoma/tacho.") && !strings.HasSuffix(fr.File, "_test.go")
+		inside := strings.HasPrefix(fr.Function, "github.com/tachikoma/tacho.") || strings.HasPrefix(fr.Function, "github.com/tachikoma/tacho/")
+		inside = inside && !strings.HasSuffix(fr.File, "_test.go")
 		if !inside || !more {
 			return fr.File + ":" + strconv.Itoa(fr.Line)
 		}
