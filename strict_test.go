@@ -28,7 +28,7 @@ func strictOpen(t testing.TB, s string) (samples []engSample) {
 	}
 	suffixes := map[string][]string{
 		"counter": {"_total", "_created"}, "histogram": {"_bucket", "_count", "_sum", "_created"},
-		"gauge": {""}, "unknown": {""}, "info": {"_info"},
+		"gauge": {""}, "unknown": {""}, "info": {"_info"}, "summary": {"", "_count", "_sum"},
 	}
 	families, seen := map[string]bool{}, map[string]bool{}
 	family, kind, helped := "", "", ""
@@ -132,6 +132,7 @@ func strictJSON(t testing.TB, s string) (samples []engSample) {
 				Le    *float64
 				Count uint64
 			}
+			Quantiles []struct{ Quantile, Value *float64 }
 		}
 		if err := d.Decode(&list); err != nil {
 			t.Fatalf("%v: %s", err, s)
@@ -163,6 +164,13 @@ func strictJSON(t testing.TB, s string) (samples []engSample) {
 					le = strconv.FormatFloat(*b.Le, 'g', -1, 64)
 				}
 				samples = append(samples, engSample{name: name + "_bucket", labels: append(slices.Clone(labels), [2]string{"le", le}), value: float64(b.Count)})
+			}
+			for _, q := range e.Quantiles {
+				of := engSample{name: name, labels: append(slices.Clone(labels), [2]string{"quantile", strconv.FormatFloat(*q.Quantile, 'g', -1, 64)}), value: math.NaN()}
+				if q.Value != nil {
+					of.value = *q.Value
+				}
+				samples = append(samples, of)
 			}
 			series.name = name + "_sum"
 			samples = append(samples, series, engSample{name: name + "_count", labels: labels, value: float64(*e.Count)})
