@@ -165,13 +165,13 @@ func (s *sample) parse(line string) error {
 		return errLine
 	}
 	line, _, _ = strings.Cut(line, " # ")
-	value, time, timed := strings.Cut(line, " ")
+	value, at, timed := strings.Cut(line, " ")
 	var err error
 	if s.value, err = strconv.ParseFloat(value, 64); err != nil {
 		return errLine
 	}
 	if timed {
-		seconds, err := strconv.ParseFloat(time, 64)
+		seconds, err := strconv.ParseFloat(at, 64)
 		if err != nil || !(seconds >= 0 && seconds < 1e12) {
 			return errLine
 		}

@@ -285,6 +285,29 @@ func TestRemoteWriteInParts(t *testing.T) {
 	}
 }
 
+// Two pushes in one millisecond would be two values of one time.
+func TestRemoteWriteTimesIncrease(t *testing.T) {
+	s := serve(t, nil)
+	p, _ := testPusher(t, RemoteWrite{URL: s.URL}, Config{})
+	for range 20 {
+		bodies, err := p.dest.encode(p.reg, 1<<20)
+		if err != nil || len(bodies) != 1 {
+			t.Fatal(err)
+		}
+		if o := p.persist(context.Background(), nil, bodies[0]); o.err != nil {
+			t.Fatal(o.err)
+		}
+	}
+	last := ""
+	for _, r := range s.seen() {
+		line := readRequest(t, r.body)[0]
+		if line <= last { // they differ in the time alone, of 13 digits
+			t.Errorf("%s after %s", line, last)
+		}
+		last = line
+	}
+}
+
 func TestRemoteWriteNothing(t *testing.T) {
 	s := serve(t, func(_ int, w http.ResponseWriter) { w.WriteHeader(400) })
 	p, _ := testPusher(t, RemoteWrite{URL: s.URL}, Config{Registry: tacho.NewRegistry()})

@@ -32,7 +32,8 @@ type destination struct {
 	header  http.Header
 	deletes bool // DELETE removes what was pushed
 	// encode returns the bodies of the requests that make a push. They come from
-	// no more than limit bytes of metrics; past that it returns errTooLarge.
+	// no more than limit bytes of metrics; past that it returns errTooLarge. It is
+	// not for concurrent use.
 	encode func(reg *tacho.Registry, limit int64) ([][]byte, error)
 }
 
@@ -155,8 +156,12 @@ func (t RemoteWrite) resolve() (*destination, error) {
 		"Content-Encoding":                  {"snappy"},
 		"X-Prometheus-Remote-Write-Version": {"0.1.0"}, // that of 1.0
 	}
+	last := int64(0)
 	d.encode = func(reg *tacho.Registry, limit int64) ([][]byte, error) {
-		w := &remoteWriter{labels: labels, now: time.Now().UnixMilli()}
+		// Receivers refuse another value of the same time, or one of an earlier time,
+		// as after a correction of the clock.
+		last = max(time.Now().UnixMilli(), last+1)
+		w := &remoteWriter{labels: labels, now: last}
 		if err := reg.WriteOpenMetrics(&limitedWriter{w, limit}); err != nil {
 			return nil, err
 		}
