@@ -3,15 +3,22 @@ package tacho
 import (
 	"slices"
 	"strings"
+	"time"
 )
 
 // An Emitter takes the samples that a collector computes at a scrape. Labels
-// are given as name, value, name, value. A sample that no format can say (a bad
+// are given as name, value, name, value. Help is that of the family's first sample. A sample that no format can say (a bad
 // name, an odd number of label strings, a series that was emitted before, a
 // family that is defined or was emitted with another type) is left out and
 // counted in tacho_errors_total{metric,reason}, so the scrape stays valid. An
 // Emitter belongs to the call that got it: no concurrent use, no use after it.
 type Emitter struct {
+	*collection
+	time *details // of the samples to come; nil for none
+}
+
+// A collection is what the collectors of one scrape emit.
+type collection struct {
 	reg      *Registry
 	families map[string]*emitted
 	undo     []emission // what the running collector added
@@ -31,6 +38,7 @@ type row struct {
 	value  float64
 	def    *histogramDef // nil but for histograms
 	counts []uint64
+	time   *details
 }
 
 // Collect adds f to what each scrape calls. The families that it emits stand
@@ -41,6 +49,14 @@ func (r *Registry) Collect(f func(*Emitter)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.collectors = append(slices.Clip(r.collectors), f)
+}
+
+// At returns an Emitter of the same scrape whose samples say that they are of the
+// time t, to the millisecond, not of the time of the scrape. It is for values that
+// another system measured at a known time; Prometheus refuses those that are too
+// old, and takes a series whose time stands still for a stale one.
+func (e *Emitter) At(t time.Time) *Emitter {
+	return &Emitter{e.collection, &details{timed: true, at: t.UnixMilli()}}
 }
 
 // Counter emits a sample of a counter. A negative or NaN value is left out.
@@ -62,7 +78,7 @@ func (e *Emitter) Untyped(name, help string, value float64, labels ...string) {
 }
 
 // Info emits facts as labels of a sample that is always 1. By convention the
-// name ends in _info.
+// name ends in _info; to OpenMetrics it is a gauge if it does not.
 func (e *Emitter) Info(name, help string, labels ...string) {
 	e.emit(name, help, kindInfo, row{value: 1}, labels)
 }
@@ -102,78 +118,82 @@ func fromSnapshot(s HistogramSnapshot) (*histogramDef, []uint64, bool) {
 
 // charge returns the name to count a refusal under: a bad one, which could be
 // anything, under none.
-func (e *Emitter) charge(name string) string {
-	if !validMetricName(name) {
-		return ""
+func (c *collection) charge(name string) string {
+	if validMetricName(name) || c.reg.utf8 && validUTF8Name(name) {
+		return name
 	}
-	return name
+	return ""
 }
 
 func (e *Emitter) emit(name, help string, k kind, sample row, pairs []string) {
-	consts, reason := e.labels(name, k, pairs)
+	probe := &family{reg: e.reg, name: name, help: help, kind: k}
+	sample.time = e.time
+	reason := e.check(probe, pairs)
 	if reason == "" {
-		reason = e.put(name, help, k, sample, consts)
+		reason = e.put(probe, sample)
 	}
 	if reason != "" {
 		e.reg.fault(e.charge(name), reason)
 	}
 }
 
-// labels checks name and labels as a definition would.
-func (e *Emitter) labels(name string, k kind, pairs []string) ([]label, string) {
+// check gives a family of one sample its labels, and checks them and its name as
+// those of a definition.
+func (c *collection) check(f *family, pairs []string) string {
 	if len(pairs)%2 != 0 {
-		return nil, reasonInvalid
+		return reasonInvalid
 	}
-	consts := slices.Clone(e.reg.consts)
+	f.consts = slices.Clone(c.reg.consts)
 	for i := 0; i < len(pairs); i += 2 {
-		consts = append(consts, label{pairs[i], string(appendValid(nil, pairs[i+1]))})
+		f.consts = append(f.consts, label{pairs[i], string(appendValid(nil, pairs[i+1]))})
 	}
-	probe := family{name: name, kind: k, consts: consts}
-	if e.reg.badConsts || probe.check() != "" {
-		return nil, reasonInvalid
+	if c.reg.badConsts || f.check() != "" {
+		return reasonInvalid
 	}
-	return consts, ""
+	return ""
 }
 
-// put adds a sample to its family and says why if it may not.
-func (e *Emitter) put(name, help string, k kind, sample row, consts []label) string {
-	f := e.families[name]
+// put adds a sample, which comes as a family of its own, to the family of that
+// name and says why if it may not.
+func (c *collection) put(one *family, sample row) string {
+	f := c.families[one.name]
 	if f == nil {
-		if e.taken(name, k) {
+		if c.taken(one.name, one.kind) {
 			return reasonConflict
 		}
 		f = &emitted{rows: map[string]row{}}
-		f.family = family{reg: e.reg, name: name, help: string(appendValid(nil, help)), kind: k}
+		f.family = family{reg: c.reg, name: one.name, help: string(appendValid(nil, one.help)), kind: one.kind, quoted: one.quoted}
 		f.walk = f.encode
-		e.families[name] = f
+		c.families[one.name] = f
 	}
-	if f.kind != k {
+	if f.kind != one.kind {
 		return reasonConflict
 	}
-	key := seriesKey(consts)
+	key := seriesKey(one.consts)
 	if _, twice := f.rows[key]; twice {
 		return reasonDuplicate
 	}
-	sample.block = string(appendBlock(nil, consts, nil, ""))
+	sample.block = string(appendBlock(nil, one.consts, nil, ""))
 	f.rows[key] = sample
-	e.undo = append(e.undo, emission{name, key})
+	f.quotedLabels = f.quotedLabels || one.quotedLabels
+	c.undo = append(c.undo, emission{one.name, key})
 	return ""
 }
 
 // taken reports whether a defined or an emitted family has one of the names
 // that samples of this one would have.
-func (e *Emitter) taken(name string, k kind) bool {
-	e.reg.mu.Lock()
-	defined := e.reg.families[name]
+func (c *collection) taken(name string, k kind) bool {
+	c.reg.mu.Lock()
+	defined := c.reg.families[name]
 	if defined == nil {
-		defined, _ = e.reg.conflict(name, k)
+		defined, _ = c.reg.conflict(name, k)
 	}
-	e.reg.mu.Unlock()
+	c.reg.mu.Unlock()
 	if defined != nil {
 		return true
 	}
 	mine := sampleNames(name, k)
-	for other, f := range e.families {
+	for other, f := range c.families {
 		if slices.Contains(f.sampleNames(), name) || slices.Contains(mine, other) {
 			return true
 		}
@@ -210,9 +230,9 @@ func (f *emitted) encode(e encoder) {
 		r := f.rows[key]
 		on := false
 		if r.def != nil {
-			on = e.histogram(r.block, r.def, r.counts, r.value)
+			on = e.histogram(r.block, r.def, r.counts, r.value, r.time)
 		} else {
-			on = e.float(r.block, r.value)
+			on = e.float(r.block, r.value, r.time)
 		}
 		if !on {
 			return
@@ -228,12 +248,12 @@ func (r *Registry) collect() []*family {
 	if len(collectors) == 0 {
 		return nil
 	}
-	e := &Emitter{reg: r, families: map[string]*emitted{}}
+	c := &collection{reg: r, families: map[string]*emitted{}}
 	for _, f := range collectors {
-		e.run(f)
+		c.run(f)
 	}
 	var families []*family
-	for _, f := range e.families {
+	for _, f := range c.families {
 		families = append(families, &f.family)
 	}
 	slices.SortFunc(families, func(a, b *family) int { return strings.Compare(a.name, b.name) })
@@ -241,21 +261,21 @@ func (r *Registry) collect() []*family {
 }
 
 // run calls a collector and, if it panics, takes back what this call emitted.
-func (e *Emitter) run(f func(*Emitter)) {
-	e.undo = e.undo[:0]
+func (c *collection) run(f func(*Emitter)) {
+	c.undo = c.undo[:0]
 	returned := false
 	defer func() {
 		if !returned {
 			recover() // its scrape must not be the program's end
-			for _, u := range e.undo {
-				f := e.families[u.name]
+			for _, u := range c.undo {
+				f := c.families[u.name]
 				if delete(f.rows, u.key); len(f.rows) == 0 {
-					delete(e.families, u.name) // its name is free for others
+					delete(c.families, u.name) // its name is free for others
 				}
 			}
-			e.reg.fault("", reasonPanic)
+			c.reg.fault("", reasonPanic)
 		}
 	}()
-	f(e)
+	f(&Emitter{collection: c})
 	returned = true
 }

@@ -38,7 +38,9 @@ func (c *Counter) Add(n uint64) {
 // allocates the exemplar; the strings are copied.
 func (c *Counter) AddExemplar(n uint64, labels ...string) {
 	c.Add(n)
-	c.last.record(c.last.family(), float64(n), labels)
+	if len(labels) > 0 {
+		c.last.record(c.last.family(), float64(n), labels)
+	}
 }
 
 // Value returns the count. Adds in flight may or may not be in it; two reads
@@ -72,7 +74,7 @@ func (c *FloatCounter) Add(v float64) {
 // AddExemplar adds v and makes an exemplar of it; see [Counter.AddExemplar]. A
 // v that [FloatCounter.Add] refuses makes none.
 func (c *FloatCounter) AddExemplar(v float64, labels ...string) {
-	if c.add(v) {
+	if c.add(v) && len(labels) > 0 {
 		c.last.record(c.last.family(), v, labels)
 	}
 }

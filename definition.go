@@ -62,11 +62,17 @@ func (k kind) String() string {
 	return [...]string{"counter", "gauge", "histogram", "untyped", "gauge"}[k]
 }
 
+// openString returns the name in OpenMetrics 1.0.
+func (k kind) openString() string {
+	return [...]string{"counter", "gauge", "histogram", "unknown", "info"}[k]
+}
+
 // A family is one metric name with its help, type and series.
 type family struct {
 	reg    *Registry
 	name   string
 	help   string
+	unit   string
 	kind   kind
 	labels []string      // names of the variable labels
 	consts []label       // the registry's and the definition's
@@ -74,26 +80,75 @@ type family struct {
 	where  string        // file:line of the definition
 	metric any           // *Vec[M], returned when the definition is repeated
 	walk   func(encoder) // hands all samples to an encoder
+
+	quoted, quotedLabels bool // names outside the legacy set, to be quoted or escaped
 }
 
 // check says what is wrong with a definition on its own.
 func (f *family) check() string {
 	if !validMetricName(f.name) {
-		return "the name must match [a-zA-Z_:][a-zA-Z0-9_:]*"
+		if f.quoted = true; !f.reg.utf8 {
+			return "the name must match [a-zA-Z_:][a-zA-Z0-9_:]*"
+		}
 	}
+	if f.reg.utf8 && !validUTF8Name(f.name) {
+		return "the name must be valid UTF-8 and not begin with " + valuesPrefix
+	}
+	if f.unit != "" && !f.hasUnit() {
+		return "the name must end in the unit, _" + f.unit
+	}
+	return f.checkLabels()
+}
+
+// hasUnit reports whether the name ends in the unit (OpenMetrics 1.0, "Unit").
+func (f *family) hasUnit() bool {
+	name := f.name
+	if f.kind == kindCounter {
+		name = strings.TrimSuffix(name, "_total")
+	}
+	return validMetricName("_"+f.unit) && strings.HasSuffix(name, "_"+f.unit)
+}
+
+func (f *family) checkLabels() string {
 	var seen []string
 	for _, l := range f.consts {
 		seen = append(seen, l.name)
 	}
 	seen = append(seen, f.labels...)
 	for i, name := range seen {
+		legacy := validLabelName(name)
+		f.quotedLabels = f.quotedLabels || !legacy
 		switch {
-		case !validLabelName(name):
+		case !legacy && !f.reg.utf8:
 			return "label name " + strconv.Quote(name) + " must match [a-zA-Z_][a-zA-Z0-9_]* and not begin with __"
+		case f.reg.utf8 && (!validUTF8Name(name) || strings.HasPrefix(name, "__")):
+			return "label name " + strconv.Quote(name) + " must be valid UTF-8 and not begin with __ or " + valuesPrefix
 		case f.kind == kindHistogram && name == "le":
 			return `label name "le" belongs to the buckets of a histogram`
 		case slices.Contains(seen[:i], name):
 			return "label name " + strconv.Quote(name) + " is used twice"
+		}
+	}
+	if f.quotedLabels {
+		return checkEscaped(seen)
+	}
+	return ""
+}
+
+// checkEscaped refuses labels of one metric that an escaping scheme would give
+// one name.
+func checkEscaped(names []string) string {
+	for _, s := range []escaping{escapeUnderscores, escapeDots} {
+		seen := map[string]string{}
+		for _, name := range names {
+			escaped := name
+			if !validLabelName(name) {
+				escaped = string(appendEscapedLabel(nil, name, s))
+			}
+			if other, ok := seen[escaped]; ok {
+				return "label names " + strconv.Quote(other) + " and " + strconv.Quote(name) + " are both " + escaped + " where names are escaped"
+			}
+			seen[escaped] = name
 		}
 	}
 	return ""
@@ -106,6 +161,8 @@ func (f *family) differs(old *family) string {
 		return "already defined as a " + old.kind.String()
 	case f.help != old.help:
 		return "already defined with help " + strconv.Quote(old.help)
+	case f.unit != old.unit:
+		return "already defined with unit " + strconv.Quote(old.unit)
 	case !slices.Equal(f.labels, old.labels):
 		return "already defined with labels [" + strings.Join(old.labels, " ") + "]"
 	case !slices.Equal(f.consts, old.consts):

@@ -42,10 +42,10 @@ func (s *exemplarSlot) load() *exemplar {
 }
 
 // record replaces the exemplar by one of value v, now. Labels are name, value,
-// name, value; without any there is nothing to point to.
+// name, value.
 func (s *exemplarSlot) record(f *family, v float64, labels []string) {
-	if len(labels) == 0 || f == nil {
-		return
+	if f == nil {
+		return // not made by a registry, so no scrape shows it
 	}
 	block, ok := exemplarBlock(labels)
 	if !ok {

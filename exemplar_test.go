@@ -115,9 +115,10 @@ func TestExemplarsUnderFire(t *testing.T) {
 	if c.Value() != 4000 || h.Snapshot().Count != 4000 {
 		t.Errorf("%d counted, %d observed", c.Value(), h.Snapshot().Count)
 	}
-	for i, slot := range *h.last.Load() {
-		if x := slot.load(); x == nil || x.value != float64(i+1) {
-			t.Errorf("bucket %d has exemplar %+v", i, slot.load())
+	slots := *h.last.Load()
+	for i := range slots {
+		if x := slots[i].load(); x == nil || x.value != float64(i+1) {
+			t.Errorf("bucket %d has exemplar %+v", i, x)
 		}
 	}
 }

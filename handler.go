@@ -6,27 +6,35 @@ import (
 	"compress/gzip"
 	"io"
 	"net/http"
-	"strconv"
-	"strings"
 	"sync"
 )
 
-const (
-	typeText = "text/plain; version=0.0.4; charset=utf-8"
-	typeJSON = "application/json"
-)
-
-// Handler returns the handler for /metrics: the text format 0.0.4, compressed
-// with gzip for clients that accept it (RFC 9110, section 12.5.3). It answers
-// GET and HEAD, and 405 to the rest. A client that goes away ends its scrape and
-// nothing else.
-func (r *Registry) Handler() http.Handler { return serve(typeText, r.WriteText) }
+// Handler returns the handler for /metrics: OpenMetrics 1.0 for clients that
+// prefer it (RFC 9110, section 12.5.1), as Prometheus does, and the text format
+// 0.0.4 for all others; compressed with gzip for those that accept it (section
+// 12.5.3). It answers GET and HEAD, and 405 to the rest. A client that goes away
+// ends its scrape and nothing else.
+func (r *Registry) Handler() http.Handler {
+	return serve("Accept, Accept-Encoding", func(req *http.Request) (string, func(io.Writer) error) {
+		f := negotiate(req.Header.Values("Accept"))
+		write := r.writeText
+		if f.open {
+			write = r.writeOpenMetrics
+		}
+		return f.contentType(r.utf8), func(w io.Writer) error { return write(w, f.names) }
+	})
+}
 
 // JSONHandler returns the handler for /metrics/json: what [Registry.WriteJSON]
-// writes, otherwise as [Registry.Handler].
-func (r *Registry) JSONHandler() http.Handler { return serve(typeJSON, r.WriteJSON) }
+// writes, whatever the client would rather have; otherwise as [Registry.Handler].
+func (r *Registry) JSONHandler() http.Handler {
+	return serve("Accept-Encoding", func(*http.Request) (string, func(io.Writer) error) {
+		return "application/json", r.WriteJSON
+	})
+}
 
-func serve(contentType string, write func(io.Writer) error) http.Handler {
+// serve answers with what choose says: a content type and what writes the body.
+func serve(vary string, choose func(*http.Request) (string, func(io.Writer) error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		h := w.Header()
 		if req.Method != http.MethodGet && req.Method != http.MethodHead {
@@ -34,8 +42,9 @@ func serve(contentType string, write func(io.Writer) error) http.Handler {
 			http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
 			return
 		}
+		contentType, write := choose(req)
 		h.Set("Content-Type", contentType)
-		h.Add("Vary", "Accept-Encoding")
+		h.Add("Vary", vary)
 		zip := acceptsGzip(req.Header.Values("Accept-Encoding"))
 		if zip {
 			h.Set("Content-Encoding", "gzip")
@@ -67,49 +76,4 @@ func writeGzip(w io.Writer, write func(io.Writer) error) error {
 	z.Reset(nil) // let go of the client
 	gzips.Put(z)
 	return err
-}
-
-// acceptsGzip reports whether Accept-Encoding prefers gzip to the plain body.
-// Codings are case-insensitive; an explicit weight beats that of "*"; the body
-// as it is, "identity", weighs 0 unless it is named, so that any gzip wins.
-func acceptsGzip(values []string) bool {
-	gzipQ, identityQ, starQ := -1.0, -1.0, -1.0
-	for _, value := range values {
-		for value != "" {
-			var item string
-			item, value, _ = strings.Cut(value, ",")
-			coding, params, _ := strings.Cut(item, ";")
-			q := quality(params)
-			switch strings.ToLower(strings.TrimSpace(coding)) {
-			case "gzip", "x-gzip":
-				gzipQ = max(gzipQ, q)
-			case "identity":
-				identityQ = q
-			case "*":
-				starQ = q
-			}
-		}
-	}
-	if gzipQ < 0 {
-		gzipQ = starQ
-	}
-	return gzipQ > 0 && gzipQ >= identityQ
-}
-
-// quality returns the q parameter, 1 if there is none, 0 if it cannot be read:
-// what is not asked for plainly is not sent.
-func quality(params string) float64 {
-	for params != "" {
-		var p string
-		p, params, _ = strings.Cut(params, ";")
-		name, value, _ := strings.Cut(p, "=")
-		if strings.EqualFold(strings.TrimSpace(name), "q") {
-			q, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-			if err != nil || !(q >= 0 && q <= 1) {
-				return 0
-			}
-			return q
-		}
-	}
-	return 1
 }

@@ -52,11 +52,11 @@ func httpText(t *testing.T, r *Registry) string {
 func TestHandlerMethods(t *testing.T) {
 	r, _ := httpBig(10)
 	for _, c := range []struct {
-		name, contentType string
-		h                 http.Handler
+		name, contentType, vary string
+		h                       http.Handler
 	}{
-		{"text", "text/plain; version=0.0.4; charset=utf-8", r.Handler()},
-		{"json", "application/json", r.JSONHandler()},
+		{"text", "text/plain; version=0.0.4; charset=utf-8", "Accept, Accept-Encoding", r.Handler()},
+		{"json", "application/json", "Accept-Encoding", r.JSONHandler()},
 	} {
 		get := httpGet(c.h, "GET")
 		if get.Code != 200 || get.Body.Len() == 0 {
@@ -65,7 +65,7 @@ func TestHandlerMethods(t *testing.T) {
 		if got := get.Header().Get("Content-Type"); got != c.contentType {
 			t.Errorf("%s: content type %q", c.name, got)
 		}
-		if got := get.Header().Get("Vary"); got != "Accept-Encoding" {
+		if got := get.Header().Get("Vary"); got != c.vary {
 			t.Errorf("%s: Vary %q", c.name, got)
 		}
 		for _, accept := range []string{"", "gzip"} {
@@ -87,6 +87,54 @@ func TestHandlerMethods(t *testing.T) {
 			if w.Header().Get("Content-Encoding") != "" {
 				t.Errorf("%s: %s: the refusal claims to be compressed", c.name, method)
 			}
+		}
+	}
+}
+
+func httpAsk(h http.Handler, method, accept, encoding string) *httptest.ResponseRecorder {
+	req := httptest.NewRequest(method, "/metrics", nil)
+	req.Header.Set("Accept", accept)
+	req.Header.Set("Accept-Encoding", encoding)
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, req)
+	return rec
+}
+
+// TestHandlerNegotiates: the body is of the type that the header says, and HEAD
+// says what GET does.
+func TestHandlerNegotiates(t *testing.T) {
+	r := NewRegistry()
+	r.Counter("a_total", "").Inc()
+	utf8 := NewRegistry(WithUTF8Names())
+	utf8.Counter("a.total", "").Inc()
+	for _, c := range []struct {
+		r           *Registry
+		accept      string
+		contentType string
+		body        string // a line of it
+	}{
+		{r, "", "text/plain; version=0.0.4; charset=utf-8", "a_total 1\n"},
+		{r, accept2, "application/openmetrics-text; version=1.0.0; charset=utf-8", "a_total 1.0\n# EOF\n"},
+		{r, accept3, "application/openmetrics-text; version=1.0.0; charset=utf-8", "a_total 1.0\n# EOF\n"},
+		{r, "application/openmetrics-text", "application/openmetrics-text; version=0.0.1; charset=utf-8", "a_total 1.0\n# EOF\n"},
+		{utf8, "", "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", "a_total 1\n"},
+		{utf8, "text/plain;version=1.0.0;escaping=allow-utf-8", "text/plain; version=0.0.4; charset=utf-8; escaping=allow-utf-8", "{\"a.total\"} 1\n"},
+		{utf8, accept3, "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8", "{\"a.total_total\"} 1.0\n"},
+		{utf8, "text/plain;escaping=values", "text/plain; version=0.0.4; charset=utf-8; escaping=values", "U__a_2e_total 1\n"},
+		{utf8, "text/plain;escaping=dots", "text/plain; version=0.0.4; charset=utf-8; escaping=dots", "a_dot_total 1\n"},
+	} {
+		get := httpAsk(c.r.Handler(), http.MethodGet, c.accept, "")
+		if got := get.Header().Get("Content-Type"); got != c.contentType || !strings.Contains(get.Body.String(), "\n"+c.body) {
+			t.Errorf("%q: %s, body\n%s", c.accept, got, get.Body)
+		}
+		head := httpAsk(c.r.Handler(), http.MethodHead, c.accept, "gzip")
+		if got := head.Header(); got.Get("Content-Type") != c.contentType || got.Get("Content-Encoding") != "gzip" ||
+			got.Get("Vary") != "Accept, Accept-Encoding" || head.Body.Len() != 0 {
+			t.Errorf("%q: HEAD answers %v and %d bytes", c.accept, got, head.Body.Len())
+		}
+		view := httpAsk(c.r.JSONHandler(), http.MethodGet, c.accept, "").Header()
+		if view.Get("Content-Type") != "application/json" || view.Get("Vary") != "Accept-Encoding" {
+			t.Errorf("%q: JSON answers %v", c.accept, view)
 		}
 	}
 }
@@ -113,7 +161,7 @@ func TestHandlerServed(t *testing.T) {
 	}
 	body, _ = io.ReadAll(resp.Body)
 	resp.Body.Close()
-	if resp.StatusCode != 200 || len(body) != 0 || resp.Header.Get("Content-Type") != typeText {
+	if resp.StatusCode != 200 || len(body) != 0 || resp.Header.Get("Content-Type") != "text/plain; version=0.0.4; charset=utf-8" {
 		t.Errorf("HEAD: %d, %d bytes, %q", resp.StatusCode, len(body), resp.Header.Get("Content-Type"))
 	}
 }
@@ -142,73 +190,6 @@ func TestHandlerGzipIsPlainBody(t *testing.T) {
 			}
 		}
 	}
-}
-
-func TestAcceptsGzip(t *testing.T) {
-	for _, c := range []struct {
-		values []string
-		want   bool
-	}{
-		{nil, false},
-		{[]string{""}, false},
-		{[]string{",, ,"}, false},
-		{[]string{"gzip"}, true},
-		{[]string{"GZIP"}, true},
-		{[]string{"GZip;Q=0.5"}, true},
-		{[]string{"x-gzip"}, true},
-		{[]string{"X-GZIP;q=0"}, false},
-		{[]string{"gzip;q=0"}, false},
-		{[]string{"gzip;q=0.000"}, false},
-		{[]string{"gzip; q=0.001"}, true},
-		{[]string{"gzip ; q = 1.000"}, true},
-		{[]string{"gzip;q=1.1"}, false},
-		{[]string{"gzip;q=-1"}, false},
-		{[]string{"gzip;q=NaN"}, false},
-		{[]string{"gzip;q=Inf"}, false},
-		{[]string{"gzip;q="}, false},
-		{[]string{"gzip;q"}, false},
-		{[]string{"gzip;q=high"}, false},
-		{[]string{"gzip;level=9"}, true},
-		{[]string{"gzip;level=9;q=0"}, false},
-		{[]string{"gzipped"}, false},
-		{[]string{"not-gzip"}, false},
-		{[]string{"deflate, br"}, false},
-		{[]string{"deflate, gzip;q=0.5, br"}, true},
-		{[]string{"deflate,gzip"}, true},
-		{[]string{"\tgzip\t,br"}, true},
-		{[]string{"br", "gzip"}, true},
-		{[]string{"br", "gzip;q=0"}, false},
-		{[]string{"*"}, true},
-		{[]string{"*;q=0.5"}, true},
-		{[]string{"*;q=0"}, false},
-		{[]string{"*;q=0, gzip"}, true},
-		{[]string{"*, gzip;q=0"}, false},
-		{[]string{"gzip;q=0, *"}, false},
-		{[]string{"identity"}, false},
-		{[]string{"identity, gzip;q=0.5"}, false},
-		{[]string{"identity;q=0.5, gzip;q=0.5"}, true},
-		{[]string{"identity;q=0.4, gzip;q=0.5"}, true},
-		{[]string{"identity;q=0, gzip;q=0.1"}, true},
-		{[]string{"identity, *;q=0.5"}, false},
-		{[]string{"identity;q=0.1", "*;q=0.5"}, true},
-		{[]string{"gzip, deflate, br, zstd"}, true}, // browsers
-	} {
-		if got := acceptsGzip(c.values); got != c.want {
-			t.Errorf("acceptsGzip(%q) = %v", c.values, got)
-		}
-	}
-}
-
-func FuzzAcceptsGzip(f *testing.F) {
-	for _, s := range []string{"", "gzip", "gzip;q=0", "*;q=.5,identity;q=1", ";;;=,", "q=;q", "gzip;q=1e999"} {
-		f.Add(s, s)
-	}
-	f.Fuzz(func(t *testing.T, a, b string) {
-		acceptsGzip([]string{a, b})
-		if acceptsGzip([]string{a, "gzip;q=0,x-gzip;q=0"}) && !strings.Contains(strings.ToLower(a), "gzip") {
-			t.Errorf("gzip is refused, but not with %q before", a)
-		}
-	})
 }
 
 type httpElement struct {

@@ -70,16 +70,23 @@ func foldBounds(bounds []float64) ([]float64, string) {
 // histogramDef is what all series of a histogram share.
 type histogramDef struct {
 	bounds []float64 // finite upper bounds; +Inf follows without being stored
-	le     []string  // what ends the label block of a bucket in text: `le="0.5"} `
+	le     []leLabel // what ends the label block of each bucket
 	stride int       // words from one shard to the next
 	fam    *family
 }
+
+// A leLabel is a bound as it ends a label block: `le="1"} `, and `le="1.0"} ` where
+// OpenMetrics wants a float.
+type leLabel struct{ text, open string }
 
 func newHistogramDef(bounds []float64, fam *family) *histogramDef {
 	const words = cacheLine / 8
 	d := &histogramDef{bounds: bounds, fam: fam, stride: (len(bounds) + 2 + words - 1) / words * words}
 	for i := range len(bounds) + 1 {
-		d.le = append(d.le, string(append(appendFloat([]byte(`le="`), d.bound(i)), `"} `...)))
+		d.le = append(d.le, leLabel{
+			text: string(append(appendFloat([]byte(`le="`), d.bound(i)), `"} `...)),
+			open: string(append(appendOpenFloat([]byte(`le="`), d.bound(i)), `"} `...)),
+		})
 	}
 	return d
 }

@@ -10,7 +10,8 @@ import (
 // WriteJSON writes all metrics as one JSON object: family name to a list of
 // {"labels":{...},"value":n}. The value of a histogram is its sum; "count" and
 // the cumulative "buckets" stand beside it, the last with "le":null for +Inf.
-// NaN and the infinities, which JSON cannot say, are null. Otherwise it is as
+// NaN and the infinities, which JSON cannot say, are null. A sample that has a time
+// (see [Emitter.At]) has it as "timestamp", in Unix seconds. Otherwise it is as
 // [Registry.WriteText].
 func (r *Registry) WriteJSON(w io.Writer) error {
 	e := &jsonEncoder{output: output{w: w}}
@@ -38,13 +39,15 @@ const (
 	jsonSeries              // and has a series
 )
 
+func (e *jsonEncoder) prepare(*Registry, []*family, []*family) {}
+
 func (e *jsonEncoder) begin(f *family) {
 	if e.state == jsonEmpty {
-		e.buf = append(e.buf, "{\""...)
+		e.buf = append(e.buf, '{')
 	} else {
-		e.buf = append(e.buf, "],\n\""...)
+		e.buf = append(e.buf, "],\n"...)
 	}
-	e.buf = append(append(e.buf, f.name...), "\":["...)
+	e.buf = append(appendJSONName(e.buf, f), ":["...)
 	e.state = jsonFamily
 }
 
@@ -59,22 +62,28 @@ func (e *jsonEncoder) head(block string) []byte {
 	return append(appendJSONLabels(b, block), "},\"value\":"...)
 }
 
-func (e *jsonEncoder) uint(block string, v uint64) bool {
-	e.buf = append(strconv.AppendUint(e.head(block), v, 10), '}')
+func (e *jsonEncoder) uint(block string, v uint64, d *details) bool {
+	return e.end(strconv.AppendUint(e.head(block), v, 10), d)
+}
+
+func (e *jsonEncoder) int(block string, v int64, d *details) bool {
+	return e.end(strconv.AppendInt(e.head(block), v, 10), d)
+}
+
+func (e *jsonEncoder) float(block string, v float64, d *details) bool {
+	return e.end(appendJSONFloat(e.head(block), v), d)
+}
+
+// end ends an element, after the time of the sample if it has one.
+func (e *jsonEncoder) end(b []byte, d *details) bool {
+	if d != nil && d.timed {
+		b = appendSeconds(append(b, ",\"timestamp\":"...), d.at)
+	}
+	e.buf = append(b, '}')
 	return e.full()
 }
 
-func (e *jsonEncoder) int(block string, v int64) bool {
-	e.buf = append(strconv.AppendInt(e.head(block), v, 10), '}')
-	return e.full()
-}
-
-func (e *jsonEncoder) float(block string, v float64) bool {
-	e.buf = append(appendJSONFloat(e.head(block), v), '}')
-	return e.full()
-}
-
-func (e *jsonEncoder) histogram(block string, d *histogramDef, counts []uint64, sum float64) bool {
+func (e *jsonEncoder) histogram(block string, def *histogramDef, counts []uint64, sum float64, d *details) bool {
 	var total uint64
 	for _, c := range counts {
 		total += c
@@ -87,11 +96,10 @@ func (e *jsonEncoder) histogram(block string, d *histogramDef, counts []uint64, 
 			b = append(b, ',')
 		}
 		total += c
-		b = append(appendJSONFloat(append(b, "{\"le\":"...), d.bound(i)), ",\"count\":"...)
+		b = append(appendJSONFloat(append(b, "{\"le\":"...), def.bound(i)), ",\"count\":"...)
 		b = append(strconv.AppendUint(b, total, 10), '}')
 	}
-	e.buf = append(b, "]}"...)
-	return e.full()
+	return e.end(append(b, ']'), d)
 }
 
 func appendJSONFloat(b []byte, v float64) []byte {
@@ -101,33 +109,48 @@ func appendJSONFloat(b []byte, v float64) []byte {
 	return appendFloat(b, v)
 }
 
+// appendJSONName appends the name of a family as a JSON string.
+func appendJSONName(b []byte, f *family) []byte {
+	if !f.quoted {
+		return append(append(append(b, '"'), f.name...), '"')
+	}
+	b, _ = appendJSONQuoted(b, string(appendQuotedName(nil, f.name, "")))
+	return b
+}
+
 // appendJSONLabels turns a rendered label block into the members of an object.
-// The three escapes of the text format mean the same in JSON (RFC 8259, section
-// 7); what is left to do is to quote the names and to escape control characters.
 func appendJSONLabels(b []byte, block string) []byte {
 	if block == " " {
 		return b
 	}
-	block = block[len("{") : len(block)-len("} ")]
-	for len(block) > 0 {
-		eq := strings.IndexByte(block, '=')
-		b = append(append(append(b, '"'), block[:eq]...), "\":\""...)
-		end := eq + 2
-		for ; block[end] != '"'; end++ {
-			switch c := block[end]; {
-			case c == '\\':
-				b = append(b, c, block[end+1])
-				end++
-			case c < 0x20:
-				b = append(b, '\\', 'u', '0', '0', "0123456789abcdef"[c>>4], "0123456789abcdef"[c&15])
-			default:
-				b = append(b, c)
-			}
+	for block = block[len("{"):]; ; block = block[len(","):] {
+		if block[0] == '"' {
+			b, block = appendJSONQuoted(b, block)
+		} else {
+			eq := strings.IndexByte(block, '=')
+			b = append(append(append(b, '"'), block[:eq]...), '"')
+			block = block[eq:]
 		}
-		b = append(b, '"')
-		if block = block[end+1:]; block != "" {
-			block, b = block[1:], append(b, ',')
+		b, block = appendJSONQuoted(append(b, ':'), block[len("="):])
+		if block[0] == '}' {
+			return b
+		}
+		b = append(b, ',')
+	}
+}
+
+// appendJSONQuoted appends the quoted string that block begins with as a JSON
+// string, and returns what follows it. The three escapes of the text format mean
+// the same in JSON (RFC 8259, section 7); what is left to do is to escape control
+// characters.
+func appendJSONQuoted(b []byte, block string) ([]byte, string) {
+	end := 1 + quotedEnd(block[1:])
+	for i := 0; i < end; i++ {
+		if c := block[i]; c < 0x20 {
+			b = append(b, '\\', 'u', '0', '0', "0123456789abcdef"[c>>4], "0123456789abcdef"[c&15])
+		} else {
+			b = append(b, c)
 		}
 	}
-	return b
+	return b, block[end:]
 }

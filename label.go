@@ -25,6 +25,12 @@ func validMetricName(s string) bool {
 	return s != ""
 }
 
+// validUTF8Name reports whether s can be a name where UTF-8 is allowed: text, and
+// nothing that the escaping scheme "values" makes of other names.
+func validUTF8Name(s string) bool {
+	return s != "" && utf8.ValidString(s) && !strings.HasPrefix(s, valuesPrefix)
+}
+
 // validLabelName reports whether s matches [a-zA-Z_][a-zA-Z0-9_]* and does not
 // begin with "__", which the data model reserves for Prometheus itself.
 func validLabelName(s string) bool {
@@ -109,8 +115,7 @@ func compareKeys(a, b string) int {
 // A label is one constant name and value.
 type label struct{ name, value string }
 
-// appendBlock appends a label block as it follows a
-// metric name in an exposition: `{a="b",c="d"} `, or ` ` without labels. The
+// appendBlock appends a label block as it follows a metric name in an exposition: `{a="b",c="d"} `, or ` ` without labels. The
 // space belongs to it so that a sample is name, block, value.
 func appendBlock(b []byte, consts []label, names []string, key string) []byte {
 	if len(consts)+len(names) == 0 {
@@ -118,17 +123,26 @@ func appendBlock(b []byte, consts []label, names []string, key string) []byte {
 	}
 	sep := byte('{')
 	for _, l := range consts {
-		b = append(append(append(b, sep), l.name...), '=', '"')
+		b = append(appendLabelName(append(b, sep), l.name), '=', '"')
 		b = append(appendLabelValue(b, l.value), '"')
 		sep = ','
 	}
 	for _, name := range names {
 		end := strings.IndexByte(key, keySep)
-		b = append(append(append(b, sep), name...), '=', '"')
+		b = append(appendLabelName(append(b, sep), name), '=', '"')
 		b = append(appendLabelValue(b, key[:end]), '"')
 		key, sep = key[end+1:], ','
 	}
 	return append(b, '}', ' ')
+}
+
+// appendLabelName appends the name of a label, in quotes if it is not in the
+// legacy set.
+func appendLabelName(b []byte, name string) []byte {
+	if validLabelName(name) {
+		return append(b, name...)
+	}
+	return appendQuotedName(b, name, "")
 }
 
 // appendLabelValue escapes what the text format and OpenMetrics 1.0 escape in

@@ -5,6 +5,7 @@ package tacho
 import (
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ const maxPathLabel = 512
 type httpOptions struct {
 	duration, size []float64
 	pathLabel      func(*http.Request) string
+	exemplar       func(*http.Request) []string
 	maxPaths       int
 	maxPathsSet    bool
 }
@@ -43,6 +45,13 @@ func WithSizeBuckets(buckets []float64) Option {
 // served. It should return few distinct values. It applies to [NewHTTPMetrics].
 func WithPathLabel(f func(*http.Request) string) Option {
 	return func(o *options) { o.pathLabel = f }
+}
+
+// WithExemplar makes f choose the exemplar of a request, after it was served, for
+// its count, duration and size: label pairs such as "trace_id", id, or none for no
+// exemplar; see [Counter.AddExemplar]. It applies to [NewHTTPMetrics].
+func WithExemplar(f func(*http.Request) []string) Option {
+	return func(o *options) { o.exemplar = f }
 }
 
 // WithMaxPaths limits the distinct path labels to n, 1000 by default; requests
@@ -73,6 +82,7 @@ type HTTPMetrics struct {
 	size     *HistogramVec
 	inFlight *Gauge
 	label    func(*http.Request) string
+	exemplar func(*http.Request) []string
 
 	// routes finds all metrics of a method and path by one lookup.
 	routes *Vec[route]
@@ -103,15 +113,16 @@ func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 	}
 	// The paths have a limit of their own, which a registry's limit on series
 	// would only make coarser.
-	with := append([]Option{WithMaxSeries(0)}, opts...)
+	with := slices.Clip(append([]Option{WithMaxSeries(0)}, opts...))
 	byRoute := []string{"method", "path"}
 	m := &HTTPMetrics{
 		requests: reg.CounterVec("http_requests_total", "Total HTTP requests", []string{"method", "path", "status"}, with...),
-		duration: reg.HistogramVec("http_request_duration_seconds", "HTTP request duration in seconds", o.duration, byRoute, with...),
-		size:     reg.HistogramVec("http_response_size_bytes", "HTTP response size in bytes", o.size, byRoute, with...),
+		duration: reg.HistogramVec("http_request_duration_seconds", "HTTP request duration in seconds", o.duration, byRoute, append(with, WithUnit("seconds"))...),
+		size:     reg.HistogramVec("http_response_size_bytes", "HTTP response size in bytes", o.size, byRoute, append(with, WithUnit("bytes"))...),
 		inFlight: reg.Gauge("http_requests_in_flight", "Current number of HTTP requests being processed", opts...),
 		conns:    reg.GaugeVec("http_connections", "Current number of HTTP connections by state", []string{"state"}, with...),
 		label:    o.pathLabel,
+		exemplar: o.exemplar,
 		paths:    map[string]string{},
 		maxPaths: o.maxPaths,
 		states:   map[net.Conn]http.ConnState{},
@@ -157,23 +168,32 @@ func (m *HTTPMetrics) finish(r *http.Request, rec *recorder, start time.Time) {
 	} else if path = patternPath(r.Pattern); path == "" {
 		path = normalized(store[:0], r.URL.Path)
 	}
-	m.record(r.Method, path, int(rec.status.Load()), elapsed, rec.bytes.Load())
+	var exemplar []string
+	if m.exemplar != nil {
+		exemplar, _ = ask(m, m.exemplar, r)
+	}
+	m.record(r.Method, path, int(rec.status.Load()), elapsed, rec.bytes.Load(), exemplar)
 }
 
 // chosen returns what the program's function says. Should it panic, the request
-// counts as "other": measuring must not change what the client gets.
-func (m *HTTPMetrics) chosen(r *http.Request) (path string) {
-	ok := false
+// counts as "other".
+func (m *HTTPMetrics) chosen(r *http.Request) string {
+	if path, ok := ask(m, m.label, r); ok {
+		return path
+	}
+	return overflowValue
+}
+
+// ask calls a program's function, unless it panics: measuring must not change
+// what the client gets.
+func ask[T any](m *HTTPMetrics, f func(*http.Request) T, r *http.Request) (answer T, ok bool) {
 	defer func() {
 		if !ok {
 			recover()
 			m.requests.fam.fault(reasonPanic)
-			path = overflowValue
 		}
 	}()
-	path = m.label(r)
-	ok = true
-	return path
+	return f(r), true
 }
 
 // normalized is NormalizePath with the result in store, if it fits there: the
@@ -193,19 +213,19 @@ func normalized(store []byte, path string) string {
 // tacho_errors_total{metric,reason="negative"}.
 func (m *HTTPMetrics) Record(method, path string, status int, d time.Duration, responseBytes int64) {
 	var store [256]byte
-	m.record(method, normalized(store[:0], path), status, d, responseBytes)
+	m.record(method, normalized(store[:0], path), status, d, responseBytes, nil)
 }
 
-func (m *HTTPMetrics) record(method, path string, status int, d time.Duration, responseBytes int64) {
+func (m *HTTPMetrics) record(method, path string, status int, d time.Duration, responseBytes int64, exemplar []string) {
 	rt := m.route(methodLabel(method), path)
-	rt.counter(m.requests, status).Inc()
+	rt.counter(m.requests, status).AddExemplar(1, exemplar...)
 	if d >= 0 {
-		rt.duration.ObserveDuration(d)
+		rt.duration.ObserveExemplar(d.Seconds(), exemplar...)
 	} else {
 		m.duration.fam.fault(reasonNegative)
 	}
 	if responseBytes >= 0 {
-		rt.size.Observe(float64(responseBytes))
+		rt.size.ObserveExemplar(float64(responseBytes), exemplar...)
 	}
 }
 

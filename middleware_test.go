@@ -1142,3 +1142,43 @@ func TestHTTPMetricsTwice(t *testing.T) {
 	}
 	httpWant(t, r, httpCount("GET", "/a", "200"), "2")
 }
+
+// TestWithExemplar: what leads to a request is in all three of its metrics, and a
+// function that panics or says nonsense costs the exemplar alone.
+func TestWithExemplar(t *testing.T) {
+	r := NewRegistry()
+	m := NewHTTPMetrics(r, WithExemplar(func(req *http.Request) []string {
+		switch id := req.Header.Get("Trace"); id {
+		case "":
+			return nil
+		case "panic":
+			panic("no trace")
+		case "odd":
+			return []string{"trace_id"}
+		default:
+			return []string{"trace_id", id}
+		}
+	}))
+	h := m.Handler(http.HandlerFunc(httpOK))
+	for _, trace := range []string{"4bf92f35", "", "panic", "odd"} {
+		req := httptest.NewRequest("GET", "/x", nil)
+		req.Header.Set("Trace", trace)
+		h.ServeHTTP(httptest.NewRecorder(), req)
+	}
+	got := open(t, r)
+	for _, want := range []string{
+		`http_requests_total{method="GET",path="/x",status="200"} 4.0 # {trace_id="4bf92f35"} 1.0 `,
+		`http_response_size_bytes_bucket{method="GET",path="/x",le="100.0"} 4 # {trace_id="4bf92f35"} 2.0 `,
+		`http_request_duration_seconds_count{method="GET",path="/x"} 4`,
+		`tacho_errors_total{metric="http_requests_total",reason="panic"} 1.0`,
+		`tacho_errors_total{metric="http_requests_total",reason="exemplar"} 1.0`,
+		"# UNIT http_request_duration_seconds seconds\n", "# UNIT http_response_size_bytes bytes\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in\n%s", want, got)
+		}
+	}
+	if n := strings.Count(got, `# {trace_id="4bf92f35"}`); n != 3 {
+		t.Errorf("%d exemplars in\n%s", n, got)
+	}
+}

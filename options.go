@@ -9,6 +9,9 @@ type options struct {
 	badConsts bool // WithConstLabels had a name without a value
 	maxSeries int
 	maxSet    bool
+	unit      string
+	created   bool
+	utf8      bool
 	//lint:ignore U1000 a build without HTTP has no reader
 	httpOptions // what only the HTTP middleware reads
 }
@@ -41,3 +44,26 @@ func WithConstLabels(pairs ...string) Option {
 func WithMaxSeries(n int) Option {
 	return func(o *options) { o.maxSeries, o.maxSet = n, true }
 }
+
+// WithUnit says in what unit a metric counts, in the singular or plural that its
+// name ends in: "seconds" for request_duration_seconds, "bytes" for
+// sent_bytes_total. OpenMetrics shows it ("Unit" there). A name that does not end
+// in an underscore and the unit, before _total for a counter, is refused.
+func WithUnit(unit string) Option { return func(o *options) { o.unit = unit } }
+
+// WithCreated makes a registry remember when each series of a counter or
+// histogram was made and show it in OpenMetrics, as a sample whose name ends in
+// _created, in Unix seconds (OpenMetrics 1.0, "Counter"). It tells a counter that
+// began anew from one that nobody saw before, and costs a sample and 8 bytes a
+// series, so it is off by default. Functions and collectors have no such time.
+func WithCreated() Option { return func(o *options) { o.created = true } }
+
+// WithUTF8Names lets the names of a registry's metrics and labels be any UTF-8
+// text, as in Prometheus 3, but for those that begin with "U__". Without it they
+// are of the legacy set: letters, digits, underscores and, for metrics, colons. A
+// client that accepts UTF-8 names gets the others in quotes, {"a.b",x="y"}; the
+// rest get them escaped as they ask for, by underscores if they do not
+// (prometheus.io, "UTF-8 metric and label name escaping schemes"). Two metrics
+// that become one so are escaped by the scheme "values"; two labels of one metric
+// are refused.
+func WithUTF8Names() Option { return func(o *options) { o.utf8 = true } }

@@ -28,25 +28,30 @@ type Registry struct {
 	consts    []label
 	badConsts bool
 	maxSeries int
+	created   bool
+	utf8      bool
 
 	mu         sync.Mutex
-	families   map[string]*family // by name
-	taken      map[string]*family // by the other names their samples take
-	collectors []func(*Emitter)   // replaced, never changed
-	sorted     []*family          // families by name; nil after a change, else never changed
+	families   map[string]*family   // by name
+	taken      map[string]*family   // by the other names their samples take
+	collectors []func(*Emitter)     // replaced, never changed
+	sorted     []*family            // families by name; nil after a change, else never changed
+	namings    map[namingKey]naming // what expositions call those; nil after a change
 
 	errors   *CounterVec
 	overflow *CounterVec
 }
 
-// NewRegistry returns an empty registry. [WithConstLabels] and [WithMaxSeries]
-// apply.
+// NewRegistry returns an empty registry. [WithConstLabels], [WithMaxSeries],
+// [WithCreated] and [WithUTF8Names] apply.
 func NewRegistry(opts ...Option) *Registry {
 	o := makeOptions(opts)
 	r := &Registry{
 		consts:    o.consts,
 		badConsts: o.badConsts,
 		maxSeries: o.maxSeries,
+		created:   o.created,
+		utf8:      o.utf8,
 		families:  map[string]*family{},
 		taken:     map[string]*family{},
 	}
@@ -162,7 +167,7 @@ func (r *Registry) defineFunc(f *family, value func() float64, opts []Option) {
 			return
 		}
 		e.begin(f)
-		e.float(block, v)
+		e.float(block, v, nil)
 	}
 	r.add(f)
 }
@@ -200,6 +205,7 @@ func (r *Registry) apply(f *family, opts []Option) options {
 	f.reg = r
 	f.where = callerOutside()
 	f.help = string(appendValid(nil, f.help))
+	f.unit = o.unit
 	f.labels = slices.Clone(f.labels)
 	f.consts = slices.Concat(r.consts, o.consts)
 	reason := f.check()
@@ -234,7 +240,7 @@ func (r *Registry) add(f *family) *family {
 	for _, name := range f.sampleNames() {
 		r.taken[name] = f
 	}
-	r.sorted = nil
+	r.sorted, r.namings = nil, nil
 	return f
 }
 
@@ -269,7 +275,7 @@ func (r *Registry) Unregister(name string) bool {
 	}
 	delete(r.families, name)
 	r.retake()
-	r.sorted = nil
+	r.sorted, r.namings = nil, nil
 	return true
 }
 

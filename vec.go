@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unsafe"
 )
 
@@ -31,9 +32,10 @@ type Vec[M any] struct {
 // metrics, so that the code is in a binary once and not for each type; only Vec
 // turns the pointers back, into the type that its own makeMetric made.
 type vec struct {
-	fam  *family
-	max  int                             // series before new ones overflow; 0 means no limit
-	make func(key string) unsafe.Pointer // makes the metric of a new series
+	fam   *family
+	max   int                             // series before new ones overflow; 0 means no limit
+	dated bool                            // all series are datedSeries
+	make  func(key string) unsafe.Pointer // makes the metric of a new series
 
 	table    atomic.Pointer[table]
 	overflow atomic.Pointer[series] // not nil while the vector is full
@@ -55,6 +57,13 @@ type series struct {
 	cut  uint32 // text is the key up to here, then the label block
 	text string
 	m    unsafe.Pointer // *M of the vector that made it
+}
+
+// A datedSeries is a series of a vector that remembers when it made each: the
+// others do not pay for it.
+type datedSeries struct {
+	series
+	created int64 // Unix milliseconds
 }
 
 func (s *series) key() string   { return s.text[:s.cut] }
@@ -159,6 +168,7 @@ func (t *table) each(f func(*series)) {
 func newVec[M any](fam *family, max int, init func(*M, string)) *Vec[M] {
 	v := &Vec[M]{init: init}
 	v.fam, v.max, v.make = fam, max, v.makeMetric
+	v.dated = fam.reg.created && (fam.kind == kindCounter || fam.kind == kindHistogram)
 	if init != nil {
 		init(&v.lost, "")
 	}
@@ -258,7 +268,8 @@ func (v *vec) overflowSeries() *series {
 func (v *vec) create(hash uint32, key string) *series {
 	text := append(make([]byte, 0, 128), key...)
 	text = appendBlock(text, v.fam.consts, v.fam.labels, key)
-	s := &series{hash: hash, cut: uint32(len(key)), text: string(text), m: v.make(key)}
+	s := v.newSeries()
+	*s = series{hash: hash, cut: uint32(len(key)), text: string(text), m: v.make(key)}
 	t := v.table.Load()
 	if 4*(t.used+1) > 3*len(t.slots) {
 		grown := newTable(t.live + 1)
@@ -269,6 +280,13 @@ func (v *vec) create(hash uint32, key string) *series {
 	t.insert(s)
 	v.added = append(v.added, s)
 	return s
+}
+
+func (v *vec) newSeries() *series {
+	if v.dated {
+		return &(&datedSeries{created: time.Now().UnixMilli()}).series
+	}
+	return new(series)
 }
 
 // Delete removes the series with these label values and reports whether there

@@ -5,24 +5,38 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unsafe"
 )
 
 // An encoder writes one exposition. The registry walks its families and hands
 // each one's samples over; every format consumes the same walk. Methods that
 // take a sample report whether the walk should go on: not after a write error.
 type encoder interface {
+	prepare(r *Registry, defined, collected []*family)
 	begin(f *family)
-	uint(block string, v uint64) bool
-	int(block string, v int64) bool
-	float(block string, v float64) bool
-	histogram(block string, d *histogramDef, counts []uint64, sum float64) bool
+	uint(block string, v uint64, d *details) bool
+	int(block string, v int64, d *details) bool
+	float(block string, v float64, d *details) bool
+	histogram(block string, def *histogramDef, counts []uint64, sum float64, d *details) bool
+	scratch() *details
 	ok() bool
+}
+
+// details are what few samples have beside labels and a value, and an encoder
+// shows if its format has a place for it. They are valid until the next sample.
+type details struct {
+	timed    bool
+	at       int64          // Unix milliseconds, if timed
+	created  int64          // Unix milliseconds; 0 if not known
+	exemplar *exemplar      // of a counter
+	buckets  []exemplarSlot // of a histogram's buckets
 }
 
 // walk hands over all families, sorted by name. It holds no lock while the
 // encoder runs, since an encoder writes to clients that may be slow.
 func (r *Registry) walk(e encoder) {
 	families, collected := r.settle(r.collect())
+	e.prepare(r, families, collected)
 	for _, f := range families {
 		for len(collected) > 0 && collected[0].name < f.name {
 			collected[0].walk(e)
@@ -70,7 +84,8 @@ func walkCounters(v *CounterVec, e encoder) {
 		if i == 0 {
 			e.begin(v.fam)
 		}
-		if !e.uint(s.block(), (*Counter)(s.m).Value()) {
+		c := (*Counter)(s.m)
+		if !e.uint(s.block(), c.Value(), v.details(e, s, c.last.load(), nil)) {
 			return
 		}
 	}
@@ -81,7 +96,8 @@ func walkFloatCounters(v *FloatCounterVec, e encoder) {
 		if i == 0 {
 			e.begin(v.fam)
 		}
-		if !e.float(s.block(), (*FloatCounter)(s.m).Value()) {
+		c := (*FloatCounter)(s.m)
+		if !e.float(s.block(), c.Value(), v.details(e, s, c.last.load(), nil)) {
 			return
 		}
 	}
@@ -92,7 +108,7 @@ func walkGauges(v *GaugeVec, e encoder) {
 		if i == 0 {
 			e.begin(v.fam)
 		}
-		if !e.int(s.block(), (*Gauge)(s.m).Value()) {
+		if !e.int(s.block(), (*Gauge)(s.m).Value(), nil) {
 			return
 		}
 	}
@@ -103,7 +119,7 @@ func walkFloatGauges(v *FloatGaugeVec, e encoder) {
 		if i == 0 {
 			e.begin(v.fam)
 		}
-		if !e.float(s.block(), (*FloatGauge)(s.m).Value()) {
+		if !e.float(s.block(), (*FloatGauge)(s.m).Value(), nil) {
 			return
 		}
 	}
@@ -116,11 +132,29 @@ func walkHistograms(v *HistogramVec, e encoder) {
 		if i == 0 {
 			e.begin(v.fam)
 		}
-		sum := (*Histogram)(s.m).read(counts)
-		if !e.histogram(s.block(), def, counts, sum) {
+		h := (*Histogram)(s.m)
+		var buckets []exemplarSlot
+		if slots := h.last.Load(); slots != nil {
+			buckets = *slots
+		}
+		sum := h.read(counts)
+		if !e.histogram(s.block(), def, counts, sum, v.details(e, s, nil, buckets)) {
 			return
 		}
 	}
+}
+
+// details returns what is known of a series beside its value, nil for nothing.
+func (v *vec) details(e encoder, s *series, x *exemplar, buckets []exemplarSlot) *details {
+	if x == nil && buckets == nil && !v.dated {
+		return nil
+	}
+	d := e.scratch()
+	*d = details{exemplar: x, buckets: buckets}
+	if v.dated {
+		d.created = (*datedSeries)(unsafe.Pointer(s)).created
+	}
+	return d
 }
 
 // flushAt is how much an encoder gathers before it writes: enough to make the
@@ -136,11 +170,15 @@ type output struct {
 	w   io.Writer
 	buf []byte
 	err error
+	d   details
 }
 
 var bufs = sync.Pool{New: func() any { b := make([]byte, 0, maxPooled); return &b }}
 
 func (o *output) ok() bool { return o.err == nil }
+
+// scratch is the place for the details of the sample at hand: one a scrape.
+func (o *output) scratch() *details { return &o.d }
 
 // full writes the buffer once it is worth it, and reports whether to go on.
 func (o *output) full() bool {

@@ -1,0 +1,126 @@
+package tacho
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// An escaping is how an exposition says names outside the legacy set, which only
+// registries made with [WithUTF8Names] have (prometheus.io, "UTF-8 metric and
+// label name escaping schemes").
+type escaping uint8
+
+const (
+	escapeUnderscores escaping = iota // a.b is a_b: what a client gets that asks for nothing
+	escapeDots                        // a.b is a_dot_b
+	escapeValues                      // a.b is U__a_2e_b: can be undone
+	escapeNone                        // a.b is "a.b": for clients that accept UTF-8
+)
+
+// escapings are the schemes by the name they have in HTTP headers.
+var escapings = [...]string{"underscores", "dots", "values", "allow-utf-8"}
+
+func (s escaping) String() string { return escapings[s] }
+
+// valuesPrefix begins every name that the scheme "values" made. Names in a
+// registry may not begin so, or they could be taken for one.
+const valuesPrefix = "U__"
+
+// appendEscapedMetric appends the name of a metric as the scheme says it.
+func appendEscapedMetric(b []byte, name string, s escaping) []byte {
+	return appendEscaped(b, name, s, true)
+}
+
+// appendEscapedLabel appends the name of a label as the scheme says it, or as
+// "values" does if that would begin with the underscores that the data model
+// reserves.
+func appendEscapedLabel(b []byte, name string, s escaping) []byte {
+	start := len(b)
+	b = appendEscaped(b, name, s, false)
+	if strings.HasPrefix(string(b[start:]), "__") {
+		b = appendEscaped(b[:start], name, escapeValues, false)
+	}
+	return b
+}
+
+// appendEscaped appends a name that is not in the legacy set, character by
+// character; only names of metrics may keep a colon.
+func appendEscaped(b []byte, name string, s escaping, colon bool) []byte {
+	if s == escapeValues {
+		b = append(b, valuesPrefix...)
+	}
+	for i, r := range name {
+		if r < utf8.RuneSelf && (isNameByte(byte(r), i) || colon && r == ':') && (r != '_' || s == escapeUnderscores) {
+			b = append(b, byte(r))
+			continue
+		}
+		switch {
+		case s == escapeUnderscores:
+			b = append(b, '_')
+		case s == escapeDots && r == '.':
+			b = append(b, "_dot_"...)
+		case s == escapeValues && r != '_':
+			b = append(strconv.AppendInt(append(b, '_'), int64(r), 16), '_')
+		default:
+			b = append(b, "__"...)
+		}
+	}
+	return b
+}
+
+// appendQuotedName appends a name in double quotes, escaped as label values are.
+func appendQuotedName(b []byte, name, suffix string) []byte {
+	b = appendLabelValue(append(b, '"'), name)
+	return append(append(b, suffix...), '"')
+}
+
+// appendRelabelled appends a rendered label block with its quoted names escaped.
+func appendRelabelled(b []byte, block string, s escaping) []byte {
+	for {
+		quote := strings.IndexByte(block, '"')
+		if quote < 0 {
+			return append(b, block...)
+		}
+		end := quote + 1 + quotedEnd(block[quote+1:])
+		if before := block[:quote]; strings.HasSuffix(before, "=") { // a value
+			b = append(b, block[:end]...)
+		} else {
+			b = append(b, before...)
+			b = appendEscapedLabel(b, unquoted(block[quote+1:end-1]), s)
+		}
+		block = block[end:]
+	}
+}
+
+// quotedEnd returns the length of a quoted string after its first quote.
+func quotedEnd(s string) int {
+	for i := 0; ; i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+}
+
+// unquoted undoes appendLabelValue; nearly always there is nothing to undo.
+func unquoted(s string) string {
+	if strings.IndexByte(s, '\\') < 0 {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c == '\\' {
+			if i++; s[i] == 'n' {
+				c = '\n'
+			} else {
+				c = s[i]
+			}
+		}
+		b = append(b, c)
+	}
+	return string(b)
+}

@@ -1,0 +1,132 @@
+package tacho
+
+import "strings"
+
+// Expositions do not all call a family by the name of its definition. Names
+// outside the legacy set are escaped for most clients. OpenMetrics takes _total
+// and _info off the name of a family and puts them on its samples, so that a
+// gauge x and a counter x_total, distinct in the text format, meet under the name
+// x there. What goes out must have unique families all the same, and all of them.
+
+// exposed is what an exposition shows of a family.
+type exposed struct {
+	name string
+	// plain: OpenMetrics shows a counter or info as it stands in the text format,
+	// one sample of the family's full name, and says that its type is not known:
+	// as what it is, it would meet another family.
+	plain bool
+}
+
+// A naming holds the families that an exposition does not call by the name of
+// their definition, or does not show as what they are.
+type naming map[*family]exposed
+
+func (n naming) of(f *family) exposed {
+	if x, ok := n[f]; ok {
+		return x
+	}
+	return exposed{name: f.name}
+}
+
+// nameFamilies finds names under which no two families meet. A name whose
+// escaped form is another's is escaped by "values" instead, which no other name
+// can be, in the text format and OpenMetrics alike. What still meets in
+// OpenMetrics does so by a suffix that comes or goes: it is shown plain, under a
+// name that is its own in the text format.
+func nameFamilies(families []*family, open bool, s escaping) naming {
+	n := naming{}
+	if s != escapeNone {
+		n.escape(families, s)
+		if s != escapeValues {
+			n.escape(n.meeting(families, false), escapeValues)
+		}
+	}
+	if open {
+		for _, f := range n.meeting(families, open) {
+			if f.kind == kindCounter || f.kind == kindInfo {
+				n[f] = exposed{n.of(f).name, true}
+			}
+		}
+	}
+	return n
+}
+
+func (n naming) escape(families []*family, s escaping) {
+	for _, f := range families {
+		if f.quoted {
+			n[f] = exposed{name: string(appendEscapedMetric(nil, f.name, s))}
+		}
+	}
+}
+
+// meeting returns the families that have a name, their own or a sample's, in
+// common with another; some of them twice.
+func (n naming) meeting(families []*family, open bool) (met []*family) {
+	owner := map[string]*family{}
+	for _, f := range families {
+		for _, name := range n.claims(f, open) {
+			if other := owner[name]; other == nil {
+				owner[name] = f
+			} else if other != f {
+				met = append(met, f, other)
+			}
+		}
+	}
+	return met
+}
+
+// claims lists the names that a family and its samples take in an exposition.
+func (n naming) claims(f *family, open bool) []string {
+	name := n.of(f).name
+	switch {
+	case f.kind == kindHistogram:
+		return append(sampleNames(name, f.kind), name)
+	case open && f.kind == kindCounter:
+		base := strings.TrimSuffix(name, "_total")
+		return []string{name, base, base + "_total", base + "_created"}
+	case open && f.kind == kindInfo:
+		return []string{name, strings.TrimSuffix(name, "_info")}
+	}
+	return []string{name}
+}
+
+// A namingKey says which exposition a naming is for.
+type namingKey struct {
+	open bool
+	s    escaping
+}
+
+// naming returns the naming for a scrape of these families. It is worked out
+// once for what is defined; what collectors emit can differ from scrape to scrape.
+func (r *Registry) naming(defined, collected []*family, key namingKey) naming {
+	if !key.open && !r.utf8 {
+		return nil // the text format calls legacy names by themselves
+	}
+	if len(collected) > 0 {
+		all := append(append([]*family{}, defined...), collected...)
+		return nameFamilies(all, key.open, key.s)
+	}
+	r.mu.Lock()
+	n, ok := r.namings[key]
+	ok = ok && sameList(r.sorted, defined)
+	r.mu.Unlock()
+	if ok {
+		return n
+	}
+	n = nameFamilies(defined, key.open, key.s)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if sameList(r.sorted, defined) {
+		if r.namings == nil {
+			r.namings = map[namingKey]naming{}
+		}
+		r.namings[key] = n
+	}
+	return n
+}
+
+// sameList reports whether two lists are one in memory. A registry is never
+// without families.
+func sameList(a, b []*family) bool {
+	return len(a) == len(b) && len(a) > 0 && &a[0] == &b[0]
+}

@@ -1,0 +1,233 @@
+package tacho
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestEmptyOpenMetrics(t *testing.T) {
+	if got := open(t, NewRegistry()); got != "# EOF\n" {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestOpenMetricsErrorIsNoEnd: a client must be able to tell half an exposition
+// from a whole one, so nothing follows an error.
+func TestOpenMetricsErrorIsNoEnd(t *testing.T) {
+	r := NewRegistry()
+	v := r.CounterVec("c_total", "", []string{"i"})
+	for i := range 20000 {
+		v.With(strconv.Itoa(i))
+	}
+	w := &failing{n: 1}
+	if err := r.WriteOpenMetrics(w); err == nil || w.calls != 2 {
+		t.Errorf("error %v after %d writes", err, w.calls)
+	}
+}
+
+func TestOpenFloats(t *testing.T) {
+	for v, want := range map[float64]string{
+		0: "0.0", 1: "1.0", -1: "-1.0", .5: "0.5", 1e6: "1e+06", 999999: "999999.0", 1e21: "1e+21", 123456789: "1.23456789e+08",
+		math.Inf(1): "+Inf", math.Inf(-1): "-Inf",
+	} {
+		if got := string(appendOpenFloat(nil, v)); got != want {
+			t.Errorf("%v: %s, want %s", v, got, want)
+		}
+	}
+	if got := string(appendOpenFloat(nil, math.NaN())); got != "NaN" {
+		t.Errorf("NaN: %s", got)
+	}
+}
+
+func TestSeconds(t *testing.T) {
+	for ms, want := range map[int64]string{
+		0: "0", 1: "0.001", 10: "0.01", 100: "0.1", 1000: "1", 1010: "1.01", 1520879607789: "1520879607.789", -1: "-0.001", -2500: "-2.5",
+	} {
+		if got := string(appendSeconds(nil, ms)); got != want {
+			t.Errorf("%d ms: %s, want %s", ms, got, want)
+		}
+	}
+}
+
+// TestCreated: the time is that of each series, begins anew with it, and is not
+// there unless the registry wants it, nor for what has none.
+func TestCreated(t *testing.T) {
+	before := time.Now().UnixMilli()
+	r := NewRegistry(WithCreated())
+	v := r.CounterVec("a_total", "", []string{"l"})
+	v.With("x").Inc()
+	r.FloatCounter("b", "").Inc()
+	h := r.HistogramVec("c", "", []float64{1}, []string{"l"})
+	h.With("y").Observe(1)
+	r.Gauge("d", "").Set(1)
+	r.CounterFunc("e_total", "", func() float64 { return 1 })
+	r.Collect(func(e *Emitter) { e.Counter("f_total", "", 1) })
+	after := time.Now().UnixMilli()
+	created := func() map[string]int64 {
+		found := map[string]int64{}
+		for _, line := range strings.Split(open(t, r), "\n") {
+			if series, value, ok := strings.Cut(line, " "); ok && strings.Contains(series, "_created") {
+				seconds, err := strconv.ParseFloat(value, 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				found[series] = int64(math.Round(seconds * 1000))
+			}
+		}
+		return found
+	}
+	got := created()
+	for _, series := range []string{`a_created{l="x"}`, "b_created", `c_created{l="y"}`} {
+		if at, ok := got[series]; !ok || at < before || at > after {
+			t.Errorf("%s: %d, want from %d to %d", series, at, before, after)
+		}
+	}
+	if len(got) != 3 {
+		t.Errorf("created: %v", got)
+	}
+	for _, s := range []string{text(t, r), open(t, NewRegistry())} {
+		if strings.Contains(s, "_created") {
+			t.Errorf("created:\n%s", s)
+		}
+	}
+	v.Delete("x")
+	for time.Now().UnixMilli() == after {
+		time.Sleep(time.Millisecond)
+	}
+	v.With("x").Inc()
+	if again := created()[`a_created{l="x"}`]; again <= got[`a_created{l="x"}`] {
+		t.Errorf("created at %d, then again at %d", got[`a_created{l="x"}`], again)
+	}
+}
+
+// TestNamingFollowsDefinitions: what a counter is called depends on what else is
+// defined or collected at the time of the scrape.
+func TestNamingFollowsDefinitions(t *testing.T) {
+	r := NewRegistry()
+	r.Counter("a_total", "").Inc()
+	is := func(want string) {
+		t.Helper()
+		if got := open(t, r); !strings.Contains(got, "# TYPE "+want+"\n") || !strings.Contains(got, "\na_total 1.0\n") {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+	is("a counter")
+	r.Gauge("a", "").Set(1)
+	is("a_total unknown")
+	r.Unregister("a")
+	is("a counter")
+	on := true
+	r.Collect(func(e *Emitter) {
+		if on {
+			e.Gauge("a", "", 1)
+		}
+	})
+	is("a_total unknown")
+	on = false
+	is("a counter")
+}
+
+// TestScrapesDuringDefinitions: every scrape has unique families, whatever is
+// defined while it runs.
+func TestScrapesDuringDefinitions(t *testing.T) {
+	r := NewRegistry()
+	var wg sync.WaitGroup
+	wg.Add(1)
+	go func() {
+		defer wg.Done()
+		for i := range 200 {
+			r.Counter("x_total", "").Inc()
+			r.Gauge("x", "").Set(int64(i))
+			if i%2 == 0 {
+				r.Unregister("x")
+			} else {
+				r.Unregister("x_total")
+			}
+		}
+	}()
+	for range 200 {
+		seen := map[string]bool{}
+		for _, line := range strings.Split(open(t, r), "\n") {
+			if rest, ok := strings.CutPrefix(line, "# TYPE "); ok {
+				name, _, _ := strings.Cut(rest, " ")
+				if seen[name] {
+					t.Fatalf("family %s twice", name)
+				}
+				seen[name] = true
+			}
+		}
+	}
+	wg.Wait()
+}
+
+func TestUnits(t *testing.T) {
+	r := NewRegistry()
+	r.Counter("a_seconds_total", "", WithUnit("seconds"))
+	r.Counter("a_seconds_other", "", WithUnit("other"))
+	r.Histogram("b_bytes", "", nil, WithUnit("bytes"))
+	r.Gauge("c_cpu_seconds", "", WithUnit("cpu_seconds"))
+	for _, define := range []func(*Registry){
+		func(r *Registry) { r.Gauge("x", "", WithUnit("seconds")) },
+		func(r *Registry) { r.Gauge("seconds", "", WithUnit("seconds")) },
+		func(r *Registry) { r.Gauge("xseconds", "", WithUnit("seconds")) },
+		func(r *Registry) { r.Gauge("x_seconds_total", "", WithUnit("seconds")) },
+		func(r *Registry) { r.Counter("x_total", "", WithUnit("total")) },
+	} {
+		if e := refused(t, define); e == nil || !strings.Contains(e.Error(), "unit") {
+			t.Errorf("%v", e)
+		}
+	}
+	if e := refusedIn(t, NewRegistry(WithUTF8Names()), func(r *Registry) { r.Gauge("x_a b", "", WithUnit("a b")) }); e == nil {
+		t.Error("a unit with a space")
+	}
+	if e := refusedIn(t, r, func(r *Registry) { r.Histogram("b_bytes", "", nil) }); e == nil || !strings.Contains(e.Error(), `with unit "bytes"`) {
+		t.Errorf("another unit: %v", e)
+	}
+}
+
+func TestUTF8Definitions(t *testing.T) {
+	for _, define := range []func(*Registry){
+		func(r *Registry) { r.Gauge("a.b", "") },
+		func(r *Registry) { r.GaugeVec("a", "", []string{"b.c"}) },
+		func(r *Registry) { r.Gauge("a", "", WithConstLabels("b.c", "")) },
+	} {
+		if refused(t, define) == nil {
+			t.Error("not refused without the option")
+		}
+		define(NewRegistry(WithUTF8Names())) // panics if that is refused too
+	}
+	for i, define := range []func(*Registry){
+		func(r *Registry) { r.Gauge("", "") },
+		func(r *Registry) { r.Gauge("a\xff", "") },
+		func(r *Registry) { r.Gauge("U__a", "") },
+		func(r *Registry) { r.GaugeVec("a", "", []string{""}) },
+		func(r *Registry) { r.GaugeVec("a", "", []string{"\xff"}) },
+		func(r *Registry) { r.GaugeVec("a", "", []string{"__name__"}) },
+		func(r *Registry) { r.GaugeVec("a", "", []string{"U__a"}) },
+		func(r *Registry) { r.GaugeVec("a", "", []string{"a.b", "a_b"}) },
+		func(r *Registry) { r.GaugeVec("a", "", []string{"a.b", "a/b"}) },
+		func(r *Registry) { r.GaugeVec("a", "", []string{"a.b", "a_dot_b"}) },
+		func(r *Registry) { r.HistogramVec("a", "", nil, []string{"le"}) },
+	} {
+		if refusedIn(t, NewRegistry(WithUTF8Names()), define) == nil {
+			t.Errorf("definition %d is not refused", i)
+		}
+	}
+	r := NewRegistry(WithUTF8Names())
+	r.Collect(func(e *Emitter) {
+		e.Gauge("a.b", "", 1, "c.d", "1")
+		e.Gauge("e", "", 1, "c.d", "1", "c_d", "2")
+		e.Gauge("bad\xff", "", 1)
+	})
+	text(t, r)
+	got := text(t, r)
+	for _, want := range []string{`a_b{c_d="1"} 1`, `{metric="e",reason="invalid"} 2`, `{metric="",reason="invalid"} 2`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in\n%s", want, got)
+		}
+	}
+}
