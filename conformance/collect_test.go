@@ -39,6 +39,9 @@ func (c collector) run(e *tacho.Emitter) {
 }
 
 func (s emission) run(e *tacho.Emitter) {
+	if s.at != nil {
+		e = e.At(*s.at)
+	}
 	switch s.kind {
 	case "counter":
 		e.Counter(s.name, s.help, s.value, s.labels...)
@@ -60,8 +63,8 @@ func (f function) call() float64 {
 	return f.value
 }
 
-// scrape returns the metrics that a scrape from now on shows, and counts what it
-// refuses. It must be called once for each scrape.
+// scrape returns the metrics that there are at a scrape from now on, and counts
+// what it refuses. It must be called once for each scrape.
 func (l *ledger) scrape(functions map[string]function, collectors []collector) []*metric {
 	emitted := map[string]*metric{}
 	for _, c := range collectors {
@@ -79,7 +82,6 @@ func (l *ledger) scrape(functions map[string]function, collectors []collector) [
 	}
 	all = append(all, l.own("tacho_errors_total", "Recordings and collected samples that were refused.", "metric", "reason"))
 	all = append(all, l.own("tacho_series_overflow_total", "Lookups that a full vector answered with its overflow series.", "metric"))
-	all = slices.DeleteFunc(all, func(m *metric) bool { return len(m.series) == 0 })
 	return all
 }
 
@@ -130,7 +132,7 @@ func (l *ledger) collect(c collector, emitted map[string]*metric) {
 			continue
 		}
 		charged := s.name
-		if !goodName(s.name, l.utf8) {
+		if !legacy(s.name) && !goodName(s.name, l.utf8) {
 			charged = ""
 		}
 		l.fault(charged, reason)

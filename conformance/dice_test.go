@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
+	"strings"
+	"time"
 )
 
 // A dice turns bytes into choices. Past their end everything is zero, so that
@@ -64,9 +66,14 @@ func (d *dice) text() string {
 }
 
 // name is one of few, so that names meet; or any string.
-func (d *dice) name() string {
+func (d *dice) name(utf8Names bool) string {
 	if d.oneIn(16) {
-		return d.text()
+		return strings.ReplaceAll(d.text(), "\x00", "0")
+	}
+	if utf8Names && d.oneIn(2) {
+		some := []string{"a.b", "a_b", "a/b", "é", "1", ".", "a b", "a\nb", "a\"b", "a\\", "U__a", "a_dot_b", "日本", "..a"}
+		endings := []string{"", "_total", ".total", "_seconds_total", ".seconds", "_seconds", "_info", ".count", "_sum", "_bucket", "_created"}
+		return pick(d, some) + pick(d, endings)
 	}
 	some := []string{"a", "b", "c", "a_b", "B", "_x", "d:e", "g2"}
 	endings := []string{"", "_total", "_seconds", "_seconds_total", "_bytes", "_info", "_sum", "_count", "_bucket", "_created"}
@@ -74,9 +81,12 @@ func (d *dice) name() string {
 }
 
 // labelName is one of few, good or not; or any string.
-func (d *dice) labelName() string {
+func (d *dice) labelName(utf8Names bool) string {
 	if d.oneIn(24) {
-		return d.text()
+		return strings.ReplaceAll(d.text(), "\x00", "0")
+	}
+	if utf8Names && d.oneIn(2) {
+		return pick(d, []string{"a.b", "a/b", "a_b", "é", "..x", "a:b", "1", "l e", "q\"=\n\\,{}", "U__a", "_.a", "a_dot_b"})
 	}
 	return pick(d, []string{"a", "b", "c", "le", "quantile", "job", "A", "_a", "a1"})
 }
@@ -102,14 +112,23 @@ func (d *dice) bounds() []float64 {
 }
 
 // labelNames are up to three that may stand together, nearly always.
-func (d *dice) labelNames(histogram bool) []string {
+func (d *dice) labelNames(histogram, utf8Names bool) []string {
 	var names []string
 	careless := d.oneIn(16)
 	for range d.n(4) {
-		name := d.labelName()
-		if careless || goodLabelName(name, true) && !slices.Contains(names, name) && !(histogram && name == "le") {
+		name := d.labelName(utf8Names)
+		if careless || goodLabelName(name, utf8Names) && !slices.Contains(names, name) && !(histogram && name == "le") {
 			names = append(names, name)
 		}
 	}
 	return names
+}
+
+// time is one that a collector may give, long ago or to come.
+func (d *dice) time() time.Time {
+	some := []int64{1520879607789, 0, 1, 1520879607000, 253402300799999}
+	if i := d.n(len(some) + 2); i < len(some) {
+		return time.UnixMilli(some[i])
+	}
+	return time.Unix(0, int64(d.uint64()>>1))
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/prometheus/common/model"
 )
 
 // A ledger is kept beside a registry: it says what was recorded, in the words of
@@ -170,7 +172,7 @@ func (l *ledger) exemplar(m *metric, s *series, bucket int, v float64, pairs []s
 		x.labels = append(x.labels, label{pairs[i], valid(pairs[i+1])})
 		runes += utf8.RuneCountInString(pairs[i] + valid(pairs[i+1]))
 	}
-	if len(pairs)%2 != 0 || runes > 128 || !goodLabels(x.labels, false) {
+	if len(pairs)%2 != 0 || runes > 128 || !goodExemplar(x.labels) {
 		l.fault(m.name, "exemplar")
 		return
 	}
@@ -192,6 +194,12 @@ func goodLabels(labels []label, utf8Names bool) bool {
 			if l.name == other.name {
 				return false
 			}
+			// Where clients want names escaped, two must not become one.
+			for _, scheme := range []model.EscapingScheme{model.UnderscoreEscaping, model.DotsEscaping} {
+				if escapeLabel(l.name, scheme) == escapeLabel(other.name, scheme) {
+					return false
+				}
+			}
 		}
 	}
 	return true
@@ -201,12 +209,22 @@ func goodLabelName(name string, utf8Names bool) bool {
 	if strings.HasPrefix(name, "__") || name == "" {
 		return false
 	}
-	return utf8Names && utf8.ValidString(name) || legacy(name) && !strings.Contains(name, ":")
+	return legacyLabel(name) && !(utf8Names && strings.HasPrefix(name, "U__")) || utf8Names && goodUTF8(name)
 }
 
 func goodName(name string, utf8Names bool) bool {
-	return name != "" && (utf8Names && utf8.ValidString(name) || legacy(name))
+	if utf8Names {
+		return goodUTF8(name)
+	}
+	return legacy(name)
 }
+
+// goodUTF8 leaves out the names that escaping others could lead to.
+func goodUTF8(name string) bool {
+	return name != "" && utf8.ValidString(name) && !strings.HasPrefix(name, "U__")
+}
+
+func legacyLabel(name string) bool { return legacy(name) && !strings.Contains(name, ":") }
 
 // legacy reports whether a name is one without quotes in every version of the formats.
 func legacy(name string) bool {
@@ -245,3 +263,6 @@ func (m *metric) meets(other *metric) bool {
 	}
 	return false
 }
+
+// goodExemplar reports whether the names, which are never escaped, may stand in an exemplar.
+func goodExemplar(labels []label) bool { return goodLabels(labels, false) }

@@ -41,6 +41,91 @@ func checkText(t testing.TB, data []byte, x *expecter) {
 	}
 }
 
+// checkOpenMetrics is checkText for OpenMetrics, and wants of the times of creation
+// that Prometheus finds them from every sample.
+func checkOpenMetrics(t testing.TB, data []byte, x *expecter) {
+	t.Helper()
+	want := x.openMetrics(t)
+	if err := want.clashes(); err != nil {
+		t.Errorf("what is expected is no OpenMetrics: %v", err)
+	}
+	got, err := readTextparse(data, typeOpenMetrics)
+	if err != nil {
+		t.Fatalf("textparse: %v\n%s", err, data)
+	}
+	compare(t, "textparse, OpenMetrics", want, got, blind{timestamps: true})
+	starts, err := startTimes(data)
+	if err != nil {
+		t.Fatalf("textparse, start times: %v\n%s", err, data)
+	}
+	want.compareStarts(t, starts)
+	// expfmt refuses a help text that ends in a carriage return, which the grammar allows.
+	got, err = readExpfmt(bytes.ReplaceAll(withoutInfo(data), []byte("\r\n"), []byte("\n")), typeOpenMetrics+escapingParameter(x))
+	if err != nil {
+		t.Fatalf("expfmt: %v\n%s", err, data)
+	}
+	for _, f := range want.families {
+		f.help = strings.TrimSuffix(f.help, "\r")
+	}
+	compare(t, "expfmt, OpenMetrics", want, got, blind{skip: func(f *family) bool { return f.kind == "info" }})
+	if t.Failed() {
+		t.Logf("the scrape:\n%s", data)
+	}
+}
+
+// compareStarts wants the time of creation with every sample of a series that has
+// one, and none with the others.
+func (e *exposition) compareStarts(t testing.TB, starts map[string]float64) {
+	t.Helper()
+	for _, f := range e.families {
+		for key, s := range f.samples {
+			if s.name == f.name+"_created" && s.within != nil {
+				continue
+			}
+			created := &sample{name: f.name + "_created"}
+			for _, l := range s.labels {
+				if s.name != f.name+"_bucket" || l.name != "le" {
+					created.labels = append(created.labels, l)
+				}
+			}
+			start, ok := starts[key]
+			if c := f.samples[created.key()]; !ok {
+				t.Errorf("no start time was looked for with %s", key)
+			} else if c == nil && start == start {
+				t.Errorf("%s began at %f, of which nothing is known", key, start)
+			} else if c != nil && !c.within.holds(start) {
+				t.Errorf("%s began at %f, want one of %f to %f", key, start, c.within.from, c.within.to)
+			}
+		}
+	}
+}
+
+// withoutInfo leaves out the families of a type that expfmt does not read.
+func withoutInfo(data []byte) []byte {
+	var kept, head []byte // head: the lines of a family before its first sample
+	info := false
+	for line := range bytes.Lines(data) {
+		if bytes.HasPrefix(line, []byte("# HELP ")) {
+			kept, head, info = append(kept, head...), nil, false
+		}
+		if bytes.HasPrefix(line, []byte("# TYPE ")) && bytes.HasSuffix(line, []byte(" info\n")) {
+			info, head = true, nil
+		}
+		switch {
+		case bytes.Equal(line, []byte("# EOF\n")):
+			kept = append(append(kept, head...), line...)
+			head = nil
+		case info:
+		case bytes.HasPrefix(line, []byte("# ")):
+			head = append(head, line...)
+		default:
+			kept = append(append(kept, head...), line...)
+			head = nil
+		}
+	}
+	return kept
+}
+
 // textparseHelp is what Prometheus' text parser makes of a help text: it takes one
 // of nothing but blanks, or NUL, for separators.
 func textparseHelp(help string) string {
@@ -88,14 +173,21 @@ func lint(t testing.TB, data []byte, x *expecter) {
 
 // dto is what x expects as client_golang would hand it to its encoders.
 func (x *expecter) dto() []*dto.MetricFamily {
+	names := x.names()
 	var families []*dto.MetricFamily
 	for _, m := range x.metrics {
-		families = append(families, m.dto())
+		mf := m.dto()
+		name := names[m]
+		mf.Name = &name
+		for _, out := range mf.Metric {
+			for _, l := range out.Label {
+				name := escapeLabel(l.GetName(), x.escaping)
+				l.Name = &name
+			}
+		}
+		families = append(families, mf)
 	}
 	slices.SortFunc(families, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
-	for i, f := range families {
-		families[i] = model.EscapeMetricFamily(f, x.escaping)
-	}
 	return families
 }
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -44,9 +45,10 @@ type op struct {
 }
 
 // newTwin makes a registry from bytes, records in it, and keeps book.
-func newTwin(t testing.TB, d *dice) *twin {
+func newTwin(t testing.TB, d *dice, utf8Names bool) *twin {
 	t.Helper()
 	w := &twin{ledger: newLedger(), functions: map[string]function{}}
+	w.utf8 = utf8Names
 	w.concurrent = d.oneIn(3)
 	w.anyOrder = w.concurrent
 	w.reg = tacho.NewRegistry(w.options(d)...)
@@ -69,6 +71,12 @@ func newTwin(t testing.TB, d *dice) *twin {
 
 func (w *twin) options(d *dice) []tacho.Option {
 	var opts []tacho.Option
+	if w.utf8 {
+		opts = append(opts, tacho.WithUTF8Names())
+	}
+	if w.created = d.oneIn(2); w.created {
+		opts = append(opts, tacho.WithCreated())
+	}
 	for _, name := range []string{"region", "a"} {
 		if d.oneIn(6) {
 			value := d.text()
@@ -81,11 +89,16 @@ func (w *twin) options(d *dice) []tacho.Option {
 
 // define defines a metric and wants it refused exactly if it should be.
 func (w *twin) define(t testing.TB, d *dice) {
-	m := &metric{name: d.name(), help: d.text(), series: map[string]*series{}}
+	m := &metric{name: d.name(w.utf8), help: d.text(), series: map[string]*series{}}
 	var opts []tacho.Option
 	kind := d.n(7)
+	if kind >= 5 {
+		m.name = d.name(false) // so that what it counts is counted before the scrape comes to it
+	}
+	m.kind = []string{"counter", "counter", "gauge", "gauge", "histogram", "gauge", "counter"}[kind]
+	m.whole = kind == 0 || kind == 2
 	if kind < 5 {
-		m.labels = d.labelNames(kind == 4)
+		m.labels = d.labelNames(kind == 4, w.utf8)
 	}
 	if d.oneIn(6) {
 		value := d.text()
@@ -96,37 +109,38 @@ func (w *twin) define(t testing.TB, d *dice) {
 		m.limit = d.n(4)
 		opts = append(opts, tacho.WithMaxSeries(m.limit))
 	}
+	if d.oneIn(2) {
+		m.unit = pick(d, []string{"seconds", "bytes", "total", "x", "a b"})
+		if !d.oneIn(4) && !m.hasUnit() {
+			m.unit = ""
+		}
+		opts = append(opts, tacho.WithUnit(m.unit))
+	}
 	h := handle{metric: m}
 	help := m.help
 	m.help = valid(help)
 	var err error
 	switch kind {
 	case 0:
-		m.kind, m.whole = "counter", true
 		h.counters, err = tacho.Try(func() *tacho.CounterVec { return w.reg.CounterVec(m.name, help, m.labels, opts...) })
 	case 1:
-		m.kind = "counter"
 		h.floatCounters, err = tacho.Try(func() *tacho.FloatCounterVec { return w.reg.FloatCounterVec(m.name, help, m.labels, opts...) })
 	case 2:
-		m.kind, m.whole = "gauge", true
 		h.gauges, err = tacho.Try(func() *tacho.GaugeVec { return w.reg.GaugeVec(m.name, help, m.labels, opts...) })
 	case 3:
-		m.kind = "gauge"
 		h.floatGauges, err = tacho.Try(func() *tacho.FloatGaugeVec { return w.reg.FloatGaugeVec(m.name, help, m.labels, opts...) })
 	case 4:
-		m.kind = "histogram"
 		m.bounds = d.bounds()
 		bounds := m.bounds
 		h.histograms, err = tacho.Try(func() *tacho.HistogramVec { return w.reg.HistogramVec(m.name, help, bounds, m.labels, opts...) })
 		m.bounds = finite(m.bounds)
 	default:
 		f := function{value: d.float(), panics: d.oneIn(8)}
-		m.function, m.kind = true, "gauge"
+		m.function = true
 		_, err = tacho.Try(func() *struct{} {
 			if kind == 5 {
 				w.reg.GaugeFunc(m.name, help, f.call, opts...)
 			} else {
-				m.kind = "counter"
 				w.reg.CounterFunc(m.name, help, f.call, opts...)
 			}
 			return nil
@@ -167,6 +181,8 @@ func (w *twin) refuses(m *metric) (same bool, reason string) {
 		return false, "its labels"
 	case m.kind == "histogram" && hasLabel(all, "le"):
 		return false, "le"
+	case m.unit != "" && !m.hasUnit():
+		return false, "its unit"
 	case !slices.IsSortedFunc(m.bounds, rising) || slices.ContainsFunc(m.bounds, func(b float64) bool { return b != b || math.IsInf(b, 0) }):
 		return false, "its bounds"
 	case w.taken(&metric{name: m.name}, nil) && w.metrics[m.name] == nil:
@@ -184,7 +200,7 @@ func (w *twin) refuses(m *metric) (same bool, reason string) {
 		return false, "functions cannot be compared"
 	}
 	switch {
-	case old.kind != m.kind || old.help != m.help || !slices.Equal(old.labels, m.labels) || !slices.Equal(old.consts, m.consts):
+	case old.kind != m.kind || old.unit != m.unit || old.help != m.help || !slices.Equal(old.labels, m.labels) || !slices.Equal(old.consts, m.consts):
 		return false, "it is another"
 	case m.kind == "histogram" && !slices.Equal(old.bounds, m.bounds):
 		return false, "its bounds differ"
@@ -192,6 +208,15 @@ func (w *twin) refuses(m *metric) (same bool, reason string) {
 		return false, "it has another type of value"
 	}
 	return true, ""
+}
+
+// hasUnit reports whether the name ends in the unit, as OpenMetrics wants it.
+func (m *metric) hasUnit() bool {
+	name := m.name
+	if m.kind == "counter" {
+		name = strings.TrimSuffix(name, "_total")
+	}
+	return legacy("_"+m.unit) && strings.HasSuffix(name, "_"+m.unit)
 }
 
 // rising orders equal bounds wrongly on purpose: they must not be equal.
@@ -219,16 +244,20 @@ func finite(bounds []float64) []float64 {
 func (w *twin) collector(d *dice) collector {
 	var c collector
 	for range d.n(5) {
-		s := emission{name: d.name(), help: d.text(), value: d.float()}
+		s := emission{name: d.name(w.utf8), help: d.text(), value: d.float()}
 		s.kind = pick(d, []string{"counter", "gauge", "unknown", "info", "histogram"})
 		if s.kind == "histogram" {
 			s.snapshot = d.snapshot()
 		}
-		for _, name := range d.labelNames(s.kind == "histogram") {
+		for _, name := range d.labelNames(s.kind == "histogram", w.utf8) {
 			s.labels = append(s.labels, name, d.text())
 		}
 		if d.oneIn(16) {
 			s.labels = append(s.labels, "odd")
+		}
+		if d.oneIn(4) {
+			at := d.time()
+			s.at = &at
 		}
 		c.emissions = append(c.emissions, s)
 	}
@@ -271,10 +300,13 @@ func (w *twin) op(d *dice) op {
 		case 15:
 			o.exemplars = append(o.exemplars, "odd")
 		case 14:
-			o.exemplars = append(o.exemplars, d.labelName(), d.text())
+			o.exemplars = append(o.exemplars, d.labelName(false), d.text())
 		case 13:
 			o.exemplars = append(o.exemplars, "long", string(bytes.Repeat([]byte("é"), 100+d.n(30))))
 		}
+	}
+	for i := range o.exemplars {
+		o.exemplars[i] = strings.ReplaceAll(o.exemplars[i], "\x00", "0")
 	}
 	if math.IsInf(o.v, 0) {
 		o.exemplars = nil // expfmt takes no such exemplar, see TestInfiniteExemplar
@@ -423,13 +455,22 @@ func (w *twin) write(o op, when span) {
 // expect returns what the next scrape, which must be the next thing that happens,
 // has to show.
 func (w *twin) expect() *expecter {
-	return &expecter{created: w.created, metrics: w.scrape(maps.Clone(w.functions), w.collectors)}
+	return newExpecter(w.ledger, w.scrape(maps.Clone(w.functions), w.collectors))
 }
 
 func (w *twin) scrapeText(t testing.TB) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	if err := w.reg.WriteText(&b); err != nil {
+		t.Error(err)
+	}
+	return b.Bytes()
+}
+
+func (w *twin) scrapeOpenMetrics(t testing.TB) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := w.reg.WriteOpenMetrics(&b); err != nil {
 		t.Error(err)
 	}
 	return b.Bytes()
