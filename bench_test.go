@@ -93,7 +93,9 @@ func BenchmarkWrite(b *testing.B) {
 		})
 	}
 	write("text/10000counters", counters.WriteText)
+	write("openmetrics/10000counters", counters.WriteOpenMetrics)
 	write("json/10000counters", counters.WriteJSON)
 	write("text/1000histograms", histograms.WriteText)
+	write("openmetrics/1000histograms", histograms.WriteOpenMetrics)
 	write("json/1000histograms", histograms.WriteJSON)
 }

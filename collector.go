@@ -54,10 +54,14 @@ func (r *Registry) Collect(f func(*Emitter)) {
 // At returns an Emitter of the same scrape whose samples say that they are of the
 // time t, to the millisecond, not of the time of the scrape. It is for values that
 // another system measured at a known time; Prometheus refuses those that are too
-// old, and takes a series whose time stands still for a stale one.
+// old, and takes a series whose time stands still for a stale one. Samples of times
+// before 1970 or after 9999, which scrapers cannot read, are left out.
 func (e *Emitter) At(t time.Time) *Emitter {
 	return &Emitter{e.collection, &details{timed: true, at: t.UnixMilli()}}
 }
+
+// maxTime is the end of the year 9999 in Unix milliseconds.
+const maxTime = 253402300799999
 
 // Counter emits a sample of a counter. A negative or NaN value is left out.
 func (e *Emitter) Counter(name, help string, value float64, labels ...string) {
@@ -126,6 +130,10 @@ func (c *collection) charge(name string) string {
 }
 
 func (e *Emitter) emit(name, help string, k kind, sample row, pairs []string) {
+	if e.time != nil && (e.time.at < 0 || e.time.at > maxTime) {
+		e.reg.fault(e.charge(name), reasonInvalid)
+		return
+	}
 	probe := &family{reg: e.reg, name: name, help: help, kind: k}
 	sample.time = e.time
 	reason := e.check(probe, pairs)

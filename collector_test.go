@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestCollectorMistakes(t *testing.T) {
@@ -51,6 +52,28 @@ func TestCollectorMistakes(t *testing.T) {
 	} {
 		if !strings.Contains(counts, "tacho_errors_total"+want) {
 			t.Errorf("no %s in\n%s", want, counts)
+		}
+	}
+}
+
+// TestTimesThatScrapersRefuse: Prometheus' parser of the text format takes no
+// minus sign, and one bad time would cost the whole scrape.
+func TestTimesThatScrapersRefuse(t *testing.T) {
+	r := NewRegistry()
+	r.Collect(func(e *Emitter) {
+		e.At(time.UnixMilli(-1)).Gauge("early", "", 1)
+		e.At(time.UnixMilli(math.MinInt64)).Gauge("first", "", 1)
+		e.At(time.UnixMilli(math.MaxInt64)).Gauge("last", "", 1)
+		e.At(time.Time{}).Gauge("none", "", 1)
+		e.At(time.UnixMilli(0)).Gauge("epoch", "", 1)
+		e.At(time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)).Gauge("late", "", 1)
+	})
+	text(t, r)
+	got := text(t, r)
+	for _, want := range []string{"epoch 1 0\n", "late 1 253402300799000\n", `{metric="early",reason="invalid"} 2`,
+		`{metric="first",reason="invalid"} 2`, `{metric="last",reason="invalid"} 2`, `{metric="none",reason="invalid"} 2`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
 		}
 	}
 }

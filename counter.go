@@ -32,8 +32,8 @@ func (c *Counter) Add(n uint64) {
 // AddExemplar adds n and makes an exemplar of it, which OpenMetrics shows: labels,
 // given as name, value, name, value, that lead to one of the counted events, such
 // as "trace_id", id. The latest stays. An exemplar whose labels are not pairs, have
-// a bad name, or are together longer than 128 code points (OpenMetrics 1.0,
-// "Exemplars") is dropped and counted in
+// a bad name or a NUL, or are together longer than 128 code points (OpenMetrics
+// 1.0, "Exemplars") is dropped and counted in
 // tacho_errors_total{metric,reason="exemplar"}; n is added all the same. It
 // allocates the exemplar; the strings are copied.
 func (c *Counter) AddExemplar(n uint64, labels ...string) {

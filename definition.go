@@ -92,7 +92,7 @@ func (f *family) check() string {
 		}
 	}
 	if f.reg.utf8 && !validUTF8Name(f.name) {
-		return "the name must be valid UTF-8 and not begin with " + valuesPrefix
+		return "the name must be valid UTF-8 without NUL and not begin with " + valuesPrefix
 	}
 	if f.unit != "" && !f.hasUnit() {
 		return "the name must end in the unit, _" + f.unit
@@ -122,7 +122,7 @@ func (f *family) checkLabels() string {
 		case !legacy && !f.reg.utf8:
 			return "label name " + strconv.Quote(name) + " must match [a-zA-Z_][a-zA-Z0-9_]* and not begin with __"
 		case f.reg.utf8 && (!validUTF8Name(name) || strings.HasPrefix(name, "__")):
-			return "label name " + strconv.Quote(name) + " must be valid UTF-8 and not begin with __ or " + valuesPrefix
+			return "label name " + strconv.Quote(name) + " must be valid UTF-8 without NUL and not begin with __ or " + valuesPrefix
 		case f.kind == kindHistogram && name == "le":
 			return `label name "le" belongs to the buckets of a histogram`
 		case slices.Contains(seen[:i], name):

@@ -53,8 +53,21 @@
 // # Computing at scrape time
 //
 // [Registry.CounterFunc] and [Registry.GaugeFunc] call a function for each
-// scrape; [Registry.Collect] emits whole families through an [Emitter]. One that
-// panics loses its own samples, and the scrape goes on.
+// scrape; [Registry.Collect] emits whole families through an [Emitter], with the
+// time of each sample if it is known ([Emitter.At]). One that panics loses its own
+// samples, and the scrape goes on.
+//
+// # Exemplars
+//
+// [Counter.AddExemplar] and [Histogram.ObserveExemplar] record and leave a pointer
+// to the event, such as the trace of a request; the latest of a counter or bucket
+// is shown in OpenMetrics. [WithExemplar] does it for HTTP requests.
+//
+// # Names
+//
+// Names of metrics and labels are made of letters, digits and underscores.
+// [WithUTF8Names] allows any text, as Prometheus 3 does, and escapes it for clients
+// that do not.
 //
 // # Errors
 //
@@ -68,11 +81,12 @@
 // # Reading
 //
 // [Registry.WriteText] writes Prometheus' text format 0.0.4,
-// [Registry.WriteJSON] a JSON view. Families are sorted by name, series by label
-// values, and a family without series is left out. Both stream through one
-// bounded buffer and hold no lock while they write. [Registry.Handler] and
-// [Registry.JSONHandler] serve them over HTTP, compressed where the client
-// accepts gzip.
+// [Registry.WriteOpenMetrics] OpenMetrics 1.0, [Registry.WriteJSON] a JSON view.
+// Families are sorted by the names of their definitions, series by label values,
+// and a family without series is left out. All stream through one bounded buffer
+// and hold no lock while they write. [Registry.Handler] serves the first two over
+// HTTP, as the client prefers, and [Registry.JSONHandler] the third, compressed
+// where the client accepts gzip.
 //
 // # Measuring HTTP servers
 //

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/tachikoma/tacho"
@@ -77,6 +78,21 @@ func ExampleHistogram_Snapshot() {
 	s := h.Snapshot()
 	fmt.Println(s.Count, s.Sum, s.Buckets)
 	// Output: 2 550 [{100 1} {1000 2} {+Inf 2}]
+}
+
+func ExampleHistogram_ObserveExemplar() {
+	reg := tacho.NewRegistry()
+	wait := reg.Histogram("wait_seconds", "Time in the queue.", []float64{0.5}, tacho.WithUnit("seconds"))
+	wait.ObserveExemplar(0.25, "trace_id", "4bf92f3577b34da6")
+
+	var b strings.Builder
+	reg.WriteOpenMetrics(&b)
+	for _, line := range strings.Split(b.String(), "\n") {
+		if line, time, ok := strings.Cut(line, " 0.25 1"); ok { // the value and the time of the exemplar
+			fmt.Println(line, len(time) > 0)
+		}
+	}
+	// Output: wait_seconds_bucket{le="0.5"} 1 # {trace_id="4bf92f3577b34da6"} true
 }
 
 func ExampleVec_With() {
@@ -197,6 +213,41 @@ func ExampleRegistry_WriteText() {
 	// # HELP queued Jobs in the queue.
 	// # TYPE queued gauge
 	// queued 4
+}
+
+func ExampleRegistry_WriteOpenMetrics() {
+	reg := tacho.NewRegistry()
+	reg.Counter("sent_bytes_total", "Bytes sent.", tacho.WithUnit("bytes")).Add(42)
+	reg.WriteOpenMetrics(os.Stdout)
+	// Output:
+	// # HELP sent_bytes Bytes sent.
+	// # TYPE sent_bytes counter
+	// # UNIT sent_bytes bytes
+	// sent_bytes_total 42.0
+	// # EOF
+}
+
+func ExampleWithUTF8Names() {
+	reg := tacho.NewRegistry(tacho.WithUTF8Names())
+	reg.GaugeVec("queue.length", "Jobs that wait.", []string{"queue.name"}).With("mail").Set(3)
+	reg.WriteText(os.Stdout) // a client that accepts UTF-8 gets {"queue.length","queue.name"="mail"} 3
+	// Output:
+	// # HELP queue_length Jobs that wait.
+	// # TYPE queue_length gauge
+	// queue_length{queue_name="mail"} 3
+}
+
+func ExampleEmitter_At() {
+	reg := tacho.NewRegistry()
+	measured := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC) // by another system, which says when
+	reg.Collect(func(e *tacho.Emitter) {
+		e.At(measured).Gauge("outside_celsius", "Temperature outside.", 4.5)
+	})
+	reg.WriteText(os.Stdout)
+	// Output:
+	// # HELP outside_celsius Temperature outside.
+	// # TYPE outside_celsius gauge
+	// outside_celsius 4.5 1795521600000
 }
 
 func ExampleRegistry_CounterFunc() {

@@ -1,6 +1,7 @@
 package tacho
 
 import (
+	"strings"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -56,7 +57,8 @@ func (s *exemplarSlot) record(f *family, v float64, labels []string) {
 }
 
 // exemplarBlock renders the labels of an exemplar, unless they are not pairs,
-// too long, or have a bad or repeated name.
+// too long, or have a bad or repeated name, or a NUL, which Prometheus' parser
+// accepts in label values but not here.
 func exemplarBlock(pairs []string) (string, bool) {
 	if len(pairs)%2 != 0 {
 		return "", false
@@ -73,7 +75,7 @@ func exemplarBlock(pairs []string) (string, bool) {
 			b = append(b, ',')
 		}
 		b = append(append(b, name...), '=', '"')
-		if len(pairs[i+1]) > maxExemplarRunes*utf8.UTFMax {
+		if len(pairs[i+1]) > maxExemplarRunes*utf8.UTFMax || strings.IndexByte(pairs[i+1], 0) >= 0 {
 			return "", false // before it is copied
 		}
 		value := string(appendValid(nil, pairs[i+1]))

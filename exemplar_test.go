@@ -28,6 +28,7 @@ func TestExemplarBlock(t *testing.T) {
 		{[]string{"__a", "1"}, ""},
 		{[]string{"a", "1", "a", "2"}, ""},
 		{[]string{"a", strings.Repeat("x", 1<<20)}, ""},
+		{[]string{"a", "x\x00"}, ""}, // Prometheus refuses the whole scrape for it
 	} {
 		got, ok := exemplarBlock(c.pairs)
 		if got != c.want || ok != (c.want != "") {

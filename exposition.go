@@ -2,8 +2,6 @@ package tacho
 
 import (
 	"io"
-	"math"
-	"strconv"
 )
 
 // WriteText writes all metrics in Prometheus' text format 0.0.4. It returns the
@@ -25,13 +23,14 @@ type exposition struct {
 	scheme  escaping
 	names   naming
 	family  string // the name in the lines about the family, and before the suffixes of samples
-	quoted  bool   // it must stand in quotes, and inside the braces of a sample
+	sample  string // the name of samples that are one value
+	quoted  bool   // names must stand in quotes, and inside the braces of a sample
 	relabel bool   // label blocks have names to escape
 }
 
-// enter makes f the family that lines are of, under the given name.
-func (e *exposition) enter(f *family, name string) {
-	e.family = name
+// enter makes f the family that lines are of, under the given names.
+func (e *exposition) enter(f *family, name, sample string) {
+	e.family, e.sample = name, sample
 	e.quoted = f.quoted && e.scheme == escapeNone
 	e.relabel = f.quotedLabels && e.scheme != escapeNone
 }
@@ -43,16 +42,29 @@ func (e *exposition) appendFamily(b []byte) []byte {
 	return append(b, e.family...)
 }
 
-// appendSeries appends a sample up to its value.
-func (e *exposition) appendSeries(b []byte, suffix, block string) []byte {
-	if !e.quoted && !e.relabel {
-		return append(append(append(b, e.family...), suffix...), block...)
+// appendSample appends a sample that is one value, up to that value.
+func (e *exposition) appendSample(b []byte, block string) []byte {
+	if e.quoted || e.relabel {
+		return e.appendSpecial(b, e.sample, "", block)
 	}
+	return append(append(b, e.sample...), block...)
+}
+
+// appendSeries appends one of several samples of a series, up to its value.
+func (e *exposition) appendSeries(b []byte, suffix, block string) []byte {
+	if e.quoted || e.relabel {
+		return e.appendSpecial(b, e.family, suffix, block)
+	}
+	return append(append(append(b, e.family...), suffix...), block...)
+}
+
+// appendSpecial appends what needs quotes or other names of labels.
+func (e *exposition) appendSpecial(b []byte, name, suffix, block string) []byte {
 	if !e.quoted {
-		return appendRelabelled(append(append(b, e.family...), suffix...), block, e.scheme)
+		return appendRelabelled(append(append(b, name...), suffix...), block, e.scheme)
 	}
 	// {"name",label="value"}
-	b = appendQuotedName(append(b, '{'), e.family, suffix)
+	b = appendQuotedName(append(b, '{'), name, suffix)
 	if block == " " {
 		return append(b, "} "...)
 	}
@@ -81,7 +93,8 @@ func (e *textEncoder) prepare(r *Registry, defined, collected []*family) {
 }
 
 func (e *textEncoder) begin(f *family) {
-	e.enter(f, e.names.of(f).name)
+	name := e.names.of(f).name
+	e.enter(f, name, name)
 	b := e.appendFamily(append(e.buf, "# HELP "...))
 	b = appendHelp(append(b, ' '), f.help)
 	b = e.appendFamily(append(b, "\n# TYPE "...))
@@ -90,15 +103,15 @@ func (e *textEncoder) begin(f *family) {
 }
 
 func (e *textEncoder) uint(block string, v uint64, d *details) bool {
-	return e.end(strconv.AppendUint(e.appendSeries(e.buf, "", block), v, 10), d)
+	return e.end(appendUint(e.appendSample(e.buf, block), v), d)
 }
 
 func (e *textEncoder) int(block string, v int64, d *details) bool {
-	return e.end(strconv.AppendInt(e.appendSeries(e.buf, "", block), v, 10), d)
+	return e.end(appendInt(e.appendSample(e.buf, block), v), d)
 }
 
 func (e *textEncoder) float(block string, v float64, d *details) bool {
-	return e.end(appendFloat(e.appendSeries(e.buf, "", block), v), d)
+	return e.end(appendFloat(e.appendSample(e.buf, block), v), d)
 }
 
 func (e *textEncoder) end(b []byte, d *details) bool {
@@ -110,7 +123,7 @@ func (e *textEncoder) end(b []byte, d *details) bool {
 // one.
 func (e *textEncoder) appendEnd(b []byte, d *details) []byte {
 	if d != nil && d.timed {
-		b = strconv.AppendInt(append(b, ' '), d.at, 10)
+		b = appendInt(append(b, ' '), d.at)
 	}
 	return append(b, '\n')
 }
@@ -128,19 +141,8 @@ func (e *textEncoder) histogram(block string, def *histogramDef, counts []uint64
 		}
 		total += c
 		b = append(b, def.le[i].text...)
-		b = e.appendEnd(strconv.AppendUint(b, total, 10), d)
+		b = e.appendEnd(appendUint(b, total), d)
 	}
 	b = e.appendEnd(appendFloat(e.appendSeries(b, "_sum", block), sum), d)
-	return e.end(strconv.AppendUint(e.appendSeries(b, "_count", block), total, 10), d)
-}
-
-// appendFloat appends the shortest decimal that reads back as v, as Go's 'g'
-// format has it, and NaN, +Inf, -Inf as the text format spells them.
-func appendFloat(b []byte, v float64) []byte {
-	// Most values are small whole numbers, which need no search for the
-	// shortest form. From 1e6 up the format switches to an exponent.
-	if n := int64(v); -1e6 < v && v < 1e6 && float64(n) == v && (n != 0 || !math.Signbit(v)) {
-		return strconv.AppendInt(b, n, 10)
-	}
-	return strconv.AppendFloat(b, v, 'g', -1, 64)
+	return e.end(appendUint(e.appendSeries(b, "_count", block), total), d)
 }

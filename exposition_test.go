@@ -128,7 +128,7 @@ var goldens = map[string]func() *Registry{
 			at := e.At(time.UnixMilli(1520879607789))
 			at.Gauge("timed", "", 1)
 			e.Gauge("timed", "", 2, "l", "untimed")
-			e.At(time.UnixMilli(-1500)).Counter("timed_total", "", 3, "l", "early")
+			e.At(time.UnixMilli(1500)).Counter("timed_total", "", 3, "l", "early")
 			e.At(time.UnixMilli(1520879607000)).Untyped("timed_whole", "", 4)
 			at.Histogram("timed_h", "", HistogramSnapshot{Count: 1, Sum: 1, Buckets: []Bucket{{1, 1}}}, "l", "1")
 			at.Info("timed_info", "", "version", "1")

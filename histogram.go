@@ -76,8 +76,8 @@ type histogramDef struct {
 }
 
 // A leLabel is a bound as it ends a label block: `le="1"} `, and `le="1.0"} ` where
-// OpenMetrics wants a float.
-type leLabel struct{ text, open string }
+// OpenMetrics wants a float; json is the bound alone.
+type leLabel struct{ text, open, json string }
 
 func newHistogramDef(bounds []float64, fam *family) *histogramDef {
 	const words = cacheLine / 8
@@ -86,6 +86,7 @@ func newHistogramDef(bounds []float64, fam *family) *histogramDef {
 		d.le = append(d.le, leLabel{
 			text: string(append(appendFloat([]byte(`le="`), d.bound(i)), `"} `...)),
 			open: string(append(appendOpenFloat([]byte(`le="`), d.bound(i)), `"} `...)),
+			json: string(appendJSONFloat(nil, d.bound(i))),
 		})
 	}
 	return d

@@ -3,7 +3,6 @@ package tacho
 import (
 	"io"
 	"math"
-	"strconv"
 	"strings"
 )
 
@@ -63,11 +62,11 @@ func (e *jsonEncoder) head(block string) []byte {
 }
 
 func (e *jsonEncoder) uint(block string, v uint64, d *details) bool {
-	return e.end(strconv.AppendUint(e.head(block), v, 10), d)
+	return e.end(appendUint(e.head(block), v), d)
 }
 
 func (e *jsonEncoder) int(block string, v int64, d *details) bool {
-	return e.end(strconv.AppendInt(e.head(block), v, 10), d)
+	return e.end(appendInt(e.head(block), v), d)
 }
 
 func (e *jsonEncoder) float(block string, v float64, d *details) bool {
@@ -89,15 +88,15 @@ func (e *jsonEncoder) histogram(block string, def *histogramDef, counts []uint64
 		total += c
 	}
 	b := append(appendJSONFloat(e.head(block), sum), ",\"count\":"...)
-	b = append(strconv.AppendUint(b, total, 10), ",\"buckets\":["...)
+	b = append(appendUint(b, total), ",\"buckets\":["...)
 	total = 0
 	for i, c := range counts {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		total += c
-		b = append(appendJSONFloat(append(b, "{\"le\":"...), def.bound(i)), ",\"count\":"...)
-		b = append(strconv.AppendUint(b, total, 10), '}')
+		b = append(append(append(b, "{\"le\":"...), def.le[i].json...), ",\"count\":"...)
+		b = append(appendUint(b, total), '}')
 	}
 	return e.end(append(b, ']'), d)
 }
@@ -144,13 +143,16 @@ func appendJSONLabels(b []byte, block string) []byte {
 // the same in JSON (RFC 8259, section 7); what is left to do is to escape control
 // characters.
 func appendJSONQuoted(b []byte, block string) ([]byte, string) {
-	end := 1 + quotedEnd(block[1:])
-	for i := 0; i < end; i++ {
-		if c := block[i]; c < 0x20 {
-			b = append(b, '\\', 'u', '0', '0', "0123456789abcdef"[c>>4], "0123456789abcdef"[c&15])
-		} else {
-			b = append(b, c)
+	start := 0
+	for i := 1; ; i++ {
+		switch c := block[i]; {
+		case c == '"':
+			return append(b, block[start:i+1]...), block[i+1:]
+		case c == '\\':
+			i++
+		case c < 0x20:
+			b = append(append(b, block[start:i]...), '\\', 'u', '0', '0', "0123456789abcdef"[c>>4], "0123456789abcdef"[c&15])
+			start = i + 1
 		}
 	}
-	return b, block[end:]
 }

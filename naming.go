@@ -42,13 +42,23 @@ func nameFamilies(families []*family, open bool, s escaping) naming {
 		}
 	}
 	if open {
-		for _, f := range n.meeting(families, open) {
+		for _, f := range append(n.nameless(families), n.meeting(families, open)...) {
 			if f.kind == kindCounter || f.kind == kindInfo {
 				n[f] = exposed{n.of(f).name, true}
 			}
 		}
 	}
 	return n
+}
+
+// nameless returns the families of which a suffix is all.
+func (n naming) nameless(families []*family) (found []*family) {
+	for _, f := range families {
+		if name := n.of(f).name; name == "_total" || name == "_info" {
+			found = append(found, f)
+		}
+	}
+	return found
 }
 
 func (n naming) escape(families []*family, s escaping) {

@@ -2,10 +2,7 @@
 
 package tacho
 
-import (
-	"strconv"
-	"strings"
-)
+import "strings"
 
 // A format is one that the metrics can be served in, with what a client may ask
 // of it.
@@ -159,13 +156,31 @@ func quality(params string) float64 {
 		var p string
 		p, params = cut(params, ';')
 		name, value, _ := strings.Cut(p, "=")
-		if strings.EqualFold(strings.TrimSpace(name), "q") {
-			q, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-			if err != nil || !(q >= 0 && q <= 1) {
-				return 0
-			}
-			return q
+		if name = strings.TrimSpace(name); name == "q" || name == "Q" {
+			return qvalue(strings.TrimSpace(value))
 		}
 	}
 	return 1
+}
+
+// qvalue reads a weight from 0 to 1 (RFC 9110, section 12.4.2) with any number of
+// decimals; all else is 0. strconv.ParseFloat would add 12 KB to a program.
+func qvalue(s string) float64 {
+	whole, decimals, _ := strings.Cut(s, ".")
+	q, unit := 0.0, 0.1
+	for i := range len(decimals) {
+		digit := decimals[i] - '0'
+		if digit > 9 {
+			return 0
+		}
+		q += unit * float64(digit)
+		unit /= 10
+	}
+	switch {
+	case whole == "0" || whole == "":
+		return q
+	case whole == "1" && q == 0:
+		return 1
+	}
+	return 0
 }

@@ -2,7 +2,6 @@ package tacho
 
 import (
 	"io"
-	"strconv"
 	"strings"
 )
 
@@ -36,9 +35,7 @@ func (r *Registry) writeOpenMetrics(w io.Writer, s escaping) error {
 // An openEncoder writes OpenMetrics 1.0 ("Text format").
 type openEncoder struct {
 	exposition
-	base    string // the family's name; names of samples are base and a suffix
-	suffix  string // of a counter's samples
-	special bool   // the family may have exemplars and times of creation
+	special bool // the family may have exemplars and times of creation
 }
 
 func (e *openEncoder) prepare(r *Registry, defined, collected []*family) {
@@ -47,23 +44,24 @@ func (e *openEncoder) prepare(r *Registry, defined, collected []*family) {
 
 func (e *openEncoder) begin(f *family) {
 	x := e.names.of(f)
-	e.base, e.suffix, e.special = x.name, "", false
+	name, sample := x.name, x.name
+	e.special = f.kind == kindCounter && !x.plain || f.kind == kindHistogram
 	kind := f.kind.openString()
 	switch {
 	case x.plain && f.kind == kindCounter:
 		kind = "unknown"
 	case f.kind == kindCounter:
-		e.base, e.suffix, e.special = strings.TrimSuffix(x.name, "_total"), "_total", true
-	case f.kind == kindHistogram:
-		e.special = true
+		if name = strings.TrimSuffix(name, "_total"); name == sample {
+			sample += "_total"
+		}
 	case f.kind == kindInfo:
 		if base, ok := strings.CutSuffix(x.name, "_info"); ok && !x.plain {
-			e.base, e.suffix = base, "_info"
+			name = base
 		} else {
 			kind = "gauge"
 		}
 	}
-	e.enter(f, e.base)
+	e.enter(f, name, sample)
 	b := e.appendFamily(append(e.buf, "# HELP "...))
 	b = appendLabelValue(append(b, ' '), f.help) // the same escapes as in label values
 	b = e.appendFamily(append(b, "\n# TYPE "...))
@@ -76,17 +74,17 @@ func (e *openEncoder) begin(f *family) {
 }
 
 func (e *openEncoder) uint(block string, v uint64, d *details) bool {
-	b := e.appendSeries(e.buf, e.suffix, block)
-	return e.end(append(strconv.AppendUint(b, v, 10), ".0"...), block, d)
+	b := e.appendSample(e.buf, block)
+	return e.end(append(appendUint(b, v), ".0"...), block, d)
 }
 
 func (e *openEncoder) int(block string, v int64, d *details) bool {
-	b := e.appendSeries(e.buf, e.suffix, block)
-	return e.end(append(strconv.AppendInt(b, v, 10), ".0"...), block, d)
+	b := e.appendSample(e.buf, block)
+	return e.end(append(appendInt(b, v), ".0"...), block, d)
 }
 
 func (e *openEncoder) float(block string, v float64, d *details) bool {
-	return e.end(appendOpenFloat(e.appendSeries(e.buf, e.suffix, block), v), block, d)
+	return e.end(appendOpenFloat(e.appendSample(e.buf, block), v), block, d)
 }
 
 // end ends a sample of one value and adds the time of its creation.
@@ -114,7 +112,7 @@ func (e *openEncoder) histogram(block string, def *histogramDef, counts []uint64
 		}
 		total += c
 		b = append(b, def.le[i].open...)
-		b = strconv.AppendUint(b, total, 10)
+		b = appendUint(b, total)
 		if d != nil {
 			b = e.appendTime(b, d)
 			if d.buckets != nil {
@@ -126,7 +124,7 @@ func (e *openEncoder) histogram(block string, def *histogramDef, counts []uint64
 	if sum >= 0 && def.bound(0) >= 0 {
 		b = appendOpenFloat(e.appendSeries(b, "_sum", block), sum)
 		b = append(e.appendTime(b, d), '\n')
-		b = strconv.AppendUint(e.appendSeries(b, "_count", block), total, 10)
+		b = appendUint(e.appendSeries(b, "_count", block), total)
 		b = append(e.appendTime(b, d), '\n')
 	}
 	e.buf = e.appendCreated(b, block, d)
@@ -155,35 +153,4 @@ func appendExemplar(b []byte, x *exemplar) []byte {
 	b = append(append(append(b, " # "...), x.labels...), ' ')
 	b = append(appendOpenFloat(b, x.value), ' ')
 	return appendSeconds(b, x.at)
-}
-
-// appendOpenFloat appends v as OpenMetrics has floats: with a point, an
-// exponent, or as one of the three words (OpenMetrics 1.0, "Numbers").
-func appendOpenFloat(b []byte, v float64) []byte {
-	start := len(b)
-	b = appendFloat(b, v)
-	for _, c := range b[start:] {
-		switch c {
-		case '.', 'e', 'N', 'I':
-			return b
-		}
-	}
-	return append(b, ".0"...)
-}
-
-// appendSeconds appends a time given in Unix milliseconds as seconds, with the
-// digits it needs.
-func appendSeconds(b []byte, ms int64) []byte {
-	if ms < 0 {
-		b, ms = append(b, '-'), -ms
-	}
-	b = strconv.AppendInt(b, ms/1000, 10)
-	if ms %= 1000; ms == 0 {
-		return b
-	}
-	b = append(b, '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10))
-	for b[len(b)-1] == '0' {
-		b = b[:len(b)-1]
-	}
-	return b
 }

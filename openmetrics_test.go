@@ -29,30 +29,6 @@ func TestOpenMetricsErrorIsNoEnd(t *testing.T) {
 	}
 }
 
-func TestOpenFloats(t *testing.T) {
-	for v, want := range map[float64]string{
-		0: "0.0", 1: "1.0", -1: "-1.0", .5: "0.5", 1e6: "1e+06", 999999: "999999.0", 1e21: "1e+21", 123456789: "1.23456789e+08",
-		math.Inf(1): "+Inf", math.Inf(-1): "-Inf",
-	} {
-		if got := string(appendOpenFloat(nil, v)); got != want {
-			t.Errorf("%v: %s, want %s", v, got, want)
-		}
-	}
-	if got := string(appendOpenFloat(nil, math.NaN())); got != "NaN" {
-		t.Errorf("NaN: %s", got)
-	}
-}
-
-func TestSeconds(t *testing.T) {
-	for ms, want := range map[int64]string{
-		0: "0", 1: "0.001", 10: "0.01", 100: "0.1", 1000: "1", 1010: "1.01", 1520879607789: "1520879607.789", -1: "-0.001", -2500: "-2.5",
-	} {
-		if got := string(appendSeconds(nil, ms)); got != want {
-			t.Errorf("%d ms: %s, want %s", ms, got, want)
-		}
-	}
-}
-
 // TestCreated: the time is that of each series, begins anew with it, and is not
 // there unless the registry wants it, nor for what has none.
 func TestCreated(t *testing.T) {
@@ -164,6 +140,27 @@ func TestScrapesDuringDefinitions(t *testing.T) {
 	wg.Wait()
 }
 
+// TestNamesThatAreASuffix: what is left without it is no name.
+func TestNamesThatAreASuffix(t *testing.T) {
+	r := NewRegistry(WithUTF8Names())
+	r.Counter("_total", "").Inc()
+	r.Counter(".total", "").Inc()
+	r.Collect(func(e *Emitter) { e.Info("_info", "", "a", "1") })
+	got := open(t, r)
+	for _, want := range []string{
+		"# TYPE _total unknown\n_total 1.0\n", "# TYPE U___2e counter\nU___2e_total 1.0\n", "# TYPE _info gauge\n_info{a=\"1\"} 1.0\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+	r = NewRegistry(WithUTF8Names())
+	r.Counter(".total", "").Inc()
+	if got := open(t, r); !strings.Contains(got, "# TYPE _total unknown\n_total 1.0\n") {
+		t.Error(got)
+	}
+}
+
 func TestUnits(t *testing.T) {
 	r := NewRegistry()
 	r.Counter("a_seconds_total", "", WithUnit("seconds"))
@@ -204,6 +201,8 @@ func TestUTF8Definitions(t *testing.T) {
 		func(r *Registry) { r.Gauge("", "") },
 		func(r *Registry) { r.Gauge("a\xff", "") },
 		func(r *Registry) { r.Gauge("U__a", "") },
+		func(r *Registry) { r.Gauge("a\x00", "") }, // Prometheus cannot read it
+		func(r *Registry) { r.GaugeVec("a", "", []string{"\x00"}) },
 		func(r *Registry) { r.GaugeVec("a", "", []string{""}) },
 		func(r *Registry) { r.GaugeVec("a", "", []string{"\xff"}) },
 		func(r *Registry) { r.GaugeVec("a", "", []string{"__name__"}) },

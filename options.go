@@ -59,7 +59,7 @@ func WithUnit(unit string) Option { return func(o *options) { o.unit = unit } }
 func WithCreated() Option { return func(o *options) { o.created = true } }
 
 // WithUTF8Names lets the names of a registry's metrics and labels be any UTF-8
-// text, as in Prometheus 3, but for those that begin with "U__". Without it they
+// text, as in Prometheus 3, but for those that begin with "U__" or have a NUL. Without it they
 // are of the legacy set: letters, digits, underscores and, for metrics, colons. A
 // client that accepts UTF-8 names gets the others in quotes, {"a.b",x="y"}; the
 // rest get them escaped as they ask for, by underscores if they do not

@@ -77,17 +77,48 @@ func TestNormalizePath(t *testing.T) {
 func TestNormalizePathKeepsString(t *testing.T) {
 	paths := []string{"", "/", "/metrics", "/a/v2/b", strings.Repeat("/abc", 200), "/" + strings.Repeat("g", 36)}
 	for _, p := range paths {
-		p := p
 		if got := NormalizePath(p); got != p {
 			t.Errorf("NormalizePath(%q) = %q", p, got)
-		}
-		if len(p) == 36+1 {
-			continue // uuid.Validate builds an error for this length
 		}
 		if n := testing.AllocsPerRun(100, func() { NormalizePath(p) }); n != 0 {
 			t.Errorf("NormalizePath(%.20q) allocates %v times", p, n)
 		}
 	}
+}
+
+// Every form of a UUID with every byte at every place, and cut and lengthened by
+// one: what github.com/google/uuid accepts is a UUID, and nothing else.
+func TestIsUUID(t *testing.T) {
+	check := func(s string) {
+		t.Helper()
+		if got, want := isUUID(s), uuid.Validate(s) == nil; got != want {
+			t.Errorf("isUUID(%q) = %t, want %t", s, got, want)
+		}
+	}
+	for _, u := range httpUUIDForms {
+		check(u)
+		check(u[1:])
+		check(u + "0")
+		for i := range len(u) {
+			b := []byte(u)
+			for c := range 256 {
+				b[i] = byte(c)
+				check(string(b))
+			}
+		}
+	}
+}
+
+func FuzzIsUUID(f *testing.F) {
+	for _, u := range httpUUIDForms {
+		f.Add(u)
+		f.Add(u[:len(u)-1] + "\u017f") // folds to s, as a Kelvin sign does to k
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if got, want := isUUID(s), uuid.Validate(s) == nil; got != want {
+			t.Fatalf("isUUID(%q) = %t, want %t", s, got, want)
+		}
+	})
 }
 
 func TestPatternPath(t *testing.T) {

@@ -85,7 +85,11 @@ func walkCounters(v *CounterVec, e encoder) {
 			e.begin(v.fam)
 		}
 		c := (*Counter)(s.m)
-		if !e.uint(s.block(), c.Value(), v.details(e, s, c.last.load(), nil)) {
+		var d *details
+		if x := c.last.load(); x != nil || v.dated {
+			d = v.details(e, s, x, nil)
+		}
+		if !e.uint(s.block(), c.Value(), d) {
 			return
 		}
 	}
@@ -97,7 +101,11 @@ func walkFloatCounters(v *FloatCounterVec, e encoder) {
 			e.begin(v.fam)
 		}
 		c := (*FloatCounter)(s.m)
-		if !e.float(s.block(), c.Value(), v.details(e, s, c.last.load(), nil)) {
+		var d *details
+		if x := c.last.load(); x != nil || v.dated {
+			d = v.details(e, s, x, nil)
+		}
+		if !e.float(s.block(), c.Value(), d) {
 			return
 		}
 	}
@@ -133,22 +141,21 @@ func walkHistograms(v *HistogramVec, e encoder) {
 			e.begin(v.fam)
 		}
 		h := (*Histogram)(s.m)
-		var buckets []exemplarSlot
+		var d *details
 		if slots := h.last.Load(); slots != nil {
-			buckets = *slots
+			d = v.details(e, s, nil, *slots)
+		} else if v.dated {
+			d = v.details(e, s, nil, nil)
 		}
-		sum := h.read(counts)
-		if !e.histogram(s.block(), def, counts, sum, v.details(e, s, nil, buckets)) {
+		if sum := h.read(counts); !e.histogram(s.block(), def, counts, sum, d) {
 			return
 		}
 	}
 }
 
-// details returns what is known of a series beside its value, nil for nothing.
+// details returns what is known of a series beside its value. Few have more, so
+// callers look first whether there is anything.
 func (v *vec) details(e encoder, s *series, x *exemplar, buckets []exemplarSlot) *details {
-	if x == nil && buckets == nil && !v.dated {
-		return nil
-	}
 	d := e.scratch()
 	*d = details{exemplar: x, buckets: buckets}
 	if v.dated {

@@ -17,6 +17,7 @@ import (
 // status and counts the bytes that the client's writer accepted. Its fields are
 // atomic because a handler may write from several goroutines.
 type recorder struct {
+	_      [0]func() // no ==, whose code would be in a binary for each of the 32 types
 	w      http.ResponseWriter
 	status atomic.Int32 // the first final one; 0 before
 	bytes  atomic.Int64
@@ -60,9 +61,13 @@ func (r *recorder) wrote(n int64) {
 }
 
 // Unwrap is for [http.ResponseController].
+//
+//go:noinline
 func (r *recorder) Unwrap() http.ResponseWriter { return r.w }
 
 // Header implements [http.ResponseWriter].
+//
+//go:noinline
 func (r *recorder) Header() http.Header { return r.w.Header() }
 
 // WriteHeader implements [http.ResponseWriter]. Informational statuses are not

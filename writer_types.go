@@ -9,233 +9,258 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"unsafe"
 )
 
-type writer struct{ *recorder }
+type writerS struct{ recorder }
 
-func (w writer) rec() *recorder { return w.recorder }
+//go:noinline
+func (w *writerS) WriteString(s string) (int, error) { return w.writeString(s) }
 
-type writerF struct{ writer }
+type writerR struct{ recorder }
 
-func (w writerF) Flush()            { w.rec().flush() }
-func (w writerF) FlushError() error { return w.rec().flushError() }
+//go:noinline
+func (w *writerR) ReadFrom(src io.Reader) (int64, error) { return w.readFrom(src) }
 
-type writerH struct{ writer }
+type writerSR struct{ writerS }
 
-func (w writerH) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.rec().hijack() }
+//go:noinline
+func (w *writerSR) ReadFrom(src io.Reader) (int64, error) { return w.readFrom(src) }
+
+type writerF struct{ recorder }
+
+//go:noinline
+func (w *writerF) Flush() { w.flush() }
+
+//go:noinline
+func (w *writerF) FlushError() error { return w.flushError() }
+
+type writerSF struct{ writerS }
+
+//go:noinline
+func (w *writerSF) Flush() { w.flush() }
+
+//go:noinline
+func (w *writerSF) FlushError() error { return w.flushError() }
+
+type writerRF struct{ writerR }
+
+//go:noinline
+func (w *writerRF) Flush() { w.flush() }
+
+//go:noinline
+func (w *writerRF) FlushError() error { return w.flushError() }
+
+type writerSRF struct{ writerSR }
+
+//go:noinline
+func (w *writerSRF) Flush() { w.flush() }
+
+//go:noinline
+func (w *writerSRF) FlushError() error { return w.flushError() }
+
+type writerH struct{ recorder }
+
+//go:noinline
+func (w *writerH) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.hijack() }
+
+type writerSH struct{ writerS }
+
+//go:noinline
+func (w *writerSH) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.hijack() }
+
+type writerRH struct{ writerR }
+
+//go:noinline
+func (w *writerRH) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.hijack() }
+
+type writerSRH struct{ writerSR }
+
+//go:noinline
+func (w *writerSRH) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.hijack() }
 
 type writerFH struct{ writerF }
 
-func (w writerFH) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.rec().hijack() }
+//go:noinline
+func (w *writerFH) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.hijack() }
 
-type writerR struct{ writer }
+type writerSFH struct{ writerSF }
 
-func (w writerR) ReadFrom(src io.Reader) (int64, error) { return w.rec().readFrom(src) }
+//go:noinline
+func (w *writerSFH) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.hijack() }
 
-type writerFR struct{ writerF }
+type writerRFH struct{ writerRF }
 
-func (w writerFR) ReadFrom(src io.Reader) (int64, error) { return w.rec().readFrom(src) }
+//go:noinline
+func (w *writerRFH) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.hijack() }
 
-type writerHR struct{ writerH }
+type writerSRFH struct{ writerSRF }
 
-func (w writerHR) ReadFrom(src io.Reader) (int64, error) { return w.rec().readFrom(src) }
+//go:noinline
+func (w *writerSRFH) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.hijack() }
 
-type writerFHR struct{ writerFH }
+type writerP struct{ recorder }
 
-func (w writerFHR) ReadFrom(src io.Reader) (int64, error) { return w.rec().readFrom(src) }
+//go:noinline
+func (w *writerP) Push(target string, opts *http.PushOptions) error { return w.push(target, opts) }
 
-type writerP struct{ writer }
+type writerSP struct{ writerS }
 
-func (w writerP) Push(target string, opts *http.PushOptions) error { return w.rec().push(target, opts) }
-
-type writerFP struct{ writerF }
-
-func (w writerFP) Push(target string, opts *http.PushOptions) error {
-	return w.rec().push(target, opts)
-}
-
-type writerHP struct{ writerH }
-
-func (w writerHP) Push(target string, opts *http.PushOptions) error {
-	return w.rec().push(target, opts)
-}
-
-type writerFHP struct{ writerFH }
-
-func (w writerFHP) Push(target string, opts *http.PushOptions) error {
-	return w.rec().push(target, opts)
-}
+//go:noinline
+func (w *writerSP) Push(target string, opts *http.PushOptions) error { return w.push(target, opts) }
 
 type writerRP struct{ writerR }
 
-func (w writerRP) Push(target string, opts *http.PushOptions) error {
-	return w.rec().push(target, opts)
-}
+//go:noinline
+func (w *writerRP) Push(target string, opts *http.PushOptions) error { return w.push(target, opts) }
 
-type writerFRP struct{ writerFR }
+type writerSRP struct{ writerSR }
 
-func (w writerFRP) Push(target string, opts *http.PushOptions) error {
-	return w.rec().push(target, opts)
-}
+//go:noinline
+func (w *writerSRP) Push(target string, opts *http.PushOptions) error { return w.push(target, opts) }
 
-type writerHRP struct{ writerHR }
+type writerFP struct{ writerF }
 
-func (w writerHRP) Push(target string, opts *http.PushOptions) error {
-	return w.rec().push(target, opts)
-}
+//go:noinline
+func (w *writerFP) Push(target string, opts *http.PushOptions) error { return w.push(target, opts) }
 
-type writerFHRP struct{ writerFHR }
+type writerSFP struct{ writerSF }
 
-func (w writerFHRP) Push(target string, opts *http.PushOptions) error {
-	return w.rec().push(target, opts)
-}
+//go:noinline
+func (w *writerSFP) Push(target string, opts *http.PushOptions) error { return w.push(target, opts) }
 
-type writerS struct{ writer }
+type writerRFP struct{ writerRF }
 
-func (w writerS) WriteString(s string) (int, error) { return w.rec().writeString(s) }
+//go:noinline
+func (w *writerRFP) Push(target string, opts *http.PushOptions) error { return w.push(target, opts) }
 
-type writerFS struct{ writerF }
+type writerSRFP struct{ writerSRF }
 
-func (w writerFS) WriteString(s string) (int, error) { return w.rec().writeString(s) }
+//go:noinline
+func (w *writerSRFP) Push(target string, opts *http.PushOptions) error { return w.push(target, opts) }
 
-type writerHS struct{ writerH }
+type writerHP struct{ writerH }
 
-func (w writerHS) WriteString(s string) (int, error) { return w.rec().writeString(s) }
+//go:noinline
+func (w *writerHP) Push(target string, opts *http.PushOptions) error { return w.push(target, opts) }
 
-type writerFHS struct{ writerFH }
+type writerSHP struct{ writerSH }
 
-func (w writerFHS) WriteString(s string) (int, error) { return w.rec().writeString(s) }
+//go:noinline
+func (w *writerSHP) Push(target string, opts *http.PushOptions) error { return w.push(target, opts) }
 
-type writerRS struct{ writerR }
+type writerRHP struct{ writerRH }
 
-func (w writerRS) WriteString(s string) (int, error) { return w.rec().writeString(s) }
+//go:noinline
+func (w *writerRHP) Push(target string, opts *http.PushOptions) error { return w.push(target, opts) }
 
-type writerFRS struct{ writerFR }
+type writerSRHP struct{ writerSRH }
 
-func (w writerFRS) WriteString(s string) (int, error) { return w.rec().writeString(s) }
+//go:noinline
+func (w *writerSRHP) Push(target string, opts *http.PushOptions) error { return w.push(target, opts) }
 
-type writerHRS struct{ writerHR }
+type writerFHP struct{ writerFH }
 
-func (w writerHRS) WriteString(s string) (int, error) { return w.rec().writeString(s) }
+//go:noinline
+func (w *writerFHP) Push(target string, opts *http.PushOptions) error { return w.push(target, opts) }
 
-type writerFHRS struct{ writerFHR }
+type writerSFHP struct{ writerSFH }
 
-func (w writerFHRS) WriteString(s string) (int, error) { return w.rec().writeString(s) }
+//go:noinline
+func (w *writerSFHP) Push(target string, opts *http.PushOptions) error { return w.push(target, opts) }
 
-type writerPS struct{ writerP }
+type writerRFHP struct{ writerRFH }
 
-func (w writerPS) WriteString(s string) (int, error) { return w.rec().writeString(s) }
+//go:noinline
+func (w *writerRFHP) Push(target string, opts *http.PushOptions) error { return w.push(target, opts) }
 
-type writerFPS struct{ writerFP }
+type writerSRFHP struct{ writerSRFH }
 
-func (w writerFPS) WriteString(s string) (int, error) { return w.rec().writeString(s) }
-
-type writerHPS struct{ writerHP }
-
-func (w writerHPS) WriteString(s string) (int, error) { return w.rec().writeString(s) }
-
-type writerFHPS struct{ writerFHP }
-
-func (w writerFHPS) WriteString(s string) (int, error) { return w.rec().writeString(s) }
-
-type writerRPS struct{ writerRP }
-
-func (w writerRPS) WriteString(s string) (int, error) { return w.rec().writeString(s) }
-
-type writerFRPS struct{ writerFRP }
-
-func (w writerFRPS) WriteString(s string) (int, error) { return w.rec().writeString(s) }
-
-type writerHRPS struct{ writerHRP }
-
-func (w writerHRPS) WriteString(s string) (int, error) { return w.rec().writeString(s) }
-
-type writerFHRPS struct{ writerFHRP }
-
-func (w writerFHRPS) WriteString(s string) (int, error) { return w.rec().writeString(s) }
+//go:noinline
+func (w *writerSRFHP) Push(target string, opts *http.PushOptions) error { return w.push(target, opts) }
 
 // wrap returns r as a writer with exactly the optional interfaces of r.w.
 func (r *recorder) wrap() http.ResponseWriter {
 	set := 0
-	if _, ok := r.w.(http.Flusher); ok {
+	if _, ok := r.w.(io.StringWriter); ok {
 		set |= 1
 	}
-	if _, ok := r.w.(http.Hijacker); ok {
+	if _, ok := r.w.(io.ReaderFrom); ok {
 		set |= 2
 	}
-	if _, ok := r.w.(io.ReaderFrom); ok {
+	if _, ok := r.w.(http.Flusher); ok {
 		set |= 4
 	}
-	if _, ok := r.w.(http.Pusher); ok {
+	if _, ok := r.w.(http.Hijacker); ok {
 		set |= 8
 	}
-	if _, ok := r.w.(io.StringWriter); ok {
+	if _, ok := r.w.(http.Pusher); ok {
 		set |= 16
 	}
-	w := writer{r}
+	p := unsafe.Pointer(r) // every type below is a recorder and nothing more
 	switch set {
 	case 1:
-		return writerF{w}
+		return (*writerS)(p)
 	case 2:
-		return writerH{w}
+		return (*writerR)(p)
 	case 3:
-		return writerFH{writerF{w}}
+		return (*writerSR)(p)
 	case 4:
-		return writerR{w}
+		return (*writerF)(p)
 	case 5:
-		return writerFR{writerF{w}}
+		return (*writerSF)(p)
 	case 6:
-		return writerHR{writerH{w}}
+		return (*writerRF)(p)
 	case 7:
-		return writerFHR{writerFH{writerF{w}}}
+		return (*writerSRF)(p)
 	case 8:
-		return writerP{w}
+		return (*writerH)(p)
 	case 9:
-		return writerFP{writerF{w}}
+		return (*writerSH)(p)
 	case 10:
-		return writerHP{writerH{w}}
+		return (*writerRH)(p)
 	case 11:
-		return writerFHP{writerFH{writerF{w}}}
+		return (*writerSRH)(p)
 	case 12:
-		return writerRP{writerR{w}}
+		return (*writerFH)(p)
 	case 13:
-		return writerFRP{writerFR{writerF{w}}}
+		return (*writerSFH)(p)
 	case 14:
-		return writerHRP{writerHR{writerH{w}}}
+		return (*writerRFH)(p)
 	case 15:
-		return writerFHRP{writerFHR{writerFH{writerF{w}}}}
+		return (*writerSRFH)(p)
 	case 16:
-		return writerS{w}
+		return (*writerP)(p)
 	case 17:
-		return writerFS{writerF{w}}
+		return (*writerSP)(p)
 	case 18:
-		return writerHS{writerH{w}}
+		return (*writerRP)(p)
 	case 19:
-		return writerFHS{writerFH{writerF{w}}}
+		return (*writerSRP)(p)
 	case 20:
-		return writerRS{writerR{w}}
+		return (*writerFP)(p)
 	case 21:
-		return writerFRS{writerFR{writerF{w}}}
+		return (*writerSFP)(p)
 	case 22:
-		return writerHRS{writerHR{writerH{w}}}
+		return (*writerRFP)(p)
 	case 23:
-		return writerFHRS{writerFHR{writerFH{writerF{w}}}}
+		return (*writerSRFP)(p)
 	case 24:
-		return writerPS{writerP{w}}
+		return (*writerHP)(p)
 	case 25:
-		return writerFPS{writerFP{writerF{w}}}
+		return (*writerSHP)(p)
 	case 26:
-		return writerHPS{writerHP{writerH{w}}}
+		return (*writerRHP)(p)
 	case 27:
-		return writerFHPS{writerFHP{writerFH{writerF{w}}}}
+		return (*writerSRHP)(p)
 	case 28:
-		return writerRPS{writerRP{writerR{w}}}
+		return (*writerFHP)(p)
 	case 29:
-		return writerFRPS{writerFRP{writerFR{writerF{w}}}}
+		return (*writerSFHP)(p)
 	case 30:
-		return writerHRPS{writerHRP{writerHR{writerH{w}}}}
+		return (*writerRFHP)(p)
 	case 31:
-		return writerFHRPS{writerFHRP{writerFHR{writerFH{writerF{w}}}}}
+		return (*writerSRFHP)(p)
 	}
-	return w
+	return r
 }

@@ -50,16 +50,16 @@ type AppMetrics struct {
 	CacheMissesTotal *tacho.Counter
 }
 
-// New returns the metrics in a registry of their own.
-func New() *AppMetrics { return NewIn(tacho.NewRegistry()) }
+// New returns the metrics in a registry of their own; opts as for [NewIn].
+func New(opts ...tacho.Option) *AppMetrics { return NewIn(tacho.NewRegistry(), opts...) }
 
 // NewIn defines the metrics in reg, or finds those that are defined there
 // already. It panics with a *[tacho.DefinitionError] if another metric of reg
-// has one of the names.
-func NewIn(reg *tacho.Registry) *AppMetrics {
+// has one of the names. opts are those of [tacho.NewHTTPMetrics].
+func NewIn(reg *tacho.Registry, opts ...tacho.Option) *AppMetrics {
 	return &AppMetrics{
 		Registry: reg,
-		HTTP:     tacho.NewHTTPMetrics(reg),
+		HTTP:     tacho.NewHTTPMetrics(reg, opts...),
 
 		MissionsTotal:       reg.CounterVec("tachikoma_missions_total", "Total missions created", []string{"status"}),
 		MissionsActive:      reg.Gauge("tachikoma_missions_active", "Currently active missions"),
@@ -104,8 +104,9 @@ func (m *AppMetrics) RecordTokens(model string, input, output uint64, cost float
 // [tacho.HTTPMetrics.Handler].
 func (m *AppMetrics) Middleware(next http.Handler) http.Handler { return m.HTTP.Handler(next) }
 
-// Routes returns a handler that serves /metrics in the text format and
-// /metrics/json as JSON, and answers 404 elsewhere.
+// Routes returns a handler that serves /metrics in the format that the client
+// prefers and /metrics/json as JSON (see [tacho.Registry.Handler]), and answers 404
+// elsewhere.
 func (m *AppMetrics) Routes() http.Handler {
 	text, json := m.Registry.Handler(), m.Registry.JSONHandler()
 	// No ServeMux: that redirects //metrics and the like, which are elsewhere.

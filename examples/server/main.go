@@ -2,7 +2,7 @@
 
 // Server is a small Tachikoma-like server with metrics: a few JSON routes, the
 // middleware around them, /metrics and /metrics/json, and a background workload
-// that moves every metric.
+// that moves every metric. Requests that carry a trace leave it as an exemplar.
 //
 //	go run ./examples/server -addr 127.0.0.1:8080
 package main
@@ -20,6 +20,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/tachikoma/tacho"
 	"github.com/tachikoma/tacho/tachikoma"
 )
 
@@ -44,7 +45,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	metrics := tachikoma.New()
+	metrics := tachikoma.New(tacho.WithExemplar(traceExemplar))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	worked := make(chan struct{})
