@@ -170,7 +170,7 @@ func (l *ledger) emit(s emission, emitted map[string]*metric) (key, reason strin
 		}
 		out.value = s.snapshot.Sum
 	}
-	if len(s.labels)%2 != 0 {
+	if len(s.labels)%2 != 0 || s.at != nil && (s.at.UnixMilli() < 0 || s.at.Year() > 9999) {
 		return "", "invalid"
 	}
 	out.labels = slices.Clone(l.consts)

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -68,10 +67,10 @@ func (d *dice) text() string {
 // name is one of few, so that names meet; or any string.
 func (d *dice) name(utf8Names bool) string {
 	if d.oneIn(16) {
-		return strings.ReplaceAll(d.text(), "\x00", "0")
+		return d.text()
 	}
 	if utf8Names && d.oneIn(2) {
-		some := []string{"a.b", "a_b", "a/b", "é", "1", ".", "a b", "a\nb", "a\"b", "a\\", "U__a", "a_dot_b", "日本", "..a"}
+		some := []string{"a.b", "a_b", "a/b", "é", "1", ".", "a b", "a\nb", "a\"b", "a\\", "U__a", "a_dot_b", "a\x00b", "日本", "..a"}
 		endings := []string{"", "_total", ".total", "_seconds_total", ".seconds", "_seconds", "_info", ".count", "_sum", "_bucket", "_created"}
 		return pick(d, some) + pick(d, endings)
 	}
@@ -83,7 +82,7 @@ func (d *dice) name(utf8Names bool) string {
 // labelName is one of few, good or not; or any string.
 func (d *dice) labelName(utf8Names bool) string {
 	if d.oneIn(24) {
-		return strings.ReplaceAll(d.text(), "\x00", "0")
+		return d.text()
 	}
 	if utf8Names && d.oneIn(2) {
 		return pick(d, []string{"a.b", "a/b", "a_b", "é", "..x", "a:b", "1", "l e", "q\"=\n\\,{}", "U__a", "_.a", "a_dot_b"})
@@ -126,9 +125,9 @@ func (d *dice) labelNames(histogram, utf8Names bool) []string {
 
 // time is one that a collector may give, long ago or to come.
 func (d *dice) time() time.Time {
-	some := []int64{1520879607789, 0, 1, 1520879607000, 253402300799999}
+	some := []int64{1520879607789, 0, 1, 1520879607000, 253402300799999, 253402300800000, -1, -62135596800000, math.MinInt64, math.MaxInt64}
 	if i := d.n(len(some) + 2); i < len(some) {
 		return time.UnixMilli(some[i])
 	}
-	return time.Unix(0, int64(d.uint64()>>1))
+	return time.Unix(0, int64(d.uint64()))
 }

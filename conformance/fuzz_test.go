@@ -9,12 +9,12 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// seed adds inputs that are made of nothing but chance, the same ones every time.
-func seed(f *testing.F) {
+// seed adds n inputs that are made of nothing but chance, the same ones every time.
+func seed(f *testing.F, n uint64) {
 	f.Helper()
-	for i := range uint64(150) {
+	for i := range n {
 		r := rand.New(rand.NewPCG(i, 0))
-		data := make([]byte, 8*i)
+		data := make([]byte, 1200*i/n)
 		for j := range data {
 			data[j] = byte(r.Uint32())
 		}
@@ -25,7 +25,7 @@ func seed(f *testing.F) {
 // FuzzText makes a registry from bytes, records in it, and wants all of it back
 // from what the text format says, scrape after scrape.
 func FuzzText(f *testing.F) {
-	seed(f)
+	seed(f, 150)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		w := newTwin(t, &dice{data}, false)
 		for range 2 {
@@ -37,7 +37,7 @@ func FuzzText(f *testing.F) {
 
 // FuzzOpenMetrics is FuzzText for OpenMetrics.
 func FuzzOpenMetrics(f *testing.F) {
-	seed(f)
+	seed(f, 100)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		w := newTwin(t, &dice{data}, false)
 		for range 2 {
@@ -50,7 +50,7 @@ func FuzzOpenMetrics(f *testing.F) {
 // FuzzNames lets names be any UTF-8 text, and asks for both formats with each way
 // to say such names.
 func FuzzNames(f *testing.F) {
-	seed(f)
+	seed(f, 50)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		d := &dice{data}
 		w := newTwin(t, d, true)

@@ -167,12 +167,13 @@ func (l *ledger) exemplar(m *metric, s *series, bucket int, v float64, pairs []s
 		return
 	}
 	x := exemplar{value: v, within: when}
-	runes := 0
+	runes, bad := 0, len(pairs)%2 != 0
 	for i := 0; i+1 < len(pairs); i += 2 {
 		x.labels = append(x.labels, label{pairs[i], valid(pairs[i+1])})
+		bad = bad || strings.Contains(pairs[i+1], "\x00")
 		runes += utf8.RuneCountInString(pairs[i] + valid(pairs[i+1]))
 	}
-	if len(pairs)%2 != 0 || runes > 128 || !goodExemplar(x.labels) {
+	if bad || runes > 128 || !goodExemplar(x.labels) {
 		l.fault(m.name, "exemplar")
 		return
 	}
@@ -219,9 +220,10 @@ func goodName(name string, utf8Names bool) bool {
 	return legacy(name)
 }
 
-// goodUTF8 leaves out the names that escaping others could lead to.
+// goodUTF8 leaves out the names that escaping others could lead to, and NUL, which
+// Prometheus' lexers take for the end.
 func goodUTF8(name string) bool {
-	return name != "" && utf8.ValidString(name) && !strings.HasPrefix(name, "U__")
+	return name != "" && utf8.ValidString(name) && !strings.HasPrefix(name, "U__") && !strings.Contains(name, "\x00")
 }
 
 func legacyLabel(name string) bool { return legacy(name) && !strings.Contains(name, ":") }

@@ -59,6 +59,9 @@ func checkOpenMetrics(t testing.TB, data []byte, x *expecter) {
 		t.Fatalf("textparse, start times: %v\n%s", err, data)
 	}
 	want.compareStarts(t, starts)
+	if t.Failed() || len(data) > grammarLimit {
+		return
+	}
 	// expfmt refuses a help text that ends in a carriage return, which the grammar allows.
 	got, err = readExpfmt(bytes.ReplaceAll(withoutInfo(data), []byte("\r\n"), []byte("\n")), typeOpenMetrics+escapingParameter(x))
 	if err != nil {
@@ -72,6 +75,11 @@ func checkOpenMetrics(t testing.TB, data []byte, x *expecter) {
 		t.Logf("the scrape:\n%s", data)
 	}
 }
+
+// grammarLimit is how long a random scrape may be for expfmt to read it: matching
+// lines against the grammar takes it about 35 µs a byte, 600 times what textparse
+// does.
+const grammarLimit = 2 << 10
 
 // compareStarts wants the time of creation with every sample of a series that has
 // one, and none with the others.

@@ -305,9 +305,6 @@ func (w *twin) op(d *dice) op {
 			o.exemplars = append(o.exemplars, "long", string(bytes.Repeat([]byte("é"), 100+d.n(30))))
 		}
 	}
-	for i := range o.exemplars {
-		o.exemplars[i] = strings.ReplaceAll(o.exemplars[i], "\x00", "0")
-	}
 	if math.IsInf(o.v, 0) {
 		o.exemplars = nil // expfmt takes no such exemplar, see TestInfiniteExemplar
 	}
