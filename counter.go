@@ -3,6 +3,7 @@ package tacho
 import (
 	"math"
 	"sync/atomic"
+	"unsafe"
 )
 
 // A Counter is a uint64 that only goes up (OpenMetrics 1.0, "Counter"). It
@@ -13,6 +14,14 @@ type Counter struct {
 	n    atomic.Uint64
 	wide atomic.Pointer[stripes] // nil until two cores met on n
 	last exemplarSlot
+}
+
+var counters = metricType{kindCounter, newCounter, walkCounters}
+
+func newCounter(f *family, _ string) unsafe.Pointer {
+	c := new(Counter)
+	c.last.p.Store(f.none)
+	return unsafe.Pointer(c)
 }
 
 // Inc adds 1.
@@ -60,6 +69,14 @@ type FloatCounter struct {
 	bits atomic.Uint64
 	wide atomic.Pointer[stripes]
 	last exemplarSlot
+}
+
+var floatCounters = metricType{kindCounter, newFloatCounter, walkFloatCounters}
+
+func newFloatCounter(f *family, _ string) unsafe.Pointer {
+	c := new(FloatCounter)
+	c.last.p.Store(f.none)
+	return unsafe.Pointer(c)
 }
 
 // Inc adds 1.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // A DefinitionError says why a metric could not be defined. Definitions panic
@@ -19,7 +20,7 @@ type DefinitionError struct {
 func (e *DefinitionError) Error() string {
 	s := "tacho: " + e.Reason
 	if e.Metric != "" {
-		s = "tacho: metric " + strconv.Quote(e.Metric) + ": " + e.Reason
+		s = "tacho: metric " + quote(e.Metric) + ": " + e.Reason
 	}
 	if e.First != "" {
 		s += " (first defined at " + e.First + ")"
@@ -55,16 +56,17 @@ const (
 	kindHistogram
 	kindUntyped
 	kindInfo
+	kindSummary
 )
 
 // String returns the name in the text format 0.0.4, which has no info.
 func (k kind) String() string {
-	return [...]string{"counter", "gauge", "histogram", "untyped", "gauge"}[k]
+	return [...]string{"counter", "gauge", "histogram", "untyped", "gauge", "summary"}[k]
 }
 
 // openString returns the name in OpenMetrics 1.0.
 func (k kind) openString() string {
-	return [...]string{"counter", "gauge", "histogram", "unknown", "info"}[k]
+	return [...]string{"counter", "gauge", "histogram", "unknown", "info", "summary"}[k]
 }
 
 // A family is one metric name with its help, type and series.
@@ -78,7 +80,9 @@ type family struct {
 	consts []label       // the registry's and the definition's
 	hist   *histogramDef // for histograms
 	where  string        // file:line of the definition
-	metric any           // *Vec[M], returned when the definition is repeated
+	metric *metricType   // nil for functions and what collectors emit
+	vec    *vec          // what a definition returns, and its repetition
+	none   *exemplar     // says no more than whose it is; see exemplarSlot
 	walk   func(encoder) // hands all samples to an encoder
 
 	quoted, quotedLabels bool // names outside the legacy set, to be quoted or escaped
@@ -120,13 +124,15 @@ func (f *family) checkLabels() string {
 		f.quotedLabels = f.quotedLabels || !legacy
 		switch {
 		case !legacy && !f.reg.utf8:
-			return "label name " + strconv.Quote(name) + " must match [a-zA-Z_][a-zA-Z0-9_]* and not begin with __"
+			return "label name " + quote(name) + " must match [a-zA-Z_][a-zA-Z0-9_]* and not begin with __"
 		case f.reg.utf8 && (!validUTF8Name(name) || strings.HasPrefix(name, "__")):
-			return "label name " + strconv.Quote(name) + " must be valid UTF-8 without NUL and not begin with __ or " + valuesPrefix
+			return "label name " + quote(name) + " must be valid UTF-8 without NUL and not begin with __ or " + valuesPrefix
 		case f.kind == kindHistogram && name == "le":
 			return `label name "le" belongs to the buckets of a histogram`
+		case f.kind == kindSummary && name == "quantile":
+			return `label name "quantile" belongs to the quantiles of a summary`
 		case slices.Contains(seen[:i], name):
-			return "label name " + strconv.Quote(name) + " is used twice"
+			return "label name " + quote(name) + " is used twice"
 		}
 	}
 	if f.quotedLabels {
@@ -146,7 +152,7 @@ func checkEscaped(names []string) string {
 				escaped = string(appendEscapedLabel(nil, name, s))
 			}
 			if other, ok := seen[escaped]; ok {
-				return "label names " + strconv.Quote(other) + " and " + strconv.Quote(name) + " are both " + escaped + " where names are escaped"
+				return "label names " + quote(other) + " and " + quote(name) + " are both " + escaped + " where names are escaped"
 			}
 			seen[escaped] = name
 		}
@@ -160,17 +166,48 @@ func (f *family) differs(old *family) string {
 	case f.kind != old.kind:
 		return "already defined as a " + old.kind.String()
 	case f.help != old.help:
-		return "already defined with help " + strconv.Quote(old.help)
+		return "already defined with help " + quote(old.help)
 	case f.unit != old.unit:
-		return "already defined with unit " + strconv.Quote(old.unit)
+		return "already defined with unit " + quote(old.unit)
 	case !slices.Equal(f.labels, old.labels):
-		return "already defined with labels [" + strings.Join(old.labels, " ") + "]"
+		return "already defined with the labels" + quoteAll(old.labels)
 	case !slices.Equal(f.consts, old.consts):
 		return "already defined with other const labels"
+	case f.metric == nil || old.metric == nil:
+		return "already defined, and functions cannot be compared"
+	case f.metric != old.metric:
+		return "already defined with another type of value"
 	case f.hist != nil && !slices.Equal(f.hist.bounds, old.hist.bounds):
 		return "already defined with other buckets"
 	}
 	return ""
+}
+
+// quote puts s between quotes for an error, with what is no text in hexadecimal.
+// strconv.Quote would add 10 KB to a program without HTTP.
+func quote(s string) string {
+	text := utf8.ValidString(s)
+	b := []byte{'"'}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c < ' ' || c == 0x7f || c >= utf8.RuneSelf && !text:
+			b = append(b, '\\', 'x', hexDigits[c>>4], hexDigits[c&15])
+		default:
+			b = append(b, c)
+		}
+	}
+	return string(append(b, '"'))
+}
+
+const hexDigits = "0123456789abcdef"
+
+func quoteAll(list []string) (s string) {
+	for _, l := range list {
+		s += " " + quote(l)
+	}
+	return s
 }
 
 // sampleNames lists the names beside its own that the samples of f take in an
@@ -185,6 +222,8 @@ func sampleNames(name string, k kind) []string {
 		return []string{strings.TrimSuffix(name, "_total") + "_created"}
 	case kindHistogram:
 		return []string{name + "_bucket", name + "_sum", name + "_count", name + "_created"}
+	case kindSummary:
+		return []string{name + "_sum", name + "_count", name + "_created"}
 	}
 	return nil
 }

@@ -47,7 +47,8 @@
 // Where strangers choose label values, [WithMaxSeries] limits a vector, or every
 // vector of a registry. Past the limit every new combination is recorded in one
 // series whose values are all "other", so that totals stay right, and
-// tacho_series_overflow_total{metric} counts. HTTP paths have a limit of their
+// tacho_series_overflow_total{metric} counts. [WithIdleExpiry] drops series that
+// nobody changes any more, and [Vec.Replace] changes all of a vector at once. HTTP paths have a limit of their
 // own, see [WithMaxPaths].
 //
 // # Computing at scrape time

@@ -285,6 +285,24 @@ func ExampleVec_DeleteFunc() {
 	// Output: 2 1
 }
 
+func ExampleVec_Replace() {
+	reg := tacho.NewRegistry()
+	depth := reg.GaugeVec("queue_depth", "Jobs waiting.", []string{"queue"})
+	depth.With("closed").Set(1)
+	list := map[string]int64{"mail": 3, "print": 0} // as the queue server tells it
+	depth.Replace(func(set *tacho.GaugeVec) {
+		for name, n := range list {
+			set.With(name).Set(n)
+		}
+	})
+	reg.WriteText(os.Stdout)
+	// Output:
+	// # HELP queue_depth Jobs waiting.
+	// # TYPE queue_depth gauge
+	// queue_depth{queue="mail"} 3
+	// queue_depth{queue="print"} 0
+}
+
 func ExampleLinearBuckets() {
 	fmt.Println(tacho.LinearBuckets(10, 5, 4))
 	// Output: [10 15 20 25]

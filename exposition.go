@@ -71,10 +71,10 @@ func (e *exposition) appendSpecial(b []byte, name, suffix, block string) []byte 
 	return append(append(b, ','), block[1:]...)
 }
 
-// appendBuckets appends the bucket of a histogram up to its bound: a label block
-// without its end, ready for one more.
-func (e *exposition) appendBuckets(b []byte, block string) []byte {
-	b = e.appendSeries(b, "_bucket", block)
+// appendOpen appends a sample up to a label that is still to come: a bucket of a
+// histogram to its bound, a quantile of a summary.
+func (e *exposition) appendOpen(b []byte, suffix, block string) []byte {
+	b = e.appendSeries(b, suffix, block)
 	if block == " " && !e.quoted {
 		b[len(b)-1] = '{'
 		return b
@@ -132,7 +132,7 @@ func (e *textEncoder) histogram(block string, def *histogramDef, counts []uint64
 	b := e.buf
 	// All bucket lines begin alike: the first is put together, the others copy it.
 	start := len(b)
-	b = e.appendBuckets(b, block)
+	b = e.appendOpen(b, "_bucket", block)
 	head := len(b) - start
 	var total uint64
 	for i, c := range counts {
@@ -145,4 +145,14 @@ func (e *textEncoder) histogram(block string, def *histogramDef, counts []uint64
 	}
 	b = e.appendEnd(appendFloat(e.appendSeries(b, "_sum", block), sum), d)
 	return e.end(appendUint(e.appendSeries(b, "_count", block), total), d)
+}
+
+func (e *textEncoder) summary(block string, s *SummarySnapshot, d *details) bool {
+	b := e.buf
+	for _, q := range s.Quantiles {
+		b = appendFloat(append(e.appendOpen(b, "", block), `quantile="`...), q.Quantile)
+		b = e.appendEnd(appendFloat(append(b, `"} `...), q.Value), d)
+	}
+	b = e.appendEnd(appendFloat(e.appendSeries(b, "_sum", block), s.Sum), d)
+	return e.end(appendUint(e.appendSeries(b, "_count", block), s.Count), d)
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 // DefBuckets are the buckets of a histogram defined with nil: seconds, for the
@@ -79,9 +80,9 @@ type histogramDef struct {
 // OpenMetrics wants a float; json is the bound alone.
 type leLabel struct{ text, open, json string }
 
-func newHistogramDef(bounds []float64, fam *family) *histogramDef {
+func newHistogramDef(bounds []float64) *histogramDef {
 	const words = cacheLine / 8
-	d := &histogramDef{bounds: bounds, fam: fam, stride: (len(bounds) + 2 + words - 1) / words * words}
+	d := &histogramDef{bounds: bounds, stride: (len(bounds) + 2 + words - 1) / words * words}
 	for i := range len(bounds) + 1 {
 		d.le = append(d.le, leLabel{
 			text: string(append(appendFloat([]byte(`le="`), d.bound(i)), `"} `...)),
@@ -122,9 +123,10 @@ type missed struct {
 	_ [cacheLine - 4]byte
 }
 
-func (h *Histogram) init(def *histogramDef) {
-	h.def = def
-	h.words = make([]atomic.Uint64, len(def.bounds)+2)
+var histograms = metricType{kindHistogram, newHistogram, walkHistograms}
+
+func newHistogram(f *family, _ string) unsafe.Pointer {
+	return unsafe.Pointer(&Histogram{def: f.hist, words: make([]atomic.Uint64, len(f.hist.bounds)+2)})
 }
 
 // Observe counts v in the first bucket whose upper bound is not below it, and

@@ -2,6 +2,7 @@ package tacho
 
 import (
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -127,7 +128,7 @@ func TestHistogramScrapesAreSound(t *testing.T) {
 		})
 	}()
 	last := map[string]float64{}
-	for running := true; running; {
+	for running := true; running; runtime.Gosched() {
 		select {
 		case <-done:
 			running = false

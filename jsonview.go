@@ -8,7 +8,8 @@ import (
 
 // WriteJSON writes all metrics as one JSON object: family name to a list of
 // {"labels":{...},"value":n}. The value of a histogram is its sum; "count" and
-// the cumulative "buckets" stand beside it, the last with "le":null for +Inf.
+// the cumulative "buckets" stand beside it, the last with "le":null for +Inf. That
+// of a summary is its sum too, with "count" and "quantiles".
 // NaN and the infinities, which JSON cannot say, are null. A sample that has a time
 // (see [Emitter.At]) has it as "timestamp", in Unix seconds. Otherwise it is as
 // [Registry.WriteText].
@@ -101,6 +102,19 @@ func (e *jsonEncoder) histogram(block string, def *histogramDef, counts []uint64
 	return e.end(append(b, ']'), d)
 }
 
+func (e *jsonEncoder) summary(block string, s *SummarySnapshot, d *details) bool {
+	b := append(appendJSONFloat(e.head(block), s.Sum), ",\"count\":"...)
+	b = append(appendUint(b, s.Count), ",\"quantiles\":["...)
+	for i, q := range s.Quantiles {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendJSONFloat(append(b, "{\"quantile\":"...), q.Quantile)
+		b = append(appendJSONFloat(append(b, ",\"value\":"...), q.Value), '}')
+	}
+	return e.end(append(b, ']'), d)
+}
+
 func appendJSONFloat(b []byte, v float64) []byte {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return append(b, "null"...)
@@ -151,7 +165,7 @@ func appendJSONQuoted(b []byte, block string) ([]byte, string) {
 		case c == '\\':
 			i++
 		case c < 0x20:
-			b = append(append(b, block[start:i]...), '\\', 'u', '0', '0', "0123456789abcdef"[c>>4], "0123456789abcdef"[c&15])
+			b = append(append(b, block[start:i]...), '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 			start = i + 1
 		}
 	}

@@ -98,8 +98,8 @@ type HTTPMetrics struct {
 }
 
 // NewHTTPMetrics defines the HTTP metrics in reg. [WithDurationBuckets],
-// [WithSizeBuckets], [WithPathLabel], [WithMaxPaths] and [WithConstLabels]
-// apply. It panics with a *[DefinitionError] if a definition conflicts.
+// [WithSizeBuckets], [WithPathLabel], [WithMaxPaths], [WithExemplar],
+// [WithConstLabels] and, for what has a path, [WithIdleExpiry] apply. It panics with a *[DefinitionError] if a definition conflicts.
 func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 	o := makeOptions(opts)
 	if o.duration == nil {
@@ -120,7 +120,7 @@ func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 		duration: reg.HistogramVec("http_request_duration_seconds", "HTTP request duration in seconds", o.duration, byRoute, append(with, WithUnit("seconds"))...),
 		size:     reg.HistogramVec("http_response_size_bytes", "HTTP response size in bytes", o.size, byRoute, append(with, WithUnit("bytes"))...),
 		inFlight: reg.Gauge("http_requests_in_flight", "Current number of HTTP requests being processed", opts...),
-		conns:    reg.GaugeVec("http_connections", "Current number of HTTP connections by state", []string{"state"}, with...),
+		conns:    reg.GaugeVec("http_connections", "Current number of HTTP connections by state", []string{"state"}, append(with, WithIdleExpiry(0))...),
 		label:    o.pathLabel,
 		exemplar: o.exemplar,
 		paths:    map[string]string{},
@@ -128,7 +128,8 @@ func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 		states:   map[net.Conn]http.ConnState{},
 	}
 	m.full.Store(m.maxPaths <= 0)
-	m.routes = newVec(&family{reg: reg, labels: byRoute}, 0, m.initRoute)
+	routes := &metricType{kind: kindUntyped, make: m.newRoute} // no scrape walks them
+	m.routes = vecOf[route](newVec(&family{reg: reg, kind: routes.kind, labels: byRoute, metric: routes}, 0))
 	return m
 }
 
@@ -241,15 +242,17 @@ type statusCounter struct {
 	count  *Counter
 }
 
-// initRoute is called by routes for a new series.
-func (m *HTTPMetrics) initRoute(rt *route, key string) {
-	if key == "" {
-		return // what takes wrong numbers of values, which record never passes
+// newRoute is called by routes for a new series. The one for wrong numbers of
+// values, which record never passes, stays empty.
+func (m *HTTPMetrics) newRoute(_ *family, key string) unsafe.Pointer {
+	rt := new(route)
+	if key != "" {
+		values := keyValues(key, 2)
+		rt.method, rt.path = values[0], values[1]
+		rt.duration = m.duration.With(values...)
+		rt.size = m.size.With(values...)
 	}
-	values := keyValues(key, 2)
-	rt.method, rt.path = values[0], values[1]
-	rt.duration = m.duration.With(values...)
-	rt.size = m.size.With(values...)
+	return unsafe.Pointer(rt)
 }
 
 // route finds the metrics of a method and path, by one lookup if they exist.

@@ -1022,6 +1022,9 @@ func TestKeptWriterTouchesNoOther(t *testing.T) {
 	go func() {
 		defer close(done)
 		for i := 0; ; i++ {
+			if i%64 == 0 {
+				runtime.Gosched() // for machines with one thread and no preemption
+			}
 			select {
 			case <-stop:
 				return
@@ -1141,6 +1144,22 @@ func TestHTTPMetricsTwice(t *testing.T) {
 		NewHTTPMetrics(r).Record("GET", "/a", 200, 0, 1)
 	}
 	httpWant(t, r, httpCount("GET", "/a", "200"), "2")
+}
+
+// TestHTTPIdleExpiry: paths that nobody asks for any more go; connections, of which
+// the same number may be open for long, stay.
+func TestHTTPIdleExpiry(t *testing.T) {
+	r := NewRegistry()
+	m := NewHTTPMetrics(r, WithIdleExpiry(time.Nanosecond))
+	m.ConnState(&net.TCPConn{}, http.StateNew)
+	m.Record("GET", "/x", 200, time.Second, 1)
+	text(t, r)
+	time.Sleep(time.Millisecond)
+	if got := text(t, r); strings.Contains(got, "/x") || !strings.Contains(got, `http_connections{state="new"} 1`) {
+		t.Errorf("idle:\n%s", got)
+	}
+	m.Record("GET", "/x", 200, time.Second, 1)
+	httpWant(t, r, httpCount("GET", "/x", "200"), "2")
 }
 
 // TestWithExemplar: what leads to a request is in all three of its metrics, and a

@@ -54,7 +54,8 @@ func nameFamilies(families []*family, open bool, s escaping) naming {
 // nameless returns the families of which a suffix is all.
 func (n naming) nameless(families []*family) (found []*family) {
 	for _, f := range families {
-		if name := n.of(f).name; name == "_total" || name == "_info" {
+		name := n.of(f).name
+		if f.kind == kindCounter && name == "_total" || f.kind == kindInfo && name == "_info" {
 			found = append(found, f)
 		}
 	}
@@ -89,7 +90,7 @@ func (n naming) meeting(families []*family, open bool) (met []*family) {
 func (n naming) claims(f *family, open bool) []string {
 	name := n.of(f).name
 	switch {
-	case f.kind == kindHistogram:
+	case f.kind == kindHistogram || f.kind == kindSummary:
 		return append(sampleNames(name, f.kind), name)
 	case open && f.kind == kindCounter:
 		base := strings.TrimSuffix(name, "_total")

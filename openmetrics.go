@@ -13,8 +13,9 @@ import (
 //   - units (see [WithUnit]), exemplars and, if the registry has [WithCreated], the
 //     times of creation are there;
 //   - values and bounds are floats (1.0), times are in seconds;
-//   - a histogram with a bound below zero, or whose sum is below zero or NaN, has
-//     no _sum and no _count: both must be counters there;
+//   - a histogram with a bound below zero, or a histogram or summary whose sum is
+//     below zero or NaN, has no _sum and no _count: both must be counters there;
+//     quantiles whose value is below zero are left out for the like reason;
 //   - a counter that would share its family's name with another metric, as x_total
 //     does with a gauge x, keeps its full name and has the type unknown.
 //
@@ -66,7 +67,7 @@ func (e *openEncoder) begin(f *family) {
 	b = appendLabelValue(append(b, ' '), f.help) // the same escapes as in label values
 	b = e.appendFamily(append(b, "\n# TYPE "...))
 	b = append(append(b, ' '), kind...)
-	if f.unit != "" && !x.plain {
+	if f.unit != "" && strings.HasSuffix(name, "_"+f.unit) { // not if it is plain, or escaping took the end
 		b = e.appendFamily(append(b, "\n# UNIT "...))
 		b = append(append(b, ' '), f.unit...)
 	}
@@ -103,7 +104,7 @@ func (e *openEncoder) end(b []byte, block string, d *details) bool {
 func (e *openEncoder) histogram(block string, def *histogramDef, counts []uint64, sum float64, d *details) bool {
 	b := e.buf
 	start := len(b)
-	b = e.appendBuckets(b, block)
+	b = e.appendOpen(b, "_bucket", block)
 	head := len(b) - start
 	var total uint64
 	for i, c := range counts {
@@ -121,14 +122,35 @@ func (e *openEncoder) histogram(block string, def *histogramDef, counts []uint64
 		}
 		b = append(b, '\n')
 	}
-	if sum >= 0 && def.bound(0) >= 0 {
-		b = appendOpenFloat(e.appendSeries(b, "_sum", block), sum)
-		b = append(e.appendTime(b, d), '\n')
-		b = appendUint(e.appendSeries(b, "_count", block), total)
-		b = append(e.appendTime(b, d), '\n')
+	if def.bound(0) >= 0 {
+		b = e.appendTotals(b, block, sum, total, d)
 	}
 	e.buf = e.appendCreated(b, block, d)
 	return e.full()
+}
+
+func (e *openEncoder) summary(block string, s *SummarySnapshot, d *details) bool {
+	b := e.buf
+	for _, q := range s.Quantiles {
+		if q.Value < 0 {
+			continue // the specification has no place for it
+		}
+		b = appendOpenFloat(append(e.appendOpen(b, "", block), `quantile="`...), q.Quantile)
+		b = append(e.appendTime(appendOpenFloat(append(b, `"} `...), q.Value), d), '\n')
+	}
+	e.buf = e.appendTotals(b, block, s.Sum, s.Count, d)
+	return e.full()
+}
+
+// appendTotals appends sum and count, unless the sum cannot be that of a counter.
+func (e *openEncoder) appendTotals(b []byte, block string, sum float64, count uint64, d *details) []byte {
+	if !(sum >= 0) {
+		return b
+	}
+	b = appendOpenFloat(e.appendSeries(b, "_sum", block), sum)
+	b = append(e.appendTime(b, d), '\n')
+	b = appendUint(e.appendSeries(b, "_count", block), count)
+	return append(e.appendTime(b, d), '\n')
 }
 
 // appendTime appends the time of a sample, if it has one, in seconds.

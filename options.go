@@ -10,6 +10,7 @@ type options struct {
 	maxSeries int
 	maxSet    bool
 	unit      string
+	expiry    *expiry
 	created   bool
 	utf8      bool
 	//lint:ignore U1000 a build without HTTP has no reader

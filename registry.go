@@ -33,8 +33,10 @@ type Registry struct {
 
 	mu         sync.Mutex
 	families   map[string]*family   // by name
+	defined    []*family            // the same ones, in the order of their definition
 	taken      map[string]*family   // by the other names their samples take
 	collectors []func(*Emitter)     // replaced, never changed
+	collect    func() []*family     // what they emit; nil before the first
 	sorted     []*family            // families by name; nil after a change, else never changed
 	namings    map[namingKey]naming // what expositions call those; nil after a change
 
@@ -107,40 +109,34 @@ func (r *Registry) Histogram(name, help string, buckets []float64, opts ...Optio
 
 // CounterVec defines a counter with variable labels; see [Registry.Counter].
 func (r *Registry) CounterVec(name, help string, labels []string, opts ...Option) *CounterVec {
-	f := &family{name: name, help: help, kind: kindCounter, labels: labels}
-	none := &exemplar{fam: f}
-	return define(r, f, opts, func(c *Counter, _ string) { c.last.p.Store(none) }, walkCounters)
+	return vecOf[Counter](r.define(&counters, nil, name, help, labels, opts))
 }
 
 // FloatCounterVec defines a float counter with variable labels; see
 // [Registry.Counter].
 func (r *Registry) FloatCounterVec(name, help string, labels []string, opts ...Option) *FloatCounterVec {
-	f := &family{name: name, help: help, kind: kindCounter, labels: labels}
-	none := &exemplar{fam: f}
-	return define(r, f, opts, func(c *FloatCounter, _ string) { c.last.p.Store(none) }, walkFloatCounters)
+	return vecOf[FloatCounter](r.define(&floatCounters, nil, name, help, labels, opts))
 }
 
 // GaugeVec defines a gauge with variable labels; see [Registry.Counter].
 func (r *Registry) GaugeVec(name, help string, labels []string, opts ...Option) *GaugeVec {
-	return define(r, &family{name: name, help: help, kind: kindGauge, labels: labels}, opts, nil, walkGauges)
+	return vecOf[Gauge](r.define(&gauges, nil, name, help, labels, opts))
 }
 
 // FloatGaugeVec defines a float gauge with variable labels; see
 // [Registry.Counter].
 func (r *Registry) FloatGaugeVec(name, help string, labels []string, opts ...Option) *FloatGaugeVec {
-	return define(r, &family{name: name, help: help, kind: kindGauge, labels: labels}, opts, nil, walkFloatGauges)
+	return vecOf[FloatGauge](r.define(&floatGauges, nil, name, help, labels, opts))
 }
 
 // HistogramVec defines a histogram with variable labels; see
 // [Registry.Histogram].
 func (r *Registry) HistogramVec(name, help string, buckets []float64, labels []string, opts ...Option) *HistogramVec {
-	f := &family{name: name, help: help, kind: kindHistogram, labels: labels}
 	bounds, reason := foldBounds(buckets)
 	if reason != "" {
 		panic(&DefinitionError{Metric: name, Reason: reason})
 	}
-	f.hist = newHistogramDef(bounds, f)
-	return define(r, f, opts, func(h *Histogram, _ string) { h.init(f.hist) }, walkHistograms)
+	return vecOf[Histogram](r.define(&histograms, newHistogramDef(bounds), name, help, labels, opts))
 }
 
 // CounterFunc defines a counter whose value f returns at each scrape. f must be
@@ -183,17 +179,20 @@ func (f *family) call(value func() float64) (v float64, ok bool) {
 	return value(), true
 }
 
-// define adds a family of series of type M, or finds the same one.
-func define[M any](r *Registry, f *family, opts []Option, init func(*M, string), walk func(*Vec[M], encoder)) *Vec[M] {
-	o := r.apply(f, opts)
-	v := newVec(f, o.maxSeries, init)
-	f.metric = v
-	f.walk = func(e encoder) { walk(v, e) }
-	old := r.add(f)
-	if same, ok := old.metric.(*Vec[M]); ok {
-		return same
+// define adds a family of series, or finds the same one. Only histograms have def.
+func (r *Registry) define(t *metricType, def *histogramDef, name, help string, labels []string, opts []Option) *vec {
+	f := &family{name: name, help: help, kind: t.kind, labels: labels, metric: t, hist: def}
+	f.none = &exemplar{fam: f}
+	if def != nil {
+		def.fam = f
 	}
-	panic(&DefinitionError{f.name, "already defined with another type of value", old.where})
+	o := r.apply(f, opts)
+	f.vec = newVec(f, o.maxSeries)
+	if len(f.labels) > 0 {
+		f.vec.expiry = o.expiry
+	}
+	f.walk = func(e encoder) { t.walk(f.vec, e) }
+	return r.add(f).vec
 }
 
 // apply completes f by the options and checks what can be checked on its own.
@@ -224,11 +223,7 @@ func (r *Registry) add(f *family) *family {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if old := r.families[f.name]; old != nil {
-		reason := f.differs(old)
-		if reason == "" && (f.metric == nil || old.metric == nil) {
-			reason = "already defined, and functions cannot be compared"
-		}
-		if reason != "" {
+		if reason := f.differs(old); reason != "" {
 			panic(&DefinitionError{f.name, reason, old.where})
 		}
 		return old
@@ -237,6 +232,7 @@ func (r *Registry) add(f *family) *family {
 		panic(&DefinitionError{f.name, "sample name " + name + " is that of metric " + old.name, old.where})
 	}
 	r.families[f.name] = f
+	r.defined = append(r.defined, f)
 	for _, name := range f.sampleNames() {
 		r.taken[name] = f
 	}
@@ -274,6 +270,7 @@ func (r *Registry) Unregister(name string) bool {
 		return false
 	}
 	delete(r.families, name)
+	r.defined = slices.DeleteFunc(r.defined, func(other *family) bool { return other == f })
 	r.retake()
 	r.sorted, r.namings = nil, nil
 	return true
@@ -282,7 +279,7 @@ func (r *Registry) Unregister(name string) bool {
 // retake rebuilds taken. The mutex is held.
 func (r *Registry) retake() {
 	clear(r.taken)
-	for _, f := range r.families {
+	for _, f := range r.defined {
 		for _, name := range f.sampleNames() {
 			r.taken[name] = f
 		}

@@ -147,7 +147,9 @@ func TestStripesAreMadeOnce(t *testing.T) {
 func TestStripeCount(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	for procs, want := range map[int]int{1: 4, 2: 8, 3: 16, 8: 32, 16: 64, 100: 64} {
-		runtime.GOMAXPROCS(procs)
+		if runtime.GOMAXPROCS(procs); runtime.GOMAXPROCS(0) != procs {
+			continue // WebAssembly has one
+		}
 		if got := stripeCount(); got != want {
 			t.Errorf("%d procs: %d stripes, want %d", procs, got, want)
 		}

@@ -1,7 +1,6 @@
 package tacho
 
 import (
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,20 +21,17 @@ type (
 // methods are safe for concurrent use; finding a series that exists takes no
 // lock and allocates nothing. Make one with [Registry.CounterVec] and its
 // siblings.
-type Vec[M any] struct {
-	vec
-	init func(m *M, key string) // what a new M needs beyond its zero value; nil for nothing
-	lost M                      // takes what was recorded with a wrong number of values
-}
+type Vec[M any] struct{ vec }
 
-// vec is what vectors of all types share. It does not know the type of its
-// metrics, so that the code is in a binary once and not for each type; only Vec
-// turns the pointers back, into the type that its own makeMetric made.
+// vec is all of a vector but the type of its metrics, so that the code is in a
+// binary once and not for each type. Only Vec knows the type; its family's
+// metricType makes metrics of it.
 type vec struct {
-	fam   *family
-	max   int                             // series before new ones overflow; 0 means no limit
-	dated bool                            // all series are datedSeries
-	make  func(key string) unsafe.Pointer // makes the metric of a new series
+	fam    *family
+	max    int            // series before new ones overflow; 0 means no limit
+	dated  bool           // series have a time of creation
+	expiry *expiry        // of idle series; nil for none
+	lost   unsafe.Pointer // the metric that takes what was recorded with a wrong number of values
 
 	table    atomic.Pointer[table]
 	overflow atomic.Pointer[series] // not nil while the vector is full
@@ -44,8 +40,11 @@ type vec struct {
 	added   []*series  // created since order was last brought up to date
 	deleted bool       // series were deleted since then
 
+	parked map[string]*parked // by key, only with expiry; under mu
+
 	orderMu sync.Mutex // held to bring order up to date; taken before mu
 	order   []*series  // sorted by label values; replaced, never changed
+	words   []uint64   // for state
 }
 
 // A series is what a reader of the table and a scrape need to know of one
@@ -56,14 +55,7 @@ type series struct {
 	hash uint32
 	cut  uint32 // text is the key up to here, then the label block
 	text string
-	m    unsafe.Pointer // *M of the vector that made it
-}
-
-// A datedSeries is a series of a vector that remembers when it made each: the
-// others do not pay for it.
-type datedSeries struct {
-	series
-	created int64 // Unix milliseconds
+	m    unsafe.Pointer // *M, made by the metricType of the family
 }
 
 func (s *series) key() string   { return s.text[:s.cut] }
@@ -165,24 +157,24 @@ func (t *table) each(f func(*series)) {
 	}
 }
 
-func newVec[M any](fam *family, max int, init func(*M, string)) *Vec[M] {
-	v := &Vec[M]{init: init}
-	v.fam, v.max, v.make = fam, max, v.makeMetric
+// A metricType says how to make the metrics of a vector and how to show them. A
+// binary has those that its program defines.
+type metricType struct {
+	kind kind
+	make func(f *family, key string) unsafe.Pointer // the metric of a new series; of none if key is ""
+	walk func(*vec, encoder)
+}
+
+func newVec(fam *family, max int) *vec {
+	v := &vec{fam: fam, max: max}
 	v.dated = fam.reg.created && (fam.kind == kindCounter || fam.kind == kindHistogram)
-	if init != nil {
-		init(&v.lost, "")
-	}
+	v.lost = fam.metric.make(fam, "")
 	v.table.Store(newTable(0))
 	return v
 }
 
-func (v *Vec[M]) makeMetric(key string) unsafe.Pointer {
-	m := new(M)
-	if v.init != nil {
-		v.init(m, key)
-	}
-	return unsafe.Pointer(m)
-}
+// vecOf returns v as a vector of Ms, which its family's metricType makes.
+func vecOf[M any](v *vec) *Vec[M] { return (*Vec[M])(unsafe.Pointer(v)) }
 
 // With returns the metric with these label values, given in the order of the
 // label names, and creates it if need be. Keep the pointer to skip the lookup.
@@ -193,16 +185,18 @@ func (v *Vec[M]) makeMetric(key string) unsafe.Pointer {
 // tacho_errors_total{metric,reason="label_count"}. Past the vector's limit (see
 // [WithMaxSeries]) a new combination returns the one series whose values are
 // all "other".
-func (v *Vec[M]) With(values ...string) *M {
+func (v *Vec[M]) With(values ...string) *M { return (*M)(v.with(values)) }
+
+func (v *vec) with(values []string) unsafe.Pointer {
 	if len(values) != len(v.fam.labels) {
 		v.fam.fault(reasonLabelCount)
-		return &v.lost
+		return v.lost
 	}
-	s := v.lookup(values)
+	s := v.table.Load().find(hashValues(values), values)
 	if s == nil {
 		s = v.slow(values)
 	}
-	return (*M)(s.m)
+	return s.m
 }
 
 // lookup returns the series with these label values, or nil.
@@ -229,6 +223,11 @@ func (v *vec) slow(values []string) *series {
 	if s := v.table.Load().findKey(hash, key); s != nil {
 		return s
 	}
+	if v.expiry != nil {
+		if s := v.expiry.revive(v, strings.Clone(key)); s != nil {
+			return s
+		}
+	}
 	if v.full() {
 		v.fam.overflowed()
 		return v.overflowSeries()
@@ -248,7 +247,11 @@ func (v *vec) full() bool {
 }
 
 func (v *vec) overflowKey() string {
-	return strings.Repeat(overflowValue+string([]byte{keySep}), len(v.fam.labels))
+	var key []byte
+	for range v.fam.labels {
+		key = append(append(key, overflowValue...), keySep)
+	}
+	return string(key)
 }
 
 // overflowSeries finds or makes the series for what the limit refuses, and
@@ -269,7 +272,12 @@ func (v *vec) create(hash uint32, key string) *series {
 	text := append(make([]byte, 0, 128), key...)
 	text = appendBlock(text, v.fam.consts, v.fam.labels, key)
 	s := v.newSeries()
-	*s = series{hash: hash, cut: uint32(len(key)), text: string(text), m: v.make(key)}
+	*s = series{hash: hash, cut: uint32(len(key)), text: string(text), m: v.fam.metric.make(v.fam, key)}
+	return v.add(s)
+}
+
+// add puts a series into the table. The mutex is held.
+func (v *vec) add(s *series) *series {
 	t := v.table.Load()
 	if 4*(t.used+1) > 3*len(t.slots) {
 		grown := newTable(t.live + 1)
@@ -283,8 +291,8 @@ func (v *vec) create(hash uint32, key string) *series {
 }
 
 func (v *vec) newSeries() *series {
-	if v.dated {
-		return &(&datedSeries{created: time.Now().UnixMilli()}).series
+	if v.dated || v.expiry != nil {
+		return &newTracked(time.Now()).series
 	}
 	return new(series)
 }
@@ -300,6 +308,7 @@ func (v *vec) Delete(values ...string) bool {
 	key := string(appendKey(nil, values))
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	delete(v.parked, key)
 	s := v.table.Load().findKey(hashKey(key, len(v.fam.labels)), key)
 	if s == nil {
 		return false
@@ -318,8 +327,12 @@ func (v *vec) DeleteFunc(f func(values []string) bool) int {
 			doomed = append(doomed, s)
 		}
 	})
+	idle := v.idleKeys(f)
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	for _, key := range idle {
+		delete(v.parked, key)
+	}
 	n := 0
 	for _, s := range doomed {
 		if v.table.Load().holds(s) { // else somebody else was faster
@@ -358,9 +371,37 @@ func (v *vec) forget() {
 func (v *vec) Reset() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.reset()
+}
+
+// reset is Reset with the mutex held.
+func (v *vec) reset() {
 	v.table.Store(newTable(0))
 	v.overflow.Store(nil)
 	v.added, v.deleted = nil, true
+	clear(v.parked)
+}
+
+// Replace calls fill with an empty vector of the same definition, and then makes
+// the series recorded there all that v has, at once: a scrape sees what was before
+// or what is after, and no gap. It is for gauges of things that come and go, listed
+// as a whole: fill records them in set, which must not be used after it returned.
+// Pointers to the series of before still work but are shown no more, and what is
+// recorded in v while fill runs goes with them. If fill panics, v stays as it is.
+func (v *Vec[M]) Replace(fill func(set *Vec[M])) {
+	set := vecOf[M](newVec(v.fam, v.max))
+	set.expiry = v.expiry
+	fill(set)
+	set.mu.Lock()
+	table, added, overflow := set.table.Load(), set.added, set.overflow.Load()
+	set.reset() // what is late lands in a table of its own
+	set.mu.Unlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.reset()
+	v.table.Store(table)
+	v.overflow.Store(overflow)
+	v.added = added
 }
 
 // Len returns the number of series, the overflow series included.
@@ -375,6 +416,14 @@ func (v *vec) Len() int {
 func (v *vec) ordered() []*series {
 	v.orderMu.Lock()
 	defer v.orderMu.Unlock()
+	if v.expiry != nil {
+		return v.expiry.ordered(v, time.Now())
+	}
+	return v.merged()
+}
+
+// merged brings order up to date. Its mutex is held.
+func (v *vec) merged() []*series {
 	v.mu.Lock()
 	added, deleted, t := v.added, v.deleted, v.table.Load()
 	v.added, v.deleted = nil, false
@@ -382,7 +431,7 @@ func (v *vec) ordered() []*series {
 	if len(added) == 0 && !deleted {
 		return v.order
 	}
-	slices.SortFunc(added, func(a, b *series) int { return compareKeys(a.key(), b.key()) })
+	sortList(added, func(a, b *series) int { return compareKeys(a.key(), b.key()) })
 	v.order = mergeSeries(v.order, added, func(s *series) bool { return !deleted || t.holds(s) })
 	return v.order
 }

@@ -3,6 +3,7 @@ package tacho
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -255,7 +256,7 @@ func TestVecUnderFire(t *testing.T) {
 	go func() {
 		defer close(scraped)
 		last := map[string]uint64{}
-		for {
+		for ; ; runtime.Gosched() {
 			checkScrape(t, text(t, r), last)
 			select {
 			case <-done:
@@ -515,6 +516,96 @@ func TestResetUnderFire(t *testing.T) {
 
 // TestChurnWithoutScrapes: what nobody scrapes must not remember every series
 // that came and went.
+func TestReplace(t *testing.T) {
+	r := NewRegistry()
+	v := r.GaugeVec("g", "", []string{"l"}, WithMaxSeries(2))
+	v.With("a").Set(1)
+	v.With("b").Set(2)
+	old := v.With("a")
+	var late *GaugeVec
+	v.Replace(func(set *GaugeVec) {
+		late = set
+		set.With("c").Set(3)
+		set.With("gone").Set(4)
+		set.Delete("gone")
+		set.With("a").Set(5)
+		set.With("x").Set(6) // past the limit
+		v.With("b").Set(7)   // goes with what was there
+		if got := text(t, r); !strings.Contains(got, "g{l=\"a\"} 1\ng{l=\"b\"} 7\n") || strings.Contains(got, "\"c\"") {
+			t.Errorf("meanwhile:\n%s", got)
+		}
+	})
+	want := "g{l=\"a\"} 5\ng{l=\"c\"} 3\ng{l=\"other\"} 6\n"
+	check := func() {
+		t.Helper()
+		if got := text(t, r); !strings.Contains(got, "TYPE g gauge\n"+want+"# HELP") || v.Len() != 3 {
+			t.Errorf("got\n%s", got)
+		}
+	}
+	check()
+	old.Set(8)
+	late.With("late").Set(9)
+	late.Reset()
+	check()
+	func() {
+		defer func() { recover() }()
+		v.Replace(func(set *GaugeVec) {
+			set.With("d").Set(1)
+			panic("half way")
+		})
+	}()
+	check()
+	v.Replace(func(*GaugeVec) {})
+	if got := text(t, r); strings.Contains(got, "g{") || v.Len() != 0 {
+		t.Errorf("nothing:\n%s", got)
+	}
+	v.With("a").Set(1)
+	want = "g{l=\"a\"} 1\n"
+	if got := text(t, r); !strings.Contains(got, want) {
+		t.Errorf("afterwards:\n%s", got)
+	}
+}
+
+// TestReplaceIsSeenWhole: every scrape has all series of one generation.
+func TestReplaceIsSeenWhole(t *testing.T) {
+	r := NewRegistry()
+	v := r.GaugeVec("g", "", []string{"l"})
+	generation := func(n int64) {
+		v.Replace(func(set *GaugeVec) {
+			for i := range 50 {
+				set.With(strconv.FormatInt(n%2, 10) + strconv.Itoa(i)).Set(n)
+			}
+		})
+	}
+	generation(0)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for n := range int64(300) {
+			generation(n)
+		}
+	}()
+	for {
+		seen := map[float64]int{}
+		for _, s := range engParse(t, text(t, r)) {
+			seen[s.value]++
+		}
+		if len(seen) != 1 {
+			t.Fatalf("generations in one scrape: %v", seen)
+		}
+		for n, series := range seen {
+			if series != 50 {
+				t.Fatalf("%d series of generation %v", series, n)
+			}
+		}
+		select {
+		case <-done:
+			return
+		default:
+		}
+	}
+}
+
 func TestChurnWithoutScrapes(t *testing.T) {
 	r := NewRegistry()
 	v := r.CounterVec("x", "", []string{"a"})

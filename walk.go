@@ -2,10 +2,8 @@ package tacho
 
 import (
 	"io"
-	"slices"
 	"strings"
 	"sync"
-	"unsafe"
 )
 
 // An encoder writes one exposition. The registry walks its families and hands
@@ -18,6 +16,7 @@ type encoder interface {
 	int(block string, v int64, d *details) bool
 	float(block string, v float64, d *details) bool
 	histogram(block string, def *histogramDef, counts []uint64, sum float64, d *details) bool
+	summary(block string, s *SummarySnapshot, d *details) bool
 	scratch() *details
 	ok() bool
 }
@@ -35,7 +34,7 @@ type details struct {
 // walk hands over all families, sorted by name. It holds no lock while the
 // encoder runs, since an encoder writes to clients that may be slow.
 func (r *Registry) walk(e encoder) {
-	families, collected := r.settle(r.collect())
+	families, collected := r.settle(r.collected())
 	e.prepare(r, families, collected)
 	for _, f := range families {
 		for len(collected) > 0 && collected[0].name < f.name {
@@ -52,16 +51,25 @@ func (r *Registry) walk(e encoder) {
 	}
 }
 
+// collected returns the families that collectors emit, sorted by name.
+func (r *Registry) collected() []*family {
+	r.mu.Lock()
+	collect := r.collect
+	r.mu.Unlock()
+	if collect == nil {
+		return nil
+	}
+	return collect()
+}
+
 // settle returns the defined families sorted by name, as a list that nobody
 // changes, and those of the collected ones that none of them conflicts with: a
 // family may have been defined while the collectors ran.
 func (r *Registry) settle(collected []*family) (families, free []*family) {
 	r.mu.Lock()
 	if r.sorted == nil {
-		for _, f := range r.families {
-			r.sorted = append(r.sorted, f)
-		}
-		slices.SortFunc(r.sorted, func(a, b *family) int { return strings.Compare(a.name, b.name) })
+		r.sorted = append(r.sorted, r.defined...)
+		sortFamilies(r.sorted)
 	}
 	families = r.sorted
 	var refused []*family
@@ -79,7 +87,11 @@ func (r *Registry) settle(collected []*family) (families, free []*family) {
 	return families, free
 }
 
-func walkCounters(v *CounterVec, e encoder) {
+func sortFamilies(list []*family) {
+	sortList(list, func(a, b *family) int { return strings.Compare(a.name, b.name) })
+}
+
+func walkCounters(v *vec, e encoder) {
 	for i, s := range v.ordered() {
 		if i == 0 {
 			e.begin(v.fam)
@@ -95,7 +107,7 @@ func walkCounters(v *CounterVec, e encoder) {
 	}
 }
 
-func walkFloatCounters(v *FloatCounterVec, e encoder) {
+func walkFloatCounters(v *vec, e encoder) {
 	for i, s := range v.ordered() {
 		if i == 0 {
 			e.begin(v.fam)
@@ -111,7 +123,7 @@ func walkFloatCounters(v *FloatCounterVec, e encoder) {
 	}
 }
 
-func walkGauges(v *GaugeVec, e encoder) {
+func walkGauges(v *vec, e encoder) {
 	for i, s := range v.ordered() {
 		if i == 0 {
 			e.begin(v.fam)
@@ -122,7 +134,7 @@ func walkGauges(v *GaugeVec, e encoder) {
 	}
 }
 
-func walkFloatGauges(v *FloatGaugeVec, e encoder) {
+func walkFloatGauges(v *vec, e encoder) {
 	for i, s := range v.ordered() {
 		if i == 0 {
 			e.begin(v.fam)
@@ -133,7 +145,7 @@ func walkFloatGauges(v *FloatGaugeVec, e encoder) {
 	}
 }
 
-func walkHistograms(v *HistogramVec, e encoder) {
+func walkHistograms(v *vec, e encoder) {
 	def := v.fam.hist
 	counts := make([]uint64, len(def.bounds)+1)
 	for i, s := range v.ordered() {
@@ -159,7 +171,7 @@ func (v *vec) details(e encoder, s *series, x *exemplar, buckets []exemplarSlot)
 	d := e.scratch()
 	*d = details{exemplar: x, buckets: buckets}
 	if v.dated {
-		d.created = (*datedSeries)(unsafe.Pointer(s)).created
+		d.created = tracked(s).created
 	}
 	return d
 }

@@ -1,0 +1,15 @@
+#!/usr/bin/env -S node --no-warnings
+// Runs a wasip1 program under Node, as `go test -exec` and `go run -exec` want it.
+import { readFile } from "node:fs/promises";
+import { WASI } from "node:wasi";
+
+const [, , program, ...args] = process.argv;
+const wasi = new WASI({
+  version: "preview1",
+  args: [program, ...args],
+  env: { ...process.env, PWD: process.cwd() }, // where Go begins
+  preopens: { "/": "/" },
+  returnOnExit: false, // Node 20 now and then crashes when it takes a program of this size down itself
+});
+const module = await WebAssembly.compile(await readFile(program));
+wasi.start(await WebAssembly.instantiate(module, wasi.getImportObject()));
