@@ -19,6 +19,7 @@ type emission struct {
 	kind, name, help string
 	value            float64
 	snapshot         tacho.HistogramSnapshot
+	summary          tacho.SummarySnapshot
 	labels           []string
 	at               *time.Time
 }
@@ -53,6 +54,8 @@ func (s emission) run(e *tacho.Emitter) {
 		e.Info(s.name, s.help, s.labels...)
 	case "histogram":
 		e.Histogram(s.name, s.help, s.snapshot, s.labels...)
+	case "summary":
+		e.Summary(s.name, s.help, s.summary, s.labels...)
 	}
 }
 
@@ -169,6 +172,13 @@ func (l *ledger) emit(s emission, emitted map[string]*metric) (key, reason strin
 			return "", "invalid"
 		}
 		out.value = s.snapshot.Sum
+	case "summary":
+		for i, q := range s.summary.Quantiles {
+			if !(q.Quantile >= 0 && q.Quantile <= 1) || i > 0 && q.Quantile <= s.summary.Quantiles[i-1].Quantile {
+				return "", "invalid"
+			}
+		}
+		out.quantiles, out.value, out.count = s.summary.Quantiles, s.summary.Sum, s.summary.Count
 	}
 	if len(s.labels)%2 != 0 || s.at != nil && (s.at.UnixMilli() < 0 || s.at.Year() > 9999) {
 		return "", "invalid"
@@ -177,7 +187,7 @@ func (l *ledger) emit(s emission, emitted map[string]*metric) (key, reason strin
 	for i := 0; i < len(s.labels); i += 2 {
 		out.labels = append(out.labels, label{s.labels[i], valid(s.labels[i+1])})
 	}
-	if !goodName(s.name, l.utf8) || !goodLabels(out.labels, l.utf8) || s.kind == "histogram" && hasLabel(out.labels, "le") {
+	if !goodName(s.name, l.utf8) || !goodLabels(out.labels, l.utf8) || s.kind == "histogram" && hasLabel(out.labels, "le") || s.kind == "summary" && hasLabel(out.labels, "quantile") {
 		return "", "invalid"
 	}
 	if old := emitted[s.name]; old != nil {
@@ -187,6 +197,25 @@ func (l *ledger) emit(s emission, emitted map[string]*metric) (key, reason strin
 		m = old
 	} else if l.taken(m, emitted) {
 		return "", "conflict"
+	}
+	if l.utf8 {
+		// Nor must two labels of a family become one where names are escaped.
+		var names []label
+		for _, name := range m.labels {
+			names = append(names, label{name: name})
+		}
+		for _, p := range out.labels {
+			if !slices.Contains(m.labels, p.name) {
+				names = append(names, p)
+			}
+		}
+		if !goodLabels(names, true) {
+			return "", "invalid"
+		}
+		m.labels = nil
+		for _, p := range names {
+			m.labels = append(m.labels, p.name)
+		}
 	}
 	// An empty label is none, and order makes no difference.
 	line := sample{name: s.name}

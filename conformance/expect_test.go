@@ -46,9 +46,13 @@ func (x *expecter) text(t testing.TB) *exposition {
 		f := x.begin(t, e, m, names[m], kind)
 		f.unit = ""
 		for _, s := range m.series {
-			if m.kind == "histogram" {
+			switch m.kind {
+			case "histogram":
 				x.histogram(t, f, s, true)
-			} else {
+			case "summary":
+				x.summary(t, f, s, math.Inf(-1))
+				x.totals(t, f, s, s.count)
+			default:
 				x.line(t, f, s, "", s.value)
 			}
 		}
@@ -79,8 +83,8 @@ func (x *expecter) openMetrics(t testing.TB) *exposition {
 			name, suffix = base, "_info"
 		}
 		f := x.begin(t, e, m, name, kind)
-		if plain[m] || !strings.HasSuffix(name, "_"+m.unit) {
-			f.unit = "" // the name of an escaped counter need not end in the unit any more
+		if !strings.HasSuffix(name, "_"+m.unit) {
+			f.unit = "" // as that of a plain or an escaped counter need not any more
 		}
 		for _, s := range m.series {
 			switch kind {
@@ -88,6 +92,11 @@ func (x *expecter) openMetrics(t testing.TB) *exposition {
 				// Both must be counters there, which such observations would not make them.
 				negative := len(s.bounds) > 0 && s.bounds[0] < 0
 				x.histogram(t, f, s, !negative && s.value >= 0)
+			case "summary":
+				x.summary(t, f, s, 0)
+				if s.value >= 0 {
+					x.totals(t, f, s, s.count)
+				}
 			case "counter":
 				x.line(t, f, s, suffix, s.value).exemplar = s.exemplars[0]
 			default:
@@ -140,8 +149,24 @@ func (x *expecter) histogram(t testing.TB, f *family, s *series, totals bool) {
 		x.line(t, f, s, "_bucket", float64(total), le).exemplar = s.exemplars[i]
 	}
 	if totals {
-		x.line(t, f, s, "_sum", s.value)
-		x.line(t, f, s, "_count", float64(total))
+		x.totals(t, f, s, total)
+	}
+}
+
+func (x *expecter) totals(t testing.TB, f *family, s *series, count uint64) {
+	t.Helper()
+	x.line(t, f, s, "_sum", s.value)
+	x.line(t, f, s, "_count", float64(count))
+}
+
+// summary leaves out the quantiles whose value is below the least that a format has
+// room for.
+func (x *expecter) summary(t testing.TB, f *family, s *series, least float64) {
+	t.Helper()
+	for _, q := range s.quantiles {
+		if q.Value >= least || q.Value != q.Value {
+			x.line(t, f, s, "", q.Value, label{"quantile", strconv.FormatFloat(q.Quantile, 'g', -1, 64)})
+		}
 	}
 }
 
@@ -160,7 +185,7 @@ func (x *expecter) names() map[*metric]string {
 		return names
 	}
 	for m := range meeting(x.named, func(m *metric) []string {
-		if m.kind == "histogram" {
+		if m.kind == "histogram" || m.kind == "summary" {
 			return (&metric{name: names[m], kind: m.kind}).names()
 		}
 		return []string{names[m]}
@@ -178,7 +203,7 @@ func (x *expecter) plain(names map[*metric]string) map[*metric]bool {
 	plain := meeting(x.named, func(m *metric) []string {
 		name := names[m]
 		switch m.kind {
-		case "histogram":
+		case "histogram", "summary":
 			return (&metric{name: name, kind: m.kind}).names()
 		case "counter":
 			base := strings.TrimSuffix(name, "_total")

@@ -22,7 +22,7 @@ type exposition struct {
 // A family has the name, the type and the samples that one format gives it.
 type family struct {
 	name    string
-	kind    string // in the words of OpenMetrics: counter, gauge, histogram, info, unknown
+	kind    string // in the words of OpenMetrics: counter, gauge, histogram, info, summary, unknown
 	help    string
 	unit    string
 	samples map[string]*sample // by key
@@ -59,20 +59,14 @@ func seconds(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
 
 func newExposition() *exposition { return &exposition{families: map[string]*family{}} }
 
-// key tells lines apart: the name and the labels, sorted, bounds as numbers.
+// key tells lines apart: the name and the labels, sorted.
 func (s *sample) key() string {
 	labels := slices.Clone(s.labels)
 	slices.SortStableFunc(labels, func(a, b label) int { return strings.Compare(a.name, b.name) })
 	var b strings.Builder
 	b.WriteString(s.name)
 	for _, l := range labels {
-		value := l.value
-		if l.name == "le" && strings.HasSuffix(s.name, "_bucket") {
-			if f, err := strconv.ParseFloat(value, 64); err == nil {
-				value = strconv.FormatFloat(f, 'g', -1, 64)
-			}
-		}
-		fmt.Fprintf(&b, "|%q=%q", l.name, value)
+		fmt.Fprintf(&b, "|%q=%q", l.name, l.value)
 	}
 	return b.String()
 }
@@ -94,6 +88,7 @@ func (f *family) add(s *sample) error {
 	if !ok || !slices.Contains(suffixes[f.kind], suffix) {
 		return fmt.Errorf("sample %q in the %s %q", s.name, f.kind, f.name)
 	}
+	s.settle(f.kind)
 	key := s.key()
 	if f.samples[key] != nil {
 		return fmt.Errorf("series %s comes twice", key)
@@ -109,6 +104,19 @@ func (f *family) add(s *sample) error {
 	return nil
 }
 
+// settle gives the numbers in labels one form.
+func (s *sample) settle(kind string) {
+	number := map[string]string{"histogram": "le", "summary": "quantile"}[kind]
+	for i, l := range s.labels {
+		if l.name != number {
+			continue
+		}
+		if f, err := strconv.ParseFloat(l.value, 64); err == nil {
+			s.labels[i].value = strconv.FormatFloat(f, 'g', -1, 64)
+		}
+	}
+}
+
 // suffixes are what names of samples add to that of their family, by type. A
 // counter has "" in the text format, which names its family in full.
 var suffixes = map[string][]string{
@@ -116,6 +124,7 @@ var suffixes = map[string][]string{
 	"gauge":     {""},
 	"histogram": {"_bucket", "_sum", "_count", "_created"},
 	"info":      {"_info"},
+	"summary":   {"", "_sum", "_count", "_created"},
 	"unknown":   {""},
 }
 

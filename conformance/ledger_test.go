@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/prometheus/common/model"
+
+	"github.com/tachikoma/tacho"
 )
 
 // A ledger is kept beside a registry: it says what was recorded, in the words of
@@ -37,10 +39,10 @@ func newLedger() *ledger {
 // A metric is a family as it was defined or emitted.
 type metric struct {
 	name, help, unit string
-	kind             string // counter, gauge, histogram, info, unknown
-	whole            bool   // of a type with whole numbers
-	labels           []string
-	consts           []label // its own, without the registry's
+	kind             string   // counter, gauge, histogram, info, summary, unknown
+	whole            bool     // of a type with whole numbers
+	labels           []string // variable ones; those of all samples if it is emitted
+	consts           []label  // its own, without the registry's
 	bounds           []float64
 	limit            int
 	function         bool // evaluated at scrape time
@@ -55,6 +57,7 @@ type series struct {
 	count     uint64 // of a Counter, which is exact where a float64 is not
 	bounds    []float64
 	buckets   []uint64 // not cumulated; the last is +Inf
+	quantiles []tacho.Quantile
 	exemplars map[int][]exemplar
 	at        *time.Time
 	created   span
@@ -246,6 +249,8 @@ func (m *metric) names() []string {
 		return []string{m.name, strings.TrimSuffix(m.name, "_total") + "_created"}
 	case "histogram":
 		return []string{m.name, m.name + "_bucket", m.name + "_sum", m.name + "_count", m.name + "_created"}
+	case "summary":
+		return []string{m.name, m.name + "_sum", m.name + "_count", m.name + "_created"}
 	}
 	return []string{m.name}
 }

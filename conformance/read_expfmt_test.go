@@ -46,6 +46,7 @@ var dtoKinds = map[dto.MetricType]string{
 	dto.MetricType_COUNTER:   "counter",
 	dto.MetricType_GAUGE:     "gauge",
 	dto.MetricType_HISTOGRAM: "histogram",
+	dto.MetricType_SUMMARY:   "summary",
 	dto.MetricType_UNTYPED:   "unknown",
 }
 
@@ -78,6 +79,16 @@ func (e *exposition) addFamily(mf *dto.MetricFamily, contentType string) error {
 			line("", m.Gauge.GetValue())
 		case m.Untyped != nil:
 			line("", m.Untyped.GetValue())
+		case m.Summary != nil:
+			for _, q := range m.Summary.GetQuantile() {
+				line("", q.GetValue(), label{"quantile", strconv.FormatFloat(q.GetQuantile(), 'g', -1, 64)})
+			}
+			if m.Summary.SampleSum != nil {
+				line("_sum", m.Summary.GetSampleSum())
+			}
+			if m.Summary.SampleCount != nil {
+				line("_count", float64(m.Summary.GetSampleCount()))
+			}
 		case m.Histogram != nil:
 			h := m.Histogram
 			for _, b := range h.GetBucket() {

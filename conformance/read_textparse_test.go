@@ -132,6 +132,7 @@ func unquoted(name []byte) string {
 func startTimes(data []byte) (map[string]float64, error) {
 	p := textparse.NewOpenMetricsParser(data, labels.NewSymbolTable(), textparse.WithOMParserSTSeriesSkipped())
 	starts := map[string]float64{}
+	kind := ""
 	for {
 		entry, err := p.Next()
 		if errors.Is(err, io.EOF) {
@@ -140,10 +141,15 @@ func startTimes(data []byte) (map[string]float64, error) {
 		if err != nil {
 			return nil, err
 		}
+		if entry == textparse.EntryType {
+			_, k := p.Type()
+			kind = string(k)
+		}
 		if entry != textparse.EntrySeries {
 			continue
 		}
 		s := readSample(p)
+		s.settle(kind)
 		if st := p.StartTimestamp(); st != 0 {
 			starts[s.key()] = float64(st) / 1e3
 		} else {

@@ -245,9 +245,12 @@ func (w *twin) collector(d *dice) collector {
 	var c collector
 	for range d.n(5) {
 		s := emission{name: d.name(w.utf8), help: d.text(), value: d.float()}
-		s.kind = pick(d, []string{"counter", "gauge", "unknown", "info", "histogram"})
-		if s.kind == "histogram" {
+		s.kind = pick(d, []string{"counter", "gauge", "unknown", "info", "histogram", "summary"})
+		switch s.kind {
+		case "histogram":
 			s.snapshot = d.snapshot()
+		case "summary":
+			s.summary = d.summary()
 		}
 		for _, name := range d.labelNames(s.kind == "histogram", w.utf8) {
 			s.labels = append(s.labels, name, d.text())
@@ -280,6 +283,16 @@ func (d *dice) snapshot() tacho.HistogramSnapshot {
 		s.Count -= uint64(d.byte()) // most likely wrong
 	}
 	s.Sum = d.float()
+	return s
+}
+
+// summary is one that may be emitted, most of the time.
+func (d *dice) summary() tacho.SummarySnapshot {
+	s := tacho.SummarySnapshot{Count: uint64(d.byte()), Sum: d.float()}
+	qs := pick(d, [][]float64{{0.5}, {}, {0, 0.25, 0.5, 0.9, 0.99, 1}, {0.1, 1. / 3}, {0.5, 0.5}, {1, 0}, {1.5}, {-0.5}, {math.NaN()}})
+	for _, q := range qs {
+		s.Quantiles = append(s.Quantiles, tacho.Quantile{Quantile: q, Value: d.float()})
+	}
 	return s
 }
 
