@@ -155,7 +155,7 @@ func fromSnapshot(s HistogramSnapshot) (*histogramDef, []uint64, bool) {
 // charge returns the name to count a refusal under: a bad one, which could be
 // anything, under none.
 func (c *collection) charge(name string) string {
-	if validMetricName(name) || c.reg.utf8 && validUTF8Name(name) {
+	if validMetricName(name) || c.reg.utf8 != nil && c.reg.utf8.validName(name) {
 		return name
 	}
 	return ""
@@ -209,7 +209,7 @@ func (c *collection) put(one *family, sample row) string {
 	if f.kind != one.kind {
 		return reasonConflict
 	}
-	if c.reg.utf8 && !f.addNames(one.consts) {
+	if c.reg.utf8 != nil && !f.addNames(one.consts) {
 		return reasonInvalid
 	}
 	key := seriesKey(one.consts)
@@ -232,7 +232,7 @@ func (f *emitted) addNames(labels []label) bool {
 			names = append(names, l.name)
 		}
 	}
-	if len(names) > len(f.names) && checkEscaped(names) != "" {
+	if len(names) > len(f.names) && f.reg.utf8.checkLabels(names) != "" {
 		return false
 	}
 	f.names = names
@@ -276,7 +276,7 @@ func seriesKey(labels []label) string {
 }
 
 // encode is the walk of an emitted family.
-func (f *emitted) encode(e encoder) {
+func (f *emitted) encode(e *encoder) {
 	keys := make([]string, 0, len(f.rows))
 	for key := range f.rows {
 		keys = append(keys, key)
@@ -293,12 +293,12 @@ func (f *emitted) encode(e encoder) {
 	}
 }
 
-func (r *row) encode(e encoder) bool {
+func (r *row) encode(e *encoder) bool {
 	switch {
 	case r.def != nil:
-		return e.histogram(r.block, r.def, r.counts, r.value, r.time)
+		return e.format.histogram(e, r.block, r.def, r.counts, r.value, r.time)
 	case r.sum != nil:
-		return e.summary(r.block, r.sum, r.time)
+		return e.format.summary(e, r.block, r.sum, r.time)
 	}
 	return e.float(r.block, r.value, r.time)
 }
@@ -316,8 +316,7 @@ func (r *Registry) runCollectors() []*family {
 	for _, f := range c.families {
 		families = append(families, &f.family)
 	}
-	sortFamilies(families)
-	return families
+	return sortFamilies(families)
 }
 
 // run calls a collector and, if it panics, takes back what this call emitted.

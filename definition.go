@@ -76,32 +76,33 @@ type family struct {
 	help   string
 	unit   string
 	kind   kind
-	labels []string      // names of the variable labels
-	consts []label       // the registry's and the definition's
-	hist   *histogramDef // for histograms
-	where  string        // file:line of the definition
-	metric *metricType   // nil for functions and what collectors emit
-	vec    *vec          // what a definition returns, and its repetition
-	none   *exemplar     // says no more than whose it is; see exemplarSlot
-	walk   func(encoder) // hands all samples to an encoder
+	labels []string       // names of the variable labels
+	consts []label        // the registry's and the definition's
+	hist   *histogramDef  // for histograms
+	where  string         // file:line of the definition
+	metric *metricType    // nil for functions and what collectors emit
+	vec    *vec           // what a definition returns, and its repetition
+	none   *exemplar      // says no more than whose it is; see exemplarSlot
+	walk   func(*encoder) // hands all samples to an encoder
 
 	quoted, quotedLabels bool // names outside the legacy set, to be quoted or escaped
 }
 
 // check says what is wrong with a definition on its own.
 func (f *family) check() string {
-	if !validMetricName(f.name) {
-		if f.quoted = true; !f.reg.utf8 {
-			return "the name must match [a-zA-Z_:][a-zA-Z0-9_:]*"
-		}
+	reason := ""
+	if f.reg.utf8 != nil {
+		reason = f.reg.utf8.checkMetric(f)
+	} else if !validMetricName(f.name) {
+		reason = "the name must match [a-zA-Z_:][a-zA-Z0-9_:]*"
 	}
-	if f.reg.utf8 && !validUTF8Name(f.name) {
-		return "the name must be valid UTF-8 without NUL and not begin with " + valuesPrefix
+	if reason == "" && f.unit != "" && !f.hasUnit() {
+		reason = "the name must end in the unit, _" + f.unit
 	}
-	if f.unit != "" && !f.hasUnit() {
-		return "the name must end in the unit, _" + f.unit
+	if reason == "" {
+		reason = f.checkLabels()
 	}
-	return f.checkLabels()
+	return reason
 }
 
 // hasUnit reports whether the name ends in the unit (OpenMetrics 1.0, "Unit").
@@ -120,42 +121,28 @@ func (f *family) checkLabels() string {
 	}
 	seen = append(seen, f.labels...)
 	for i, name := range seen {
-		legacy := validLabelName(name)
-		f.quotedLabels = f.quotedLabels || !legacy
+		reason := ""
 		switch {
-		case !legacy && !f.reg.utf8:
-			return "label name " + quote(name) + " must match [a-zA-Z_][a-zA-Z0-9_]* and not begin with __"
-		case f.reg.utf8 && (!validUTF8Name(name) || strings.HasPrefix(name, "__")):
-			return "label name " + quote(name) + " must be valid UTF-8 without NUL and not begin with __ or " + valuesPrefix
+		case f.reg.utf8 != nil:
+			reason = f.reg.utf8.checkLabel(f, name)
+		case !validLabelName(name):
+			reason = "must match [a-zA-Z_][a-zA-Z0-9_]* and not begin with __"
+		}
+		switch {
+		case reason != "":
 		case f.kind == kindHistogram && name == "le":
-			return `label name "le" belongs to the buckets of a histogram`
+			reason = "belongs to the buckets of a histogram"
 		case f.kind == kindSummary && name == "quantile":
-			return `label name "quantile" belongs to the quantiles of a summary`
+			reason = "belongs to the quantiles of a summary"
 		case slices.Contains(seen[:i], name):
-			return "label name " + quote(name) + " is used twice"
+			reason = "is used twice"
+		}
+		if reason != "" {
+			return "label name " + quote(name) + " " + reason
 		}
 	}
 	if f.quotedLabels {
-		return checkEscaped(seen)
-	}
-	return ""
-}
-
-// checkEscaped refuses labels of one metric that an escaping scheme would give
-// one name.
-func checkEscaped(names []string) string {
-	for _, s := range []escaping{escapeUnderscores, escapeDots} {
-		seen := map[string]string{}
-		for _, name := range names {
-			escaped := name
-			if !validLabelName(name) {
-				escaped = string(appendEscapedLabel(nil, name, s))
-			}
-			if other, ok := seen[escaped]; ok {
-				return "label names " + quote(other) + " and " + quote(name) + " are both " + escaped + " where names are escaped"
-			}
-			seen[escaped] = name
-		}
+		return f.reg.utf8.checkLabels(seen)
 	}
 	return ""
 }

@@ -33,16 +33,18 @@ import (
 func WithIdleExpiry(d time.Duration) Option {
 	var e *expiry
 	if d > 0 {
-		e = &expiry{idle: d, ordered: (*vec).aged, revive: (*vec).revive}
+		e = &expiry{idle: int64(d), ordered: (*vec).aged, revive: (*vec).revive}
 	}
 	return func(o *options) { o.expiry = e }
 }
 
 // An expiry says when series are idle. Vectors reach the code below through it
-// alone, so that a program which does not ask for it does not contain it.
+// alone, so that a program which does not ask for it does not contain it; nor does
+// it contain the descriptions of time.Time and all that is in one, since no type
+// here has any: times are nanoseconds, from 1970 on.
 type expiry struct {
-	idle    time.Duration
-	ordered func(v *vec, now time.Time) []*series
+	idle    int64
+	ordered func(v *vec, now int64) []*series
 	revive  func(v *vec, key string) *series
 }
 
@@ -81,7 +83,8 @@ type trackedSeries struct {
 
 func tracked(s *series) *trackedSeries { return (*trackedSeries)(unsafe.Pointer(s)) }
 
-func newTracked(now time.Time) *trackedSeries {
+func newTracked() *trackedSeries {
+	now := time.Now()
 	return &trackedSeries{created: now.UnixMilli(), changed: now.UnixNano()}
 }
 
@@ -95,7 +98,7 @@ type parked struct {
 
 // aged returns the series in order, without those that are idle and with those
 // that are not idle any more. The order's mutex is held.
-func (v *vec) aged(now time.Time) []*series {
+func (v *vec) aged(now int64) []*series {
 	v.mu.Lock()
 	for _, p := range v.parked {
 		if m := unsafe.Pointer(p.metric.Value()); m != nil && v.state(m)[0] != p.was[0] {
@@ -106,8 +109,8 @@ func (v *vec) aged(now time.Time) []*series {
 	for _, s := range v.merged() {
 		t := tracked(s)
 		if first := v.state(s.m)[0]; first != t.last {
-			t.last, t.changed = first, now.UnixNano()
-		} else if now.UnixNano()-t.changed >= int64(v.expiry.idle) {
+			t.last, t.changed = first, now
+		} else if now-t.changed >= v.expiry.idle {
 			v.park(s)
 		}
 	}
@@ -169,7 +172,7 @@ func (v *vec) unpark(p *parked, m unsafe.Pointer) *series {
 }
 
 func (v *vec) adopt(p *parked, m unsafe.Pointer) *series {
-	t := newTracked(time.Now())
+	t := newTracked()
 	t.series, t.created = p.series, p.created
 	t.m = m
 	return v.add(&t.series)

@@ -9,30 +9,26 @@ import (
 // writes, gathers no more than a bounded buffer, and allocates nothing for a
 // series. Names that are not in the legacy set (see [WithUTF8Names]) are escaped
 // by underscores.
-func (r *Registry) WriteText(w io.Writer) error { return r.writeText(w, escapeUnderscores) }
-
-func (r *Registry) writeText(w io.Writer, s escaping) error {
-	e := &textEncoder{exposition{output: output{w: w}, scheme: s}}
-	return e.run(func() { r.walk(e) })
-}
+func (r *Registry) WriteText(w io.Writer) error { return r.write(w, &textFormat, escapeUnderscores) }
 
 // An exposition is what the text format and OpenMetrics have in common: how a
 // line begins.
 type exposition struct {
-	output
 	scheme  escaping
 	names   naming
-	family  string // the name in the lines about the family, and before the suffixes of samples
-	sample  string // the name of samples that are one value
-	quoted  bool   // names must stand in quotes, and inside the braces of a sample
-	relabel bool   // label blocks have names to escape
+	family  string                                          // the name in the lines about the family, and before the suffixes of samples
+	sample  string                                          // the name of samples that are one value
+	quoted  bool                                            // names must stand in quotes, and inside the braces of a sample
+	relabel func(b []byte, block string, s escaping) []byte // escapes the names in label blocks; nil if there is nothing to escape
 }
 
 // enter makes f the family that lines are of, under the given names.
 func (e *exposition) enter(f *family, name, sample string) {
 	e.family, e.sample = name, sample
 	e.quoted = f.quoted && e.scheme == escapeNone
-	e.relabel = f.quotedLabels && e.scheme != escapeNone
+	if e.relabel = nil; f.quotedLabels && e.scheme != escapeNone {
+		e.relabel = f.reg.utf8.relabel
+	}
 }
 
 func (e *exposition) appendFamily(b []byte) []byte {
@@ -44,7 +40,7 @@ func (e *exposition) appendFamily(b []byte) []byte {
 
 // appendSample appends a sample that is one value, up to that value.
 func (e *exposition) appendSample(b []byte, block string) []byte {
-	if e.quoted || e.relabel {
+	if e.quoted || e.relabel != nil {
 		return e.appendSpecial(b, e.sample, "", block)
 	}
 	return append(append(b, e.sample...), block...)
@@ -52,7 +48,7 @@ func (e *exposition) appendSample(b []byte, block string) []byte {
 
 // appendSeries appends one of several samples of a series, up to its value.
 func (e *exposition) appendSeries(b []byte, suffix, block string) []byte {
-	if e.quoted || e.relabel {
+	if e.quoted || e.relabel != nil {
 		return e.appendSpecial(b, e.family, suffix, block)
 	}
 	return append(append(append(b, e.family...), suffix...), block...)
@@ -61,7 +57,7 @@ func (e *exposition) appendSeries(b []byte, suffix, block string) []byte {
 // appendSpecial appends what needs quotes or other names of labels.
 func (e *exposition) appendSpecial(b []byte, name, suffix, block string) []byte {
 	if !e.quoted {
-		return appendRelabelled(append(append(b, name...), suffix...), block, e.scheme)
+		return e.relabel(append(append(b, name...), suffix...), block, e.scheme)
 	}
 	// {"name",label="value"}
 	b = appendQuotedName(append(b, '{'), name, suffix)
@@ -84,15 +80,18 @@ func (e *exposition) appendOpen(b []byte, suffix, block string) []byte {
 	return b
 }
 
-// A textEncoder writes the text format 0.0.4 (prometheus.io, "Exposition
-// formats").
-type textEncoder struct{ exposition }
+// textFormat is the text format 0.0.4 (prometheus.io, "Exposition formats").
+var textFormat = encoding{textNaming, textBegin, textUint, textInt, textFloat, textHistogram, textSummary, textFinish}
 
-func (e *textEncoder) prepare(r *Registry, defined, collected []*family) {
-	e.names = r.naming(defined, collected, namingKey{false, e.scheme})
+// textNaming: the text format calls names of the legacy set by themselves.
+func textNaming(r *Registry, defined, collected []*family, s escaping) naming {
+	if r.utf8 == nil {
+		return nil
+	}
+	return r.utf8.naming(r, defined, collected, false, s)
 }
 
-func (e *textEncoder) begin(f *family) {
+func textBegin(e *encoder, f *family) {
 	name := e.names.of(f).name
 	e.enter(f, name, name)
 	b := e.appendFamily(append(e.buf, "# HELP "...))
@@ -102,33 +101,33 @@ func (e *textEncoder) begin(f *family) {
 	e.buf = append(b, '\n')
 }
 
-func (e *textEncoder) uint(block string, v uint64, d *details) bool {
-	return e.end(appendUint(e.appendSample(e.buf, block), v), d)
+func textUint(e *encoder, block string, v uint64, d *details) bool {
+	return textEnd(e, appendUint(e.appendSample(e.buf, block), v), d)
 }
 
-func (e *textEncoder) int(block string, v int64, d *details) bool {
-	return e.end(appendInt(e.appendSample(e.buf, block), v), d)
+func textInt(e *encoder, block string, v int64, d *details) bool {
+	return textEnd(e, appendInt(e.appendSample(e.buf, block), v), d)
 }
 
-func (e *textEncoder) float(block string, v float64, d *details) bool {
-	return e.end(appendFloat(e.appendSample(e.buf, block), v), d)
+func textFloat(e *encoder, block string, v float64, d *details) bool {
+	return textEnd(e, appendFloat(e.appendSample(e.buf, block), v), d)
 }
 
-func (e *textEncoder) end(b []byte, d *details) bool {
-	e.buf = e.appendEnd(b, d)
+func textEnd(e *encoder, b []byte, d *details) bool {
+	e.buf = appendTextEnd(b, d)
 	return e.full()
 }
 
-// appendEnd ends a line, after the time of the sample in milliseconds if it has
+// appendTextEnd ends a line, after the time of the sample in milliseconds if it has
 // one.
-func (e *textEncoder) appendEnd(b []byte, d *details) []byte {
+func appendTextEnd(b []byte, d *details) []byte {
 	if d != nil && d.timed {
 		b = appendInt(append(b, ' '), d.at)
 	}
 	return append(b, '\n')
 }
 
-func (e *textEncoder) histogram(block string, def *histogramDef, counts []uint64, sum float64, d *details) bool {
+func textHistogram(e *encoder, block string, def *histogramDef, counts []uint64, sum float64, d *details) bool {
 	b := e.buf
 	// All bucket lines begin alike: the first is put together, the others copy it.
 	start := len(b)
@@ -141,18 +140,20 @@ func (e *textEncoder) histogram(block string, def *histogramDef, counts []uint64
 		}
 		total += c
 		b = append(b, def.le[i].text...)
-		b = e.appendEnd(appendUint(b, total), d)
+		b = appendTextEnd(appendUint(b, total), d)
 	}
-	b = e.appendEnd(appendFloat(e.appendSeries(b, "_sum", block), sum), d)
-	return e.end(appendUint(e.appendSeries(b, "_count", block), total), d)
+	b = appendTextEnd(appendFloat(e.appendSeries(b, "_sum", block), sum), d)
+	return textEnd(e, appendUint(e.appendSeries(b, "_count", block), total), d)
 }
 
-func (e *textEncoder) summary(block string, s *SummarySnapshot, d *details) bool {
+func textSummary(e *encoder, block string, s *SummarySnapshot, d *details) bool {
 	b := e.buf
 	for _, q := range s.Quantiles {
 		b = appendFloat(append(e.appendOpen(b, "", block), `quantile="`...), q.Quantile)
-		b = e.appendEnd(appendFloat(append(b, `"} `...), q.Value), d)
+		b = appendTextEnd(appendFloat(append(b, `"} `...), q.Value), d)
 	}
-	b = e.appendEnd(appendFloat(e.appendSeries(b, "_sum", block), s.Sum), d)
-	return e.end(appendUint(e.appendSeries(b, "_count", block), s.Count), d)
+	b = appendTextEnd(appendFloat(e.appendSeries(b, "_sum", block), s.Sum), d)
+	return textEnd(e, appendUint(e.appendSeries(b, "_count", block), s.Count), d)
 }
+
+func textFinish(*encoder) {}

@@ -17,11 +17,11 @@ import (
 func (r *Registry) Handler() http.Handler {
 	return serve("Accept, Accept-Encoding", func(req *http.Request) (string, func(io.Writer) error) {
 		f := negotiate(req.Header.Values("Accept"))
-		write := r.writeText
+		encoding := &textFormat
 		if f.open {
-			write = r.writeOpenMetrics
+			encoding = &openFormat
 		}
-		return f.contentType(r.utf8), func(w io.Writer) error { return write(w, f.names) }
+		return f.contentType(r.utf8 != nil), func(w io.Writer) error { return r.write(w, encoding, f.names) }
 	})
 }
 

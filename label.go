@@ -25,13 +25,6 @@ func validMetricName(s string) bool {
 	return s != ""
 }
 
-// validUTF8Name reports whether s can be a name where UTF-8 is allowed: text, and
-// nothing that the escaping scheme "values" makes of other names. Prometheus'
-// parser takes a NUL in a name for the end of its input.
-func validUTF8Name(s string) bool {
-	return s != "" && utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 && !strings.HasPrefix(s, valuesPrefix)
-}
-
 // validLabelName reports whether s matches [a-zA-Z_][a-zA-Z0-9_]* and does not
 // begin with "__", which the data model reserves for Prometheus itself.
 func validLabelName(s string) bool {

@@ -19,10 +19,10 @@ type exposed struct {
 
 // A naming holds the families that an exposition does not call by the name of
 // their definition, or does not show as what they are.
-type naming map[*family]exposed
+type naming map[string]exposed // by that name
 
 func (n naming) of(f *family) exposed {
-	if x, ok := n[f]; ok {
+	if x, ok := n[f.name]; ok {
 		return x
 	}
 	return exposed{name: f.name}
@@ -33,18 +33,15 @@ func (n naming) of(f *family) exposed {
 // can be, in the text format and OpenMetrics alike. What still meets in
 // OpenMetrics does so by a suffix that comes or goes: it is shown plain, under a
 // name that is its own in the text format.
-func nameFamilies(families []*family, open bool, s escaping) naming {
+func (r *Registry) nameFamilies(families []*family, open bool, s escaping) naming {
 	n := naming{}
-	if s != escapeNone {
-		n.escape(families, s)
-		if s != escapeValues {
-			n.escape(n.meeting(families, false), escapeValues)
-		}
+	if r.utf8 != nil {
+		r.utf8.escape(n, families, s)
 	}
 	if open {
 		for _, f := range append(n.nameless(families), n.meeting(families, open)...) {
 			if f.kind == kindCounter || f.kind == kindInfo {
-				n[f] = exposed{n.of(f).name, true}
+				n[f.name] = exposed{n.of(f).name, true}
 			}
 		}
 	}
@@ -62,10 +59,20 @@ func (n naming) nameless(families []*family) (found []*family) {
 	return found
 }
 
+func (n naming) escapeAll(families []*family, s escaping) {
+	if s == escapeNone {
+		return
+	}
+	n.escape(families, s)
+	if s != escapeValues {
+		n.escape(n.meeting(families, false), escapeValues)
+	}
+}
+
 func (n naming) escape(families []*family, s escaping) {
 	for _, f := range families {
 		if f.quoted {
-			n[f] = exposed{name: string(appendEscapedMetric(nil, f.name, s))}
+			n[f.name] = exposed{name: string(appendEscapedMetric(nil, f.name, s))}
 		}
 	}
 }
@@ -101,37 +108,31 @@ func (n naming) claims(f *family, open bool) []string {
 	return []string{name}
 }
 
-// A namingKey says which exposition a naming is for.
-type namingKey struct {
-	open bool
-	s    escaping
-}
-
 // naming returns the naming for a scrape of these families. It is worked out
 // once for what is defined; what collectors emit can differ from scrape to scrape.
-func (r *Registry) naming(defined, collected []*family, key namingKey) naming {
-	if !key.open && !r.utf8 {
-		return nil // the text format calls legacy names by themselves
-	}
+func (r *Registry) naming(defined, collected []*family, open bool, s escaping) naming {
 	if len(collected) > 0 {
 		all := append(append([]*family{}, defined...), collected...)
-		return nameFamilies(all, key.open, key.s)
+		return r.nameFamilies(all, open, s)
+	}
+	kept := &r.namings[s]
+	if open {
+		kept = &r.namings[len(escapings)+int(s)]
 	}
 	r.mu.Lock()
-	n, ok := r.namings[key]
-	ok = ok && sameList(r.sorted, defined)
+	n := *kept
+	if !sameList(r.sorted, defined) {
+		n = nil
+	}
 	r.mu.Unlock()
-	if ok {
+	if n != nil {
 		return n
 	}
-	n = nameFamilies(defined, key.open, key.s)
+	n = r.nameFamilies(defined, open, s)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if sameList(r.sorted, defined) {
-		if r.namings == nil {
-			r.namings = map[namingKey]naming{}
-		}
-		r.namings[key] = n
+		*kept = n
 	}
 	return n
 }

@@ -22,28 +22,17 @@ import (
 // Names that are not in the legacy set are escaped by underscores. Otherwise it
 // is as [Registry.WriteText].
 func (r *Registry) WriteOpenMetrics(w io.Writer) error {
-	return r.writeOpenMetrics(w, escapeUnderscores)
+	return r.write(w, &openFormat, escapeUnderscores)
 }
 
-func (r *Registry) writeOpenMetrics(w io.Writer, s escaping) error {
-	e := &openEncoder{exposition: exposition{output: output{w: w}, scheme: s}}
-	return e.run(func() {
-		r.walk(e)
-		e.buf = append(e.buf, "# EOF\n"...)
-	})
+// openFormat is OpenMetrics 1.0 ("Text format").
+var openFormat = encoding{openNaming, openBegin, openUint, openInt, openFloat, openHistogram, openSummary, openFinish}
+
+func openNaming(r *Registry, defined, collected []*family, s escaping) naming {
+	return r.naming(defined, collected, true, s)
 }
 
-// An openEncoder writes OpenMetrics 1.0 ("Text format").
-type openEncoder struct {
-	exposition
-	special bool // the family may have exemplars and times of creation
-}
-
-func (e *openEncoder) prepare(r *Registry, defined, collected []*family) {
-	e.names = r.naming(defined, collected, namingKey{true, e.scheme})
-}
-
-func (e *openEncoder) begin(f *family) {
+func openBegin(e *encoder, f *family) {
 	x := e.names.of(f)
 	name, sample := x.name, x.name
 	e.special = f.kind == kindCounter && !x.plain || f.kind == kindHistogram
@@ -74,24 +63,24 @@ func (e *openEncoder) begin(f *family) {
 	e.buf = append(b, '\n')
 }
 
-func (e *openEncoder) uint(block string, v uint64, d *details) bool {
+func openUint(e *encoder, block string, v uint64, d *details) bool {
 	b := e.appendSample(e.buf, block)
-	return e.end(append(appendUint(b, v), ".0"...), block, d)
+	return openEnd(e, append(appendUint(b, v), ".0"...), block, d)
 }
 
-func (e *openEncoder) int(block string, v int64, d *details) bool {
+func openInt(e *encoder, block string, v int64, d *details) bool {
 	b := e.appendSample(e.buf, block)
-	return e.end(append(appendInt(b, v), ".0"...), block, d)
+	return openEnd(e, append(appendInt(b, v), ".0"...), block, d)
 }
 
-func (e *openEncoder) float(block string, v float64, d *details) bool {
-	return e.end(appendOpenFloat(e.appendSample(e.buf, block), v), block, d)
+func openFloat(e *encoder, block string, v float64, d *details) bool {
+	return openEnd(e, appendOpenFloat(e.appendSample(e.buf, block), v), block, d)
 }
 
-// end ends a sample of one value and adds the time of its creation.
-func (e *openEncoder) end(b []byte, block string, d *details) bool {
+// openEnd ends a sample of one value and adds the time of its creation.
+func openEnd(e *encoder, b []byte, block string, d *details) bool {
 	if d != nil {
-		b = e.appendTime(b, d)
+		b = appendOpenTime(b, d)
 		if e.special {
 			b = appendExemplar(b, d.exemplar)
 		}
@@ -101,7 +90,7 @@ func (e *openEncoder) end(b []byte, block string, d *details) bool {
 	return e.full()
 }
 
-func (e *openEncoder) histogram(block string, def *histogramDef, counts []uint64, sum float64, d *details) bool {
+func openHistogram(e *encoder, block string, def *histogramDef, counts []uint64, sum float64, d *details) bool {
 	b := e.buf
 	start := len(b)
 	b = e.appendOpen(b, "_bucket", block)
@@ -115,7 +104,7 @@ func (e *openEncoder) histogram(block string, def *histogramDef, counts []uint64
 		b = append(b, def.le[i].open...)
 		b = appendUint(b, total)
 		if d != nil {
-			b = e.appendTime(b, d)
+			b = appendOpenTime(b, d)
 			if d.buckets != nil {
 				b = appendExemplar(b, d.buckets[i].load())
 			}
@@ -129,39 +118,39 @@ func (e *openEncoder) histogram(block string, def *histogramDef, counts []uint64
 	return e.full()
 }
 
-func (e *openEncoder) summary(block string, s *SummarySnapshot, d *details) bool {
+func openSummary(e *encoder, block string, s *SummarySnapshot, d *details) bool {
 	b := e.buf
 	for _, q := range s.Quantiles {
 		if q.Value < 0 {
 			continue // the specification has no place for it
 		}
 		b = appendOpenFloat(append(e.appendOpen(b, "", block), `quantile="`...), q.Quantile)
-		b = append(e.appendTime(appendOpenFloat(append(b, `"} `...), q.Value), d), '\n')
+		b = append(appendOpenTime(appendOpenFloat(append(b, `"} `...), q.Value), d), '\n')
 	}
 	e.buf = e.appendTotals(b, block, s.Sum, s.Count, d)
 	return e.full()
 }
 
 // appendTotals appends sum and count, unless the sum cannot be that of a counter.
-func (e *openEncoder) appendTotals(b []byte, block string, sum float64, count uint64, d *details) []byte {
+func (e *encoder) appendTotals(b []byte, block string, sum float64, count uint64, d *details) []byte {
 	if !(sum >= 0) {
 		return b
 	}
 	b = appendOpenFloat(e.appendSeries(b, "_sum", block), sum)
-	b = append(e.appendTime(b, d), '\n')
+	b = append(appendOpenTime(b, d), '\n')
 	b = appendUint(e.appendSeries(b, "_count", block), count)
-	return append(e.appendTime(b, d), '\n')
+	return append(appendOpenTime(b, d), '\n')
 }
 
-// appendTime appends the time of a sample, if it has one, in seconds.
-func (e *openEncoder) appendTime(b []byte, d *details) []byte {
+// appendOpenTime appends the time of a sample, if it has one, in seconds.
+func appendOpenTime(b []byte, d *details) []byte {
 	if d == nil || !d.timed {
 		return b
 	}
 	return appendSeconds(append(b, ' '), d.at)
 }
 
-func (e *openEncoder) appendCreated(b []byte, block string, d *details) []byte {
+func (e *encoder) appendCreated(b []byte, block string, d *details) []byte {
 	if d == nil || d.created == 0 || !e.special {
 		return b
 	}
@@ -176,3 +165,5 @@ func appendExemplar(b []byte, x *exemplar) []byte {
 	b = append(appendOpenFloat(b, x.value), ' ')
 	return appendSeconds(b, x.at)
 }
+
+func openFinish(e *encoder) { e.buf = append(e.buf, "# EOF\n"...) }

@@ -202,7 +202,7 @@ func TestUnitsOfEscapedNames(t *testing.T) {
 		escapeValues:      "# TYPE U__a_2e_b__seconds_ counter\nU__a_2e_b__seconds__total 1.0\n",
 		escapeNone:        "# TYPE \"a.b_seconds\" counter\n# UNIT \"a.b_seconds\" seconds\n{\"a.b_seconds_total\"} 1.0\n",
 	} {
-		if got := write(t, func(b *bytes.Buffer) error { return r.writeOpenMetrics(b, s) }); !strings.Contains(got, want) {
+		if got := write(t, func(b *bytes.Buffer) error { return r.write(b, &openFormat, s) }); !strings.Contains(got, want) {
 			t.Errorf("%v: no %q in\n%s", s, want, got)
 		}
 	}

@@ -12,7 +12,7 @@ type options struct {
 	unit      string
 	expiry    *expiry
 	created   bool
-	utf8      bool
+	utf8      *utf8Rules
 	//lint:ignore U1000 a build without HTTP has no reader
 	httpOptions // what only the HTTP middleware reads
 }
@@ -67,4 +67,4 @@ func WithCreated() Option { return func(o *options) { o.created = true } }
 // (prometheus.io, "UTF-8 metric and label name escaping schemes"). Two metrics
 // that become one so are escaped by the scheme "values"; two labels of one metric
 // are refused.
-func WithUTF8Names() Option { return func(o *options) { o.utf8 = true } }
+func WithUTF8Names() Option { return func(o *options) { o.utf8 = &utf8Names } }

@@ -29,16 +29,16 @@ type Registry struct {
 	badConsts bool
 	maxSeries int
 	created   bool
-	utf8      bool
+	utf8      *utf8Rules // nil where names are of the legacy set
 
 	mu         sync.Mutex
-	families   map[string]*family   // by name
-	defined    []*family            // the same ones, in the order of their definition
-	taken      map[string]*family   // by the other names their samples take
-	collectors []func(*Emitter)     // replaced, never changed
-	collect    func() []*family     // what they emit; nil before the first
-	sorted     []*family            // families by name; nil after a change, else never changed
-	namings    map[namingKey]naming // what expositions call those; nil after a change
+	families   map[string]*family         // by name
+	defined    []*family                  // the same ones, in the order of their definition
+	taken      map[string]*family         // by the other names their samples take
+	collectors []func(*Emitter)           // replaced, never changed
+	collect    func() []*family           // what they emit; nil before the first
+	sorted     []*family                  // families by name; nil after a change, else never changed
+	namings    [2 * len(escapings)]naming // what expositions call those; zero after a change
 
 	errors   *CounterVec
 	overflow *CounterVec
@@ -157,7 +157,7 @@ func (r *Registry) GaugeFunc(name, help string, f func() float64, opts ...Option
 func (r *Registry) defineFunc(f *family, value func() float64, opts []Option) {
 	r.apply(f, opts)
 	block := string(appendBlock(nil, f.consts, nil, ""))
-	f.walk = func(e encoder) {
+	f.walk = func(e *encoder) {
 		v, ok := f.call(value)
 		if !ok || f.kind == kindCounter && f.refuses(v) {
 			return
@@ -191,7 +191,7 @@ func (r *Registry) define(t *metricType, def *histogramDef, name, help string, l
 	if len(f.labels) > 0 {
 		f.vec.expiry = o.expiry
 	}
-	f.walk = func(e encoder) { t.walk(f.vec, e) }
+	f.walk = func(e *encoder) { t.walk(f.vec, e) }
 	return r.add(f).vec
 }
 
@@ -236,7 +236,7 @@ func (r *Registry) add(f *family) *family {
 	for _, name := range f.sampleNames() {
 		r.taken[name] = f
 	}
-	r.sorted, r.namings = nil, nil
+	r.sorted, r.namings = nil, [2 * len(escapings)]naming{}
 	return f
 }
 
@@ -272,7 +272,7 @@ func (r *Registry) Unregister(name string) bool {
 	delete(r.families, name)
 	r.defined = slices.DeleteFunc(r.defined, func(other *family) bool { return other == f })
 	r.retake()
-	r.sorted, r.namings = nil, nil
+	r.sorted, r.namings = nil, [2 * len(escapings)]naming{}
 	return true
 }
 

@@ -162,7 +162,7 @@ func (t *table) each(f func(*series)) {
 type metricType struct {
 	kind kind
 	make func(f *family, key string) unsafe.Pointer // the metric of a new series; of none if key is ""
-	walk func(*vec, encoder)
+	walk func(*vec, *encoder)
 }
 
 func newVec(fam *family, max int) *vec {
@@ -292,7 +292,7 @@ func (v *vec) add(s *series) *series {
 
 func (v *vec) newSeries() *series {
 	if v.dated || v.expiry != nil {
-		return &newTracked(time.Now()).series
+		return &newTracked().series
 	}
 	return new(series)
 }
@@ -417,7 +417,7 @@ func (v *vec) ordered() []*series {
 	v.orderMu.Lock()
 	defer v.orderMu.Unlock()
 	if v.expiry != nil {
-		return v.expiry.ordered(v, time.Now())
+		return v.expiry.ordered(v, time.Now().UnixNano())
 	}
 	return v.merged()
 }
@@ -431,9 +431,13 @@ func (v *vec) merged() []*series {
 	if len(added) == 0 && !deleted {
 		return v.order
 	}
-	sortList(added, func(a, b *series) int { return compareKeys(a.key(), b.key()) })
+	sortSeries(added)
 	v.order = mergeSeries(v.order, added, func(s *series) bool { return !deleted || t.holds(s) })
 	return v.order
+}
+
+func sortSeries(list []*series) {
+	sortList(list, func(a, b *series) int { return compareKeys(a.key(), b.key()) })
 }
 
 // mergeSeries merges two sorted lists into a new one of those that keep wants.

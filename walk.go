@@ -2,23 +2,41 @@ package tacho
 
 import (
 	"io"
-	"strings"
 	"sync"
+	"unsafe"
 )
 
 // An encoder writes one exposition. The registry walks its families and hands
-// each one's samples over; every format consumes the same walk. Methods that
-// take a sample report whether the walk should go on: not after a write error.
-type encoder interface {
-	prepare(r *Registry, defined, collected []*family)
-	begin(f *family)
-	uint(block string, v uint64, d *details) bool
-	int(block string, v int64, d *details) bool
-	float(block string, v float64, d *details) bool
-	histogram(block string, def *histogramDef, counts []uint64, sum float64, d *details) bool
-	summary(block string, s *SummarySnapshot, d *details) bool
-	scratch() *details
-	ok() bool
+// each one's samples over; every format consumes the same walk.
+type encoder struct {
+	format *encoding
+	output
+	exposition         // of the text format and OpenMetrics
+	special    bool    // OpenMetrics: the family may have exemplars and times of creation
+	json       uint8   // JSON: what was written before
+	d          details // of the sample at hand
+}
+
+// An encoding is a format: functions that append to the buffer of an encoder.
+// Those that take a sample report whether the walk should go on: not after a write
+// error. It is a table of functions and no interface, because with a type that is
+// put into an interface the linker keeps the descriptions of all types in reach,
+// down to time.Time, and their methods: 70 KB in a program without HTTP.
+type encoding struct {
+	naming    func(r *Registry, defined, collected []*family, s escaping) naming // nil if families keep their names
+	begin     func(e *encoder, f *family)
+	uint      func(e *encoder, block string, v uint64, d *details) bool
+	int       func(e *encoder, block string, v int64, d *details) bool
+	float     func(e *encoder, block string, v float64, d *details) bool
+	histogram func(e *encoder, block string, def *histogramDef, counts []uint64, sum float64, d *details) bool
+	summary   func(e *encoder, block string, s *SummarySnapshot, d *details) bool
+	finish    func(e *encoder)
+}
+
+func (e *encoder) begin(f *family) { e.format.begin(e, f) }
+
+func (e *encoder) float(block string, v float64, d *details) bool {
+	return e.format.float(e, block, v, d)
 }
 
 // details are what few samples have beside labels and a value, and an encoder
@@ -33,15 +51,17 @@ type details struct {
 
 // walk hands over all families, sorted by name. It holds no lock while the
 // encoder runs, since an encoder writes to clients that may be slow.
-func (r *Registry) walk(e encoder) {
+func (r *Registry) walk(e *encoder) {
 	families, collected := r.settle(r.collected())
-	e.prepare(r, families, collected)
+	if e.format.naming != nil {
+		e.names = e.format.naming(r, families, collected, e.scheme)
+	}
 	for _, f := range families {
 		for len(collected) > 0 && collected[0].name < f.name {
 			collected[0].walk(e)
 			collected = collected[1:]
 		}
-		if !e.ok() {
+		if e.err != nil {
 			return
 		}
 		f.walk(e)
@@ -68,8 +88,7 @@ func (r *Registry) collected() []*family {
 func (r *Registry) settle(collected []*family) (families, free []*family) {
 	r.mu.Lock()
 	if r.sorted == nil {
-		r.sorted = append(r.sorted, r.defined...)
-		sortFamilies(r.sorted)
+		r.sorted = sortFamilies(r.defined)
 	}
 	families = r.sorted
 	var refused []*family
@@ -87,11 +106,23 @@ func (r *Registry) settle(collected []*family) (families, free []*family) {
 	return families, free
 }
 
-func sortFamilies(list []*family) {
-	sortList(list, func(a, b *family) int { return strings.Compare(a.name, b.name) })
+// sortFamilies returns families sorted by name.
+func sortFamilies(families []*family) []*family {
+	// By way of series, since a type that a generic function is made for counts to
+	// the linker as one in an interface; see encoding.
+	byName := make([]*series, len(families))
+	for i, f := range families {
+		byName[i] = &series{text: f.name, cut: uint32(len(f.name)), m: unsafe.Pointer(f)}
+	}
+	sortSeries(byName)
+	sorted := make([]*family, len(families))
+	for i, s := range byName {
+		sorted[i] = (*family)(s.m)
+	}
+	return sorted
 }
 
-func walkCounters(v *vec, e encoder) {
+func walkCounters(v *vec, e *encoder) {
 	for i, s := range v.ordered() {
 		if i == 0 {
 			e.begin(v.fam)
@@ -101,13 +132,13 @@ func walkCounters(v *vec, e encoder) {
 		if x := c.last.load(); x != nil || v.dated {
 			d = v.details(e, s, x, nil)
 		}
-		if !e.uint(s.block(), c.Value(), d) {
+		if !e.format.uint(e, s.block(), c.Value(), d) {
 			return
 		}
 	}
 }
 
-func walkFloatCounters(v *vec, e encoder) {
+func walkFloatCounters(v *vec, e *encoder) {
 	for i, s := range v.ordered() {
 		if i == 0 {
 			e.begin(v.fam)
@@ -123,18 +154,18 @@ func walkFloatCounters(v *vec, e encoder) {
 	}
 }
 
-func walkGauges(v *vec, e encoder) {
+func walkGauges(v *vec, e *encoder) {
 	for i, s := range v.ordered() {
 		if i == 0 {
 			e.begin(v.fam)
 		}
-		if !e.int(s.block(), (*Gauge)(s.m).Value(), nil) {
+		if !e.format.int(e, s.block(), (*Gauge)(s.m).Value(), nil) {
 			return
 		}
 	}
 }
 
-func walkFloatGauges(v *vec, e encoder) {
+func walkFloatGauges(v *vec, e *encoder) {
 	for i, s := range v.ordered() {
 		if i == 0 {
 			e.begin(v.fam)
@@ -145,7 +176,7 @@ func walkFloatGauges(v *vec, e encoder) {
 	}
 }
 
-func walkHistograms(v *vec, e encoder) {
+func walkHistograms(v *vec, e *encoder) {
 	def := v.fam.hist
 	counts := make([]uint64, len(def.bounds)+1)
 	for i, s := range v.ordered() {
@@ -159,7 +190,7 @@ func walkHistograms(v *vec, e encoder) {
 		} else if v.dated {
 			d = v.details(e, s, nil, nil)
 		}
-		if sum := h.read(counts); !e.histogram(s.block(), def, counts, sum, d) {
+		if sum := h.read(counts); !e.format.histogram(e, s.block(), def, counts, sum, d) {
 			return
 		}
 	}
@@ -167,8 +198,8 @@ func walkHistograms(v *vec, e encoder) {
 
 // details returns what is known of a series beside its value. Few have more, so
 // callers look first whether there is anything.
-func (v *vec) details(e encoder, s *series, x *exemplar, buckets []exemplarSlot) *details {
-	d := e.scratch()
+func (v *vec) details(e *encoder, s *series, x *exemplar, buckets []exemplarSlot) *details {
+	d := &e.d
 	*d = details{exemplar: x, buckets: buckets}
 	if v.dated {
 		d.created = tracked(s).created
@@ -189,15 +220,9 @@ type output struct {
 	w   io.Writer
 	buf []byte
 	err error
-	d   details
 }
 
 var bufs = sync.Pool{New: func() any { b := make([]byte, 0, maxPooled); return &b }}
-
-func (o *output) ok() bool { return o.err == nil }
-
-// scratch is the place for the details of the sample at hand: one a scrape.
-func (o *output) scratch() *details { return &o.d }
 
 // full writes the buffer once it is worth it, and reports whether to go on.
 func (o *output) full() bool {
@@ -214,15 +239,17 @@ func (o *output) flush() {
 	o.buf = o.buf[:0]
 }
 
-// run gives the output a pooled buffer for as long as encode runs.
-func (o *output) run(encode func()) error {
+// write writes all metrics in a format. The buffer is one of a pool.
+func (r *Registry) write(w io.Writer, format *encoding, s escaping) error {
+	e := &encoder{format: format, output: output{w: w}, exposition: exposition{scheme: s}}
 	p := bufs.Get().(*[]byte)
-	o.buf = (*p)[:0]
-	encode()
-	o.flush()
-	if cap(o.buf) <= maxPooled {
-		*p = o.buf
+	e.buf = (*p)[:0]
+	r.walk(e)
+	format.finish(e)
+	e.flush()
+	if cap(e.buf) <= maxPooled {
+		*p = e.buf
 		bufs.Put(p)
 	}
-	return o.err
+	return e.err
 }

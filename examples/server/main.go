@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	base := "http://" + listener.Addr().String()
-	fmt.Fprintf(stdout, "tachikoma is up: open %s/metrics or %s/metrics/json, try %s/missions/42\n", base, base, base)
+	fmt.Fprintf(stdout, "tachikoma is up: open %s/metrics or %s/dashboard, try %s/missions/42\n", base, base, base)
 
 	select {
 	case err = <-served:
