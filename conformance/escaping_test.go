@@ -14,6 +14,9 @@ import (
 
 var schemes = []model.EscapingScheme{model.NoEscaping, model.UnderscoreEscaping, model.DotsEscaping, model.ValueEncodingEscaping}
 
+// textFormats are those of client_golang's formats that tacho serves too.
+var textFormats = []expfmt.Format{expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtOpenMetrics_0_0_1, expfmt.FmtText}
+
 // serve scrapes a registry over its handler, as a client does that wants a format
 // and names in a scheme.
 func serve(t testing.TB, reg *tacho.Registry, open bool, scheme model.EscapingScheme) []byte {

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,9 +28,28 @@ import (
 // loops, its storage and its query engine, put together as its main function does
 // it, without rules, alerts, discovery and the web.
 type server struct {
+	log     complaints
 	db      *tsdb.DB
 	engine  *promql.Engine
 	manager *scrape.Manager
+}
+
+// complaints are what a server logged as a warning or an error.
+type complaints struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (c *complaints) Write(line []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.text.Write(line)
+}
+
+func (c *complaints) String() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.text.String()
 }
 
 // A target is one job of a server: a handler that is scraped in one way.
@@ -37,23 +57,24 @@ type target struct {
 	job     string
 	config  string // lines of its scrape configuration
 	handler http.Handler
+	want    string // Content-Type
 
-	address  string
-	began    atomic.Int64 // scrapes
-	finished atomic.Int64
-	last     atomic.Pointer[http.Header] // of the response
+	address string
+	began   atomic.Int64                // scrapes
+	last    atomic.Pointer[http.Header] // of the response
 }
 
-const scrapeInterval = 150 * time.Millisecond
+const scrapeInterval = 400 * time.Millisecond
 
 func newServer(t *testing.T, targets []*target) *server {
 	t.Helper()
 	s := &server{}
+	log := slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	opts := tsdb.DefaultOptions()
 	opts.EnableExemplarStorage, opts.MaxExemplars = true, 10000
 	opts.EnableSTAsZeroSample = true // the flag created-timestamp-zero-ingestion, with ParseST below
 	var err error
-	if s.db, err = tsdb.Open(t.TempDir(), slog.New(slog.DiscardHandler), nil, opts, tsdb.NewDBStats()); err != nil {
+	if s.db, err = tsdb.Open(t.TempDir(), log, nil, opts, tsdb.NewDBStats()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.db.Close() })
@@ -64,7 +85,7 @@ func newServer(t *testing.T, targets []*target) *server {
 	t.Cleanup(func() { s.engine.Close() })
 	s.manager, err = scrape.NewManager(&scrape.Options{
 		DiscoveryReloadOnStartup: true, AppendMetadata: true, ParseST: true,
-	}, slog.New(slog.DiscardHandler), nil, nil, s.db, prometheus.NewRegistry())
+	}, log, nil, nil, s.db, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +104,7 @@ func newServer(t *testing.T, targets []*target) *server {
 			Source: target.job, Targets: []model.LabelSet{{"__address__": model.LabelValue(target.address)}},
 		}}
 	}
-	cfg, err := config.Load(yaml.String(), slog.New(slog.DiscardHandler))
+	cfg, err := config.Load(yaml.String(), log)
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, &yaml)
 	}
@@ -109,7 +130,6 @@ func (g *target) serve(t *testing.T) {
 		g.handler.ServeHTTP(w, r)
 		header := w.Header().Clone()
 		g.last.Store(&header)
-		g.finished.Add(1)
 	}))
 	t.Cleanup(web.Close)
 	g.address = web.Listener.Addr().String()
@@ -119,16 +139,19 @@ func (g *target) serve(t *testing.T) {
 // it is in the storage.
 func (s *server) wait(t *testing.T, targets []*target) {
 	t.Helper()
-	now := time.Now()
+	// The first scrape to begin from now on is over, and so, since a target is scraped
+	// by one loop, is storing it, once the one after it begins.
+	want := map[*target]int64{}
 	for _, g := range targets {
-		// The first scrape to begin from now on is over, and so, since a target is
-		// scraped by one loop, is storing it, once the one after it begins.
-		want := g.began.Load() + 2
-		for g.began.Load() < want {
-			if time.Since(now) > time.Minute {
-				t.Fatalf("%s is not scraped: %v", g.job, s.problem(g))
-			}
-			time.Sleep(5 * time.Millisecond)
+		want[g] = g.began.Load() + 2
+	}
+	for start := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		i := slices.IndexFunc(targets, func(g *target) bool { return g.began.Load() < want[g] })
+		if i < 0 {
+			return
+		}
+		if time.Since(start) > time.Minute {
+			t.Fatalf("%s is not scraped: %v", targets[i].job, s.problem(targets[i]))
 		}
 	}
 }
