@@ -82,7 +82,7 @@ func (e *exposition) appendOpen(b []byte, suffix, block string) []byte {
 }
 
 // textFormat is the text format 0.0.4 (prometheus.io, "Exposition formats").
-var textFormat = encoding{formatText, textNaming, textBegin, textUint, textInt, textFloat, textHistogram, textFinish}
+var textFormat = encoding{formatText, textNaming, textBegin, textWhole, textFloat, textHistogram, textFinish}
 
 // textNaming: the text format calls names of the legacy set by themselves.
 func textNaming(r *Registry, families []*family, s escaping) naming {
@@ -100,12 +100,8 @@ func textBegin(e *encoder, f *family) {
 	e.buf = append(b, '\n')
 }
 
-func textUint(e *encoder, block string, v uint64, d *details) bool {
-	return textEnd(e, appendUint(e.appendSample(e.buf, block), v), d)
-}
-
-func textInt(e *encoder, block string, v int64, d *details) bool {
-	return textEnd(e, appendInt(e.appendSample(e.buf, block), v), d)
+func textWhole(e *encoder, block string, v uint64, negative bool, d *details) bool {
+	return textEnd(e, appendWhole(e.appendSample(e.buf, block), v, negative), d)
 }
 
 func textFloat(e *encoder, block string, v float64, d *details) bool {

@@ -26,7 +26,7 @@ func (r *Registry) WriteOpenMetrics(w io.Writer) error {
 }
 
 // openFormat is OpenMetrics 1.0 ("Text format").
-var openFormat = encoding{formatOpen, openNaming, openBegin, openUint, openInt, openFloat, openHistogram, openFinish}
+var openFormat = encoding{formatOpen, openNaming, openBegin, openWhole, openFloat, openHistogram, openFinish}
 
 func openNaming(r *Registry, families []*family, s escaping) naming {
 	return r.naming(families, true, s)
@@ -60,14 +60,9 @@ func openBegin(e *encoder, f *family) {
 	e.buf = append(b, '\n')
 }
 
-func openUint(e *encoder, block string, v uint64, d *details) bool {
-	b := e.appendSample(e.buf, block)
-	return openEnd(e, append(appendUint(b, v), ".0"...), block, d)
-}
-
-func openInt(e *encoder, block string, v int64, d *details) bool {
-	b := e.appendSample(e.buf, block)
-	return openEnd(e, append(appendInt(b, v), ".0"...), block, d)
+func openWhole(e *encoder, block string, v uint64, negative bool, d *details) bool {
+	b := appendWhole(e.appendSample(e.buf, block), v, negative)
+	return openEnd(e, append(b, ".0"...), block, d)
 }
 
 func openFloat(e *encoder, block string, v float64, d *details) bool {

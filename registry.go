@@ -27,9 +27,9 @@ const (
 type Registry struct {
 	consts    []label
 	badConsts bool
-	maxSeries int
-	created   bool
-	utf8      *utf8Rules // nil where names are of the legacy set
+	limit     limit                 // of vectors that have none of their own
+	created   func() *trackedSeries // makes series that say when they were made; nil if none does
+	utf8      *utf8Rules            // nil where names are of the legacy set
 
 	mu         sync.Mutex
 	families   map[string]*family         // by name
@@ -51,16 +51,16 @@ func NewRegistry(opts ...Option) *Registry {
 	r := &Registry{
 		consts:    o.consts,
 		badConsts: o.badConsts,
-		maxSeries: o.maxSeries,
 		created:   o.created,
 		utf8:      o.utf8,
 		families:  map[string]*family{},
 		taken:     map[string]*family{},
 	}
 	r.errors = r.CounterVec("tacho_errors_total", "Recordings and collected samples that were refused.",
-		[]string{"metric", "reason"}, WithMaxSeries(0))
+		[]string{"metric", "reason"})
 	r.overflow = r.CounterVec("tacho_series_overflow_total", "Lookups that a full vector answered with its overflow series.",
-		[]string{"metric"}, WithMaxSeries(0))
+		[]string{"metric"})
+	r.limit = o.limit // not of those two
 	return r
 }
 
@@ -187,9 +187,9 @@ func (r *Registry) define(t *metricType, def *histogramDef, name, help string, l
 		def.fam = f
 	}
 	o := r.apply(f, opts)
-	f.vec = newVec(f, o.maxSeries)
-	if len(f.labels) > 0 {
-		f.vec.expiry = o.expiry
+	f.vec = newVec(f, o.limit)
+	if o.expiry != nil && len(f.labels) > 0 {
+		f.vec.expiry, f.vec.track = o.expiry, o.expiry.track
 	}
 	f.walk = func(e *encoder) { t.walk(f.vec, e) }
 	return r.add(f).vec
@@ -198,8 +198,8 @@ func (r *Registry) define(t *metricType, def *histogramDef, name, help string, l
 // apply completes f by the options and checks what can be checked on its own.
 func (r *Registry) apply(f *family, opts []Option) options {
 	o := makeOptions(opts)
-	if !o.maxSet {
-		o.maxSeries = r.maxSeries
+	if !o.limited {
+		o.limit = r.limit
 	}
 	f.reg = r
 	f.where = callerOutside()

@@ -26,8 +26,7 @@ type encoding struct {
 	id        uint8                                                    // one of those below
 	naming    func(r *Registry, families []*family, s escaping) naming // nil if families keep their names
 	begin     func(e *encoder, f *family)
-	uint      func(e *encoder, block string, v uint64, d *details) bool
-	int       func(e *encoder, block string, v int64, d *details) bool
+	whole     func(e *encoder, block string, v uint64, negative bool, d *details) bool
 	float     func(e *encoder, block string, v float64, d *details) bool
 	histogram func(e *encoder, block string, def *histogramDef, counts []uint64, sum float64, d *details) bool
 	finish    func(e *encoder)
@@ -118,7 +117,7 @@ func walkCounters(v *vec, e *encoder) {
 		if x := c.last.load(); x != nil || v.dated {
 			d = v.details(e, s, x, nil)
 		}
-		if !e.format.uint(e, s.block(), c.Value(), d) {
+		if !e.format.whole(e, s.block(), c.Value(), false, d) {
 			return
 		}
 	}
@@ -145,7 +144,11 @@ func walkGauges(v *vec, e *encoder) {
 		if i == 0 {
 			e.begin(v.fam)
 		}
-		if !e.format.int(e, s.block(), (*Gauge)(s.m).Value(), nil) {
+		v, negative := (*Gauge)(s.m).Value(), false
+		if v < 0 {
+			v, negative = -v, true // of the least value too: as a uint64 it is right
+		}
+		if !e.format.whole(e, s.block(), uint64(v), negative, nil) {
 			return
 		}
 	}
