@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unsafe"
 )
 
 // An Emitter takes the samples that a collector computes at a scrape. Labels
@@ -50,8 +51,18 @@ type row struct {
 func (r *Registry) Collect(f func(*Emitter)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.collectors = append(slices.Clip(r.collectors), f)
-	r.collect = r.runCollectors // here, so that a program without collectors is without the code
+	// Here and by a pointer of no type, so that a program without collectors is
+	// without the code and the types.
+	list := append(slices.Clip(r.collectorList()), f)
+	r.collectors, r.collect = unsafe.Pointer(&list), r.runCollectors
+}
+
+// collectorList returns the collectors. The mutex is held.
+func (r *Registry) collectorList() []func(*Emitter) {
+	if r.collectors == nil {
+		return nil
+	}
+	return *(*[]func(*Emitter))(r.collectors)
 }
 
 // At returns an Emitter of the same scrape whose samples say that they are of the
@@ -311,7 +322,7 @@ func (r *row) encode(e *encoder) bool {
 // runCollectors returns the families of a scrape where there are collectors.
 func (r *Registry) runCollectors() []*family {
 	r.mu.Lock()
-	collectors := r.collectors
+	collectors := r.collectorList()
 	r.mu.Unlock()
 	c := &collection{reg: r, families: map[string]*emitted{}}
 	for _, f := range collectors {

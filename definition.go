@@ -28,6 +28,13 @@ func (e *DefinitionError) Error() string {
 	return s
 }
 
+// refuse panics with a *DefinitionError.
+//
+//go:noinline
+func refuse(metric, reason, first string) {
+	panic(&DefinitionError{metric, reason, first})
+}
+
 // Try calls define and returns what it returns; a *[DefinitionError] that it
 // panics with becomes the error. It is for names that come from configuration:
 //

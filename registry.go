@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unsafe"
 )
 
 // Default is a registry for metrics that are package variables. Nothing in the
@@ -35,7 +36,7 @@ type Registry struct {
 	families   map[string]*family         // by name
 	defined    []*family                  // the same ones, in the order of their definition
 	taken      map[string]*family         // by the other names their samples take
-	collectors []func(*Emitter)           // replaced, never changed
+	collectors unsafe.Pointer             // *[]func(*Emitter), replaced, never changed
 	collect    func() []*family           // what they emit; nil before the first
 	sorted     []*family                  // families by name; nil after a change, else never changed
 	namings    [2 * len(escapings)]naming // what expositions call those; zero after a change
@@ -134,7 +135,7 @@ func (r *Registry) FloatGaugeVec(name, help string, labels []string, opts ...Opt
 func (r *Registry) HistogramVec(name, help string, buckets []float64, labels []string, opts ...Option) *HistogramVec {
 	bounds, reason := foldBounds(buckets)
 	if reason != "" {
-		panic(&DefinitionError{Metric: name, Reason: reason})
+		refuse(name, reason, "")
 	}
 	return vecOf[Histogram](r.define(&histograms, newHistogramDef(bounds), name, help, labels, opts))
 }
@@ -212,7 +213,7 @@ func (r *Registry) apply(f *family, opts []Option) options {
 		reason = "const labels must be pairs of a name and a value"
 	}
 	if reason != "" {
-		panic(&DefinitionError{Metric: f.name, Reason: reason})
+		refuse(f.name, reason, "")
 	}
 	return o
 }
@@ -224,12 +225,12 @@ func (r *Registry) add(f *family) *family {
 	defer r.mu.Unlock()
 	if old := r.families[f.name]; old != nil {
 		if reason := f.differs(old); reason != "" {
-			panic(&DefinitionError{f.name, reason, old.where})
+			refuse(f.name, reason, old.where)
 		}
 		return old
 	}
 	if old, name := r.conflict(f.name, f.kind); old != nil {
-		panic(&DefinitionError{f.name, "sample name " + name + " is that of metric " + old.name, old.where})
+		refuse(f.name, "sample name "+name+" is that of metric "+old.name, old.where)
 	}
 	r.families[f.name] = f
 	r.defined = append(r.defined, f)
