@@ -16,10 +16,11 @@ func (r *Registry) WriteText(w io.Writer) error { return r.write(w, &textFormat,
 type exposition struct {
 	scheme  escaping
 	names   naming
-	family  string                                          // the name in the lines about the family, and before the suffixes of samples
-	sample  string                                          // the name of samples that are one value
-	quoted  bool                                            // names must stand in quotes, and inside the braces of a sample
-	relabel func(b []byte, block string, s escaping) []byte // escapes the names in label blocks; nil if there is nothing to escape
+	family  string                                // the name in the lines about the family, and before the suffixes of samples
+	sample  string                                // the name of samples that are one value
+	quoted  bool                                  // names must stand in quotes, and inside the braces of a sample
+	relabel func([]byte, string, escaping) []byte // appends a label block with its names escaped; nil if none need it
+	plain   bool                                  // neither of these
 }
 
 // enter makes f the family that lines are of, under the given names.
@@ -29,6 +30,7 @@ func (e *exposition) enter(f *family, name, sample string) {
 	if e.relabel = nil; f.quotedLabels && e.scheme != escapeNone {
 		e.relabel = f.reg.utf8.relabel
 	}
+	e.plain = !e.quoted && e.relabel == nil
 }
 
 func (e *exposition) appendFamily(b []byte) []byte {
@@ -40,7 +42,7 @@ func (e *exposition) appendFamily(b []byte) []byte {
 
 // appendSample appends a sample that is one value, up to that value.
 func (e *exposition) appendSample(b []byte, block string) []byte {
-	if e.quoted || e.relabel != nil {
+	if !e.plain {
 		return e.appendSpecial(b, e.sample, "", block)
 	}
 	return append(append(b, e.sample...), block...)
@@ -48,7 +50,7 @@ func (e *exposition) appendSample(b []byte, block string) []byte {
 
 // appendSeries appends one of several samples of a series, up to its value.
 func (e *exposition) appendSeries(b []byte, suffix, block string) []byte {
-	if e.quoted || e.relabel != nil {
+	if !e.plain {
 		return e.appendSpecial(b, e.family, suffix, block)
 	}
 	return append(append(append(b, e.family...), suffix...), block...)
