@@ -276,7 +276,7 @@ func (m *HTTPMetrics) route(method, path string) *route {
 
 func (m *HTTPMetrics) find(method, path string) *route {
 	key := [...]string{method, path}
-	if s := m.routes.lookup(key[:]); s != nil {
+	if s := m.routes.table.Load().find(hashValues(key[:]), key[:]); s != nil {
 		return (*route)(s.m)
 	}
 	return nil

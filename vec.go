@@ -199,11 +199,6 @@ func (v *vec) with(values []string) unsafe.Pointer {
 	return s.m
 }
 
-// lookup returns the series with these label values, or nil.
-func (v *vec) lookup(values []string) *series {
-	return v.table.Load().find(hashValues(values), values)
-}
-
 // slow finds what the first look did not: values with invalid UTF-8, new
 // series, and those that overflow. Only the new ones take the lock.
 func (v *vec) slow(values []string) *series {

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/goruntime"
+	"github.com/tachikoma/tacho/process"
 	"github.com/tachikoma/tacho/tachikoma"
 )
 
@@ -46,6 +48,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	metrics := tachikoma.New(tacho.WithExemplar(traceExemplar))
+	goruntime.Register(metrics.Registry)
+	process.Register(metrics.Registry)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	worked := make(chan struct{})
