@@ -114,7 +114,9 @@ func TestTachikomaPool(t *testing.T) {
 	if value("db_connections_wait_seconds_total") <= 0 {
 		t.Error("the wait took no time")
 	}
-	want("db_connections_active", 0)
+	// Where a cancelled query cost its connection, the pool opens another for the one
+	// that waits, and those that are being opened count as active.
+	eventually(t, "no connection in use", func() bool { return value("db_connections_active") == 0 })
 	eventually(t, "as many idle connections as sessions", func() bool { return value("db_connections_idle") == sessions(t, app) })
 
 	eventually(t, "timed queries", func() bool { return value("db_query_duration_seconds_count", "query_type", "sleep") == 3 })
