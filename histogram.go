@@ -138,8 +138,13 @@ func (h *Histogram) Observe(v float64) { h.observe(v) }
 // [Counter.AddExemplar]. NaN makes none.
 func (h *Histogram) ObserveExemplar(v float64, labels ...string) {
 	if i := h.observe(v); i >= 0 && len(labels) > 0 {
-		h.exemplars()[i-1].record(h.def.fam, v, labels)
+		h.leaveExemplar(v, labels)
 	}
+}
+
+// leaveExemplar makes an exemplar of v, which was observed.
+func (h *Histogram) leaveExemplar(v float64, labels []string) {
+	h.exemplars()[h.def.bucket(v)-1].record(h.def.fam, v, labels)
 }
 
 // observe records v and returns the word of its bucket, or -1 for NaN.

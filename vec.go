@@ -223,40 +223,31 @@ func (v *vec) slow(values []string) *series {
 			return s
 		}
 	}
-	if v.full() {
+	if s := v.overflows(); s != nil {
 		v.fam.overflowed()
-		return v.overflowSeries()
+		return s
 	}
 	return v.create(hash, strings.Clone(key))
 }
 
-// full reports whether a new series must overflow. The overflow series itself
-// does not count. The mutex is held.
-func (v *vec) full() bool {
-	t := v.table.Load()
-	if v.max <= 0 || t.live < v.max {
-		return false
+// overflows returns the series that a new one must overflow into, or nil while there
+// is room. It lets lookups reach it without the mutex, which is held here.
+func (v *vec) overflows() *series {
+	live := v.table.Load().live
+	if v.max <= 0 || live < v.max {
+		return nil
 	}
-	key := v.overflowKey()
-	return t.live > v.max || t.findKey(hashKey(key, len(v.fam.labels)), key) == nil
-}
-
-func (v *vec) overflowKey() string {
 	var key []byte
 	for range v.fam.labels {
 		key = append(append(key, overflowValue...), keySep)
 	}
-	return string(key)
-}
-
-// overflowSeries finds or makes the series for what the limit refuses, and
-// lets lookups reach it without the mutex, which is held here.
-func (v *vec) overflowSeries() *series {
-	key := v.overflowKey()
-	hash := hashKey(key, len(v.fam.labels))
-	s := v.table.Load().findKey(hash, key)
-	if s == nil {
-		s = v.create(hash, key)
+	hash := hashKey(string(key), len(v.fam.labels))
+	s := v.table.Load().findKey(hash, string(key))
+	switch {
+	case s == nil:
+		s = v.create(hash, string(key))
+	case live == v.max:
+		return nil // it does not count itself
 	}
 	v.overflow.Store(s)
 	return s
