@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unsafe"
 )
 
 // An Emitter takes the samples that a collector computes at a scrape. Labels
@@ -50,8 +51,18 @@ type row struct {
 func (r *Registry) Collect(f func(*Emitter)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.collectors = append(slices.Clip(r.collectors), f)
-	r.collect = r.runCollectors // here, so that a program without collectors is without the code
+	// Here and by a pointer of no type, so that a program without collectors is
+	// without the code and the types.
+	list := append(slices.Clip(r.collectorList()), f)
+	r.collectors, r.collect = unsafe.Pointer(&list), r.runCollectors
+}
+
+// collectorList returns the collectors. The mutex is held.
+func (r *Registry) collectorList() []func(*Emitter) {
+	if r.collectors == nil {
+		return nil
+	}
+	return *(*[]func(*Emitter))(r.collectors)
 }
 
 // At returns an Emitter of the same scrape whose samples say that they are of the
@@ -293,20 +304,25 @@ func (f *emitted) encode(e *encoder) {
 	}
 }
 
+// summaries are what encoders make of a summary, which only collectors have.
+var summaries = [...]func(e *encoder, block string, s *SummarySnapshot, d *details) bool{
+	formatText: textSummary, formatOpen: openSummary, formatJSON: jsonSummary,
+}
+
 func (r *row) encode(e *encoder) bool {
 	switch {
 	case r.def != nil:
 		return e.format.histogram(e, r.block, r.def, r.counts, r.value, r.time)
 	case r.sum != nil:
-		return e.format.summary(e, r.block, r.sum, r.time)
+		return summaries[e.format.id](e, r.block, r.sum, r.time)
 	}
 	return e.float(r.block, r.value, r.time)
 }
 
-// runCollectors returns what the collectors emit, sorted by name.
+// runCollectors returns the families of a scrape where there are collectors.
 func (r *Registry) runCollectors() []*family {
 	r.mu.Lock()
-	collectors := r.collectors
+	collectors := r.collectorList()
 	r.mu.Unlock()
 	c := &collection{reg: r, families: map[string]*emitted{}}
 	for _, f := range collectors {
@@ -316,7 +332,31 @@ func (r *Registry) runCollectors() []*family {
 	for _, f := range c.families {
 		families = append(families, &f.family)
 	}
-	return sortFamilies(families)
+	return r.settle(sortFamilies(families))
+}
+
+// settle merges the collected families with the defined ones and leaves out those
+// that one of them conflicts with: it may have been defined while the collectors ran.
+func (r *Registry) settle(collected []*family) []*family {
+	r.mu.Lock()
+	defined := r.byName()
+	merged := make([]*family, 0, len(defined)+len(collected))
+	var refused []*family
+	for _, f := range collected {
+		for len(defined) > 0 && defined[0].name < f.name {
+			merged, defined = append(merged, defined[0]), defined[1:]
+		}
+		if other, _ := r.conflict(f.name, f.kind); other != nil || r.families[f.name] != nil {
+			refused = append(refused, f)
+		} else {
+			merged = append(merged, f)
+		}
+	}
+	r.mu.Unlock()
+	for _, f := range refused {
+		f.fault(reasonConflict)
+	}
+	return append(merged, defined...)
 }
 
 // run calls a collector and, if it panics, takes back what this call emitted.

@@ -28,6 +28,13 @@ func (e *DefinitionError) Error() string {
 	return s
 }
 
+// refuse panics with a *DefinitionError.
+//
+//go:noinline
+func refuse(metric, reason, first string) {
+	panic(&DefinitionError{metric, reason, first})
+}
+
 // Try calls define and returns what it returns; a *[DefinitionError] that it
 // panics with becomes the error. It is for names that come from configuration:
 //
@@ -204,16 +211,24 @@ func (f *family) sampleNames() []string {
 }
 
 func sampleNames(name string, k kind) []string {
+	var suffixes []string
 	switch k {
 	case kindCounter:
-		return []string{strings.TrimSuffix(name, "_total") + "_created"}
+		name, suffixes = strings.TrimSuffix(name, "_total"), histogramSuffixes[3:]
 	case kindHistogram:
-		return []string{name + "_bucket", name + "_sum", name + "_count", name + "_created"}
+		suffixes = histogramSuffixes
 	case kindSummary:
-		return []string{name + "_sum", name + "_count", name + "_created"}
+		suffixes = histogramSuffixes[1:]
 	}
-	return nil
+	names := make([]string, len(suffixes))
+	for i, suffix := range suffixes {
+		names[i] = name + suffix
+	}
+	return names
 }
+
+// Summaries have no buckets, and counters only the time of their creation.
+var histogramSuffixes = []string{"_bucket", "_sum", "_count", "_created"}
 
 // callerOutside returns file:line of the innermost caller outside this package and
 // its subpackages: the line of the program that a definition is due to.

@@ -34,13 +34,14 @@ type utf8Rules struct {
 	checkLabel  func(f *family, name string) string // and with that of a label
 	checkLabels func(names []string) string         // and with all of a metric's together
 	validName   func(name string) bool
-	naming      func(r *Registry, defined, collected []*family, open bool, s escaping) naming
+	naming      func(r *Registry, families []*family, open bool, s escaping) naming
 	escape      func(n naming, families []*family, s escaping)
-	relabel     func(b []byte, block string, s escaping) []byte
+	json        func(b []byte, name string) []byte
+	sample      func(e *exposition, b []byte, name, suffix, block string) []byte
 }
 
 var utf8Names = utf8Rules{
-	checkUTF8Metric, checkUTF8Label, checkEscaped, validUTF8Name, (*Registry).naming, naming.escapeAll, appendRelabelled,
+	checkUTF8Metric, checkUTF8Label, checkEscaped, validUTF8Name, (*Registry).naming, naming.escapeAll, appendJSONName, appendUTF8Sample,
 }
 
 func checkUTF8Metric(f *family) string {
@@ -128,9 +129,30 @@ func appendEscaped(b []byte, name string, s escaping, colon bool) []byte {
 }
 
 // appendQuotedName appends a name in double quotes, escaped as label values are.
+//
+//go:noinline
 func appendQuotedName(b []byte, name, suffix string) []byte {
 	b = appendLabelValue(append(b, '"'), name)
 	return append(append(b, suffix...), '"')
+}
+
+// appendUTF8Sample appends a sample whose names are quoted or escaped, up to its value.
+func appendUTF8Sample(e *exposition, b []byte, name, suffix, block string) []byte {
+	if !e.quoted {
+		return appendRelabelled(append(append(b, name...), suffix...), block, e.scheme)
+	}
+	// {"name",label="value"}
+	b = appendQuotedName(append(b, '{'), name, suffix)
+	if block == " " {
+		return append(b, "} "...)
+	}
+	return append(append(b, ','), block[1:]...)
+}
+
+// appendJSONName appends the name of a family as a JSON string.
+func appendJSONName(b []byte, name string) []byte {
+	b, _ = appendJSONQuoted(b, string(appendQuotedName(nil, name, "")))
+	return b
 }
 
 // appendRelabelled appends a rendered label block with its quoted names escaped.

@@ -33,7 +33,7 @@ import (
 func WithIdleExpiry(d time.Duration) Option {
 	var e *expiry
 	if d > 0 {
-		e = &expiry{idle: int64(d), ordered: (*vec).aged, revive: (*vec).revive}
+		e = &expiry{idle: int64(d), track: newTracked, ordered: (*vec).inUse, revive: (*vec).revive}
 	}
 	return func(o *options) { o.expiry = e }
 }
@@ -44,7 +44,8 @@ func WithIdleExpiry(d time.Duration) Option {
 // here has any: times are nanoseconds, from 1970 on.
 type expiry struct {
 	idle    int64
-	ordered func(v *vec, now int64) []*series
+	track   func() *trackedSeries
+	ordered func(v *vec) []*series
 	revive  func(v *vec, key string) *series
 }
 
@@ -95,6 +96,8 @@ type parked struct {
 	was     []uint64 // the metric's state when it was parked
 	metric  weak.Pointer[byte]
 }
+
+func (v *vec) inUse() []*series { return v.aged(time.Now().UnixNano()) }
 
 // aged returns the series in order, without those that are idle and with those
 // that are not idle any more. The order's mutex is held.

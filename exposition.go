@@ -14,35 +14,40 @@ func (r *Registry) WriteText(w io.Writer) error { return r.write(w, &textFormat,
 // An exposition is what the text format and OpenMetrics have in common: how a
 // line begins.
 type exposition struct {
-	scheme  escaping
-	names   naming
-	family  string                                // the name in the lines about the family, and before the suffixes of samples
-	sample  string                                // the name of samples that are one value
-	quoted  bool                                  // names must stand in quotes, and inside the braces of a sample
-	relabel func([]byte, string, escaping) []byte // appends a label block with its names escaped; nil if none need it
-	plain   bool                                  // neither of these
+	scheme escaping
+	names  naming
+	family string // the name in the lines about the family, and before the suffixes of samples
+	sample string // the name of samples that are one value
+	quoted bool   // names must stand in quotes, and inside the braces of a sample
+
+	// special appends a sample up to its value where names are quoted or escaped; nil
+	// where they go out as they are.
+	special func(e *exposition, b []byte, name, suffix, block string) []byte
 }
 
 // enter makes f the family that lines are of, under the given names.
 func (e *exposition) enter(f *family, name, sample string) {
 	e.family, e.sample = name, sample
 	e.quoted = f.quoted && e.scheme == escapeNone
-	if e.relabel = nil; f.quotedLabels && e.scheme != escapeNone {
-		e.relabel = f.reg.utf8.relabel
+	if e.special = nil; e.quoted || f.quotedLabels && e.scheme != escapeNone {
+		e.special = f.reg.utf8.sample
 	}
-	e.plain = !e.quoted && e.relabel == nil
 }
 
-func (e *exposition) appendFamily(b []byte) []byte {
+// appendHead appends the beginning of a line about the family.
+func (e *exposition) appendHead(b []byte, word string) []byte {
+	b = append(b, word...)
 	if e.quoted {
-		return appendQuotedName(b, e.family, "")
+		b = appendQuotedName(b, e.family, "")
+	} else {
+		b = append(b, e.family...)
 	}
-	return append(b, e.family...)
+	return append(b, ' ')
 }
 
 // appendSample appends a sample that is one value, up to that value.
 func (e *exposition) appendSample(b []byte, block string) []byte {
-	if !e.plain {
+	if e.special != nil {
 		return e.appendSpecial(b, e.sample, "", block)
 	}
 	return append(append(b, e.sample...), block...)
@@ -50,23 +55,17 @@ func (e *exposition) appendSample(b []byte, block string) []byte {
 
 // appendSeries appends one of several samples of a series, up to its value.
 func (e *exposition) appendSeries(b []byte, suffix, block string) []byte {
-	if !e.plain {
+	if e.special != nil {
 		return e.appendSpecial(b, e.family, suffix, block)
 	}
 	return append(append(append(b, e.family...), suffix...), block...)
 }
 
-// appendSpecial appends what needs quotes or other names of labels.
+// appendSpecial is not inlined, so that its callers are.
+//
+//go:noinline
 func (e *exposition) appendSpecial(b []byte, name, suffix, block string) []byte {
-	if !e.quoted {
-		return e.relabel(append(append(b, name...), suffix...), block, e.scheme)
-	}
-	// {"name",label="value"}
-	b = appendQuotedName(append(b, '{'), name, suffix)
-	if block == " " {
-		return append(b, "} "...)
-	}
-	return append(append(b, ','), block[1:]...)
+	return e.special(e, b, name, suffix, block)
 }
 
 // appendOpen appends a sample up to a label that is still to come: a bucket of a
@@ -83,32 +82,26 @@ func (e *exposition) appendOpen(b []byte, suffix, block string) []byte {
 }
 
 // textFormat is the text format 0.0.4 (prometheus.io, "Exposition formats").
-var textFormat = encoding{textNaming, textBegin, textUint, textInt, textFloat, textHistogram, textSummary, textFinish}
+var textFormat = encoding{formatText, textNaming, textBegin, textWhole, textFloat, textHistogram, textFinish}
 
 // textNaming: the text format calls names of the legacy set by themselves.
-func textNaming(r *Registry, defined, collected []*family, s escaping) naming {
+func textNaming(r *Registry, families []*family, s escaping) naming {
 	if r.utf8 == nil {
 		return nil
 	}
-	return r.utf8.naming(r, defined, collected, false, s)
+	return r.utf8.naming(r, families, false, s)
 }
 
 func textBegin(e *encoder, f *family) {
 	name := e.names.of(f).name
 	e.enter(f, name, name)
-	b := e.appendFamily(append(e.buf, "# HELP "...))
-	b = appendHelp(append(b, ' '), f.help)
-	b = e.appendFamily(append(b, "\n# TYPE "...))
-	b = append(append(b, ' '), f.kind.String()...)
+	b := appendHelp(e.appendHead(e.buf, "# HELP "), f.help)
+	b = append(e.appendHead(b, "\n# TYPE "), f.kind.String()...)
 	e.buf = append(b, '\n')
 }
 
-func textUint(e *encoder, block string, v uint64, d *details) bool {
-	return textEnd(e, appendUint(e.appendSample(e.buf, block), v), d)
-}
-
-func textInt(e *encoder, block string, v int64, d *details) bool {
-	return textEnd(e, appendInt(e.appendSample(e.buf, block), v), d)
+func textWhole(e *encoder, block string, v uint64, negative bool, d *details) bool {
+	return textEnd(e, appendWhole(e.appendSample(e.buf, block), v, negative), d)
 }
 
 func textFloat(e *encoder, block string, v float64, d *details) bool {

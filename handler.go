@@ -35,7 +35,10 @@ func (r *Registry) JSONHandler() http.Handler {
 	})
 }
 
-// serve answers with what choose says: a content type and what writes the body.
+// serve answers with what choose says: a content type and what writes the body. Its
+// callers in other packages would have a copy of it each.
+//
+//go:noinline
 func serve(vary string, choose func(*http.Request) (string, func(io.Writer) error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		h := w.Header()

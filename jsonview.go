@@ -15,7 +15,7 @@ import (
 // [Registry.WriteText].
 func (r *Registry) WriteJSON(w io.Writer) error { return r.write(w, &jsonFormat, escapeNone) }
 
-var jsonFormat = encoding{nil, jsonBegin, jsonUint, jsonInt, jsonFloat, jsonHistogram, jsonSummary, jsonFinish}
+var jsonFormat = encoding{formatJSON, nil, jsonBegin, jsonWhole, jsonFloat, jsonHistogram, jsonFinish}
 
 // Punctuation depends on what came before.
 const (
@@ -30,7 +30,12 @@ func jsonBegin(e *encoder, f *family) {
 	} else {
 		e.buf = append(e.buf, "],\n"...)
 	}
-	e.buf = append(appendJSONName(e.buf, f), ":["...)
+	if f.quoted {
+		e.buf = f.reg.utf8.json(e.buf, f.name)
+	} else {
+		e.buf = append(append(append(e.buf, '"'), f.name...), '"')
+	}
+	e.buf = append(e.buf, ":["...)
 	e.json = jsonFamily
 }
 
@@ -45,12 +50,8 @@ func jsonHead(e *encoder, block string) []byte {
 	return append(appendJSONLabels(b, block), "},\"value\":"...)
 }
 
-func jsonUint(e *encoder, block string, v uint64, d *details) bool {
-	return jsonEnd(e, appendUint(jsonHead(e, block), v), d)
-}
-
-func jsonInt(e *encoder, block string, v int64, d *details) bool {
-	return jsonEnd(e, appendInt(jsonHead(e, block), v), d)
+func jsonWhole(e *encoder, block string, v uint64, negative bool, d *details) bool {
+	return jsonEnd(e, appendWhole(jsonHead(e, block), v, negative), d)
 }
 
 func jsonFloat(e *encoder, block string, v float64, d *details) bool {
@@ -103,15 +104,6 @@ func appendJSONFloat(b []byte, v float64) []byte {
 		return append(b, "null"...)
 	}
 	return appendFloat(b, v)
-}
-
-// appendJSONName appends the name of a family as a JSON string.
-func appendJSONName(b []byte, f *family) []byte {
-	if !f.quoted {
-		return append(append(append(b, '"'), f.name...), '"')
-	}
-	b, _ = appendJSONQuoted(b, string(appendQuotedName(nil, f.name, "")))
-	return b
 }
 
 // appendJSONLabels turns a rendered label block into the members of an object.

@@ -109,34 +109,35 @@ func compareKeys(a, b string) int {
 // A label is one constant name and value.
 type label struct{ name, value string }
 
-// appendBlock appends a label block as it follows a metric name in an exposition: `{a="b",c="d"} `, or ` ` without labels. The
-// space belongs to it so that a sample is name, block, value.
+// appendBlock appends a label block as it follows a metric name in an exposition:
+// `{a="b",c="d"} `, or ` ` without labels. The space belongs to it so that a sample
+// is name, block, value.
 func appendBlock(b []byte, consts []label, names []string, key string) []byte {
 	if len(consts)+len(names) == 0 {
 		return append(b, ' ')
 	}
 	sep := byte('{')
 	for _, l := range consts {
-		b = append(appendLabelName(append(b, sep), l.name), '=', '"')
-		b = append(appendLabelValue(b, l.value), '"')
-		sep = ','
+		b, sep = appendLabel(b, sep, l.name, l.value), ','
 	}
 	for _, name := range names {
 		end := strings.IndexByte(key, keySep)
-		b = append(appendLabelName(append(b, sep), name), '=', '"')
-		b = append(appendLabelValue(b, key[:end]), '"')
-		key, sep = key[end+1:], ','
+		b, sep = appendLabel(b, sep, name, key[:end]), ','
+		key = key[end+1:]
 	}
-	return append(b, '}', ' ')
+	return append(b, "} "...)
 }
 
-// appendLabelName appends the name of a label, in quotes if it is not in the
+// appendLabel appends a label after sep, its name in quotes if it is not in the
 // legacy set.
-func appendLabelName(b []byte, name string) []byte {
+func appendLabel(b []byte, sep byte, name, value string) []byte {
+	b = append(b, sep)
 	if validLabelName(name) {
-		return append(b, name...)
+		b = append(b, name...)
+	} else {
+		b = appendQuotedName(b, name, "")
 	}
-	return appendQuotedName(b, name, "")
+	return append(appendLabelValue(append(b, `="`...), value), '"')
 }
 
 // appendLabelValue escapes what the text format and OpenMetrics 1.0 escape in

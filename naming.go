@@ -110,28 +110,24 @@ func (n naming) claims(f *family, open bool) []string {
 
 // naming returns the naming for a scrape of these families. It is worked out
 // once for what is defined; what collectors emit can differ from scrape to scrape.
-func (r *Registry) naming(defined, collected []*family, open bool, s escaping) naming {
-	if len(collected) > 0 {
-		all := append(append([]*family{}, defined...), collected...)
-		return r.nameFamilies(all, open, s)
-	}
+func (r *Registry) naming(families []*family, open bool, s escaping) naming {
 	kept := &r.namings[s]
 	if open {
 		kept = &r.namings[len(escapings)+int(s)]
 	}
 	r.mu.Lock()
 	n := *kept
-	if !sameList(r.sorted, defined) {
+	if !sameList(r.sorted, families) {
 		n = nil
 	}
 	r.mu.Unlock()
 	if n != nil {
 		return n
 	}
-	n = r.nameFamilies(defined, open, s)
+	n = r.nameFamilies(families, open, s)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if sameList(r.sorted, defined) {
+	if sameList(r.sorted, families) {
 		*kept = n
 	}
 	return n

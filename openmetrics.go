@@ -26,10 +26,10 @@ func (r *Registry) WriteOpenMetrics(w io.Writer) error {
 }
 
 // openFormat is OpenMetrics 1.0 ("Text format").
-var openFormat = encoding{openNaming, openBegin, openUint, openInt, openFloat, openHistogram, openSummary, openFinish}
+var openFormat = encoding{formatOpen, openNaming, openBegin, openWhole, openFloat, openHistogram, openFinish}
 
-func openNaming(r *Registry, defined, collected []*family, s escaping) naming {
-	return r.naming(defined, collected, true, s)
+func openNaming(r *Registry, families []*family, s escaping) naming {
+	return r.naming(families, true, s)
 }
 
 func openBegin(e *encoder, f *family) {
@@ -52,25 +52,17 @@ func openBegin(e *encoder, f *family) {
 		}
 	}
 	e.enter(f, name, sample)
-	b := e.appendFamily(append(e.buf, "# HELP "...))
-	b = appendLabelValue(append(b, ' '), f.help) // the same escapes as in label values
-	b = e.appendFamily(append(b, "\n# TYPE "...))
-	b = append(append(b, ' '), kind...)
+	b := appendLabelValue(e.appendHead(e.buf, "# HELP "), f.help) // the same escapes as in label values
+	b = append(e.appendHead(b, "\n# TYPE "), kind...)
 	if f.unit != "" && strings.HasSuffix(name, "_"+f.unit) { // not if it is plain, or escaping took the end
-		b = e.appendFamily(append(b, "\n# UNIT "...))
-		b = append(append(b, ' '), f.unit...)
+		b = append(e.appendHead(b, "\n# UNIT "), f.unit...)
 	}
 	e.buf = append(b, '\n')
 }
 
-func openUint(e *encoder, block string, v uint64, d *details) bool {
-	b := e.appendSample(e.buf, block)
-	return openEnd(e, append(appendUint(b, v), ".0"...), block, d)
-}
-
-func openInt(e *encoder, block string, v int64, d *details) bool {
-	b := e.appendSample(e.buf, block)
-	return openEnd(e, append(appendInt(b, v), ".0"...), block, d)
+func openWhole(e *encoder, block string, v uint64, negative bool, d *details) bool {
+	b := appendWhole(e.appendSample(e.buf, block), v, negative)
+	return openEnd(e, append(b, ".0"...), block, d)
 }
 
 func openFloat(e *encoder, block string, v float64, d *details) bool {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unsafe"
 )
 
 // Default is a registry for metrics that are package variables. Nothing in the
@@ -27,15 +28,15 @@ const (
 type Registry struct {
 	consts    []label
 	badConsts bool
-	maxSeries int
-	created   bool
-	utf8      *utf8Rules // nil where names are of the legacy set
+	limit     limit                 // of vectors that have none of their own
+	created   func() *trackedSeries // makes series that say when they were made; nil if none does
+	utf8      *utf8Rules            // nil where names are of the legacy set
 
 	mu         sync.Mutex
 	families   map[string]*family         // by name
 	defined    []*family                  // the same ones, in the order of their definition
 	taken      map[string]*family         // by the other names their samples take
-	collectors []func(*Emitter)           // replaced, never changed
+	collectors unsafe.Pointer             // *[]func(*Emitter), replaced, never changed
 	collect    func() []*family           // what they emit; nil before the first
 	sorted     []*family                  // families by name; nil after a change, else never changed
 	namings    [2 * len(escapings)]naming // what expositions call those; zero after a change
@@ -51,16 +52,16 @@ func NewRegistry(opts ...Option) *Registry {
 	r := &Registry{
 		consts:    o.consts,
 		badConsts: o.badConsts,
-		maxSeries: o.maxSeries,
 		created:   o.created,
 		utf8:      o.utf8,
 		families:  map[string]*family{},
 		taken:     map[string]*family{},
 	}
 	r.errors = r.CounterVec("tacho_errors_total", "Recordings and collected samples that were refused.",
-		[]string{"metric", "reason"}, WithMaxSeries(0))
+		[]string{"metric", "reason"})
 	r.overflow = r.CounterVec("tacho_series_overflow_total", "Lookups that a full vector answered with its overflow series.",
-		[]string{"metric"}, WithMaxSeries(0))
+		[]string{"metric"})
+	r.limit = o.limit // not of those two
 	return r
 }
 
@@ -134,7 +135,7 @@ func (r *Registry) FloatGaugeVec(name, help string, labels []string, opts ...Opt
 func (r *Registry) HistogramVec(name, help string, buckets []float64, labels []string, opts ...Option) *HistogramVec {
 	bounds, reason := foldBounds(buckets)
 	if reason != "" {
-		panic(&DefinitionError{Metric: name, Reason: reason})
+		refuse(name, reason, "")
 	}
 	return vecOf[Histogram](r.define(&histograms, newHistogramDef(bounds), name, help, labels, opts))
 }
@@ -187,9 +188,9 @@ func (r *Registry) define(t *metricType, def *histogramDef, name, help string, l
 		def.fam = f
 	}
 	o := r.apply(f, opts)
-	f.vec = newVec(f, o.maxSeries)
-	if len(f.labels) > 0 {
-		f.vec.expiry = o.expiry
+	f.vec = newVec(f, o.limit)
+	if o.expiry != nil && len(f.labels) > 0 {
+		f.vec.expiry, f.vec.track = o.expiry, o.expiry.track
 	}
 	f.walk = func(e *encoder) { t.walk(f.vec, e) }
 	return r.add(f).vec
@@ -198,8 +199,8 @@ func (r *Registry) define(t *metricType, def *histogramDef, name, help string, l
 // apply completes f by the options and checks what can be checked on its own.
 func (r *Registry) apply(f *family, opts []Option) options {
 	o := makeOptions(opts)
-	if !o.maxSet {
-		o.maxSeries = r.maxSeries
+	if !o.limited {
+		o.limit = r.limit
 	}
 	f.reg = r
 	f.where = callerOutside()
@@ -212,7 +213,7 @@ func (r *Registry) apply(f *family, opts []Option) options {
 		reason = "const labels must be pairs of a name and a value"
 	}
 	if reason != "" {
-		panic(&DefinitionError{Metric: f.name, Reason: reason})
+		refuse(f.name, reason, "")
 	}
 	return o
 }
@@ -224,12 +225,12 @@ func (r *Registry) add(f *family) *family {
 	defer r.mu.Unlock()
 	if old := r.families[f.name]; old != nil {
 		if reason := f.differs(old); reason != "" {
-			panic(&DefinitionError{f.name, reason, old.where})
+			refuse(f.name, reason, old.where)
 		}
 		return old
 	}
 	if old, name := r.conflict(f.name, f.kind); old != nil {
-		panic(&DefinitionError{f.name, "sample name " + name + " is that of metric " + old.name, old.where})
+		refuse(f.name, "sample name "+name+" is that of metric "+old.name, old.where)
 	}
 	r.families[f.name] = f
 	r.defined = append(r.defined, f)

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 	"unsafe"
 )
 
@@ -28,10 +27,11 @@ type Vec[M any] struct{ vec }
 // metricType makes metrics of it.
 type vec struct {
 	fam    *family
-	max    int            // series before new ones overflow; 0 means no limit
-	dated  bool           // series have a time of creation
-	expiry *expiry        // of idle series; nil for none
-	lost   unsafe.Pointer // the metric that takes what was recorded with a wrong number of values
+	limit  limit                 // of series, before new ones overflow
+	dated  bool                  // series have a time of creation
+	track  func() *trackedSeries // makes the series of a vector that is dated or has expiry
+	expiry *expiry               // of idle series; nil for none
+	lost   unsafe.Pointer        // the metric that takes what was recorded with a wrong number of values
 
 	table    atomic.Pointer[table]
 	overflow atomic.Pointer[series] // not nil while the vector is full
@@ -52,6 +52,7 @@ type vec struct {
 // everybody writes, lies in another allocation: With would otherwise miss the
 // cache each time that another core had recorded.
 type series struct {
+	_    incomparable
 	hash uint32
 	cut  uint32 // text is the key up to here, then the label block
 	text string
@@ -60,6 +61,10 @@ type series struct {
 
 func (s *series) key() string   { return s.text[:s.cut] }
 func (s *series) block() string { return s.text[s.cut:] }
+
+// incomparable, as a field, takes == from a struct: code that nothing calls and a
+// binary has all the same.
+type incomparable = [0]func()
 
 // A table is an open-addressed hash table that readers probe without a lock.
 // The vector's mutex serialises writers; they fill free slots in place, turn
@@ -93,7 +98,10 @@ func (t *table) find(hash uint32, values []string) *series {
 	}
 }
 
-// findKey is find for a key, whose values are valid.
+// findKey is find for a key, whose values are valid. It is for lookups that missed,
+// and not inlined into each.
+//
+//go:noinline
 func (t *table) findKey(hash uint32, key string) *series {
 	mask := uint32(len(t.slots) - 1)
 	for i := hash; ; i++ {
@@ -165,9 +173,12 @@ type metricType struct {
 	walk func(*vec, *encoder)
 }
 
-func newVec(fam *family, max int) *vec {
-	v := &vec{fam: fam, max: max}
-	v.dated = fam.reg.created && (fam.kind == kindCounter || fam.kind == kindHistogram)
+func newVec(fam *family, limit limit) *vec {
+	v := &vec{fam: fam, limit: limit}
+	if fam.kind == kindCounter || fam.kind == kindHistogram {
+		v.track = fam.reg.created
+		v.dated = v.track != nil
+	}
 	v.lost = fam.metric.make(fam, "")
 	v.table.Store(newTable(0))
 	return v
@@ -199,11 +210,6 @@ func (v *vec) with(values []string) unsafe.Pointer {
 	return s.m
 }
 
-// lookup returns the series with these label values, or nil.
-func (v *vec) lookup(values []string) *series {
-	return v.table.Load().find(hashValues(values), values)
-}
-
 // slow finds what the first look did not: values with invalid UTF-8, new
 // series, and those that overflow. Only the new ones take the lock.
 func (v *vec) slow(values []string) *series {
@@ -228,40 +234,38 @@ func (v *vec) slow(values []string) *series {
 			return s
 		}
 	}
-	if v.full() {
-		v.fam.overflowed()
-		return v.overflowSeries()
+	if v.limit.max > 0 && v.table.Load().live >= v.limit.max {
+		if s := v.limit.overflows(v); s != nil {
+			v.fam.overflowed()
+			return s
+		}
 	}
 	return v.create(hash, strings.Clone(key))
 }
 
-// full reports whether a new series must overflow. The overflow series itself
-// does not count. The mutex is held.
-func (v *vec) full() bool {
-	t := v.table.Load()
-	if v.max <= 0 || t.live < v.max {
-		return false
-	}
-	key := v.overflowKey()
-	return t.live > v.max || t.findKey(hashKey(key, len(v.fam.labels)), key) == nil
+// A limit is how many series a vector may have; 0 or less means no limit. Vectors
+// reach the code for what exceeds it through it alone, so that a program without
+// limits does not contain it.
+type limit struct {
+	max       int
+	overflows func(v *vec) *series
 }
 
-func (v *vec) overflowKey() string {
+// overflows returns the series that a new one goes to in a vector that is full, or
+// nil if it is not: the series for the overflow does not count itself. It lets
+// lookups reach that without the mutex, which is held here.
+func (v *vec) overflows() *series {
 	var key []byte
 	for range v.fam.labels {
 		key = append(append(key, overflowValue...), keySep)
 	}
-	return string(key)
-}
-
-// overflowSeries finds or makes the series for what the limit refuses, and
-// lets lookups reach it without the mutex, which is held here.
-func (v *vec) overflowSeries() *series {
-	key := v.overflowKey()
-	hash := hashKey(key, len(v.fam.labels))
-	s := v.table.Load().findKey(hash, key)
-	if s == nil {
-		s = v.create(hash, key)
+	hash := hashKey(string(key), len(v.fam.labels))
+	s := v.table.Load().findKey(hash, string(key))
+	switch {
+	case s == nil:
+		s = v.create(hash, string(key))
+	case v.table.Load().live == v.limit.max:
+		return nil
 	}
 	v.overflow.Store(s)
 	return s
@@ -291,8 +295,8 @@ func (v *vec) add(s *series) *series {
 }
 
 func (v *vec) newSeries() *series {
-	if v.dated || v.expiry != nil {
-		return &newTracked().series
+	if v.track != nil {
+		return &v.track().series
 	}
 	return new(series)
 }
@@ -389,8 +393,8 @@ func (v *vec) reset() {
 // Pointers to the series of before still work but are shown no more, and what is
 // recorded in v while fill runs goes with them. If fill panics, v stays as it is.
 func (v *Vec[M]) Replace(fill func(set *Vec[M])) {
-	set := vecOf[M](newVec(v.fam, v.max))
-	set.expiry = v.expiry
+	set := vecOf[M](newVec(v.fam, v.limit))
+	set.expiry, set.track = v.expiry, v.track
 	fill(set)
 	set.mu.Lock()
 	table, added, overflow := set.table.Load(), set.added, set.overflow.Load()
@@ -417,7 +421,7 @@ func (v *vec) ordered() []*series {
 	v.orderMu.Lock()
 	defer v.orderMu.Unlock()
 	if v.expiry != nil {
-		return v.expiry.ordered(v, time.Now().UnixNano())
+		return v.expiry.ordered(v)
 	}
 	return v.merged()
 }
@@ -431,27 +435,21 @@ func (v *vec) merged() []*series {
 	if len(added) == 0 && !deleted {
 		return v.order
 	}
-	sortSeries(added)
-	v.order = mergeSeries(v.order, added, func(s *series) bool { return !deleted || t.holds(s) })
-	return v.order
+	// The sort takes what is in order as it is, so that this costs a comparison a
+	// series and the moves that the new ones make.
+	order := make([]*series, 0, len(v.order)+len(added))
+	for _, list := range [...][]*series{v.order, added} {
+		for _, s := range list {
+			if !deleted || t.holds(s) {
+				order = append(order, s)
+			}
+		}
+	}
+	sortSeries(order)
+	v.order = order
+	return order
 }
 
 func sortSeries(list []*series) {
 	sortList(list, func(a, b *series) int { return compareKeys(a.key(), b.key()) })
-}
-
-// mergeSeries merges two sorted lists into a new one of those that keep wants.
-func mergeSeries(a, b []*series, keep func(*series) bool) []*series {
-	merged := make([]*series, 0, len(a)+len(b))
-	for len(a) > 0 || len(b) > 0 {
-		from := &a
-		if len(a) == 0 || len(b) > 0 && compareKeys(b[0].key(), a[0].key()) < 0 {
-			from = &b
-		}
-		if s := (*from)[0]; keep(s) {
-			merged = append(merged, s)
-		}
-		*from = (*from)[1:]
-	}
-	return merged
 }

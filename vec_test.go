@@ -585,7 +585,7 @@ func TestReplaceIsSeenWhole(t *testing.T) {
 			generation(n)
 		}
 	}()
-	for {
+	for ; ; runtime.Gosched() {
 		seen := map[float64]int{}
 		for _, s := range engParse(t, text(t, r)) {
 			seen[s.value]++

@@ -23,15 +23,21 @@ type encoder struct {
 // put into an interface the linker keeps the descriptions of all types in reach,
 // down to time.Time, and their methods: 70 KB in a program without HTTP.
 type encoding struct {
-	naming    func(r *Registry, defined, collected []*family, s escaping) naming // nil if families keep their names
+	id        uint8                                                    // one of those below
+	naming    func(r *Registry, families []*family, s escaping) naming // nil if families keep their names
 	begin     func(e *encoder, f *family)
-	uint      func(e *encoder, block string, v uint64, d *details) bool
-	int       func(e *encoder, block string, v int64, d *details) bool
+	whole     func(e *encoder, block string, v uint64, negative bool, d *details) bool
 	float     func(e *encoder, block string, v float64, d *details) bool
 	histogram func(e *encoder, block string, def *histogramDef, counts []uint64, sum float64, d *details) bool
-	summary   func(e *encoder, block string, s *SummarySnapshot, d *details) bool
 	finish    func(e *encoder)
 }
+
+// The formats, for tables that not every program needs.
+const (
+	formatText uint8 = iota
+	formatOpen
+	formatJSON
+)
 
 func (e *encoder) begin(f *family) { e.format.begin(e, f) }
 
@@ -52,58 +58,37 @@ type details struct {
 // walk hands over all families, sorted by name. It holds no lock while the
 // encoder runs, since an encoder writes to clients that may be slow.
 func (r *Registry) walk(e *encoder) {
-	families, collected := r.settle(r.collected())
+	families := r.scraped()
 	if e.format.naming != nil {
-		e.names = e.format.naming(r, families, collected, e.scheme)
+		e.names = e.format.naming(r, families, e.scheme)
 	}
 	for _, f := range families {
-		for len(collected) > 0 && collected[0].name < f.name {
-			collected[0].walk(e)
-			collected = collected[1:]
-		}
 		if e.err != nil {
 			return
 		}
 		f.walk(e)
 	}
-	for _, f := range collected {
-		f.walk(e)
-	}
 }
 
-// collected returns the families that collectors emit, sorted by name.
-func (r *Registry) collected() []*family {
+// scraped returns the families of a scrape, sorted by name, as a list that nobody
+// changes.
+func (r *Registry) scraped() []*family {
 	r.mu.Lock()
 	collect := r.collect
-	r.mu.Unlock()
 	if collect == nil {
-		return nil
+		defer r.mu.Unlock()
+		return r.byName()
 	}
+	r.mu.Unlock()
 	return collect()
 }
 
-// settle returns the defined families sorted by name, as a list that nobody
-// changes, and those of the collected ones that none of them conflicts with: a
-// family may have been defined while the collectors ran.
-func (r *Registry) settle(collected []*family) (families, free []*family) {
-	r.mu.Lock()
+// byName returns the defined families. The mutex is held.
+func (r *Registry) byName() []*family {
 	if r.sorted == nil {
 		r.sorted = sortFamilies(r.defined)
 	}
-	families = r.sorted
-	var refused []*family
-	for _, f := range collected {
-		if other, _ := r.conflict(f.name, f.kind); other != nil || r.families[f.name] != nil {
-			refused = append(refused, f)
-		} else {
-			free = append(free, f)
-		}
-	}
-	r.mu.Unlock()
-	for _, f := range refused {
-		f.fault(reasonConflict)
-	}
-	return families, free
+	return r.sorted
 }
 
 // sortFamilies returns families sorted by name.
@@ -132,7 +117,7 @@ func walkCounters(v *vec, e *encoder) {
 		if x := c.last.load(); x != nil || v.dated {
 			d = v.details(e, s, x, nil)
 		}
-		if !e.format.uint(e, s.block(), c.Value(), d) {
+		if !e.format.whole(e, s.block(), c.Value(), false, d) {
 			return
 		}
 	}
@@ -159,7 +144,11 @@ func walkGauges(v *vec, e *encoder) {
 		if i == 0 {
 			e.begin(v.fam)
 		}
-		if !e.format.int(e, s.block(), (*Gauge)(s.m).Value(), nil) {
+		v, negative := (*Gauge)(s.m).Value(), false
+		if v < 0 {
+			v, negative = -v, true // of the least value too: as a uint64 it is right
+		}
+		if !e.format.whole(e, s.block(), uint64(v), negative, nil) {
 			return
 		}
 	}

@@ -216,7 +216,7 @@ func (s *server) exemplars(t *testing.T, job, metric string) map[string][]exempl
 	}
 	results, err := q.Select(0, time.Now().UnixMilli(), []*labels.Matcher{
 		labels.MustNewMatcher(labels.MatchEqual, "job", job),
-		labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, metric),
+		labels.MustNewMatcher(labels.MatchEqual, "__name__", metric),
 	})
 	if err != nil {
 		t.Fatal(err)

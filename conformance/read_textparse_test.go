@@ -112,7 +112,7 @@ func readSample(p textparse.Parser) *sample {
 
 func split(ls labels.Labels) (name string, pairs []label) {
 	ls.Range(func(l labels.Label) {
-		if l.Name == labels.MetricName {
+		if l.Name == "__name__" {
 			name = l.Value
 		} else {
 			pairs = append(pairs, label{l.Name, l.Value})
