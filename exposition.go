@@ -15,14 +15,22 @@ func (r *Registry) WriteText(w io.Writer) error { return r.write(w, &textFormat,
 // line begins.
 type exposition struct {
 	scheme escaping
-	names  naming
-	family string // the name in the lines about the family, and before the suffixes of samples
-	sample string // the name of samples that are one value
-	quoted bool   // names must stand in quotes, and inside the braces of a sample
+	rename renaming // nil if families keep their names
+	family string   // the name in the lines about the family, and before the suffixes of samples
+	sample string   // the name of samples that are one value
+	quoted bool     // names must stand in quotes, and inside the braces of a sample
 
 	// special appends a sample up to its value where names are quoted or escaped; nil
 	// where they go out as they are.
 	special func(e *exposition, b []byte, name, suffix, block string) []byte
+}
+
+// called returns what the exposition calls a family, and whether it shows it plain.
+func (e *exposition) called(f *family) (name string, plain bool) {
+	if e.rename == nil {
+		return f.name, false
+	}
+	return e.rename(f)
 }
 
 // enter makes f the family that lines are of, under the given names.
@@ -85,7 +93,7 @@ func (e *exposition) appendOpen(b []byte, suffix, block string) []byte {
 var textFormat = encoding{formatText, textNaming, textBegin, textWhole, textFloat, textHistogram, textFinish}
 
 // textNaming: the text format calls names of the legacy set by themselves.
-func textNaming(r *Registry, families []*family, s escaping) naming {
+func textNaming(r *Registry, families []*family, s escaping) renaming {
 	if r.utf8 == nil {
 		return nil
 	}
@@ -93,7 +101,7 @@ func textNaming(r *Registry, families []*family, s escaping) naming {
 }
 
 func textBegin(e *encoder, f *family) {
-	name := e.names.of(f).name
+	name, _ := e.called(f)
 	e.enter(f, name, name)
 	b := appendHelp(e.appendHead(e.buf, "# HELP "), f.help)
 	b = append(e.appendHead(b, "\n# TYPE "), f.kind.String()...)

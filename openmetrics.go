@@ -28,24 +28,24 @@ func (r *Registry) WriteOpenMetrics(w io.Writer) error {
 // openFormat is OpenMetrics 1.0 ("Text format").
 var openFormat = encoding{formatOpen, openNaming, openBegin, openWhole, openFloat, openHistogram, openFinish}
 
-func openNaming(r *Registry, families []*family, s escaping) naming {
+func openNaming(r *Registry, families []*family, s escaping) renaming {
 	return r.naming(families, true, s)
 }
 
 func openBegin(e *encoder, f *family) {
-	x := e.names.of(f)
-	name, sample := x.name, x.name
-	e.special = f.kind == kindCounter && !x.plain || f.kind == kindHistogram
+	full, plain := e.called(f)
+	name, sample := full, full
+	e.special = f.kind == kindCounter && !plain || f.kind == kindHistogram
 	kind := f.kind.openString()
 	switch {
-	case x.plain && f.kind == kindCounter:
+	case plain && f.kind == kindCounter:
 		kind = "unknown"
 	case f.kind == kindCounter:
 		if name = strings.TrimSuffix(name, "_total"); name == sample {
 			sample += "_total"
 		}
 	case f.kind == kindInfo:
-		if base, ok := strings.CutSuffix(x.name, "_info"); ok && !x.plain {
+		if base, ok := strings.CutSuffix(full, "_info"); ok && !plain {
 			name = base
 		} else {
 			kind = "gauge"

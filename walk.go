@@ -23,8 +23,8 @@ type encoder struct {
 // put into an interface the linker keeps the descriptions of all types in reach,
 // down to time.Time, and their methods: 70 KB in a program without HTTP.
 type encoding struct {
-	id        uint8                                                    // one of those below
-	naming    func(r *Registry, families []*family, s escaping) naming // nil if families keep their names
+	id        uint8                                                      // one of those below
+	naming    func(r *Registry, families []*family, s escaping) renaming // nil if families keep their names
 	begin     func(e *encoder, f *family)
 	whole     func(e *encoder, block string, v uint64, negative bool, d *details) bool
 	float     func(e *encoder, block string, v float64, d *details) bool
@@ -60,7 +60,7 @@ type details struct {
 func (r *Registry) walk(e *encoder) {
 	families := r.scraped()
 	if e.format.naming != nil {
-		e.names = e.format.naming(r, families, e.scheme)
+		e.rename = e.format.naming(r, families, e.scheme)
 	}
 	for _, f := range families {
 		if e.err != nil {
