@@ -146,6 +146,15 @@ func oneReading(t *testing.T, data []byte, contentType string) (*exposition, []*
 			t.Fatal(err)
 		}
 	}
+	for _, f := range prom.families {
+		for _, s := range f.samples {
+			for i, x := range s.exemplar {
+				if x.at != nil {
+					s.exemplar[i].within = span{*x.at, *x.at}
+				}
+			}
+		}
+	}
 	compare(t, "expfmt beside textparse", prom, client, blind{})
 	return prom, families
 }
