@@ -77,6 +77,7 @@ type table struct {
 	used  int                      // series and gravestones, under the mutex
 }
 
+//go:noinline
 func newTable(n int) *table {
 	size := 4
 	for size < 2*n {

@@ -66,7 +66,11 @@ func (r *Registry) walk(e *encoder) {
 		if e.err != nil {
 			return
 		}
-		f.walk(e)
+		if f.encode != nil {
+			f.encode(e)
+		} else {
+			f.metric.walk(f.vec, e)
+		}
 	}
 }
 
@@ -74,13 +78,12 @@ func (r *Registry) walk(e *encoder) {
 // changes.
 func (r *Registry) scraped() []*family {
 	r.mu.Lock()
-	collect := r.collect
-	if collect == nil {
-		defer r.mu.Unlock()
-		return r.byName()
-	}
+	families, collect := r.byName(), r.collect
 	r.mu.Unlock()
-	return collect()
+	if collect != nil {
+		families = collect()
+	}
+	return families
 }
 
 // byName returns the defined families. The mutex is held.
