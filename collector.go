@@ -214,7 +214,7 @@ func (c *collection) put(one *family, sample row) string {
 		}
 		f = &emitted{rows: map[string]row{}}
 		f.family = family{reg: c.reg, name: one.name, help: string(appendValid(nil, one.help)), kind: one.kind, quoted: one.quoted}
-		f.walk = f.encode
+		f.family.encode = f.encodeRows
 		c.families[one.name] = f
 	}
 	if f.kind != one.kind {
@@ -286,8 +286,8 @@ func seriesKey(labels []label) string {
 	return string(key)
 }
 
-// encode is the walk of an emitted family.
-func (f *emitted) encode(e *encoder) {
+// encodeRows hands the samples of an emitted family to an encoder.
+func (f *emitted) encodeRows(e *encoder) {
 	keys := make([]string, 0, len(f.rows))
 	for key := range f.rows {
 		keys = append(keys, key)

@@ -90,7 +90,7 @@ type family struct {
 	metric *metricType    // nil for functions and what collectors emit
 	vec    *vec           // what a definition returns, and its repetition
 	none   *exemplar      // says no more than whose it is; see exemplarSlot
-	walk   func(*encoder) // hands all samples to an encoder
+	encode func(*encoder) // hands the samples of functions and collectors to an encoder
 
 	quoted, quotedLabels bool // names outside the legacy set, to be quoted or escaped
 }

@@ -28,10 +28,8 @@ func (n naming) of(f *family) exposed {
 	return exposed{name: f.name}
 }
 
-// A renaming answers for a naming. Registries and encoders hold this, so that the
+// rename answers for a naming. Registries and encoders hold this function, so that the
 // types of a naming are only in programs that make one.
-type renaming func(f *family) (name string, plain bool)
-
 func (n naming) rename(f *family) (name string, plain bool) {
 	x := n.of(f)
 	return x.name, x.plain
@@ -127,7 +125,7 @@ func (n naming) claims(f *family, open bool) []string {
 
 // naming returns the naming for a scrape of these families. It is worked out
 // once for what is defined; what collectors emit can differ from scrape to scrape.
-func (r *Registry) naming(families []*family, open bool, s escaping) renaming {
+func (r *Registry) naming(families []*family, open bool, s escaping) func(*family) (string, bool) {
 	kept := &r.namings[s]
 	if open {
 		kept = &r.namings[len(escapings)+int(s)]

@@ -28,14 +28,14 @@ func (r *Registry) WriteOpenMetrics(w io.Writer) error {
 // openFormat is OpenMetrics 1.0 ("Text format").
 var openFormat = encoding{formatOpen, openNaming, openBegin, openWhole, openFloat, openHistogram, openFinish}
 
-func openNaming(r *Registry, families []*family, s escaping) renaming {
+func openNaming(r *Registry, families []*family, s escaping) func(*family) (string, bool) {
 	return r.naming(families, true, s)
 }
 
 func openBegin(e *encoder, f *family) {
 	full, plain := e.called(f)
 	name, sample := full, full
-	e.special = f.kind == kindCounter && !plain || f.kind == kindHistogram
+	e.dated = f.kind == kindCounter && !plain || f.kind == kindHistogram
 	kind := f.kind.openString()
 	switch {
 	case plain && f.kind == kindCounter:
@@ -73,7 +73,7 @@ func openFloat(e *encoder, block string, v float64, d *details) bool {
 func openEnd(e *encoder, b []byte, block string, d *details) bool {
 	if d != nil {
 		b = appendOpenTime(b, d)
-		if e.special {
+		if e.dated {
 			b = appendExemplar(b, d.exemplar)
 		}
 	}
@@ -143,7 +143,7 @@ func appendOpenTime(b []byte, d *details) []byte {
 }
 
 func (e *encoder) appendCreated(b []byte, block string, d *details) []byte {
-	if d == nil || d.created == 0 || !e.special {
+	if d == nil || d.created == 0 || !e.dated {
 		return b
 	}
 	return append(appendSeconds(e.appendSeries(b, "_created", block), d.created), '\n')

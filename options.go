@@ -17,9 +17,10 @@ type options struct {
 	httpOptions // what only the HTTP middleware reads
 }
 
-func makeOptions(opts []Option) (o options) {
+func makeOptions(opts []Option) *options {
+	o := new(options)
 	for _, opt := range opts {
-		opt(&o)
+		opt(o)
 	}
 	return o
 }

@@ -33,16 +33,15 @@ type Registry struct {
 	utf8      *utf8Rules            // nil where names are of the legacy set
 
 	mu         sync.Mutex
-	families   map[string]*family           // by name
-	defined    []*family                    // the same ones, in the order of their definition
-	taken      map[string]*family           // by the other names their samples take
-	collectors unsafe.Pointer               // *[]func(*Emitter), replaced, never changed
-	collect    func() []*family             // what they emit; nil before the first
-	sorted     []*family                    // families by name; nil after a change, else never changed
-	namings    [2 * len(escapings)]renaming // what expositions call those; zero after a change
+	families   map[string]*family                               // by name
+	defined    []*family                                        // the same ones, in the order of their definition
+	taken      map[string]*family                               // by the other names their samples take
+	collectors unsafe.Pointer                                   // *[]func(*Emitter), replaced, never changed
+	collect    func() []*family                                 // what they emit; nil before the first
+	sorted     []*family                                        // families by name; nil after a change, else never changed
+	namings    [2 * len(escapings)]func(*family) (string, bool) // what expositions call those; zero after a change
 
-	errors   *CounterVec
-	overflow *CounterVec
+	errors, overflow *vec // of counters
 }
 
 // NewRegistry returns an empty registry. [WithConstLabels], [WithMaxSeries],
@@ -57,10 +56,10 @@ func NewRegistry(opts ...Option) *Registry {
 		families:  map[string]*family{},
 		taken:     map[string]*family{},
 	}
-	r.errors = r.CounterVec("tacho_errors_total", "Recordings and collected samples that were refused.",
-		[]string{"metric", "reason"})
-	r.overflow = r.CounterVec("tacho_series_overflow_total", "Lookups that a full vector answered with its overflow series.",
-		[]string{"metric"})
+	r.errors = r.define(&counters, nil, "tacho_errors_total", "Recordings and collected samples that were refused.",
+		[]string{"metric", "reason"}, nil)
+	r.overflow = r.define(&counters, nil, "tacho_series_overflow_total", "Lookups that a full vector answered with its overflow series.",
+		[]string{"metric"}, nil)
 	r.limit = o.limit // not of those two
 	return r
 }
@@ -73,10 +72,10 @@ func (f *family) fault(reason string) {
 }
 
 func (r *Registry) fault(metric, reason string) {
-	r.errors.With(metric, reason).Inc()
+	vecOf[Counter](r.errors).With(metric, reason).Inc()
 }
 
-func (f *family) overflowed() { f.reg.overflow.With(f.name).Inc() }
+func (f *family) overflowed() { vecOf[Counter](f.reg.overflow).With(f.name).Inc() }
 
 // Counter defines a counter, or returns the one defined before in the same way.
 // Like every definition it panics with a *[DefinitionError] if the name or a
@@ -158,7 +157,7 @@ func (r *Registry) GaugeFunc(name, help string, f func() float64, opts ...Option
 func (r *Registry) defineFunc(f *family, value func() float64, opts []Option) {
 	r.apply(f, opts)
 	block := string(appendBlock(nil, f.consts, nil, ""))
-	f.walk = func(e *encoder) {
+	f.encode = func(e *encoder) {
 		v, ok := f.call(value)
 		if !ok || f.kind == kindCounter && f.refuses(v) {
 			return
@@ -190,14 +189,13 @@ func (r *Registry) define(t *metricType, def *histogramDef, name, help string, l
 	o := r.apply(f, opts)
 	f.vec = newVec(f, o.limit)
 	if o.expiry != nil && len(f.labels) > 0 {
-		f.vec.expiry, f.vec.track = o.expiry, o.expiry.track
+		o.expiry.attach(f.vec, o.expiry)
 	}
-	f.walk = func(e *encoder) { t.walk(f.vec, e) }
 	return r.add(f).vec
 }
 
 // apply completes f by the options and checks what can be checked on its own.
-func (r *Registry) apply(f *family, opts []Option) options {
+func (r *Registry) apply(f *family, opts []Option) *options {
 	o := makeOptions(opts)
 	if !o.limited {
 		o.limit = r.limit
@@ -237,7 +235,7 @@ func (r *Registry) add(f *family) *family {
 	for _, name := range f.sampleNames() {
 		r.taken[name] = f
 	}
-	r.sorted, r.namings = nil, [2 * len(escapings)]renaming{}
+	r.sorted, r.namings = nil, [2 * len(escapings)]func(*family) (string, bool){}
 	return f
 }
 
@@ -273,7 +271,7 @@ func (r *Registry) Unregister(name string) bool {
 	delete(r.families, name)
 	r.defined = slices.DeleteFunc(r.defined, func(other *family) bool { return other == f })
 	r.retake()
-	r.sorted, r.namings = nil, [2 * len(escapings)]renaming{}
+	r.sorted, r.namings = nil, [2 * len(escapings)]func(*family) (string, bool){}
 	return true
 }
 

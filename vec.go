@@ -26,12 +26,13 @@ type Vec[M any] struct{ vec }
 // binary once and not for each type. Only Vec knows the type; its family's
 // metricType makes metrics of it.
 type vec struct {
-	fam    *family
-	limit  limit                 // of series, before new ones overflow
-	dated  bool                  // series have a time of creation
-	track  func() *trackedSeries // makes the series of a vector that is dated or has expiry
-	expiry *expiry               // of idle series; nil for none
-	lost   unsafe.Pointer        // the metric that takes what was recorded with a wrong number of values
+	fam     *family
+	limit   limit                 // of series, before new ones overflow
+	dated   bool                  // series have a time of creation
+	track   func() *trackedSeries // makes the series of a vector that is dated or has expiry
+	expiry  *expiry               // of idle series; nil for none
+	parking unsafe.Pointer        // *parking, with expiry
+	lost    unsafe.Pointer        // the metric that takes what was recorded with a wrong number of values
 
 	table    atomic.Pointer[table]
 	overflow atomic.Pointer[series] // not nil while the vector is full
@@ -40,11 +41,8 @@ type vec struct {
 	added   []*series  // created since order was last brought up to date
 	deleted bool       // series were deleted since then
 
-	parked map[string]*parked // by key, only with expiry; under mu
-
 	orderMu sync.Mutex // held to bring order up to date; taken before mu
 	order   []*series  // sorted by label values; replaced, never changed
-	words   []uint64   // for state
 }
 
 // A series is what a reader of the table and a scrape need to know of one
@@ -77,6 +75,7 @@ type table struct {
 	used  int                      // series and gravestones, under the mutex
 }
 
+//go:noinline
 func newTable(n int) *table {
 	size := 4
 	for size < 2*n {
@@ -312,7 +311,7 @@ func (v *vec) Delete(values ...string) bool {
 	key := string(appendKey(nil, values))
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	delete(v.parked, key)
+	delete(v.parked(), key)
 	s := v.table.Load().findKey(hashKey(key, len(v.fam.labels)), key)
 	if s == nil {
 		return false
@@ -335,7 +334,7 @@ func (v *vec) DeleteFunc(f func(values []string) bool) int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, key := range idle {
-		delete(v.parked, key)
+		delete(v.parked(), key)
 	}
 	n := 0
 	for _, s := range doomed {
@@ -383,7 +382,7 @@ func (v *vec) reset() {
 	v.table.Store(newTable(0))
 	v.overflow.Store(nil)
 	v.added, v.deleted = nil, true
-	clear(v.parked)
+	clear(v.parked())
 }
 
 // Replace calls fill with an empty vector of the same definition, and then makes
@@ -394,7 +393,9 @@ func (v *vec) reset() {
 // recorded in v while fill runs goes with them. If fill panics, v stays as it is.
 func (v *Vec[M]) Replace(fill func(set *Vec[M])) {
 	set := vecOf[M](newVec(v.fam, v.limit))
-	set.expiry, set.track = v.expiry, v.track
+	if set.track = v.track; v.expiry != nil {
+		v.expiry.attach(&set.vec, v.expiry)
+	}
 	fill(set)
 	set.mu.Lock()
 	table, added, overflow := set.table.Load(), set.added, set.overflow.Load()
