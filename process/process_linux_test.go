@@ -18,6 +18,10 @@ import (
 
 // TestAgainstOtherSources reads the same facts from elsewhere.
 func TestAgainstOtherSources(t *testing.T) {
+	stat, _ := os.ReadFile("/proc/self/stat")
+	if f := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])); len(f) > 20 && f[20] == "0" {
+		t.Skip("this is qemu-user's own /proc/self/stat, which says that a process has no memory")
+	}
 	ballast := bytes.Repeat([]byte{1}, 64<<20) // in RAM, since it was written
 	got := scrape(t, registered())
 	statm, err := os.ReadFile("/proc/self/statm") // size and resident set, in pages
@@ -27,7 +31,7 @@ func TestAgainstOtherSources(t *testing.T) {
 	fields := strings.Fields(string(statm))
 	for i, name := range []string{"process_virtual_memory_bytes", "process_resident_memory_bytes"} {
 		pages, _ := strconv.Atoi(fields[i])
-		if want := float64(pages * os.Getpagesize()); math.Abs(got[name]-want) > 8<<20 {
+		if want := float64(pages) * float64(os.Getpagesize()); math.Abs(got[name]-want) > 8<<20 {
 			t.Errorf("%s is %v, and %v a moment later", name, got[name], want)
 		}
 	}
