@@ -12,4 +12,6 @@ const wasi = new WASI({
   returnOnExit: false, // Node 20 now and then crashes when it takes a program of this size down itself
 });
 const module = await WebAssembly.compile(await readFile(program));
-wasi.start(await WebAssembly.instantiate(module, wasi.getImportObject()));
+const instance = await WebAssembly.instantiate(module, wasi.getImportObject());
+instance.exports.memory.grow(16384); // 1 GiB now, none of it touched: Node 20 can crash when a running program grows it
+wasi.start(instance);

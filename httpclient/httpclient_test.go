@@ -89,7 +89,7 @@ func TestRoundTrips(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ok", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "fine") })
 	mux.HandleFunc("/created", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(201) })
-	mux.HandleFunc("/from", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/ok", 302) })
+	mux.HandleFunc("/from", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/ok", http.StatusFound) })
 	mux.HandleFunc("/hints", func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusEarlyHints)
 		w.WriteHeader(http.StatusAccepted)
@@ -673,7 +673,8 @@ func TestCloseIdleConnections(t *testing.T) {
 
 func TestDefinitions(t *testing.T) {
 	reg := tacho.NewRegistry()
-	if New(reg, Config{}).requests != New(reg, Config{}).requests {
+	first := New(reg, Config{})
+	if New(reg, Config{}).requests != first.requests {
 		t.Error("two of one registry do not share their metrics")
 	}
 	defer func() {

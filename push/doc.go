@@ -49,7 +49,7 @@
 //	push_last_success_timestamp_seconds{target}     gauge
 //
 // The target is the host of the URL. A result is "success", "failed" (it may pass),
-// "refused" (it will not) or "too_large" (nothing was sent). A duration is that of
-// one attempt, with buckets from 5 ms to 10 s. The size is that of the latest push as it was
-// sent, compressed. Pushers with the same host share them in a registry.
+// "refused" (it will not) or "unsent" (the metrics were too large). A duration is that
+// of one attempt, with buckets from 5 ms to 10 s. The size is that of the latest push
+// as it was sent, compressed. Pushers with the same host share them in a registry.
 package push

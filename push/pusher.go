@@ -33,10 +33,10 @@ type Config struct {
 	// X-Scope-OrgID.
 	Header http.Header
 
-	// Interval is how often [Pusher.Run] pushes; 0 means 15 seconds. Each time
-	// differs from it by up to a tenth, at random.
+	// Interval is how often [Pusher.Run] pushes; 0 or less means 15 seconds. Each
+	// time differs from it by up to a tenth, at random.
 	Interval time.Duration
-	// Timeout is how long one attempt may take; 0 means 10 seconds.
+	// Timeout is how long one attempt may take; 0 or less means 10 seconds.
 	Timeout time.Duration
 	// Retries is how many attempts may follow a first one that failed, for each
 	// request; 0 means 3, and a negative number none. The first waits half a second
@@ -44,7 +44,7 @@ type Config struct {
 	// for more than a minute ends the push.
 	Retries int
 	// MaxBytes is the size of the largest push, in bytes of exposition before
-	// compression; 0 means 32 MiB. What is larger is not sent.
+	// compression; 0 or less means 32 MiB. What is larger is not sent.
 	MaxBytes int64
 
 	// OnError, if not nil, is called by [Pusher.Run] with the error of each push that
@@ -104,22 +104,27 @@ func New(t Target, c Config) (*Pusher, error) {
 	}
 	setDefault(&p.interval, 15*time.Second)
 	setDefault(&p.timeout, 10*time.Second)
-	setDefault(&p.retries, 3)
 	setDefault(&p.maxBytes, 32<<20)
+	if p.retries == 0 {
+		p.retries = 3
+	}
 	if p.reg == nil {
 		p.reg = tacho.Default
 	}
-	p.client = keepingMethods(c.Client)
-	p.life, p.end = context.WithCancel(context.Background())
 	own := c.Metrics
 	if own == nil {
 		own = p.reg
 	}
-	return p, p.define(own)
+	if err := p.define(own); err != nil {
+		return nil, err
+	}
+	p.client = keepingMethods(c.Client)
+	p.life, p.end = context.WithCancel(context.Background())
+	return p, nil
 }
 
-func setDefault[T int | int64 | time.Duration](v *T, d T) {
-	if *v == 0 {
+func setDefault[T int64 | time.Duration](v *T, d T) {
+	if *v <= 0 {
 		*v = d
 	}
 }
@@ -160,7 +165,8 @@ func keepingMethods(c *http.Client) *http.Client {
 }
 
 // Push pushes once, with retries. It returns nil once the server has taken all,
-// and else the error of the last attempt. The end of ctx ends it at once.
+// and else the error of the last attempt, or of each request that was refused. The
+// end of ctx ends it at once.
 func (p *Pusher) Push(ctx context.Context) error { return p.push(ctx, p.stop) }
 
 func (p *Pusher) push(ctx context.Context, stop <-chan struct{}) error {
@@ -204,7 +210,7 @@ func isClosed(c <-chan struct{}) bool {
 func (p *Pusher) send(ctx context.Context, stop <-chan struct{}) error {
 	bodies, err := p.dest.encode(p.reg, p.maxBytes)
 	if err != nil {
-		p.attempts.With(p.host, "too_large").Inc()
+		p.attempts.With(p.host, "unsent").Inc()
 		return err
 	}
 	size := 0
@@ -214,9 +220,11 @@ func (p *Pusher) send(ctx context.Context, stop <-chan struct{}) error {
 	p.bodyBytes.Set(int64(size))
 	var refused []error
 	for _, b := range bodies {
-		if o := p.persist(ctx, stop, b); o.retry {
-			return o.err // and so would be the others
-		} else if o.err != nil {
+		o := p.persist(ctx, stop, b)
+		if o.retry {
+			return o.err // the others would fare no better
+		}
+		if o.err != nil {
 			refused = append(refused, o.err)
 		}
 	}
@@ -240,8 +248,8 @@ func (p *Pusher) Delete(ctx context.Context) error {
 // Run pushes at every interval, beginning at a random time within the first, until
 // ctx ends, whose error it returns, or Shutdown or Close is called; then it returns
 // [ErrClosed]. Pushes that fail do not end it. One that takes longer than the
-// interval makes it miss a turn,
-// and so does a server that asks for more time with Retry-After, for up to an hour.
+// interval makes it miss a turn, and so does a server that asks for more time with
+// Retry-After, for up to an hour.
 func (p *Pusher) Run(ctx context.Context) error {
 	timer := time.NewTimer(rand.N(p.interval))
 	defer timer.Stop()

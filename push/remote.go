@@ -20,7 +20,7 @@ const maxSeries = 2000
 // specification") out of an OpenMetrics exposition that is written to it. Each is
 // compressed once it is full, so that little more than what is sent is in memory.
 type remoteWriter struct {
-	labels []label // of every series
+	labels []label // of every series, the shorter names first; none is empty
 	now    int64   // Unix milliseconds
 	done   [][]byte
 
@@ -35,7 +35,8 @@ type remoteWriter struct {
 type sample struct {
 	labels []label // with __name__ first
 	value  float64
-	at     int64 // Unix milliseconds; 0 if the line does not say
+	timed  bool
+	at     int64 // Unix milliseconds, if timed
 }
 
 func (w *remoteWriter) Write(p []byte) (int, error) {
@@ -76,15 +77,17 @@ func (w *remoteWriter) compress() {
 
 // add appends a series of one sample to the request.
 func (w *remoteWriter) add(s *sample) {
-	for _, l := range w.labels {
-		s.set(l)
+	s.labels = slices.DeleteFunc(s.labels, func(l label) bool { return l.value == "" }) // it is none
+	own := len(s.labels)
+	s.labels = append(s.labels, w.labels...)
+	for i := own; i < len(s.labels); i++ {
+		s.export(s.labels[:own], s.labels[i].name)
 	}
-	// Receivers may rely on the order, and an empty label is none.
-	s.labels = slices.DeleteFunc(s.labels, func(l label) bool { return l.value == "" })
+	// Receivers may rely on the order.
 	slices.SortFunc(s.labels, func(a, b label) int { return strings.Compare(a.name, b.name) })
-	at := s.at
-	if at == 0 {
-		at = w.now
+	at := w.now
+	if s.timed {
+		at = s.at
 	}
 	b := w.one[:0]
 	for _, l := range s.labels {
@@ -131,15 +134,17 @@ func sizeUvarint(v uint64) int {
 	return n
 }
 
-// set adds a label, or replaces the one of its name.
-func (s *sample) set(l label) {
-	for i := range s.labels {
-		if s.labels[i].name == l.name {
-			s.labels[i].value = l.value
-			return
-		}
+// export renames the label of this name among the series' own, as a scrape does with
+// one that the target has, too: to drop it could make two series one.
+func (s *sample) export(own []label, name string) {
+	i := slices.IndexFunc(own, func(l label) bool { return l.name == name })
+	if i < 0 {
+		return
 	}
-	s.labels = append(s.labels, l)
+	for slices.ContainsFunc(s.labels, func(l label) bool { return l.name == name }) {
+		name = "exported_" + name
+	}
+	own[i].name = name
 }
 
 var errLine = errors.New("tacho: push: a line of the exposition cannot be read")
@@ -147,7 +152,7 @@ var errLine = errors.New("tacho: push: a line of the exposition cannot be read")
 // parse reads a sample of OpenMetrics 1.0. Its exemplar, which remote write 1.0 has
 // no place for, is passed over. It keeps parts of line.
 func (s *sample) parse(line string) error {
-	s.labels, s.at = s.labels[:0], 0
+	s.labels = s.labels[:0]
 	end := strings.IndexAny(line, "{ ")
 	if end <= 0 {
 		return errLine
@@ -165,13 +170,14 @@ func (s *sample) parse(line string) error {
 		return errLine
 	}
 	line, _, _ = strings.Cut(line, " # ")
-	value, time, timed := strings.Cut(line, " ")
 	var err error
+	var value, at string
+	value, at, s.timed = strings.Cut(line, " ")
 	if s.value, err = strconv.ParseFloat(value, 64); err != nil {
 		return errLine
 	}
-	if timed {
-		seconds, err := strconv.ParseFloat(time, 64)
+	if s.timed {
+		seconds, err := strconv.ParseFloat(at, 64)
 		if err != nil || !(seconds >= 0 && seconds < 1e12) {
 			return errLine
 		}

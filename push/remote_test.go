@@ -186,13 +186,17 @@ func TestRemoteWrite(t *testing.T) {
 	reg.FloatCounterVec("cost_dollars", "", []string{"model", "a"}).With("x", "").Add(.25)
 	reg.Gauge("g", "").Set(-7)
 	reg.GaugeVec("odd", "", []string{"l"}).With("quote\" back\\slash\nline, =# {}").Set(1)
-	reg.GaugeVec("theirs", "", []string{"job"}).With("their job").Set(1)
+	theirs := reg.GaugeVec("theirs", "", []string{"job", "exported_job", "empty"})
+	theirs.With("1", "2", "3").Set(1)
+	theirs.With("1", "", "").Set(2)
+	theirs.With("", "4", "").Set(3)
 	reg.GaugeFunc("inf", "", func() float64 { return math.Inf(1) })
 	reg.GaugeFunc("nan", "", math.NaN)
 	h := reg.Histogram("h_seconds", "", []float64{1, 2.5})
 	h.ObserveExemplar(2, "trace_id", "abc")
 	reg.Collect(func(e *tacho.Emitter) {
 		e.At(time.UnixMilli(1700000000123)).Gauge("timed", "", 4)
+		e.At(time.Unix(0, 0)).Gauge("timed_0", "", 5)
 	})
 	before := time.Now().UnixMilli()
 	p, _ := testPusher(t, RemoteWrite{URL: s.URL + "/api/v1/write", Labels: []string{"job", "mine", "empty", ""}}, Config{Registry: reg})
@@ -228,8 +232,11 @@ func TestRemoteWrite(t *testing.T) {
 		`{__name__="inf",job="mine",zone="eu"} +Inf now`,
 		`{__name__="nan",job="mine",zone="eu"} NaN now`,
 		`{__name__="odd",job="mine",l="quote\" back\\slash\nline, =# {}",zone="eu"} 1 now`,
-		`{__name__="theirs",job="mine",zone="eu"} 1 now`,
+		`{__name__="theirs",exported_job="4",job="mine",zone="eu"} 3 now`,
+		`{__name__="theirs",exported_job="1",job="mine",zone="eu"} 2 now`,
+		`{__name__="theirs",empty="3",exported_exported_job="1",exported_job="2",job="mine",zone="eu"} 1 now`,
 		`{__name__="timed",job="mine",zone="eu"} 4 1700000000123`,
+		`{__name__="timed_0",job="mine",zone="eu"} 5 0`,
 	}
 	for i := range want {
 		want[i] = strings.Replace(want[i], " now", " "+now, 1)
@@ -282,6 +289,29 @@ func TestRemoteWriteInParts(t *testing.T) {
 				t.Errorf("%d different series", len(seen))
 			}
 		})
+	}
+}
+
+// Two pushes in one millisecond would be two values of one time.
+func TestRemoteWriteTimesIncrease(t *testing.T) {
+	s := serve(t, nil)
+	p, _ := testPusher(t, RemoteWrite{URL: s.URL}, Config{})
+	for range 20 {
+		bodies, err := p.dest.encode(p.reg, 1<<20)
+		if err != nil || len(bodies) != 1 {
+			t.Fatal(err)
+		}
+		if o := p.persist(context.Background(), nil, bodies[0]); o.err != nil {
+			t.Fatal(o.err)
+		}
+	}
+	last := ""
+	for _, r := range s.seen() {
+		line := readRequest(t, r.body)[0]
+		if line <= last { // they differ in the time alone, of 13 digits
+			t.Errorf("%s after %s", line, last)
+		}
+		last = line
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,7 +33,8 @@ type destination struct {
 	header  http.Header
 	deletes bool // DELETE removes what was pushed
 	// encode returns the bodies of the requests that make a push. They come from
-	// no more than limit bytes of metrics; past that it returns errTooLarge.
+	// no more than limit bytes of metrics; past that it returns errTooLarge. It is
+	// not for concurrent use.
 	encode func(reg *tacho.Registry, limit int64) ([][]byte, error)
 }
 
@@ -102,8 +104,8 @@ type VictoriaMetrics struct {
 	// URL is that of the server, such as http://127.0.0.1:8428, or in a cluster
 	// http://vminsert:8480/insert/0/prometheus.
 	URL string
-	// Labels are added to every series, and replace those of the same name: name,
-	// value, name, value.
+	// Labels are added to every series, where VictoriaMetrics lets them replace those
+	// of the same name: name, value, name, value.
 	Labels []string
 }
 
@@ -134,9 +136,9 @@ type RemoteWrite struct {
 	// --web.enable-remote-write-receiver) and VictoriaMetrics have it at
 	// /api/v1/write, Mimir at /api/v1/push, Thanos at /api/v1/receive.
 	URL string
-	// Labels are added to every series, and replace those of the same name: name,
-	// value, name, value. What a scrape adds, job and instance, tells programs
-	// apart here too.
+	// Labels are added to every series: name, value, name, value. As in a scrape a
+	// label of the series' own that has the same name, job, becomes exported_job. What
+	// a scrape adds, job and instance, tells programs apart here too.
 	Labels []string
 }
 
@@ -149,14 +151,20 @@ func (t RemoteWrite) resolve() (*destination, error) {
 	if err != nil {
 		return nil, err
 	}
+	labels = slices.DeleteFunc(labels, func(l label) bool { return l.value == "" })
+	slices.SortStableFunc(labels, func(a, b label) int { return len(a.name) - len(b.name) })
 	d.method = http.MethodPost
 	d.header = http.Header{
 		"Content-Type":                      {"application/x-protobuf"},
 		"Content-Encoding":                  {"snappy"},
 		"X-Prometheus-Remote-Write-Version": {"0.1.0"}, // that of 1.0
 	}
+	last := int64(0)
 	d.encode = func(reg *tacho.Registry, limit int64) ([][]byte, error) {
-		w := &remoteWriter{labels: labels, now: time.Now().UnixMilli()}
+		// Receivers refuse another value of the same time, or one of an earlier time,
+		// as after a correction of the clock.
+		last = max(time.Now().UnixMilli(), last+1)
+		w := &remoteWriter{labels: labels, now: last}
 		if err := reg.WriteOpenMetrics(&limitedWriter{w, limit}); err != nil {
 			return nil, err
 		}
