@@ -2,7 +2,6 @@ package tacho
 
 import (
 	"slices"
-	"strings"
 	"time"
 	"unsafe"
 )
@@ -275,7 +274,7 @@ func (c *collection) taken(name string, k kind) bool {
 // other series.
 func seriesKey(labels []label) string {
 	sorted := slices.Clone(labels)
-	sortList(sorted, func(a, b label) int { return strings.Compare(a.name, b.name) })
+	sortList(sorted, func(a, b label) int { return compareKeys(a.name, b.name) })
 	var key []byte
 	for _, l := range sorted {
 		if l.value == "" {

@@ -4,7 +4,6 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -116,9 +115,9 @@ func (f *family) check() string {
 func (f *family) hasUnit() bool {
 	name := f.name
 	if f.kind == kindCounter {
-		name = strings.TrimSuffix(name, "_total")
+		name = trimSuffix(name, "_total")
 	}
-	return validMetricName("_"+f.unit) && strings.HasSuffix(name, "_"+f.unit)
+	return validMetricName("_"+f.unit) && hasSuffix(name, "_"+f.unit)
 }
 
 func (f *family) checkLabels() string {
@@ -214,7 +213,7 @@ func sampleNames(name string, k kind) []string {
 	var suffixes []string
 	switch k {
 	case kindCounter:
-		name, suffixes = strings.TrimSuffix(name, "_total"), histogramSuffixes[3:]
+		name, suffixes = trimSuffix(name, "_total"), histogramSuffixes[3:]
 	case kindHistogram:
 		suffixes = histogramSuffixes
 	case kindSummary:
@@ -237,8 +236,8 @@ func callerOutside() string {
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
 	for {
 		fr, more := frames.Next()
-		inside := strings.HasPrefix(fr.Function, "github.com/tachikoma/tacho.") || strings.HasPrefix(fr.Function, "github.com/tachikoma/tacho/")
-		inside = inside && !strings.HasSuffix(fr.File, "_test.go")
+		inside := hasPrefix(fr.Function, "github.com/tachikoma/tacho.") || hasPrefix(fr.Function, "github.com/tachikoma/tacho/")
+		inside = inside && !hasSuffix(fr.File, "_test.go")
 		if !inside || !more {
 			return fr.File + ":" + strconv.Itoa(fr.Line)
 		}

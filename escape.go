@@ -2,7 +2,6 @@ package tacho
 
 import (
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -54,7 +53,7 @@ func checkUTF8Metric(f *family) string {
 
 func checkUTF8Label(f *family, name string) string {
 	f.quotedLabels = f.quotedLabels || !validLabelName(name)
-	if !validUTF8Name(name) || strings.HasPrefix(name, "__") {
+	if !validUTF8Name(name) || hasPrefix(name, "__") {
 		return "must be valid UTF-8 without NUL and not begin with __ or " + valuesPrefix
 	}
 	return ""
@@ -83,7 +82,7 @@ func checkEscaped(names []string) string {
 // nothing that the escaping scheme "values" makes of other names. Prometheus'
 // parser takes a NUL in a name for the end of its input.
 func validUTF8Name(s string) bool {
-	return s != "" && utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 && !strings.HasPrefix(s, valuesPrefix)
+	return s != "" && utf8.ValidString(s) && indexByte(s, 0) < 0 && !hasPrefix(s, valuesPrefix)
 }
 
 // appendEscapedMetric appends the name of a metric as the scheme says it.
@@ -97,7 +96,7 @@ func appendEscapedMetric(b []byte, name string, s escaping) []byte {
 func appendEscapedLabel(b []byte, name string, s escaping) []byte {
 	start := len(b)
 	b = appendEscaped(b, name, s, false)
-	if strings.HasPrefix(string(b[start:]), "__") {
+	if hasPrefix(string(b[start:]), "__") {
 		b = appendEscaped(b[:start], name, escapeValues, false)
 	}
 	return b
@@ -158,12 +157,12 @@ func appendJSONName(b []byte, name string) []byte {
 // appendRelabelled appends a rendered label block with its quoted names escaped.
 func appendRelabelled(b []byte, block string, s escaping) []byte {
 	for {
-		quote := strings.IndexByte(block, '"')
+		quote := indexByte(block, '"')
 		if quote < 0 {
 			return append(b, block...)
 		}
 		end := quote + 1 + quotedEnd(block[quote+1:])
-		if before := block[:quote]; strings.HasSuffix(before, "=") { // a value
+		if before := block[:quote]; hasSuffix(before, "=") { // a value
 			b = append(b, block[:end]...)
 		} else {
 			b = append(b, before...)
@@ -187,7 +186,7 @@ func quotedEnd(s string) int {
 
 // unquoted undoes appendLabelValue; nearly always there is nothing to undo.
 func unquoted(s string) string {
-	if strings.IndexByte(s, '\\') < 0 {
+	if indexByte(s, '\\') < 0 {
 		return s
 	}
 	b := make([]byte, 0, len(s))

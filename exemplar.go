@@ -1,7 +1,6 @@
 package tacho
 
 import (
-	"strings"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -71,7 +70,7 @@ func exemplarBlock(pairs []string) (string, bool) {
 		if !validLabelName(name) || nameRepeats(pairs, i) {
 			return "", false
 		}
-		if len(pairs[i+1]) > maxExemplarRunes*utf8.UTFMax || strings.IndexByte(pairs[i+1], 0) >= 0 {
+		if len(pairs[i+1]) > maxExemplarRunes*utf8.UTFMax || indexByte(pairs[i+1], 0) >= 0 {
 			return "", false // before it is copied
 		}
 		value := string(appendValid(nil, pairs[i+1]))

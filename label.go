@@ -1,7 +1,6 @@
 package tacho
 
 import (
-	"strings"
 	"unicode/utf8"
 )
 
@@ -33,7 +32,7 @@ func validLabelName(s string) bool {
 			return false
 		}
 	}
-	return s != "" && !strings.HasPrefix(s, "__")
+	return s != "" && !hasPrefix(s, "__")
 }
 
 func isNameByte(c byte, i int) bool {
@@ -83,7 +82,7 @@ func keyIs(key string, values []string) bool {
 func keyValues(key string, n int) []string {
 	values := make([]string, n)
 	for i := range values {
-		end := strings.IndexByte(key, keySep)
+		end := indexByte(key, keySep)
 		values[i], key = key[:end], key[end+1:]
 	}
 	return values
@@ -121,7 +120,7 @@ func appendBlock(b []byte, consts []label, names []string, key string) []byte {
 		b, sep = appendLabel(b, sep, l.name, l.value), ','
 	}
 	for _, name := range names {
-		end := strings.IndexByte(key, keySep)
+		end := indexByte(key, keySep)
 		b, sep = appendLabel(b, sep, name, key[:end]), ','
 		key = key[end+1:]
 	}

@@ -1,7 +1,5 @@
 package tacho
 
-import "strings"
-
 // Expositions do not all call a family by the name of its definition. Names
 // outside the legacy set are escaped for most clients. OpenMetrics takes _total
 // and _info off the name of a family and puts them on its samples, so that a
@@ -115,10 +113,10 @@ func (n naming) claims(f *family, open bool) []string {
 	case f.kind == kindHistogram || f.kind == kindSummary:
 		return append(sampleNames(name, f.kind), name)
 	case open && f.kind == kindCounter:
-		base := strings.TrimSuffix(name, "_total")
+		base := trimSuffix(name, "_total")
 		return []string{name, base, base + "_total", base + "_created"}
 	case open && f.kind == kindInfo:
-		return []string{name, strings.TrimSuffix(name, "_info")}
+		return []string{name, trimSuffix(name, "_info")}
 	}
 	return []string{name}
 }

@@ -2,7 +2,6 @@ package tacho
 
 import (
 	"io"
-	"strings"
 )
 
 // WriteOpenMetrics writes all metrics in the format OpenMetrics 1.0, which
@@ -41,12 +40,12 @@ func openBegin(e *encoder, f *family) {
 	case plain && f.kind == kindCounter:
 		kind = "unknown"
 	case f.kind == kindCounter:
-		if name = strings.TrimSuffix(name, "_total"); name == sample {
+		if name = trimSuffix(name, "_total"); name == sample {
 			sample += "_total"
 		}
 	case f.kind == kindInfo:
-		if base, ok := strings.CutSuffix(full, "_info"); ok && !plain {
-			name = base
+		if hasSuffix(full, "_info") && !plain {
+			name = trimSuffix(full, "_info")
 		} else {
 			kind = "gauge"
 		}
@@ -54,7 +53,7 @@ func openBegin(e *encoder, f *family) {
 	e.enter(f, name, sample)
 	b := appendLabelValue(e.appendHead(e.buf, "# HELP "), f.help) // the same escapes as in label values
 	b = append(e.appendHead(b, "\n# TYPE "), kind...)
-	if f.unit != "" && strings.HasSuffix(name, "_"+f.unit) { // not if it is plain, or escaping took the end
+	if f.unit != "" && hasSuffix(name, "_"+f.unit) { // not if it is plain, or escaping took the end
 		b = append(e.appendHead(b, "\n# UNIT "), f.unit...)
 	}
 	e.buf = append(b, '\n')

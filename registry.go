@@ -2,7 +2,6 @@ package tacho
 
 import (
 	"slices"
-	"strings"
 	"sync"
 	"unsafe"
 )
@@ -251,7 +250,7 @@ func (r *Registry) conflict(name string, k kind) (*family, string) {
 		if old := r.families[n]; old != nil {
 			return old, n
 		}
-		if old := r.taken[n]; old != nil && !strings.HasSuffix(n, "_created") {
+		if old := r.taken[n]; old != nil && !hasSuffix(n, "_created") {
 			return old, n
 		}
 	}

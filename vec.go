@@ -1,7 +1,6 @@
 package tacho
 
 import (
-	"strings"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -229,7 +228,7 @@ func (v *vec) slow(values []string) *series {
 		return s
 	}
 	if v.expiry != nil {
-		if s := v.expiry.revive(v, strings.Clone(key)); s != nil {
+		if s := v.expiry.revive(v, string(b)); s != nil {
 			return s
 		}
 	}
@@ -239,7 +238,7 @@ func (v *vec) slow(values []string) *series {
 			return s
 		}
 	}
-	return v.create(hash, strings.Clone(key))
+	return v.create(hash, string(b))
 }
 
 // A limit is how many series a vector may have; 0 or less means no limit. Vectors
