@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unsafe"
 )
 
 // An Emitter takes the samples that a collector computes at a scrape. Labels
@@ -50,8 +51,18 @@ type row struct {
 func (r *Registry) Collect(f func(*Emitter)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.collectors = append(slices.Clip(r.collectors), f)
-	r.collect = r.runCollectors // here, so that a program without collectors is without the code
+	// Here and by a pointer of no type, so that a program without collectors is
+	// without the code and the types.
+	list := append(slices.Clip(r.collectorList()), f)
+	r.collectors, r.collect = unsafe.Pointer(&list), r.runCollectors
+}
+
+// collectorList returns the collectors. The mutex is held.
+func (r *Registry) collectorList() []func(*Emitter) {
+	if r.collectors == nil {
+		return nil
+	}
+	return *(*[]func(*Emitter))(r.collectors)
 }
 
 // At returns an Emitter of the same scrape whose samples say that they are of the
@@ -203,7 +214,7 @@ func (c *collection) put(one *family, sample row) string {
 		}
 		f = &emitted{rows: map[string]row{}}
 		f.family = family{reg: c.reg, name: one.name, help: string(appendValid(nil, one.help)), kind: one.kind, quoted: one.quoted}
-		f.walk = f.encode
+		f.family.encode = f.encodeRows
 		c.families[one.name] = f
 	}
 	if f.kind != one.kind {
@@ -275,8 +286,8 @@ func seriesKey(labels []label) string {
 	return string(key)
 }
 
-// encode is the walk of an emitted family.
-func (f *emitted) encode(e *encoder) {
+// encodeRows hands the samples of an emitted family to an encoder.
+func (f *emitted) encodeRows(e *encoder) {
 	keys := make([]string, 0, len(f.rows))
 	for key := range f.rows {
 		keys = append(keys, key)
@@ -311,7 +322,7 @@ func (r *row) encode(e *encoder) bool {
 // runCollectors returns the families of a scrape where there are collectors.
 func (r *Registry) runCollectors() []*family {
 	r.mu.Lock()
-	collectors := r.collectors
+	collectors := r.collectorList()
 	r.mu.Unlock()
 	c := &collection{reg: r, families: map[string]*emitted{}}
 	for _, f := range collectors {

@@ -140,7 +140,7 @@ func TestEmptyLabelIsNone(t *testing.T) {
 		e.Gauge("x", "", 5, "b", "1")
 	})
 	engParse(t, text(t, r)) // fails on a series that comes twice
-	if got := r.errors.With("x", reasonDuplicate).Value(); got != 3 {
+	if got := vecOf[Counter](r.errors).With("x", reasonDuplicate).Value(); got != 3 {
 		t.Errorf("%d duplicates counted, want 3", got)
 	}
 }
@@ -229,7 +229,7 @@ func TestEmittedRefusalsKeepTheRest(t *testing.T) {
 		if !strings.Contains(got, "# TYPE x untyped\nx 5\n") || !strings.Contains(got, "defined_sum 4\n") {
 			t.Error(got)
 		}
-		if n := r.errors.With("x", reasonInvalid).Value(); n != uint64(2*(scrape+1)) {
+		if n := vecOf[Counter](r.errors).With("x", reasonInvalid).Value(); n != uint64(2*(scrape+1)) {
 			t.Errorf("%d invalid samples counted after %d scrapes", n, scrape+1)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 // safe for concurrent use, never block and never allocate, but for the one
 // time that contention makes the stripes. Make one with [Registry.Counter].
 type Counter struct {
+	_    incomparable
 	n    atomic.Uint64
 	wide atomic.Pointer[stripes] // nil until two cores met on n
 	last exemplarSlot

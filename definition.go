@@ -28,6 +28,13 @@ func (e *DefinitionError) Error() string {
 	return s
 }
 
+// refuse panics with a *DefinitionError.
+//
+//go:noinline
+func refuse(metric, reason, first string) {
+	panic(&DefinitionError{metric, reason, first})
+}
+
 // Try calls define and returns what it returns; a *[DefinitionError] that it
 // panics with becomes the error. It is for names that come from configuration:
 //
@@ -83,7 +90,7 @@ type family struct {
 	metric *metricType    // nil for functions and what collectors emit
 	vec    *vec           // what a definition returns, and its repetition
 	none   *exemplar      // says no more than whose it is; see exemplarSlot
-	walk   func(*encoder) // hands all samples to an encoder
+	encode func(*encoder) // hands the samples of functions and collectors to an encoder
 
 	quoted, quotedLabels bool // names outside the legacy set, to be quoted or escaped
 }

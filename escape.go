@@ -34,14 +34,14 @@ type utf8Rules struct {
 	checkLabel  func(f *family, name string) string // and with that of a label
 	checkLabels func(names []string) string         // and with all of a metric's together
 	validName   func(name string) bool
-	naming      func(r *Registry, families []*family, open bool, s escaping) naming
-	escape      func(n naming, families []*family, s escaping)
+	naming      func(r *Registry, families []*family, open bool, s escaping) func(*family) (string, bool)
+	escape      func(families []*family, s escaping) (pairs []string)
 	json        func(b []byte, name string) []byte
-	sample      func(e *exposition, b []byte, name, suffix, block string) []byte
+	sample      func(e *encoder, b []byte, name, suffix, block string) []byte
 }
 
 var utf8Names = utf8Rules{
-	checkUTF8Metric, checkUTF8Label, checkEscaped, validUTF8Name, (*Registry).naming, naming.escapeAll, appendJSONName, appendUTF8Sample,
+	checkUTF8Metric, checkUTF8Label, checkEscaped, validUTF8Name, (*Registry).naming, escapeFamilies, appendJSONName, appendUTF8Sample,
 }
 
 func checkUTF8Metric(f *family) string {
@@ -137,7 +137,7 @@ func appendQuotedName(b []byte, name, suffix string) []byte {
 }
 
 // appendUTF8Sample appends a sample whose names are quoted or escaped, up to its value.
-func appendUTF8Sample(e *exposition, b []byte, name, suffix, block string) []byte {
+func appendUTF8Sample(e *encoder, b []byte, name, suffix, block string) []byte {
 	if !e.quoted {
 		return appendRelabelled(append(append(b, name...), suffix...), block, e.scheme)
 	}

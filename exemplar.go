@@ -11,6 +11,7 @@ import (
 // of a request (OpenMetrics 1.0, "Exemplars"). Nobody changes one: recording
 // another replaces it.
 type exemplar struct {
+	_      incomparable
 	fam    *family // whom to charge bad input to
 	labels string  // rendered: `{trace_id="abc"}`; "" for no exemplar yet
 	value  float64

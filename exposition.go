@@ -1,8 +1,6 @@
 package tacho
 
-import (
-	"io"
-)
+import "io"
 
 // WriteText writes all metrics in Prometheus' text format 0.0.4. It returns the
 // first error of w, after which it writes no more. It holds no lock while w
@@ -11,22 +9,16 @@ import (
 // by underscores.
 func (r *Registry) WriteText(w io.Writer) error { return r.write(w, &textFormat, escapeUnderscores) }
 
-// An exposition is what the text format and OpenMetrics have in common: how a
-// line begins.
-type exposition struct {
-	scheme escaping
-	names  naming
-	family string // the name in the lines about the family, and before the suffixes of samples
-	sample string // the name of samples that are one value
-	quoted bool   // names must stand in quotes, and inside the braces of a sample
-
-	// special appends a sample up to its value where names are quoted or escaped; nil
-	// where they go out as they are.
-	special func(e *exposition, b []byte, name, suffix, block string) []byte
+// called returns what the exposition calls a family, and whether it shows it plain.
+func (e *encoder) called(f *family) (name string, plain bool) {
+	if e.rename == nil {
+		return f.name, false
+	}
+	return e.rename(f)
 }
 
 // enter makes f the family that lines are of, under the given names.
-func (e *exposition) enter(f *family, name, sample string) {
+func (e *encoder) enter(f *family, name, sample string) {
 	e.family, e.sample = name, sample
 	e.quoted = f.quoted && e.scheme == escapeNone
 	if e.special = nil; e.quoted || f.quotedLabels && e.scheme != escapeNone {
@@ -35,7 +27,7 @@ func (e *exposition) enter(f *family, name, sample string) {
 }
 
 // appendHead appends the beginning of a line about the family.
-func (e *exposition) appendHead(b []byte, word string) []byte {
+func (e *encoder) appendHead(b []byte, word string) []byte {
 	b = append(b, word...)
 	if e.quoted {
 		b = appendQuotedName(b, e.family, "")
@@ -46,7 +38,7 @@ func (e *exposition) appendHead(b []byte, word string) []byte {
 }
 
 // appendSample appends a sample that is one value, up to that value.
-func (e *exposition) appendSample(b []byte, block string) []byte {
+func (e *encoder) appendSample(b []byte, block string) []byte {
 	if e.special != nil {
 		return e.appendSpecial(b, e.sample, "", block)
 	}
@@ -54,7 +46,7 @@ func (e *exposition) appendSample(b []byte, block string) []byte {
 }
 
 // appendSeries appends one of several samples of a series, up to its value.
-func (e *exposition) appendSeries(b []byte, suffix, block string) []byte {
+func (e *encoder) appendSeries(b []byte, suffix, block string) []byte {
 	if e.special != nil {
 		return e.appendSpecial(b, e.family, suffix, block)
 	}
@@ -64,13 +56,13 @@ func (e *exposition) appendSeries(b []byte, suffix, block string) []byte {
 // appendSpecial is not inlined, so that its callers are.
 //
 //go:noinline
-func (e *exposition) appendSpecial(b []byte, name, suffix, block string) []byte {
+func (e *encoder) appendSpecial(b []byte, name, suffix, block string) []byte {
 	return e.special(e, b, name, suffix, block)
 }
 
 // appendOpen appends a sample up to a label that is still to come: a bucket of a
 // histogram to its bound, a quantile of a summary.
-func (e *exposition) appendOpen(b []byte, suffix, block string) []byte {
+func (e *encoder) appendOpen(b []byte, suffix, block string) []byte {
 	b = e.appendSeries(b, suffix, block)
 	if block == " " && !e.quoted {
 		b[len(b)-1] = '{'
@@ -82,10 +74,10 @@ func (e *exposition) appendOpen(b []byte, suffix, block string) []byte {
 }
 
 // textFormat is the text format 0.0.4 (prometheus.io, "Exposition formats").
-var textFormat = encoding{formatText, textNaming, textBegin, textUint, textInt, textFloat, textHistogram, textFinish}
+var textFormat = encoding{formatText, textNaming, textBegin, textWhole, textFloat, textHistogram, textFinish}
 
 // textNaming: the text format calls names of the legacy set by themselves.
-func textNaming(r *Registry, families []*family, s escaping) naming {
+func textNaming(r *Registry, families []*family, s escaping) func(*family) (string, bool) {
 	if r.utf8 == nil {
 		return nil
 	}
@@ -93,19 +85,15 @@ func textNaming(r *Registry, families []*family, s escaping) naming {
 }
 
 func textBegin(e *encoder, f *family) {
-	name := e.names.of(f).name
+	name, _ := e.called(f)
 	e.enter(f, name, name)
 	b := appendHelp(e.appendHead(e.buf, "# HELP "), f.help)
 	b = append(e.appendHead(b, "\n# TYPE "), f.kind.String()...)
 	e.buf = append(b, '\n')
 }
 
-func textUint(e *encoder, block string, v uint64, d *details) bool {
-	return textEnd(e, appendUint(e.appendSample(e.buf, block), v), d)
-}
-
-func textInt(e *encoder, block string, v int64, d *details) bool {
-	return textEnd(e, appendInt(e.appendSample(e.buf, block), v), d)
+func textWhole(e *encoder, block string, v uint64, negative bool, d *details) bool {
+	return textEnd(e, appendWhole(e.appendSample(e.buf, block), v, negative), d)
 }
 
 func textFloat(e *encoder, block string, v float64, d *details) bool {

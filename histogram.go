@@ -26,14 +26,14 @@ func ExponentialBuckets(start, factor float64, count int) []float64 {
 
 func makeBuckets(start float64, count int, next func(float64) float64) []float64 {
 	if count < 1 {
-		panic(&DefinitionError{Reason: "a bucket list needs at least one bound"})
+		refuse("", "a bucket list needs at least one bound", "")
 	}
 	bounds := make([]float64, count)
 	for i := range bounds {
 		bounds[i], start = start, next(start)
 	}
 	if reason := checkBounds(bounds); reason != "" {
-		panic(&DefinitionError{Reason: reason})
+		refuse("", reason, "")
 	}
 	return bounds
 }
@@ -78,7 +78,10 @@ type histogramDef struct {
 
 // A leLabel is a bound as it ends a label block: `le="1"} `, and `le="1.0"} ` where
 // OpenMetrics wants a float; json is the bound alone.
-type leLabel struct{ text, open, json string }
+type leLabel struct {
+	_                incomparable
+	text, open, json string
+}
 
 func newHistogramDef(bounds []float64) *histogramDef {
 	const words = cacheLine / 8

@@ -15,7 +15,7 @@ import (
 // [Registry.WriteText].
 func (r *Registry) WriteJSON(w io.Writer) error { return r.write(w, &jsonFormat, escapeNone) }
 
-var jsonFormat = encoding{formatJSON, nil, jsonBegin, jsonUint, jsonInt, jsonFloat, jsonHistogram, jsonFinish}
+var jsonFormat = encoding{formatJSON, nil, jsonBegin, jsonWhole, jsonFloat, jsonHistogram, jsonFinish}
 
 // Punctuation depends on what came before.
 const (
@@ -50,12 +50,8 @@ func jsonHead(e *encoder, block string) []byte {
 	return append(appendJSONLabels(b, block), "},\"value\":"...)
 }
 
-func jsonUint(e *encoder, block string, v uint64, d *details) bool {
-	return jsonEnd(e, appendUint(jsonHead(e, block), v), d)
-}
-
-func jsonInt(e *encoder, block string, v int64, d *details) bool {
-	return jsonEnd(e, appendInt(jsonHead(e, block), v), d)
+func jsonWhole(e *encoder, block string, v uint64, negative bool, d *details) bool {
+	return jsonEnd(e, appendWhole(jsonHead(e, block), v, negative), d)
 }
 
 func jsonFloat(e *encoder, block string, v float64, d *details) bool {

@@ -142,6 +142,8 @@ func appendLabel(b []byte, sep byte, name, value string) []byte {
 
 // appendLabelValue escapes what the text format and OpenMetrics 1.0 escape in
 // a label value: backslash, double quote and newline.
+//
+//go:noinline
 func appendLabelValue(b []byte, s string) []byte {
 	start := 0
 	for i := 0; i < len(s); i++ {

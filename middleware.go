@@ -124,7 +124,7 @@ func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 	}
 	// The paths have a limit of their own, which a registry's limit on series
 	// would only make coarser.
-	with := slices.Clip(append([]Option{WithMaxSeries(0)}, opts...))
+	with := slices.Clip(append([]Option{unlimited}, opts...))
 	byRoute := []string{"method", "path"}
 	m := &HTTPMetrics{
 		requests: reg.CounterVec("http_requests_total", "Total HTTP requests", []string{"method", "path", "status"}, with...),
@@ -140,9 +140,11 @@ func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 	}
 	m.full.Store(m.maxPaths <= 0)
 	routes := &metricType{kind: kindUntyped, make: m.newRoute} // no scrape walks them
-	m.routes = vecOf[route](newVec(&family{reg: reg, kind: routes.kind, labels: byRoute, metric: routes}, 0))
+	m.routes = vecOf[route](newVec(&family{reg: reg, kind: routes.kind, labels: byRoute, metric: routes}, limit{}))
 	return m
 }
+
+func unlimited(o *options) { o.limit, o.limited = limit{}, true }
 
 // Handler returns next with every request measured. The response writer that
 // next gets has exactly the optional interfaces that the server's has

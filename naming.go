@@ -28,6 +28,13 @@ func (n naming) of(f *family) exposed {
 	return exposed{name: f.name}
 }
 
+// rename answers for a naming. Registries and encoders hold this function, so that the
+// types of a naming are only in programs that make one.
+func (n naming) rename(f *family) (name string, plain bool) {
+	x := n.of(f)
+	return x.name, x.plain
+}
+
 // nameFamilies finds names under which no two families meet. A name whose
 // escaped form is another's is escaped by "values" instead, which no other name
 // can be, in the text format and OpenMetrics alike. What still meets in
@@ -35,8 +42,11 @@ func (n naming) of(f *family) exposed {
 // name that is its own in the text format.
 func (r *Registry) nameFamilies(families []*family, open bool, s escaping) naming {
 	n := naming{}
-	if r.utf8 != nil {
-		r.utf8.escape(n, families, s)
+	if r.utf8 != nil && s != escapeNone {
+		pairs := r.utf8.escape(families, s)
+		for i := 0; i < len(pairs); i += 2 {
+			n[pairs[i]] = exposed{name: pairs[i+1]}
+		}
 	}
 	if open {
 		for _, f := range append(n.nameless(families), n.meeting(families, open)...) {
@@ -59,14 +69,19 @@ func (n naming) nameless(families []*family) (found []*family) {
 	return found
 }
 
-func (n naming) escapeAll(families []*family, s escaping) {
-	if s == escapeNone {
-		return
-	}
+// escapeFamilies returns the names that must be escaped, each before what it is then.
+func escapeFamilies(families []*family, s escaping) (pairs []string) {
+	n := naming{}
 	n.escape(families, s)
 	if s != escapeValues {
 		n.escape(n.meeting(families, false), escapeValues)
 	}
+	for _, f := range families {
+		if x, ok := n[f.name]; ok {
+			pairs = append(pairs, f.name, x.name)
+		}
+	}
+	return pairs
 }
 
 func (n naming) escape(families []*family, s escaping) {
@@ -110,7 +125,7 @@ func (n naming) claims(f *family, open bool) []string {
 
 // naming returns the naming for a scrape of these families. It is worked out
 // once for what is defined; what collectors emit can differ from scrape to scrape.
-func (r *Registry) naming(families []*family, open bool, s escaping) naming {
+func (r *Registry) naming(families []*family, open bool, s escaping) func(*family) (string, bool) {
 	kept := &r.namings[s]
 	if open {
 		kept = &r.namings[len(escapings)+int(s)]
@@ -124,7 +139,7 @@ func (r *Registry) naming(families []*family, open bool, s escaping) naming {
 	if n != nil {
 		return n
 	}
-	n = r.nameFamilies(families, open, s)
+	n = r.nameFamilies(families, open, s).rename
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if sameList(r.sorted, families) {

@@ -26,26 +26,26 @@ func (r *Registry) WriteOpenMetrics(w io.Writer) error {
 }
 
 // openFormat is OpenMetrics 1.0 ("Text format").
-var openFormat = encoding{formatOpen, openNaming, openBegin, openUint, openInt, openFloat, openHistogram, openFinish}
+var openFormat = encoding{formatOpen, openNaming, openBegin, openWhole, openFloat, openHistogram, openFinish}
 
-func openNaming(r *Registry, families []*family, s escaping) naming {
+func openNaming(r *Registry, families []*family, s escaping) func(*family) (string, bool) {
 	return r.naming(families, true, s)
 }
 
 func openBegin(e *encoder, f *family) {
-	x := e.names.of(f)
-	name, sample := x.name, x.name
-	e.special = f.kind == kindCounter && !x.plain || f.kind == kindHistogram
+	full, plain := e.called(f)
+	name, sample := full, full
+	e.dated = f.kind == kindCounter && !plain || f.kind == kindHistogram
 	kind := f.kind.openString()
 	switch {
-	case x.plain && f.kind == kindCounter:
+	case plain && f.kind == kindCounter:
 		kind = "unknown"
 	case f.kind == kindCounter:
 		if name = strings.TrimSuffix(name, "_total"); name == sample {
 			sample += "_total"
 		}
 	case f.kind == kindInfo:
-		if base, ok := strings.CutSuffix(x.name, "_info"); ok && !x.plain {
+		if base, ok := strings.CutSuffix(full, "_info"); ok && !plain {
 			name = base
 		} else {
 			kind = "gauge"
@@ -60,14 +60,9 @@ func openBegin(e *encoder, f *family) {
 	e.buf = append(b, '\n')
 }
 
-func openUint(e *encoder, block string, v uint64, d *details) bool {
-	b := e.appendSample(e.buf, block)
-	return openEnd(e, append(appendUint(b, v), ".0"...), block, d)
-}
-
-func openInt(e *encoder, block string, v int64, d *details) bool {
-	b := e.appendSample(e.buf, block)
-	return openEnd(e, append(appendInt(b, v), ".0"...), block, d)
+func openWhole(e *encoder, block string, v uint64, negative bool, d *details) bool {
+	b := appendWhole(e.appendSample(e.buf, block), v, negative)
+	return openEnd(e, append(b, ".0"...), block, d)
 }
 
 func openFloat(e *encoder, block string, v float64, d *details) bool {
@@ -78,7 +73,7 @@ func openFloat(e *encoder, block string, v float64, d *details) bool {
 func openEnd(e *encoder, b []byte, block string, d *details) bool {
 	if d != nil {
 		b = appendOpenTime(b, d)
-		if e.special {
+		if e.dated {
 			b = appendExemplar(b, d.exemplar)
 		}
 	}
@@ -148,7 +143,7 @@ func appendOpenTime(b []byte, d *details) []byte {
 }
 
 func (e *encoder) appendCreated(b []byte, block string, d *details) []byte {
-	if d == nil || d.created == 0 || !e.special {
+	if d == nil || d.created == 0 || !e.dated {
 		return b
 	}
 	return append(appendSeconds(e.appendSeries(b, "_created", block), d.created), '\n')

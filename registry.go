@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unsafe"
 )
 
 // Default is a registry for metrics that are package variables. Nothing in the
@@ -27,21 +28,20 @@ const (
 type Registry struct {
 	consts    []label
 	badConsts bool
-	maxSeries int
-	created   bool
-	utf8      *utf8Rules // nil where names are of the legacy set
+	limit     limit                 // of vectors that have none of their own
+	created   func() *trackedSeries // makes series that say when they were made; nil if none does
+	utf8      *utf8Rules            // nil where names are of the legacy set
 
 	mu         sync.Mutex
-	families   map[string]*family         // by name
-	defined    []*family                  // the same ones, in the order of their definition
-	taken      map[string]*family         // by the other names their samples take
-	collectors []func(*Emitter)           // replaced, never changed
-	collect    func() []*family           // what they emit; nil before the first
-	sorted     []*family                  // families by name; nil after a change, else never changed
-	namings    [2 * len(escapings)]naming // what expositions call those; zero after a change
+	families   map[string]*family                               // by name
+	defined    []*family                                        // the same ones, in the order of their definition
+	taken      map[string]*family                               // by the other names their samples take
+	collectors unsafe.Pointer                                   // *[]func(*Emitter), replaced, never changed
+	collect    func() []*family                                 // what they emit; nil before the first
+	sorted     []*family                                        // families by name; nil after a change, else never changed
+	namings    [2 * len(escapings)]func(*family) (string, bool) // what expositions call those; zero after a change
 
-	errors   *CounterVec
-	overflow *CounterVec
+	errors, overflow *vec // of counters
 }
 
 // NewRegistry returns an empty registry. [WithConstLabels], [WithMaxSeries],
@@ -51,16 +51,16 @@ func NewRegistry(opts ...Option) *Registry {
 	r := &Registry{
 		consts:    o.consts,
 		badConsts: o.badConsts,
-		maxSeries: o.maxSeries,
 		created:   o.created,
 		utf8:      o.utf8,
 		families:  map[string]*family{},
 		taken:     map[string]*family{},
 	}
-	r.errors = r.CounterVec("tacho_errors_total", "Recordings and collected samples that were refused.",
-		[]string{"metric", "reason"}, WithMaxSeries(0))
-	r.overflow = r.CounterVec("tacho_series_overflow_total", "Lookups that a full vector answered with its overflow series.",
-		[]string{"metric"}, WithMaxSeries(0))
+	r.errors = r.define(&counters, nil, "tacho_errors_total", "Recordings and collected samples that were refused.",
+		[]string{"metric", "reason"}, nil)
+	r.overflow = r.define(&counters, nil, "tacho_series_overflow_total", "Lookups that a full vector answered with its overflow series.",
+		[]string{"metric"}, nil)
+	r.limit = o.limit // not of those two
 	return r
 }
 
@@ -72,10 +72,10 @@ func (f *family) fault(reason string) {
 }
 
 func (r *Registry) fault(metric, reason string) {
-	r.errors.With(metric, reason).Inc()
+	vecOf[Counter](r.errors).With(metric, reason).Inc()
 }
 
-func (f *family) overflowed() { f.reg.overflow.With(f.name).Inc() }
+func (f *family) overflowed() { vecOf[Counter](f.reg.overflow).With(f.name).Inc() }
 
 // Counter defines a counter, or returns the one defined before in the same way.
 // Like every definition it panics with a *[DefinitionError] if the name or a
@@ -134,7 +134,7 @@ func (r *Registry) FloatGaugeVec(name, help string, labels []string, opts ...Opt
 func (r *Registry) HistogramVec(name, help string, buckets []float64, labels []string, opts ...Option) *HistogramVec {
 	bounds, reason := foldBounds(buckets)
 	if reason != "" {
-		panic(&DefinitionError{Metric: name, Reason: reason})
+		refuse(name, reason, "")
 	}
 	return vecOf[Histogram](r.define(&histograms, newHistogramDef(bounds), name, help, labels, opts))
 }
@@ -157,7 +157,7 @@ func (r *Registry) GaugeFunc(name, help string, f func() float64, opts ...Option
 func (r *Registry) defineFunc(f *family, value func() float64, opts []Option) {
 	r.apply(f, opts)
 	block := string(appendBlock(nil, f.consts, nil, ""))
-	f.walk = func(e *encoder) {
+	f.encode = func(e *encoder) {
 		v, ok := f.call(value)
 		if !ok || f.kind == kindCounter && f.refuses(v) {
 			return
@@ -187,19 +187,18 @@ func (r *Registry) define(t *metricType, def *histogramDef, name, help string, l
 		def.fam = f
 	}
 	o := r.apply(f, opts)
-	f.vec = newVec(f, o.maxSeries)
-	if len(f.labels) > 0 {
-		f.vec.expiry = o.expiry
+	f.vec = newVec(f, o.limit)
+	if o.expiry != nil && len(f.labels) > 0 {
+		o.expiry.attach(f.vec, o.expiry)
 	}
-	f.walk = func(e *encoder) { t.walk(f.vec, e) }
 	return r.add(f).vec
 }
 
 // apply completes f by the options and checks what can be checked on its own.
-func (r *Registry) apply(f *family, opts []Option) options {
+func (r *Registry) apply(f *family, opts []Option) *options {
 	o := makeOptions(opts)
-	if !o.maxSet {
-		o.maxSeries = r.maxSeries
+	if !o.limited {
+		o.limit = r.limit
 	}
 	f.reg = r
 	f.where = callerOutside()
@@ -212,7 +211,7 @@ func (r *Registry) apply(f *family, opts []Option) options {
 		reason = "const labels must be pairs of a name and a value"
 	}
 	if reason != "" {
-		panic(&DefinitionError{Metric: f.name, Reason: reason})
+		refuse(f.name, reason, "")
 	}
 	return o
 }
@@ -224,19 +223,19 @@ func (r *Registry) add(f *family) *family {
 	defer r.mu.Unlock()
 	if old := r.families[f.name]; old != nil {
 		if reason := f.differs(old); reason != "" {
-			panic(&DefinitionError{f.name, reason, old.where})
+			refuse(f.name, reason, old.where)
 		}
 		return old
 	}
 	if old, name := r.conflict(f.name, f.kind); old != nil {
-		panic(&DefinitionError{f.name, "sample name " + name + " is that of metric " + old.name, old.where})
+		refuse(f.name, "sample name "+name+" is that of metric "+old.name, old.where)
 	}
 	r.families[f.name] = f
 	r.defined = append(r.defined, f)
 	for _, name := range f.sampleNames() {
 		r.taken[name] = f
 	}
-	r.sorted, r.namings = nil, [2 * len(escapings)]naming{}
+	r.sorted, r.namings = nil, [2 * len(escapings)]func(*family) (string, bool){}
 	return f
 }
 
@@ -272,7 +271,7 @@ func (r *Registry) Unregister(name string) bool {
 	delete(r.families, name)
 	r.defined = slices.DeleteFunc(r.defined, func(other *family) bool { return other == f })
 	r.retake()
-	r.sorted, r.namings = nil, [2 * len(escapings)]naming{}
+	r.sorted, r.namings = nil, [2 * len(escapings)]func(*family) (string, bool){}
 	return true
 }
 

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 	"unsafe"
 )
 
@@ -27,11 +26,13 @@ type Vec[M any] struct{ vec }
 // binary once and not for each type. Only Vec knows the type; its family's
 // metricType makes metrics of it.
 type vec struct {
-	fam    *family
-	max    int            // series before new ones overflow; 0 means no limit
-	dated  bool           // series have a time of creation
-	expiry *expiry        // of idle series; nil for none
-	lost   unsafe.Pointer // the metric that takes what was recorded with a wrong number of values
+	fam     *family
+	limit   limit                 // of series, before new ones overflow
+	dated   bool                  // series have a time of creation
+	track   func() *trackedSeries // makes the series of a vector that is dated or has expiry
+	expiry  *expiry               // of idle series; nil for none
+	parking unsafe.Pointer        // *parking, with expiry
+	lost    unsafe.Pointer        // the metric that takes what was recorded with a wrong number of values
 
 	table    atomic.Pointer[table]
 	overflow atomic.Pointer[series] // not nil while the vector is full
@@ -40,11 +41,8 @@ type vec struct {
 	added   []*series  // created since order was last brought up to date
 	deleted bool       // series were deleted since then
 
-	parked map[string]*parked // by key, only with expiry; under mu
-
 	orderMu sync.Mutex // held to bring order up to date; taken before mu
 	order   []*series  // sorted by label values; replaced, never changed
-	words   []uint64   // for state
 }
 
 // A series is what a reader of the table and a scrape need to know of one
@@ -52,6 +50,7 @@ type vec struct {
 // everybody writes, lies in another allocation: With would otherwise miss the
 // cache each time that another core had recorded.
 type series struct {
+	_    incomparable
 	hash uint32
 	cut  uint32 // text is the key up to here, then the label block
 	text string
@@ -60,6 +59,10 @@ type series struct {
 
 func (s *series) key() string   { return s.text[:s.cut] }
 func (s *series) block() string { return s.text[s.cut:] }
+
+// incomparable, as a field, takes == from a struct: code that nothing calls and a
+// binary has all the same.
+type incomparable = [0]func()
 
 // A table is an open-addressed hash table that readers probe without a lock.
 // The vector's mutex serialises writers; they fill free slots in place, turn
@@ -72,6 +75,7 @@ type table struct {
 	used  int                      // series and gravestones, under the mutex
 }
 
+//go:noinline
 func newTable(n int) *table {
 	size := 4
 	for size < 2*n {
@@ -93,7 +97,10 @@ func (t *table) find(hash uint32, values []string) *series {
 	}
 }
 
-// findKey is find for a key, whose values are valid.
+// findKey is find for a key, whose values are valid. It is for lookups that missed,
+// and not inlined into each.
+//
+//go:noinline
 func (t *table) findKey(hash uint32, key string) *series {
 	mask := uint32(len(t.slots) - 1)
 	for i := hash; ; i++ {
@@ -165,9 +172,12 @@ type metricType struct {
 	walk func(*vec, *encoder)
 }
 
-func newVec(fam *family, max int) *vec {
-	v := &vec{fam: fam, max: max}
-	v.dated = fam.reg.created && (fam.kind == kindCounter || fam.kind == kindHistogram)
+func newVec(fam *family, limit limit) *vec {
+	v := &vec{fam: fam, limit: limit}
+	if fam.kind == kindCounter || fam.kind == kindHistogram {
+		v.track = fam.reg.created
+		v.dated = v.track != nil
+	}
 	v.lost = fam.metric.make(fam, "")
 	v.table.Store(newTable(0))
 	return v
@@ -223,20 +233,27 @@ func (v *vec) slow(values []string) *series {
 			return s
 		}
 	}
-	if s := v.overflows(); s != nil {
-		v.fam.overflowed()
-		return s
+	if v.limit.max > 0 && v.table.Load().live >= v.limit.max {
+		if s := v.limit.overflows(v); s != nil {
+			v.fam.overflowed()
+			return s
+		}
 	}
 	return v.create(hash, strings.Clone(key))
 }
 
-// overflows returns the series that a new one must overflow into, or nil while there
-// is room. It lets lookups reach it without the mutex, which is held here.
+// A limit is how many series a vector may have; 0 or less means no limit. Vectors
+// reach the code for what exceeds it through it alone, so that a program without
+// limits does not contain it.
+type limit struct {
+	max       int
+	overflows func(v *vec) *series
+}
+
+// overflows returns the series that a new one goes to in a vector that is full, or
+// nil if it is not: the series for the overflow does not count itself. It lets
+// lookups reach that without the mutex, which is held here.
 func (v *vec) overflows() *series {
-	live := v.table.Load().live
-	if v.max <= 0 || live < v.max {
-		return nil
-	}
 	var key []byte
 	for range v.fam.labels {
 		key = append(append(key, overflowValue...), keySep)
@@ -246,8 +263,8 @@ func (v *vec) overflows() *series {
 	switch {
 	case s == nil:
 		s = v.create(hash, string(key))
-	case live == v.max:
-		return nil // it does not count itself
+	case v.table.Load().live == v.limit.max:
+		return nil
 	}
 	v.overflow.Store(s)
 	return s
@@ -277,8 +294,8 @@ func (v *vec) add(s *series) *series {
 }
 
 func (v *vec) newSeries() *series {
-	if v.dated || v.expiry != nil {
-		return &newTracked().series
+	if v.track != nil {
+		return &v.track().series
 	}
 	return new(series)
 }
@@ -294,7 +311,7 @@ func (v *vec) Delete(values ...string) bool {
 	key := string(appendKey(nil, values))
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	delete(v.parked, key)
+	delete(v.parked(), key)
 	s := v.table.Load().findKey(hashKey(key, len(v.fam.labels)), key)
 	if s == nil {
 		return false
@@ -317,7 +334,7 @@ func (v *vec) DeleteFunc(f func(values []string) bool) int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, key := range idle {
-		delete(v.parked, key)
+		delete(v.parked(), key)
 	}
 	n := 0
 	for _, s := range doomed {
@@ -365,7 +382,7 @@ func (v *vec) reset() {
 	v.table.Store(newTable(0))
 	v.overflow.Store(nil)
 	v.added, v.deleted = nil, true
-	clear(v.parked)
+	clear(v.parked())
 }
 
 // Replace calls fill with an empty vector of the same definition, and then makes
@@ -375,8 +392,10 @@ func (v *vec) reset() {
 // Pointers to the series of before still work but are shown no more, and what is
 // recorded in v while fill runs goes with them. If fill panics, v stays as it is.
 func (v *Vec[M]) Replace(fill func(set *Vec[M])) {
-	set := vecOf[M](newVec(v.fam, v.max))
-	set.expiry = v.expiry
+	set := vecOf[M](newVec(v.fam, v.limit))
+	if set.track = v.track; v.expiry != nil {
+		v.expiry.attach(&set.vec, v.expiry)
+	}
 	fill(set)
 	set.mu.Lock()
 	table, added, overflow := set.table.Load(), set.added, set.overflow.Load()
@@ -403,7 +422,7 @@ func (v *vec) ordered() []*series {
 	v.orderMu.Lock()
 	defer v.orderMu.Unlock()
 	if v.expiry != nil {
-		return v.expiry.ordered(v, time.Now().UnixNano())
+		return v.expiry.ordered(v)
 	}
 	return v.merged()
 }
@@ -417,27 +436,21 @@ func (v *vec) merged() []*series {
 	if len(added) == 0 && !deleted {
 		return v.order
 	}
-	sortSeries(added)
-	v.order = mergeSeries(v.order, added, func(s *series) bool { return !deleted || t.holds(s) })
-	return v.order
+	// The sort takes what is in order as it is, so that this costs a comparison a
+	// series and the moves that the new ones make.
+	order := make([]*series, 0, len(v.order)+len(added))
+	for _, list := range [...][]*series{v.order, added} {
+		for _, s := range list {
+			if !deleted || t.holds(s) {
+				order = append(order, s)
+			}
+		}
+	}
+	sortSeries(order)
+	v.order = order
+	return order
 }
 
 func sortSeries(list []*series) {
 	sortList(list, func(a, b *series) int { return compareKeys(a.key(), b.key()) })
-}
-
-// mergeSeries merges two sorted lists into a new one of those that keep wants.
-func mergeSeries(a, b []*series, keep func(*series) bool) []*series {
-	merged := make([]*series, 0, len(a)+len(b))
-	for len(a) > 0 || len(b) > 0 {
-		from := &a
-		if len(a) == 0 || len(b) > 0 && compareKeys(b[0].key(), a[0].key()) < 0 {
-			from = &b
-		}
-		if s := (*from)[0]; keep(s) {
-			merged = append(merged, s)
-		}
-		*from = (*from)[1:]
-	}
-	return merged
 }

@@ -18,20 +18,16 @@ var schemes = []model.EscapingScheme{model.NoEscaping, model.UnderscoreEscaping,
 var textFormats = []expfmt.Format{expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtOpenMetrics_0_0_1, expfmt.FmtText}
 
 // serve scrapes a registry over its handler, as a client does that wants a format
-// and names in a scheme.
-func serve(t testing.TB, reg *tacho.Registry, open bool, scheme model.EscapingScheme) []byte {
+// and names in a scheme. The registry must be one with names in UTF-8.
+func serve(t testing.TB, reg *tacho.Registry, contentType string, scheme model.EscapingScheme) []byte {
 	t.Helper()
-	accept, want := "text/plain;version=0.0.4", typeText
-	if open {
-		accept, want = "application/openmetrics-text;version=1.0.0", typeOpenMetrics
-	}
+	escaping := "; escaping=" + scheme.String()
 	response := httptest.NewRecorder()
 	request := httptest.NewRequest("GET", "/metrics", nil)
-	request.Header.Set("Accept", accept+";escaping="+scheme.String())
+	request.Header.Set("Accept", contentType+escaping)
 	reg.Handler().ServeHTTP(response, request)
-	contentType := response.Header().Get("Content-Type")
-	if want += "; escaping=" + scheme.String(); contentType != want {
-		t.Errorf("Content-Type %s, want %s", contentType, want)
+	if got := response.Header().Get("Content-Type"); got != contentType+escaping {
+		t.Errorf("Content-Type %s, want %s", got, contentType+escaping)
 	}
 	return response.Body.Bytes()
 }
@@ -67,22 +63,18 @@ func TestEscapingAsPromhttp(t *testing.T) {
 	families[2].Unit = &seconds
 
 	for _, scheme := range schemes {
-		for _, open := range []bool{false, true} {
-			format, name := expfmt.FmtText, "text"
-			if open {
-				format, name = expfmt.FmtOpenMetrics_1_0_0, "OpenMetrics"
-			}
-			t.Run(name+" "+scheme.String(), func(t *testing.T) {
-				format = format.WithEscapingScheme(scheme)
+		for _, contentType := range contentTypes {
+			format := expfmt.Format(contentType).WithEscapingScheme(scheme)
+			t.Run(string(format), func(t *testing.T) {
 				theirs := peer(t, families, format)
 				want, err := readTextparse(theirs, string(format))
 				if err != nil {
 					t.Fatalf("client_golang: %v\n%s", err, theirs)
 				}
-				if open {
+				if contentType == typeOpenMetrics {
 					want.unknownCounters(t)
 				}
-				ours := serve(t, reg, open, scheme)
+				ours := serve(t, reg, contentType, scheme)
 				got, err := readTextparse(ours, string(format))
 				if err != nil {
 					t.Fatalf("%v\n%s", err, ours)
@@ -146,7 +138,7 @@ func TestNamesThatMeet(t *testing.T) {
 	for _, c := range []struct {
 		what   string
 		define func(*tacho.Registry)
-		peer   []*dto.MetricFamily // nil: client_golang can write it
+		peer   []*dto.MetricFamily
 		names  map[model.EscapingScheme][]string
 	}{
 		{
@@ -217,12 +209,8 @@ func TestNamesThatMeet(t *testing.T) {
 			c.define(reg)
 			broken := 0
 			for _, scheme := range schemes {
-				for _, open := range []bool{false, true} {
-					contentType, format := typeText, expfmt.FmtText
-					if open {
-						contentType, format = typeOpenMetrics, expfmt.FmtOpenMetrics_1_0_0
-					}
-					data := serve(t, reg, open, scheme)
+				for _, contentType := range contentTypes {
+					data := serve(t, reg, contentType, scheme)
 					e, err := readTextparse(data, contentType)
 					if err != nil {
 						t.Fatalf("%v: %v\n%s", scheme, err, data)
@@ -238,7 +226,7 @@ func TestNamesThatMeet(t *testing.T) {
 							t.Errorf("%v: no family %q in\n%s", scheme, name, data)
 						}
 					}
-					theirs := peer(t, c.peer, format.WithEscapingScheme(scheme))
+					theirs := peer(t, c.peer, expfmt.Format(contentType).WithEscapingScheme(scheme))
 					e, err = readTextparse(theirs, contentType)
 					if err == nil {
 						err = e.clashes()
@@ -261,7 +249,7 @@ func TestEscapedNamesComeBack(t *testing.T) {
 	for _, name := range []string{"a.b", "é", "1", "a b", "日本", "a\nb", "\"\\", "_.", "a:b.c", "\U000fffff"} {
 		reg := tacho.NewRegistry(tacho.WithUTF8Names())
 		reg.GaugeVec(name, "", []string{name}).With("x")
-		e, err := readTextparse(serve(t, reg, false, model.ValueEncodingEscaping), typeText)
+		e, err := readTextparse(serve(t, reg, typeText, model.ValueEncodingEscaping), typeText)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -347,7 +347,7 @@ func (w *twin) record(t testing.TB, ops []op) {
 	seen := make([][]byte, scrapes)
 	running.Go(func() {
 		for i := range seen {
-			seen[i] = w.scrapeText(t)
+			seen[i] = w.scrapeAs(t, contentTypes[i%2])
 		}
 	})
 	for g := range goroutines {
@@ -358,15 +358,16 @@ func (w *twin) record(t testing.TB, ops []op) {
 		})
 	}
 	running.Wait()
-	var before *exposition
-	for _, data := range seen {
+	before := map[string]*exposition{}
+	for i, data := range seen {
 		w.expect() // for what it counts: functions and collectors ran
-		now, err := readTextparse(data, typeText)
+		contentType := contentTypes[i%2]
+		now, err := readTextparse(data, contentType)
 		if err != nil {
 			t.Fatalf("a scrape between recordings: %v\n%s", err, data)
 		}
-		now.neverFell(t, before)
-		before = now
+		now.neverFell(t, before[contentType])
+		before[contentType] = now
 	}
 	during := span{seconds(from), seconds(time.Now())}
 	for _, o := range ops {
@@ -387,6 +388,8 @@ func (o op) do() {
 			g.Set(int64(o.n))
 		case 2:
 			o.gauges.Delete(o.values...)
+		case 4:
+			o.gauges.Replace(func(set *tacho.GaugeVec) { set.With(o.values...).Set(int64(o.n)) })
 		case 1, 3:
 			g.Add(-int64(o.n))
 		case 5:
@@ -430,6 +433,12 @@ func (w *twin) write(o op, when span) {
 				delete(m.series, m.key(validAll(o.values)))
 			}
 			return
+		case 4:
+			m.series = map[string]*series{}
+			if s = w.with(m, o.values); s == nil {
+				return
+			}
+			n = int64(o.n)
 		case 0:
 			if s != nil {
 				s.count = 0
@@ -468,19 +477,15 @@ func (w *twin) expect() *expecter {
 	return newExpecter(w.ledger, w.scrape(maps.Clone(w.functions), w.collectors))
 }
 
-func (w *twin) scrapeText(t testing.TB) []byte {
+// scrapeAs writes the registry in the text format or OpenMetrics.
+func (w *twin) scrapeAs(t testing.TB, contentType string) []byte {
 	t.Helper()
-	var b bytes.Buffer
-	if err := w.reg.WriteText(&b); err != nil {
-		t.Error(err)
+	write := w.reg.WriteText
+	if contentType == typeOpenMetrics {
+		write = w.reg.WriteOpenMetrics
 	}
-	return b.Bytes()
-}
-
-func (w *twin) scrapeOpenMetrics(t testing.TB) []byte {
-	t.Helper()
 	var b bytes.Buffer
-	if err := w.reg.WriteOpenMetrics(&b); err != nil {
+	if err := write(&b); err != nil {
 		t.Error(err)
 	}
 	return b.Bytes()

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,12 +17,48 @@ import (
 	"github.com/tachikoma/tacho/process"
 )
 
+// needKernel skips a test of what the emulators of a kernel, such as qemu-user, leave
+// out of /proc/self/stat.
+func needKernel(t *testing.T) {
+	t.Helper()
+	b, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		t.Skip(err)
+	}
+	const virtual = 23 - 3 // the fields behind the name begin with the third
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	if len(fields) <= virtual || fields[virtual] == "0" {
+		t.Skipf("this is not all of /proc/self/stat: %s", b)
+	}
+}
+
+func TestNames(t *testing.T) {
+	needKernel(t)
+	var got []string
+	for line := range strings.Lines(text(t, registered())) {
+		if family, ok := strings.CutPrefix(line, "# TYPE "); ok {
+			got = append(got, strings.TrimSpace(family))
+		}
+	}
+	want := []string{
+		"process_cpu_seconds_total counter",
+		"process_max_fds gauge",
+		"process_network_receive_bytes_total counter",
+		"process_network_transmit_bytes_total counter",
+		"process_open_fds gauge",
+		"process_resident_memory_bytes gauge",
+		"process_start_time_seconds gauge",
+		"process_virtual_memory_bytes gauge",
+		"process_virtual_memory_max_bytes gauge",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // TestAgainstOtherSources reads the same facts from elsewhere.
 func TestAgainstOtherSources(t *testing.T) {
-	stat, _ := os.ReadFile("/proc/self/stat")
-	if f := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])); len(f) > 20 && f[20] == "0" {
-		t.Skip("this is qemu-user's own /proc/self/stat, which says that a process has no memory")
-	}
+	needKernel(t)
 	ballast := bytes.Repeat([]byte{1}, 64<<20) // in RAM, since it was written
 	got := scrape(t, registered())
 	statm, err := os.ReadFile("/proc/self/statm") // size and resident set, in pages
@@ -31,7 +68,7 @@ func TestAgainstOtherSources(t *testing.T) {
 	fields := strings.Fields(string(statm))
 	for i, name := range []string{"process_virtual_memory_bytes", "process_resident_memory_bytes"} {
 		pages, _ := strconv.Atoi(fields[i])
-		if want := float64(pages) * float64(os.Getpagesize()); math.Abs(got[name]-want) > 8<<20 {
+		if want := float64(pages * os.Getpagesize()); math.Abs(got[name]-want) > 8<<20 {
 			t.Errorf("%s is %v, and %v a moment later", name, got[name], want)
 		}
 	}
@@ -123,6 +160,7 @@ func withoutDescriptors(t *testing.T, f func()) {
 }
 
 func TestUnreadableAtScrape(t *testing.T) {
+	needKernel(t)
 	reg := registered()
 	all := scrape(t, reg)
 	var without map[string]float64

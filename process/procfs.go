@@ -37,7 +37,7 @@ func parseStat(b []byte) (s stat, ok bool) {
 			return stat{}, false
 		}
 	}
-	return s, true
+	return s, s.virtual > 0 // else the emulator of a kernel has left it out
 }
 
 // parseBootTime parses the line "btime" of /proc/stat: seconds since 1970.
