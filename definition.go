@@ -162,7 +162,7 @@ func (f *family) differs(old *family) string {
 		return "already defined with help " + quote(old.help)
 	case f.unit != old.unit:
 		return "already defined with unit " + quote(old.unit)
-	case quoteAll(f.labels) != quoteAll(old.labels):
+	case !slices.Equal(f.labels, old.labels):
 		return "already defined with the labels" + quoteAll(old.labels)
 	case f.constBlock() != old.constBlock():
 		return "already defined with other const labels"
@@ -177,6 +177,8 @@ func (f *family) differs(old *family) string {
 }
 
 // constBlock renders the labels that all series of f share.
+//
+//go:noinline
 func (f *family) constBlock() string { return string(appendBlock(nil, f.consts, nil, "")) }
 
 // quote puts s between quotes for an error, with what is no text in hexadecimal.

@@ -26,6 +26,8 @@ func validMetricName(s string) bool {
 
 // validLabelName reports whether s matches [a-zA-Z_][a-zA-Z0-9_]* and does not
 // begin with "__", which the data model reserves for Prometheus itself.
+//
+//go:noinline
 func validLabelName(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if !isNameByte(s[i], i) {
