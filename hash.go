@@ -1,19 +1,13 @@
 package tacho
 
 import (
-	"hash/maphash"
 	"math/bits"
+	"math/rand/v2"
 )
 
 // hashSecrets are chosen for each process, so that strangers who choose label
 // values cannot aim for one slot of a table.
-var hashSecrets = func() (s [3]uint64) {
-	seed := maphash.MakeSeed()
-	for i := range s {
-		s[i] = maphash.String(seed, "abc"[i:i+1]) | 1
-	}
-	return s
-}()
+var hashSecrets = [3]uint64{rand.Uint64() | 1, rand.Uint64() | 1, rand.Uint64() | 1}
 
 // hashValues hashes the values of a series: for each its bytes and its length,
 // so that ("a","bc") and ("ab","c") differ. Label values are short, and for

@@ -127,6 +127,7 @@ type shards struct {
 }
 
 type missed struct {
+	_ incomparable
 	n atomic.Uint32
 	_ [cacheLine - 4]byte
 }

@@ -38,6 +38,7 @@ const resaltAfter = 16
 
 // A cell is one stripe of a counter, alone on its cache line.
 type cell struct {
+	_      incomparable
 	bits   atomic.Uint64
 	misses atomic.Uint32 // failed swaps; on the line that they dirtied anyway
 	_      [cacheLine - 12]byte
@@ -52,6 +53,7 @@ type stripes struct {
 
 // deal maps goroutines to stripes.
 type deal struct {
+	_     incomparable
 	salt  atomic.Uint64
 	shift uint
 }
