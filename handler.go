@@ -3,12 +3,10 @@
 package tacho
 
 import (
-	"compress/gzip"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 const (
@@ -50,23 +48,6 @@ func serve(contentType string, write func(io.Writer) error) http.Handler {
 			_ = write(w)
 		}
 	})
-}
-
-var gzips = sync.Pool{New: func() any {
-	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // no error: the level is one of the package's
-	return z
-}}
-
-func writeGzip(w io.Writer, write func(io.Writer) error) error {
-	z := gzips.Get().(*gzip.Writer)
-	z.Reset(w)
-	err := write(z)
-	if err == nil {
-		err = z.Close()
-	}
-	z.Reset(nil) // let go of the client
-	gzips.Put(z)
-	return err
 }
 
 // acceptsGzip reports whether Accept-Encoding prefers gzip to the plain body.
