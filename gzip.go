@@ -19,7 +19,7 @@ import (
 // nor kept; what was found gathers over many Writes into one deflate block with
 // its own Huffman codes (RFC 1951, section 3.2.7), so that making them costs
 // little. There are no stored blocks: codes made for the bytes at hand never
-// grow them by much, random ones by about two in a hundred.
+// grow them by much, random ones by three in a thousand.
 type gzipWriter struct {
 	w         io.Writer
 	err       error
