@@ -226,7 +226,7 @@ func (c *collection) put(one *family, sample row) string {
 	if _, twice := f.rows[key]; twice {
 		return reasonDuplicate
 	}
-	sample.block = string(appendBlock(nil, one.consts, nil, ""))
+	sample.block = one.constBlock()
 	f.rows[key] = sample
 	f.quotedLabels = f.quotedLabels || one.quotedLabels
 	c.undo = append(c.undo, emission{one.name, key})

@@ -102,22 +102,22 @@ func (f *family) check() string {
 	} else if !validMetricName(f.name) {
 		reason = "the name must match [a-zA-Z_:][a-zA-Z0-9_:]*"
 	}
-	if reason == "" && f.unit != "" && !f.hasUnit() {
-		reason = "the name must end in the unit, _" + f.unit
-	}
 	if reason == "" {
 		reason = f.checkLabels()
 	}
 	return reason
 }
 
-// hasUnit reports whether the name ends in the unit (OpenMetrics 1.0, "Unit").
-func (f *family) hasUnit() bool {
+// checkUnit refuses a name that does not end in the unit (OpenMetrics 1.0, "Unit").
+func (f *family) checkUnit() string {
 	name := f.name
 	if f.kind == kindCounter {
 		name = trimSuffix(name, "_total")
 	}
-	return validMetricName("_"+f.unit) && hasSuffix(name, "_"+f.unit)
+	if f.unit == "" || validMetricName("_"+f.unit) && hasSuffix(name, "_"+f.unit) {
+		return ""
+	}
+	return "the name must end in the unit, _" + f.unit
 }
 
 func (f *family) checkLabels() string {
@@ -164,7 +164,7 @@ func (f *family) differs(old *family) string {
 		return "already defined with unit " + quote(old.unit)
 	case !slices.Equal(f.labels, old.labels):
 		return "already defined with the labels" + quoteAll(old.labels)
-	case !slices.Equal(f.consts, old.consts):
+	case f.constBlock() != old.constBlock():
 		return "already defined with other const labels"
 	case f.metric == nil || old.metric == nil:
 		return "already defined, and functions cannot be compared"
@@ -175,6 +175,11 @@ func (f *family) differs(old *family) string {
 	}
 	return ""
 }
+
+// constBlock renders the labels that all series of f share.
+//
+//go:noinline
+func (f *family) constBlock() string { return string(appendBlock(nil, f.consts, nil, "")) }
 
 // quote puts s between quotes for an error, with what is no text in hexadecimal.
 // strconv.Quote would add 10 KB to a program without HTTP.

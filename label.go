@@ -26,6 +26,8 @@ func validMetricName(s string) bool {
 
 // validLabelName reports whether s matches [a-zA-Z_][a-zA-Z0-9_]* and does not
 // begin with "__", which the data model reserves for Prometheus itself.
+//
+//go:noinline
 func validLabelName(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if !isNameByte(s[i], i) {
@@ -140,38 +142,27 @@ func appendLabel(b []byte, sep byte, name, value string) []byte {
 }
 
 // appendLabelValue escapes what the text format and OpenMetrics 1.0 escape in
-// a label value: backslash, double quote and newline.
+// a label value: backslash, newline and double quote.
+func appendLabelValue(b []byte, s string) []byte { return appendEscapes(b, s, '"') }
+
+// appendHelp escapes what the text format escapes in HELP: backslash and newline.
+func appendHelp(b []byte, s string) []byte { return appendEscapes(b, s, '\\') }
+
+// appendEscapes escapes backslash, newline and one byte more.
 //
 //go:noinline
-func appendLabelValue(b []byte, s string) []byte {
+func appendEscapes(b []byte, s string, also byte) []byte {
 	start := 0
 	for i := 0; i < len(s); i++ {
-		var esc byte
-		switch s[i] {
-		case '\\', '"':
-			esc = s[i]
-		case '\n':
+		esc := s[i]
+		switch {
+		case esc == '\n':
 			esc = 'n'
-		default:
+		case esc != '\\' && esc != also:
 			continue
 		}
 		b = append(append(b, s[start:i]...), '\\', esc)
 		start = i + 1
 	}
 	return append(b, s[start:]...)
-}
-
-// appendHelp escapes what the text format escapes in HELP: backslash, newline.
-func appendHelp(b []byte, s string) []byte {
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; c {
-		case '\\':
-			b = append(b, '\\', '\\')
-		case '\n':
-			b = append(b, '\\', 'n')
-		default:
-			b = append(b, c)
-		}
-	}
-	return b
 }

@@ -155,7 +155,7 @@ func (r *Registry) GaugeFunc(name, help string, f func() float64, opts ...Option
 
 func (r *Registry) defineFunc(f *family, value func() float64, opts []Option) {
 	r.apply(f, opts)
-	block := string(appendBlock(nil, f.consts, nil, ""))
+	block := f.constBlock()
 	f.encode = func(e *encoder) {
 		v, ok := f.call(value)
 		if !ok || f.kind == kindCounter && f.refuses(v) {
@@ -204,8 +204,11 @@ func (r *Registry) apply(f *family, opts []Option) *options {
 	f.help = string(appendValid(nil, f.help))
 	f.unit = o.unit
 	f.labels = slices.Clone(f.labels)
-	f.consts = slices.Concat(r.consts, o.consts)
+	f.consts = append(slices.Clip(r.consts), o.consts...)
 	reason := f.check()
+	if reason == "" && o.checkUnit != nil {
+		reason = o.checkUnit(f)
+	}
 	if o.badConsts || r.badConsts {
 		reason = "const labels must be pairs of a name and a value"
 	}

@@ -437,13 +437,16 @@ func (v *vec) merged() []*series {
 	}
 	// The sort takes what is in order as it is, so that this costs a comparison a
 	// series and the moves that the new ones make.
-	order := make([]*series, 0, len(v.order)+len(added))
-	for _, list := range [...][]*series{v.order, added} {
-		for _, s := range list {
-			if !deleted || t.holds(s) {
-				order = append(order, s)
+	order := append(append(make([]*series, 0, len(v.order)+len(added)), v.order...), added...)
+	if deleted {
+		kept := order[:0]
+		for _, s := range order {
+			if t.holds(s) {
+				kept = append(kept, s)
 			}
 		}
+		clear(order[len(kept):]) // or the array would keep what was deleted
+		order = kept
 	}
 	sortSeries(order)
 	v.order = order
