@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unsafe"
 )
 
 // An Emitter takes the samples that a collector computes at a scrape. Labels
@@ -30,7 +31,8 @@ type emission struct{ name, key string }
 // emitted is a family that collectors make during one scrape.
 type emitted struct {
 	family
-	rows map[string]row // by key: names and values of the labels
+	rows  map[string]row // by key: names and values of the labels
+	names []string       // of the labels of all rows, where they may need escaping
 }
 
 type row struct {
@@ -38,6 +40,7 @@ type row struct {
 	value  float64
 	def    *histogramDef // nil but for histograms
 	counts []uint64
+	sum    *SummarySnapshot // of a summary
 	time   *details
 }
 
@@ -48,7 +51,18 @@ type row struct {
 func (r *Registry) Collect(f func(*Emitter)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.collectors = append(slices.Clip(r.collectors), f)
+	// Here and by a pointer of no type, so that a program without collectors is
+	// without the code and the types.
+	list := append(slices.Clip(r.collectorList()), f)
+	r.collectors, r.collect = unsafe.Pointer(&list), r.runCollectors
+}
+
+// collectorList returns the collectors. The mutex is held.
+func (r *Registry) collectorList() []func(*Emitter) {
+	if r.collectors == nil {
+		return nil
+	}
+	return *(*[]func(*Emitter))(r.collectors)
 }
 
 // At returns an Emitter of the same scrape whose samples say that they are of the
@@ -98,6 +112,35 @@ func (e *Emitter) Histogram(name, help string, s HistogramSnapshot, labels ...st
 	e.emit(name, help, kindHistogram, row{value: s.Sum, def: def, counts: counts}, labels)
 }
 
+// A SummarySnapshot is what a summary holds at one time: quantiles that another
+// system worked out.
+type SummarySnapshot struct {
+	Count     uint64     // observations
+	Sum       float64    // of the observed values
+	Quantiles []Quantile // by rising quantile; may be none
+}
+
+// A Quantile is a value that a fraction of the observations does not exceed.
+type Quantile struct {
+	Quantile float64 // from 0 to 1
+	Value    float64 // NaN where there was no observation
+}
+
+// Summary emits a summary (OpenMetrics 1.0, "Summary"). Its quantiles must be from
+// 0 to 1 and increase strictly.
+func (e *Emitter) Summary(name, help string, s SummarySnapshot, labels ...string) {
+	last := -1.0
+	for _, q := range s.Quantiles {
+		if !(q.Quantile >= 0 && q.Quantile <= 1 && q.Quantile > last) {
+			e.reg.fault(e.charge(name), reasonInvalid)
+			return
+		}
+		last = q.Quantile
+	}
+	s.Quantiles = slices.Clone(s.Quantiles)
+	e.emit(name, help, kindSummary, row{sum: &s}, labels)
+}
+
 // fromSnapshot turns cumulative buckets into the form that encoders take.
 func fromSnapshot(s HistogramSnapshot) (*histogramDef, []uint64, bool) {
 	var all []float64
@@ -117,13 +160,13 @@ func fromSnapshot(s HistogramSnapshot) (*histogramDef, []uint64, bool) {
 	if reason != "" || s.Count < below || len(bounds) < len(all) && s.Count != below {
 		return nil, nil, false
 	}
-	return newHistogramDef(bounds, nil), counts, true
+	return newHistogramDef(bounds), counts, true
 }
 
 // charge returns the name to count a refusal under: a bad one, which could be
 // anything, under none.
 func (c *collection) charge(name string) string {
-	if validMetricName(name) || c.reg.utf8 && validUTF8Name(name) {
+	if validMetricName(name) || c.reg.utf8 != nil && c.reg.utf8.validName(name) {
 		return name
 	}
 	return ""
@@ -177,6 +220,9 @@ func (c *collection) put(one *family, sample row) string {
 	if f.kind != one.kind {
 		return reasonConflict
 	}
+	if c.reg.utf8 != nil && !f.addNames(one.consts) {
+		return reasonInvalid
+	}
 	key := seriesKey(one.consts)
 	if _, twice := f.rows[key]; twice {
 		return reasonDuplicate
@@ -186,6 +232,22 @@ func (c *collection) put(one *family, sample row) string {
 	f.quotedLabels = f.quotedLabels || one.quotedLabels
 	c.undo = append(c.undo, emission{one.name, key})
 	return ""
+}
+
+// addNames adds names of labels, unless escaping would make one of them that of
+// another: two series could become one.
+func (f *emitted) addNames(labels []label) bool {
+	names := f.names
+	for _, l := range labels {
+		if !slices.Contains(names, l.name) {
+			names = append(names, l.name)
+		}
+	}
+	if len(names) > len(f.names) && f.reg.utf8.checkLabels(names) != "" {
+		return false
+	}
+	f.names = names
+	return true
 }
 
 // taken reports whether a defined or an emitted family has one of the names
@@ -213,7 +275,7 @@ func (c *collection) taken(name string, k kind) bool {
 // other series.
 func seriesKey(labels []label) string {
 	sorted := slices.Clone(labels)
-	slices.SortFunc(sorted, func(a, b label) int { return strings.Compare(a.name, b.name) })
+	sortList(sorted, func(a, b label) int { return strings.Compare(a.name, b.name) })
 	var key []byte
 	for _, l := range sorted {
 		if l.value == "" {
@@ -225,37 +287,43 @@ func seriesKey(labels []label) string {
 }
 
 // encode is the walk of an emitted family.
-func (f *emitted) encode(e encoder) {
+func (f *emitted) encode(e *encoder) {
 	keys := make([]string, 0, len(f.rows))
 	for key := range f.rows {
 		keys = append(keys, key)
 	}
-	slices.SortFunc(keys, compareKeys)
+	sortList(keys, compareKeys)
 	for i, key := range keys {
 		if i == 0 {
 			e.begin(&f.family)
 		}
 		r := f.rows[key]
-		on := false
-		if r.def != nil {
-			on = e.histogram(r.block, r.def, r.counts, r.value, r.time)
-		} else {
-			on = e.float(r.block, r.value, r.time)
-		}
-		if !on {
+		if !r.encode(e) {
 			return
 		}
 	}
 }
 
-// collect runs the collectors and returns what they emitted, sorted by name.
-func (r *Registry) collect() []*family {
-	r.mu.Lock()
-	collectors := r.collectors
-	r.mu.Unlock()
-	if len(collectors) == 0 {
-		return nil
+// summaries are what encoders make of a summary, which only collectors have.
+var summaries = [...]func(e *encoder, block string, s *SummarySnapshot, d *details) bool{
+	formatText: textSummary, formatOpen: openSummary, formatJSON: jsonSummary,
+}
+
+func (r *row) encode(e *encoder) bool {
+	switch {
+	case r.def != nil:
+		return e.format.histogram(e, r.block, r.def, r.counts, r.value, r.time)
+	case r.sum != nil:
+		return summaries[e.format.id](e, r.block, r.sum, r.time)
 	}
+	return e.float(r.block, r.value, r.time)
+}
+
+// runCollectors returns the families of a scrape where there are collectors.
+func (r *Registry) runCollectors() []*family {
+	r.mu.Lock()
+	collectors := r.collectorList()
+	r.mu.Unlock()
 	c := &collection{reg: r, families: map[string]*emitted{}}
 	for _, f := range collectors {
 		c.run(f)
@@ -264,8 +332,31 @@ func (r *Registry) collect() []*family {
 	for _, f := range c.families {
 		families = append(families, &f.family)
 	}
-	slices.SortFunc(families, func(a, b *family) int { return strings.Compare(a.name, b.name) })
-	return families
+	return r.settle(sortFamilies(families))
+}
+
+// settle merges the collected families with the defined ones and leaves out those
+// that one of them conflicts with: it may have been defined while the collectors ran.
+func (r *Registry) settle(collected []*family) []*family {
+	r.mu.Lock()
+	defined := r.byName()
+	merged := make([]*family, 0, len(defined)+len(collected))
+	var refused []*family
+	for _, f := range collected {
+		for len(defined) > 0 && defined[0].name < f.name {
+			merged, defined = append(merged, defined[0]), defined[1:]
+		}
+		if other, _ := r.conflict(f.name, f.kind); other != nil || r.families[f.name] != nil {
+			refused = append(refused, f)
+		} else {
+			merged = append(merged, f)
+		}
+	}
+	r.mu.Unlock()
+	for _, f := range refused {
+		f.fault(reasonConflict)
+	}
+	return append(merged, defined...)
 }
 
 // run calls a collector and, if it panics, takes back what this call emitted.

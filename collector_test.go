@@ -29,6 +29,12 @@ func TestCollectorMistakes(t *testing.T) {
 		e.Histogram("h3", "", HistogramSnapshot{Count: 1, Buckets: []Bucket{{1, 2}}})
 		e.Histogram("h4", "", HistogramSnapshot{Count: 2, Buckets: []Bucket{{1, 1}, {math.Inf(1), 1}}})
 		e.Histogram("h5", "", HistogramSnapshot{}, "le", "1")
+		e.Summary("s1", "", SummarySnapshot{Quantiles: []Quantile{{.5, 1}, {.5, 1}}})
+		e.Summary("s2", "", SummarySnapshot{Quantiles: []Quantile{{1.5, 1}}})
+		e.Summary("s3", "", SummarySnapshot{Quantiles: []Quantile{{math.NaN(), 1}}})
+		e.Summary("s4", "", SummarySnapshot{}, "quantile", "1")
+		e.Summary("s5", "", SummarySnapshot{Count: 1})
+		e.Gauge("s5_sum", "", 1)
 		e.Histogram("h6", "", HistogramSnapshot{Count: 1, Sum: 1, Buckets: []Bucket{{math.Inf(1), 1}}})
 		e.Gauge("h6_count", "", 1)
 	})
@@ -48,7 +54,8 @@ func TestCollectorMistakes(t *testing.T) {
 		`{metric="ok",reason="duplicate"}`, `{metric="odd",reason="invalid"}`, `{metric="",reason="invalid"}`, `{metric="badlabel",reason="invalid"}`,
 		`{metric="twicelabel",reason="invalid"}`, `{metric="ok",reason="conflict"}`, `{metric="defined_total",reason="conflict"}`, `{metric="hist_sum",reason="conflict"}`,
 		`{metric="defined_created",reason="conflict"}`, `{metric="negative_total",reason="negative"}`, `{metric="nan_total",reason="nan"}`, `{metric="h2",reason="invalid"}`,
-		`{metric="h3",reason="invalid"}`, `{metric="h4",reason="invalid"}`, `{metric="h5",reason="invalid"}`, `{metric="h6_count",reason="conflict"}`,
+		`{metric="s1",reason="invalid"}`, `{metric="s2",reason="invalid"}`, `{metric="s3",reason="invalid"}`, `{metric="s4",reason="invalid"}`,
+		`{metric="s5_sum",reason="conflict"}`, `{metric="h3",reason="invalid"}`, `{metric="h4",reason="invalid"}`, `{metric="h5",reason="invalid"}`, `{metric="h6_count",reason="conflict"}`,
 	} {
 		if !strings.Contains(counts, "tacho_errors_total"+want) {
 			t.Errorf("no %s in\n%s", want, counts)

@@ -11,71 +11,95 @@ import (
 // safe for concurrent use, never block and never allocate, but for the few
 // times that contention makes stripes. Make one with [Registry.Counter].
 //
-// The goroutine that uses a counter most owns n: its adds are bare atomic adds, inlined
+// The goroutine that uses a counter most owns n: its Inc is a bare atomic add, inlined
 // into its own code. Others add in a call, and now and then one of them becomes the
 // owner, so whoever stays is it soon. Where the owner changes all the time, the
 // counter's cache line wanders from core to core, and the counter needs stripes. The
-// owner pays for none of that: looking for company with each add, by a
+// owner pays for none of that: to look for company with each add, by a
 // compare-and-swap or a load before it, took 1.7 times as long.
 type Counter struct {
+	_     incomparable
 	n     atomic.Uint64
-	owner uint32                  // stack number; not an atomic.Uint32, whose method is too much for an inlined Inc
-	met   atomic.Uint32           // see meet; what meets is owners
+	owner atomic.Uintptr          // a stackNumber
 	wide  atomic.Pointer[stripes] // nil until there are stripes
 	last  exemplarSlot
 }
 
+var counters = metricType{kindCounter, newCounter, walkCounters}
+
+func newCounter(f *family, _ string) unsafe.Pointer {
+	c := new(Counter)
+	c.last.p.Store(f.none)
+	return unsafe.Pointer(c)
+}
+
 // Inc adds 1.
 func (c *Counter) Inc() {
-	// What stackNumber does, which as a call would be too much to inline.
-	if atomic.LoadUint32(&c.owner) == uint32(uintptr(unsafe.Pointer(new(struct{})))>>stackShift) {
+	// This is as much as the compiler inlines, and spells stackNumber out for that.
+	if c.owner.Load() == uintptr(unsafe.Pointer(new(struct{})))>>stackShift {
 		c.n.Add(1)
 	} else {
-		c.add(1)
+		c.inc()
+	}
+}
+
+// inc is Inc for a goroutine that does not own n. It has no parameter because passing
+// one is more than Inc can do and still be inlined.
+//
+//go:noinline
+func (c *Counter) inc() {
+	at := stackNumber()
+	if now := c.word(at).Add(1); nowAndThen(now) {
+		if c.owner.Load() == at {
+			at++ // and yet it came here: the frame that Inc looks at is on the next page of the stack
+		}
+		c.share(at)
 	}
 }
 
 // Add adds n.
 func (c *Counter) Add(n uint64) {
-	if atomic.LoadUint32(&c.owner) == uint32(uintptr(unsafe.Pointer(new(struct{})))>>stackShift) {
-		c.n.Add(n)
-	} else {
-		c.add(n)
+	at := stackNumber()
+	if now := c.word(at).Add(n); nowAndThen(now) {
+		c.share(at)
 	}
 }
 
-// add is Add for a goroutine that does not own n.
-func (c *Counter) add(n uint64) {
-	at := stackNumber()
+// word returns where a goroutine adds.
+func (c *Counter) word(at uintptr) *atomic.Uint64 {
+	if s := c.wide.Load(); s != nil {
+		return &s.words[s.row(at)]
+	}
+	return &c.n
+}
+
+// share is called now and then, for a goroutine that may not own the word it adds to.
+// Where n had another owner it counts as a meeting; those make stripes and end all
+// ownership of n, so that every core can read the counter and none writes to it. Who
+// becomes the owner looks for stripes after that, so one of the two ends it. The second
+// word of a row is the owner of its first; there it takes two at the same time to meet.
+func (c *Counter) share(at uintptr) {
 	if s := c.wide.Load(); s != nil {
 		row := s.row(at)
-		if s.words[row+1].Load() == uint64(at) {
-			s.words[row].Add(n) // a row has an owner too
-		} else {
-			s.add(&c.wide, row, at, n)
+		word, owner := &s.words[row], &s.words[row+1]
+		if owner.Load() == uint64(at) {
+			return
+		}
+		owner.Store(uint64(at))
+		if changes(word) && s.met(row, at) {
+			widen(&c.wide, s, lineWords)
 		}
 		return
 	}
-	if now := c.n.Add(n); nowAndThen(now) {
-		c.own(at)
+	if c.owner.Load() == at {
+		return
 	}
-}
-
-// own makes a goroutine the owner of n or, where owners change often, makes stripes and
-// ends all ownership, so that every core can read the counter and none writes to it.
-// Who becomes the owner looks for stripes after that, so that one of the two ends it.
-func (c *Counter) own(at uint32) {
-	met := meet(c.met.Load())
-	c.met.Store(met)
-	if oftenMet(met) {
+	if oftenMet(unsafe.Pointer(c)) {
 		widen(&c.wide, nil, lineWords)
 	}
-	if atomic.LoadUint32(&c.owner) == at {
-		at++ // and yet it came here: the frame that Inc looks at is on the next page of the stack
-	}
-	atomic.StoreUint32(&c.owner, at)
+	c.owner.Store(at)
 	if c.wide.Load() != nil {
-		atomic.StoreUint32(&c.owner, 0)
+		c.owner.Store(0)
 	}
 }
 
@@ -108,9 +132,16 @@ func (c *Counter) Value() uint64 {
 // [Registry.FloatCounter].
 type FloatCounter struct {
 	bits atomic.Uint64
-	met  atomic.Uint32           // see meet
 	wide atomic.Pointer[stripes] // nil until two cores met on bits
 	last exemplarSlot
+}
+
+var floatCounters = metricType{kindCounter, newFloatCounter, walkFloatCounters}
+
+func newFloatCounter(f *family, _ string) unsafe.Pointer {
+	c := new(FloatCounter)
+	c.last.p.Store(f.none)
+	return unsafe.Pointer(c)
 }
 
 // Inc adds 1.
@@ -136,7 +167,7 @@ func (c *FloatCounter) add(v float64) bool {
 		c.last.family().refuses(v)
 		return false
 	}
-	w, row, at := &c.bits, 0, uint32(0)
+	w, row, at := &c.bits, 0, uintptr(0)
 	s := c.wide.Load()
 	if s != nil {
 		at = stackNumber()
@@ -144,26 +175,12 @@ func (c *FloatCounter) add(v float64) bool {
 		w = &s.words[row]
 	}
 	if !swapAdd(w, v) {
-		c.meet(s, row, at)
+		if meet(s, row, at, unsafe.Pointer(c)) {
+			widen(&c.wide, s, lineWords)
+		}
 		addFloat(w, v)
 	}
 	return true
-}
-
-// meet is called for an add that met another at bits or, where s is not nil, at the
-// first word of a row.
-func (c *FloatCounter) meet(s *stripes, row int, at uint32) {
-	if s != nil {
-		if s.met(row, at) {
-			widen(&c.wide, s, lineWords)
-		}
-		return
-	}
-	met := meet(c.met.Load())
-	c.met.Store(met)
-	if oftenMet(met) {
-		widen(&c.wide, nil, lineWords)
-	}
 }
 
 // refuses counts a value that no counter may take, and reports whether v is one.

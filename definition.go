@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // A DefinitionError says why a metric could not be defined. Definitions panic
@@ -19,12 +20,19 @@ type DefinitionError struct {
 func (e *DefinitionError) Error() string {
 	s := "tacho: " + e.Reason
 	if e.Metric != "" {
-		s = "tacho: metric " + strconv.Quote(e.Metric) + ": " + e.Reason
+		s = "tacho: metric " + quote(e.Metric) + ": " + e.Reason
 	}
 	if e.First != "" {
 		s += " (first defined at " + e.First + ")"
 	}
 	return s
+}
+
+// refuse panics with a *DefinitionError.
+//
+//go:noinline
+func refuse(metric, reason, first string) {
+	panic(&DefinitionError{metric, reason, first})
 }
 
 // Try calls define and returns what it returns; a *[DefinitionError] that it
@@ -55,16 +63,17 @@ const (
 	kindHistogram
 	kindUntyped
 	kindInfo
+	kindSummary
 )
 
 // String returns the name in the text format 0.0.4, which has no info.
 func (k kind) String() string {
-	return [...]string{"counter", "gauge", "histogram", "untyped", "gauge"}[k]
+	return [...]string{"counter", "gauge", "histogram", "untyped", "gauge", "summary"}[k]
 }
 
 // openString returns the name in OpenMetrics 1.0.
 func (k kind) openString() string {
-	return [...]string{"counter", "gauge", "histogram", "unknown", "info"}[k]
+	return [...]string{"counter", "gauge", "histogram", "unknown", "info", "summary"}[k]
 }
 
 // A family is one metric name with its help, type and series.
@@ -74,30 +83,33 @@ type family struct {
 	help   string
 	unit   string
 	kind   kind
-	labels []string      // names of the variable labels
-	consts []label       // the registry's and the definition's
-	hist   *histogramDef // for histograms
-	where  string        // file:line of the definition
-	metric any           // *Vec[M], returned when the definition is repeated
-	walk   func(encoder) // hands all samples to an encoder
+	labels []string       // names of the variable labels
+	consts []label        // the registry's and the definition's
+	hist   *histogramDef  // for histograms
+	where  string         // file:line of the definition
+	metric *metricType    // nil for functions and what collectors emit
+	vec    *vec           // what a definition returns, and its repetition
+	none   *exemplar      // says no more than whose it is; see exemplarSlot
+	walk   func(*encoder) // hands all samples to an encoder
 
 	quoted, quotedLabels bool // names outside the legacy set, to be quoted or escaped
 }
 
 // check says what is wrong with a definition on its own.
 func (f *family) check() string {
-	if !validMetricName(f.name) {
-		if f.quoted = true; !f.reg.utf8 {
-			return "the name must match [a-zA-Z_:][a-zA-Z0-9_:]*"
-		}
+	reason := ""
+	if f.reg.utf8 != nil {
+		reason = f.reg.utf8.checkMetric(f)
+	} else if !validMetricName(f.name) {
+		reason = "the name must match [a-zA-Z_:][a-zA-Z0-9_:]*"
 	}
-	if f.reg.utf8 && !validUTF8Name(f.name) {
-		return "the name must be valid UTF-8 without NUL and not begin with " + valuesPrefix
+	if reason == "" && f.unit != "" && !f.hasUnit() {
+		reason = "the name must end in the unit, _" + f.unit
 	}
-	if f.unit != "" && !f.hasUnit() {
-		return "the name must end in the unit, _" + f.unit
+	if reason == "" {
+		reason = f.checkLabels()
 	}
-	return f.checkLabels()
+	return reason
 }
 
 // hasUnit reports whether the name ends in the unit (OpenMetrics 1.0, "Unit").
@@ -116,40 +128,28 @@ func (f *family) checkLabels() string {
 	}
 	seen = append(seen, f.labels...)
 	for i, name := range seen {
-		legacy := validLabelName(name)
-		f.quotedLabels = f.quotedLabels || !legacy
+		reason := ""
 		switch {
-		case !legacy && !f.reg.utf8:
-			return "label name " + strconv.Quote(name) + " must match [a-zA-Z_][a-zA-Z0-9_]* and not begin with __"
-		case f.reg.utf8 && (!validUTF8Name(name) || strings.HasPrefix(name, "__")):
-			return "label name " + strconv.Quote(name) + " must be valid UTF-8 without NUL and not begin with __ or " + valuesPrefix
+		case f.reg.utf8 != nil:
+			reason = f.reg.utf8.checkLabel(f, name)
+		case !validLabelName(name):
+			reason = "must match [a-zA-Z_][a-zA-Z0-9_]* and not begin with __"
+		}
+		switch {
+		case reason != "":
 		case f.kind == kindHistogram && name == "le":
-			return `label name "le" belongs to the buckets of a histogram`
+			reason = "belongs to the buckets of a histogram"
+		case f.kind == kindSummary && name == "quantile":
+			reason = "belongs to the quantiles of a summary"
 		case slices.Contains(seen[:i], name):
-			return "label name " + strconv.Quote(name) + " is used twice"
+			reason = "is used twice"
+		}
+		if reason != "" {
+			return "label name " + quote(name) + " " + reason
 		}
 	}
 	if f.quotedLabels {
-		return checkEscaped(seen)
-	}
-	return ""
-}
-
-// checkEscaped refuses labels of one metric that an escaping scheme would give
-// one name.
-func checkEscaped(names []string) string {
-	for _, s := range []escaping{escapeUnderscores, escapeDots} {
-		seen := map[string]string{}
-		for _, name := range names {
-			escaped := name
-			if !validLabelName(name) {
-				escaped = string(appendEscapedLabel(nil, name, s))
-			}
-			if other, ok := seen[escaped]; ok {
-				return "label names " + strconv.Quote(other) + " and " + strconv.Quote(name) + " are both " + escaped + " where names are escaped"
-			}
-			seen[escaped] = name
-		}
+		return f.reg.utf8.checkLabels(seen)
 	}
 	return ""
 }
@@ -160,17 +160,48 @@ func (f *family) differs(old *family) string {
 	case f.kind != old.kind:
 		return "already defined as a " + old.kind.String()
 	case f.help != old.help:
-		return "already defined with help " + strconv.Quote(old.help)
+		return "already defined with help " + quote(old.help)
 	case f.unit != old.unit:
-		return "already defined with unit " + strconv.Quote(old.unit)
+		return "already defined with unit " + quote(old.unit)
 	case !slices.Equal(f.labels, old.labels):
-		return "already defined with labels [" + strings.Join(old.labels, " ") + "]"
+		return "already defined with the labels" + quoteAll(old.labels)
 	case !slices.Equal(f.consts, old.consts):
 		return "already defined with other const labels"
+	case f.metric == nil || old.metric == nil:
+		return "already defined, and functions cannot be compared"
+	case f.metric != old.metric:
+		return "already defined with another type of value"
 	case f.hist != nil && !slices.Equal(f.hist.bounds, old.hist.bounds):
 		return "already defined with other buckets"
 	}
 	return ""
+}
+
+// quote puts s between quotes for an error, with what is no text in hexadecimal.
+// strconv.Quote would add 10 KB to a program without HTTP.
+func quote(s string) string {
+	text := utf8.ValidString(s)
+	b := []byte{'"'}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c < ' ' || c == 0x7f || c >= utf8.RuneSelf && !text:
+			b = append(b, '\\', 'x', hexDigits[c>>4], hexDigits[c&15])
+		default:
+			b = append(b, c)
+		}
+	}
+	return string(append(b, '"'))
+}
+
+const hexDigits = "0123456789abcdef"
+
+func quoteAll(list []string) (s string) {
+	for _, l := range list {
+		s += " " + quote(l)
+	}
+	return s
 }
 
 // sampleNames lists the names beside its own that the samples of f take in an
@@ -180,22 +211,34 @@ func (f *family) sampleNames() []string {
 }
 
 func sampleNames(name string, k kind) []string {
+	var suffixes []string
 	switch k {
 	case kindCounter:
-		return []string{strings.TrimSuffix(name, "_total") + "_created"}
+		name, suffixes = strings.TrimSuffix(name, "_total"), histogramSuffixes[3:]
 	case kindHistogram:
-		return []string{name + "_bucket", name + "_sum", name + "_count", name + "_created"}
+		suffixes = histogramSuffixes
+	case kindSummary:
+		suffixes = histogramSuffixes[1:]
 	}
-	return nil
+	names := make([]string, len(suffixes))
+	for i, suffix := range suffixes {
+		names[i] = name + suffix
+	}
+	return names
 }
 
-// callerOutside returns file:line of the innermost caller outside this package.
+// Summaries have no buckets, and counters only the time of their creation.
+var histogramSuffixes = []string{"_bucket", "_sum", "_count", "_created"}
+
+// callerOutside returns file:line of the innermost caller outside this package and
+// its subpackages: the line of the program that a definition is due to.
 func callerOutside() string {
 	var pcs [16]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
 	for {
 		fr, more := frames.Next()
-		inside := strings.HasPrefix(fr.Function, "github.com/tachikoma/tacho.") && !strings.HasSuffix(fr.File, "_test.go")
+		inside := strings.HasPrefix(fr.Function, "github.com/tachikoma/tacho.") || strings.HasPrefix(fr.Function, "github.com/tachikoma/tacho/")
+		inside = inside && !strings.HasSuffix(fr.File, "_test.go")
 		if !inside || !more {
 			return fr.File + ":" + strconv.Itoa(fr.Line)
 		}

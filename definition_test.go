@@ -333,3 +333,19 @@ func TestBucketHelpersRefuse(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// An error is one line of text, whatever name it speaks of.
+func TestDefinitionErrorQuotes(t *testing.T) {
+	for name, want := range map[string]string{
+		"a b":        `"a b"`,
+		"caf\u00e9":  "\"caf\u00e9\"",
+		"a\"b\\c":    `"a\"b\\c"`,
+		"a\nb\x7f":   `"a\x0ab\x7f"`,
+		"a\xffb\xc3": `"a\xffb\xc3"`,
+	} {
+		err := DefinitionError{Metric: name, Reason: "bad"}
+		if got, want := err.Error(), "tacho: metric "+want+": bad"; got != want {
+			t.Errorf("%q: %s, want %s", name, got, want)
+		}
+	}
+}

@@ -27,6 +27,65 @@ func (s escaping) String() string { return escapings[s] }
 // registry may not begin so, or they could be taken for one.
 const valuesPrefix = "U__"
 
+// utf8Rules are what only a registry made with [WithUTF8Names] needs. It comes by
+// them through that option alone, so that other programs do not contain them.
+type utf8Rules struct {
+	checkMetric func(f *family) string              // what is wrong with the name of a metric
+	checkLabel  func(f *family, name string) string // and with that of a label
+	checkLabels func(names []string) string         // and with all of a metric's together
+	validName   func(name string) bool
+	naming      func(r *Registry, families []*family, open bool, s escaping) renaming
+	escape      func(families []*family, s escaping) (pairs []string)
+	json        func(b []byte, name string) []byte
+	sample      func(e *exposition, b []byte, name, suffix, block string) []byte
+}
+
+var utf8Names = utf8Rules{
+	checkUTF8Metric, checkUTF8Label, checkEscaped, validUTF8Name, (*Registry).naming, escapeFamilies, appendJSONName, appendUTF8Sample,
+}
+
+func checkUTF8Metric(f *family) string {
+	f.quoted = !validMetricName(f.name)
+	if !validUTF8Name(f.name) {
+		return "the name must be valid UTF-8 without NUL and not begin with " + valuesPrefix
+	}
+	return ""
+}
+
+func checkUTF8Label(f *family, name string) string {
+	f.quotedLabels = f.quotedLabels || !validLabelName(name)
+	if !validUTF8Name(name) || strings.HasPrefix(name, "__") {
+		return "must be valid UTF-8 without NUL and not begin with __ or " + valuesPrefix
+	}
+	return ""
+}
+
+// checkEscaped refuses labels of one metric that an escaping scheme would give
+// one name.
+func checkEscaped(names []string) string {
+	for _, s := range []escaping{escapeUnderscores, escapeDots} {
+		seen := map[string]string{}
+		for _, name := range names {
+			escaped := name
+			if !validLabelName(name) {
+				escaped = string(appendEscapedLabel(nil, name, s))
+			}
+			if other, ok := seen[escaped]; ok {
+				return "label names " + quote(other) + " and " + quote(name) + " are both " + escaped + " where names are escaped"
+			}
+			seen[escaped] = name
+		}
+	}
+	return ""
+}
+
+// validUTF8Name reports whether s can be a name where UTF-8 is allowed: text, and
+// nothing that the escaping scheme "values" makes of other names. Prometheus'
+// parser takes a NUL in a name for the end of its input.
+func validUTF8Name(s string) bool {
+	return s != "" && utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 && !strings.HasPrefix(s, valuesPrefix)
+}
+
 // appendEscapedMetric appends the name of a metric as the scheme says it.
 func appendEscapedMetric(b []byte, name string, s escaping) []byte {
 	return appendEscaped(b, name, s, true)
@@ -70,9 +129,30 @@ func appendEscaped(b []byte, name string, s escaping, colon bool) []byte {
 }
 
 // appendQuotedName appends a name in double quotes, escaped as label values are.
+//
+//go:noinline
 func appendQuotedName(b []byte, name, suffix string) []byte {
 	b = appendLabelValue(append(b, '"'), name)
 	return append(append(b, suffix...), '"')
+}
+
+// appendUTF8Sample appends a sample whose names are quoted or escaped, up to its value.
+func appendUTF8Sample(e *exposition, b []byte, name, suffix, block string) []byte {
+	if !e.quoted {
+		return appendRelabelled(append(append(b, name...), suffix...), block, e.scheme)
+	}
+	// {"name",label="value"}
+	b = appendQuotedName(append(b, '{'), name, suffix)
+	if block == " " {
+		return append(b, "} "...)
+	}
+	return append(append(b, ','), block[1:]...)
+}
+
+// appendJSONName appends the name of a family as a JSON string.
+func appendJSONName(b []byte, name string) []byte {
+	b, _ = appendJSONQuoted(b, string(appendQuotedName(nil, name, "")))
+	return b
 }
 
 // appendRelabelled appends a rendered label block with its quoted names escaped.

@@ -11,6 +11,7 @@ import (
 // of a request (OpenMetrics 1.0, "Exemplars"). Nobody changes one: recording
 // another replaces it.
 type exemplar struct {
+	_      incomparable
 	fam    *family // whom to charge bad input to
 	labels string  // rendered: `{trace_id="abc"}`; "" for no exemplar yet
 	value  float64
@@ -64,22 +65,17 @@ func exemplarBlock(pairs []string) (string, bool) {
 		return "", false
 	}
 	var store [192]byte // most fit: only the string is allocated
-	b := append(store[:0], '{')
-	runes := 0
+	b, sep, runes := store[:0], byte('{'), 0
 	for i := 0; i < len(pairs); i += 2 {
 		name := pairs[i]
 		if !validLabelName(name) || nameRepeats(pairs, i) {
 			return "", false
 		}
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(append(b, name...), '=', '"')
 		if len(pairs[i+1]) > maxExemplarRunes*utf8.UTFMax || strings.IndexByte(pairs[i+1], 0) >= 0 {
 			return "", false // before it is copied
 		}
 		value := string(appendValid(nil, pairs[i+1]))
-		b = append(appendLabelValue(b, value), '"')
+		b, sep = appendLabel(b, sep, name, value), ','
 		runes += len(name) + utf8.RuneCountInString(value)
 	}
 	if runes > maxExemplarRunes {

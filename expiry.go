@@ -30,7 +30,24 @@ import (
 // seen of it stay right, and a counter that comes back from zero is a reset, as
 // after a restart of the program. What is lost is the increase from the value at the
 // first scrape after the return, which a counter that starts anew always loses.
-func WithIdleExpiry(d time.Duration) Option { return func(o *options) { o.idle = d } }
+func WithIdleExpiry(d time.Duration) Option {
+	var e *expiry
+	if d > 0 {
+		e = &expiry{idle: int64(d), track: newTracked, ordered: (*vec).inUse, revive: (*vec).revive}
+	}
+	return func(o *options) { o.expiry = e }
+}
+
+// An expiry says when series are idle. Vectors reach the code below through it
+// alone, so that a program which does not ask for it does not contain it; nor does
+// it contain the descriptions of time.Time and all that is in one, since no type
+// here has any: times are nanoseconds, from 1970 on.
+type expiry struct {
+	idle    int64
+	track   func() *trackedSeries
+	ordered func(v *vec) []*series
+	revive  func(v *vec, key string) *series
+}
 
 // aging is what a vector must be able to ask of a metric that may be parked.
 type aging interface {
@@ -38,6 +55,22 @@ type aging interface {
 	appendState([]uint64) []uint64
 	// absorb records again what was recorded between two states.
 	absorb(was, now []uint64)
+}
+
+// aging returns a metric of the vector as what can be parked.
+func (v *vec) aging(m unsafe.Pointer) aging {
+	switch v.fam.metric {
+	case &counters:
+		return (*Counter)(m)
+	case &floatCounters:
+		return (*FloatCounter)(m)
+	case &gauges:
+		return (*Gauge)(m)
+	case &floatGauges:
+		return (*FloatGauge)(m)
+	default:
+		return (*Histogram)(m)
+	}
 }
 
 // A trackedSeries is a series of a vector that remembers when it made each, or
@@ -51,7 +84,8 @@ type trackedSeries struct {
 
 func tracked(s *series) *trackedSeries { return (*trackedSeries)(unsafe.Pointer(s)) }
 
-func newTracked(now time.Time) *trackedSeries {
+func newTracked() *trackedSeries {
+	now := time.Now()
 	return &trackedSeries{created: now.UnixMilli(), changed: now.UnixNano()}
 }
 
@@ -63,9 +97,11 @@ type parked struct {
 	metric  weak.Pointer[byte]
 }
 
+func (v *vec) inUse() []*series { return v.aged(time.Now().UnixNano()) }
+
 // aged returns the series in order, without those that are idle and with those
 // that are not idle any more. The order's mutex is held.
-func (v *vec) aged(now time.Time) []*series {
+func (v *vec) aged(now int64) []*series {
 	v.mu.Lock()
 	for _, p := range v.parked {
 		if m := unsafe.Pointer(p.metric.Value()); m != nil && v.state(m)[0] != p.was[0] {
@@ -76,8 +112,8 @@ func (v *vec) aged(now time.Time) []*series {
 	for _, s := range v.merged() {
 		t := tracked(s)
 		if first := v.state(s.m)[0]; first != t.last {
-			t.last, t.changed = first, now.UnixNano()
-		} else if now.UnixNano()-t.changed >= int64(v.idle) {
+			t.last, t.changed = first, now
+		} else if now-t.changed >= v.expiry.idle {
 			v.park(s)
 		}
 	}
@@ -139,7 +175,7 @@ func (v *vec) unpark(p *parked, m unsafe.Pointer) *series {
 }
 
 func (v *vec) adopt(p *parked, m unsafe.Pointer) *series {
-	t := newTracked(time.Now())
+	t := newTracked()
 	t.series, t.created = p.series, p.created
 	t.m = m
 	return v.add(&t.series)

@@ -14,7 +14,7 @@ import (
 func scrapeAt(v *vec, now time.Time) []*series {
 	v.orderMu.Lock()
 	defer v.orderMu.Unlock()
-	return v.aged(now)
+	return v.aged(now.UnixNano())
 }
 
 func TestIdleExpiry(t *testing.T) {

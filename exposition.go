@@ -9,42 +9,53 @@ import (
 // writes, gathers no more than a bounded buffer, and allocates nothing for a
 // series. Names that are not in the legacy set (see [WithUTF8Names]) are escaped
 // by underscores.
-func (r *Registry) WriteText(w io.Writer) error { return r.writeText(w, escapeUnderscores) }
-
-func (r *Registry) writeText(w io.Writer, s escaping) error {
-	e := &textEncoder{exposition{output: output{w: w}, scheme: s}}
-	return e.run(func() { r.walk(e) })
-}
+func (r *Registry) WriteText(w io.Writer) error { return r.write(w, &textFormat, escapeUnderscores) }
 
 // An exposition is what the text format and OpenMetrics have in common: how a
 // line begins.
 type exposition struct {
-	output
-	scheme  escaping
-	names   naming
-	family  string // the name in the lines about the family, and before the suffixes of samples
-	sample  string // the name of samples that are one value
-	quoted  bool   // names must stand in quotes, and inside the braces of a sample
-	relabel bool   // label blocks have names to escape
+	scheme escaping
+	rename renaming // nil if families keep their names
+	family string   // the name in the lines about the family, and before the suffixes of samples
+	sample string   // the name of samples that are one value
+	quoted bool     // names must stand in quotes, and inside the braces of a sample
+
+	// special appends a sample up to its value where names are quoted or escaped; nil
+	// where they go out as they are.
+	special func(e *exposition, b []byte, name, suffix, block string) []byte
+}
+
+// called returns what the exposition calls a family, and whether it shows it plain.
+func (e *exposition) called(f *family) (name string, plain bool) {
+	if e.rename == nil {
+		return f.name, false
+	}
+	return e.rename(f)
 }
 
 // enter makes f the family that lines are of, under the given names.
 func (e *exposition) enter(f *family, name, sample string) {
 	e.family, e.sample = name, sample
 	e.quoted = f.quoted && e.scheme == escapeNone
-	e.relabel = f.quotedLabels && e.scheme != escapeNone
+	if e.special = nil; e.quoted || f.quotedLabels && e.scheme != escapeNone {
+		e.special = f.reg.utf8.sample
+	}
 }
 
-func (e *exposition) appendFamily(b []byte) []byte {
+// appendHead appends the beginning of a line about the family.
+func (e *exposition) appendHead(b []byte, word string) []byte {
+	b = append(b, word...)
 	if e.quoted {
-		return appendQuotedName(b, e.family, "")
+		b = appendQuotedName(b, e.family, "")
+	} else {
+		b = append(b, e.family...)
 	}
-	return append(b, e.family...)
+	return append(b, ' ')
 }
 
 // appendSample appends a sample that is one value, up to that value.
 func (e *exposition) appendSample(b []byte, block string) []byte {
-	if e.quoted || e.relabel {
+	if e.special != nil {
 		return e.appendSpecial(b, e.sample, "", block)
 	}
 	return append(append(b, e.sample...), block...)
@@ -52,29 +63,23 @@ func (e *exposition) appendSample(b []byte, block string) []byte {
 
 // appendSeries appends one of several samples of a series, up to its value.
 func (e *exposition) appendSeries(b []byte, suffix, block string) []byte {
-	if e.quoted || e.relabel {
+	if e.special != nil {
 		return e.appendSpecial(b, e.family, suffix, block)
 	}
 	return append(append(append(b, e.family...), suffix...), block...)
 }
 
-// appendSpecial appends what needs quotes or other names of labels.
+// appendSpecial is not inlined, so that its callers are.
+//
+//go:noinline
 func (e *exposition) appendSpecial(b []byte, name, suffix, block string) []byte {
-	if !e.quoted {
-		return appendRelabelled(append(append(b, name...), suffix...), block, e.scheme)
-	}
-	// {"name",label="value"}
-	b = appendQuotedName(append(b, '{'), name, suffix)
-	if block == " " {
-		return append(b, "} "...)
-	}
-	return append(append(b, ','), block[1:]...)
+	return e.special(e, b, name, suffix, block)
 }
 
-// appendBuckets appends the bucket of a histogram up to its bound: a label block
-// without its end, ready for one more.
-func (e *exposition) appendBuckets(b []byte, block string) []byte {
-	b = e.appendSeries(b, "_bucket", block)
+// appendOpen appends a sample up to a label that is still to come: a bucket of a
+// histogram to its bound, a quantile of a summary.
+func (e *exposition) appendOpen(b []byte, suffix, block string) []byte {
+	b = e.appendSeries(b, suffix, block)
 	if block == " " && !e.quoted {
 		b[len(b)-1] = '{'
 		return b
@@ -84,55 +89,52 @@ func (e *exposition) appendBuckets(b []byte, block string) []byte {
 	return b
 }
 
-// A textEncoder writes the text format 0.0.4 (prometheus.io, "Exposition
-// formats").
-type textEncoder struct{ exposition }
+// textFormat is the text format 0.0.4 (prometheus.io, "Exposition formats").
+var textFormat = encoding{formatText, textNaming, textBegin, textWhole, textFloat, textHistogram, textFinish}
 
-func (e *textEncoder) prepare(r *Registry, defined, collected []*family) {
-	e.names = r.naming(defined, collected, namingKey{false, e.scheme})
+// textNaming: the text format calls names of the legacy set by themselves.
+func textNaming(r *Registry, families []*family, s escaping) renaming {
+	if r.utf8 == nil {
+		return nil
+	}
+	return r.utf8.naming(r, families, false, s)
 }
 
-func (e *textEncoder) begin(f *family) {
-	name := e.names.of(f).name
+func textBegin(e *encoder, f *family) {
+	name, _ := e.called(f)
 	e.enter(f, name, name)
-	b := e.appendFamily(append(e.buf, "# HELP "...))
-	b = appendHelp(append(b, ' '), f.help)
-	b = e.appendFamily(append(b, "\n# TYPE "...))
-	b = append(append(b, ' '), f.kind.String()...)
+	b := appendHelp(e.appendHead(e.buf, "# HELP "), f.help)
+	b = append(e.appendHead(b, "\n# TYPE "), f.kind.String()...)
 	e.buf = append(b, '\n')
 }
 
-func (e *textEncoder) uint(block string, v uint64, d *details) bool {
-	return e.end(appendUint(e.appendSample(e.buf, block), v), d)
+func textWhole(e *encoder, block string, v uint64, negative bool, d *details) bool {
+	return textEnd(e, appendWhole(e.appendSample(e.buf, block), v, negative), d)
 }
 
-func (e *textEncoder) int(block string, v int64, d *details) bool {
-	return e.end(appendInt(e.appendSample(e.buf, block), v), d)
+func textFloat(e *encoder, block string, v float64, d *details) bool {
+	return textEnd(e, appendFloat(e.appendSample(e.buf, block), v), d)
 }
 
-func (e *textEncoder) float(block string, v float64, d *details) bool {
-	return e.end(appendFloat(e.appendSample(e.buf, block), v), d)
-}
-
-func (e *textEncoder) end(b []byte, d *details) bool {
-	e.buf = e.appendEnd(b, d)
+func textEnd(e *encoder, b []byte, d *details) bool {
+	e.buf = appendTextEnd(b, d)
 	return e.full()
 }
 
-// appendEnd ends a line, after the time of the sample in milliseconds if it has
+// appendTextEnd ends a line, after the time of the sample in milliseconds if it has
 // one.
-func (e *textEncoder) appendEnd(b []byte, d *details) []byte {
+func appendTextEnd(b []byte, d *details) []byte {
 	if d != nil && d.timed {
 		b = appendInt(append(b, ' '), d.at)
 	}
 	return append(b, '\n')
 }
 
-func (e *textEncoder) histogram(block string, def *histogramDef, counts []uint64, sum float64, d *details) bool {
+func textHistogram(e *encoder, block string, def *histogramDef, counts []uint64, sum float64, d *details) bool {
 	b := e.buf
 	// All bucket lines begin alike: the first is put together, the others copy it.
 	start := len(b)
-	b = e.appendBuckets(b, block)
+	b = e.appendOpen(b, "_bucket", block)
 	head := len(b) - start
 	var total uint64
 	for i, c := range counts {
@@ -141,8 +143,20 @@ func (e *textEncoder) histogram(block string, def *histogramDef, counts []uint64
 		}
 		total += c
 		b = append(b, def.le[i].text...)
-		b = e.appendEnd(appendUint(b, total), d)
+		b = appendTextEnd(appendUint(b, total), d)
 	}
-	b = e.appendEnd(appendFloat(e.appendSeries(b, "_sum", block), sum), d)
-	return e.end(appendUint(e.appendSeries(b, "_count", block), total), d)
+	b = appendTextEnd(appendFloat(e.appendSeries(b, "_sum", block), sum), d)
+	return textEnd(e, appendUint(e.appendSeries(b, "_count", block), total), d)
 }
+
+func textSummary(e *encoder, block string, s *SummarySnapshot, d *details) bool {
+	b := e.buf
+	for _, q := range s.Quantiles {
+		b = appendFloat(append(e.appendOpen(b, "", block), `quantile="`...), q.Quantile)
+		b = appendTextEnd(appendFloat(append(b, `"} `...), q.Value), d)
+	}
+	b = appendTextEnd(appendFloat(e.appendSeries(b, "_sum", block), s.Sum), d)
+	return textEnd(e, appendUint(e.appendSeries(b, "_count", block), s.Count), d)
+}
+
+func textFinish(*encoder) {}

@@ -132,6 +132,9 @@ var goldens = map[string]func() *Registry{
 			e.At(time.UnixMilli(1520879607000)).Untyped("timed_whole", "", 4)
 			at.Histogram("timed_h", "", HistogramSnapshot{Count: 1, Sum: 1, Buckets: []Bucket{{1, 1}}}, "l", "1")
 			at.Info("timed_info", "", "version", "1")
+			e.Summary("sum_seconds", "", SummarySnapshot{Count: 3, Sum: 1.5, Quantiles: []Quantile{{0, -.1}, {.5, .5}, {1, math.NaN()}}}, "l", "1")
+			e.Summary("sum_seconds", "", SummarySnapshot{Count: 1, Sum: -1}, "l", "below")
+			at.Summary("sum_alone", "", SummarySnapshot{Quantiles: []Quantile{{.99, 2}}})
 			e.Info("not_named_so", "A gauge there.", "version", "1")
 		})
 		stamp(r)
@@ -191,19 +194,22 @@ func stamp(r *Registry) {
 		}
 	}
 	for _, f := range r.families {
-		switch v := f.metric.(type) {
-		case *CounterVec:
-			v.table.Load().each(func(s *series) { at(&(*Counter)(s.m).last) })
-		case *FloatCounterVec:
-			v.table.Load().each(func(s *series) { at(&(*FloatCounter)(s.m).last) })
-		case *HistogramVec:
-			v.table.Load().each(func(s *series) {
+		if f.vec == nil {
+			continue
+		}
+		f.vec.table.Load().each(func(s *series) {
+			switch f.metric {
+			case &counters:
+				at(&(*Counter)(s.m).last)
+			case &floatCounters:
+				at(&(*FloatCounter)(s.m).last)
+			case &histograms:
 				slots := (*Histogram)(s.m).last.Load()
 				for i := 0; slots != nil && i < len(*slots); i++ {
 					at(&(*slots)[i])
 				}
-			})
-		}
+			}
+		})
 	}
 }
 
@@ -427,7 +433,7 @@ func engParse(t testing.TB, s string) (samples []engSample) {
 		}
 		sample := engLine(t, line)
 		suffix, ok := strings.CutPrefix(sample.name, family)
-		if plain := suffix == ""; !ok || plain == (kind == "histogram") || !plain && !slices.Contains([]string{"_bucket", "_sum", "_count"}, suffix) {
+		if plain := suffix == ""; !ok || plain && kind == "histogram" || !plain && kind != "histogram" && kind != "summary" || !plain && !slices.Contains([]string{"_bucket", "_sum", "_count"}, suffix) {
 			t.Fatalf("%q in the %s %s", line, kind, family)
 		}
 		if seen[sample.key()] {

@@ -4,12 +4,17 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 // A Gauge is an int64 that goes up and down (OpenMetrics 1.0, "Gauge"). All
 // methods are safe for concurrent use, never block and never allocate. Make one
 // with [Registry.Gauge].
 type Gauge struct{ n atomic.Int64 }
+
+var gauges = metricType{kindGauge, newGauge, walkGauges}
+
+func newGauge(*family, string) unsafe.Pointer { return unsafe.Pointer(new(Gauge)) }
 
 // Set makes the value n.
 func (g *Gauge) Set(n int64) { g.n.Store(n) }
@@ -31,6 +36,10 @@ func (g *Gauge) Value() int64 { return g.n.Load() }
 // concurrent use, lock-free and allocate nothing. Make one with
 // [Registry.FloatGauge].
 type FloatGauge struct{ bits atomic.Uint64 }
+
+var floatGauges = metricType{kindGauge, newFloatGauge, walkFloatGauges}
+
+func newFloatGauge(*family, string) unsafe.Pointer { return unsafe.Pointer(new(FloatGauge)) }
 
 // Set makes the value v.
 func (g *FloatGauge) Set(v float64) { g.bits.Store(math.Float64bits(v)) }

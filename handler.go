@@ -7,21 +7,23 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 )
 
 // Handler returns the handler for /metrics: OpenMetrics 1.0 for clients that
 // prefer it (RFC 9110, section 12.5.1), as Prometheus does, and the text format
 // 0.0.4 for all others; compressed with gzip for those that accept it (section
-// 12.5.3). It answers GET and HEAD, and 405 to the rest. A client that goes away
-// ends its scrape and nothing else.
+// 12.5.3), 16 at a time, plain for more. It answers GET and HEAD, and 405 to the
+// rest. A client that goes away ends its scrape and nothing else; one that reads
+// slowly holds 64 KiB for as long as the server's WriteTimeout lets it.
 func (r *Registry) Handler() http.Handler {
 	return serve("Accept, Accept-Encoding", func(req *http.Request) (string, func(io.Writer) error) {
 		f := negotiate(req.Header.Values("Accept"))
-		write := r.writeText
+		encoding := &textFormat
 		if f.open {
-			write = r.writeOpenMetrics
+			encoding = &openFormat
 		}
-		return f.contentType(r.utf8), func(w io.Writer) error { return write(w, f.names) }
+		return f.contentType(r.utf8 != nil), func(w io.Writer) error { return r.write(w, encoding, f.names) }
 	})
 }
 
@@ -33,7 +35,10 @@ func (r *Registry) JSONHandler() http.Handler {
 	})
 }
 
-// serve answers with what choose says: a content type and what writes the body.
+// serve answers with what choose says: a content type and what writes the body. Its
+// callers in other packages would have a copy of it each.
+//
+//go:noinline
 func serve(vary string, choose func(*http.Request) (string, func(io.Writer) error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		h := w.Header()
@@ -46,6 +51,10 @@ func serve(vary string, choose func(*http.Request) (string, func(io.Writer) erro
 		h.Set("Content-Type", contentType)
 		h.Add("Vary", vary)
 		zip := acceptsGzip(req.Header.Values("Accept-Encoding"))
+		if zip && req.Method == http.MethodGet {
+			zip = zipping.Add(1) <= maxZips
+			defer zipping.Add(-1)
+		}
 		if zip {
 			h.Set("Content-Encoding", "gzip")
 		}
@@ -60,6 +69,15 @@ func serve(vary string, choose func(*http.Request) (string, func(io.Writer) erro
 		}
 	})
 }
+
+// maxZips is how many responses are compressed at a time. A scrape holds its memory
+// for as long as the client takes to read: 64 KiB for the plain body, 1.2 MiB with
+// a compressor, which strangers could ask for by the hundred. The client that finds
+// none left is not refused and does not wait, but gets the plain body, which all
+// accept (RFC 9110, section 12.5.3).
+const maxZips = 16
+
+var zipping atomic.Int32
 
 var gzips = sync.Pool{New: func() any {
 	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // no error: the level is one of the package's

@@ -4,6 +4,7 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 // DefBuckets are the buckets of a histogram defined with nil: seconds, for the
@@ -25,14 +26,14 @@ func ExponentialBuckets(start, factor float64, count int) []float64 {
 
 func makeBuckets(start float64, count int, next func(float64) float64) []float64 {
 	if count < 1 {
-		panic(&DefinitionError{Reason: "a bucket list needs at least one bound"})
+		refuse("", "a bucket list needs at least one bound", "")
 	}
 	bounds := make([]float64, count)
 	for i := range bounds {
 		bounds[i], start = start, next(start)
 	}
 	if reason := checkBounds(bounds); reason != "" {
-		panic(&DefinitionError{Reason: reason})
+		refuse("", reason, "")
 	}
 	return bounds
 }
@@ -73,19 +74,19 @@ type histogramDef struct {
 	le     []leLabel // what ends the label block of each bucket
 	stride int       // words of a row
 	fam    *family
-	index  bucketIndex
+	index  bucketIndex // empty in a collector's, in which nobody observes
 }
 
 // A leLabel is a bound as it ends a label block: `le="1"} `, and `le="1.0"} ` where
 // OpenMetrics wants a float; json is the bound alone.
-type leLabel struct{ text, open, json string }
+type leLabel struct {
+	_                incomparable
+	text, open, json string
+}
 
-func newHistogramDef(bounds []float64, fam *family) *histogramDef {
+func newHistogramDef(bounds []float64) *histogramDef {
 	words := 1 + len(bounds) + 1 + 1 // sum, counts, meetings
-	d := &histogramDef{bounds: bounds, fam: fam, stride: (words + lineWords - 1) / lineWords * lineWords}
-	if fam != nil { // else a collector's, in which nobody observes
-		d.index.init(bounds)
-	}
+	d := &histogramDef{bounds: bounds, stride: (words + lineWords - 1) / lineWords * lineWords}
 	for i := range len(bounds) + 1 {
 		d.le = append(d.le, leLabel{
 			text: string(append(appendFloat([]byte(`le="`), d.bound(i)), `"} `...)),
@@ -112,9 +113,10 @@ type Histogram struct {
 	last atomic.Pointer[[]exemplarSlot] // of each bucket; nil until there was one
 }
 
-func (h *Histogram) init(def *histogramDef) {
-	h.def = def
-	h.row = make([]atomic.Uint64, def.stride)
+var histograms = metricType{kindHistogram, newHistogram, walkHistograms}
+
+func newHistogram(f *family, _ string) unsafe.Pointer {
+	return unsafe.Pointer(&Histogram{def: f.hist, row: make([]atomic.Uint64, f.hist.stride)})
 }
 
 // Observe counts v in the first bucket whose upper bound is not below it, and
@@ -126,8 +128,13 @@ func (h *Histogram) Observe(v float64) { h.observe(v) }
 // [Counter.AddExemplar]. NaN makes none.
 func (h *Histogram) ObserveExemplar(v float64, labels ...string) {
 	if i := h.observe(v); i >= 0 && len(labels) > 0 {
-		h.exemplars()[i-1].record(h.def.fam, v, labels)
+		h.leaveExemplar(v, labels)
 	}
+}
+
+// leaveExemplar makes an exemplar of v, which was observed.
+func (h *Histogram) leaveExemplar(v float64, labels []string) {
+	h.exemplars()[h.def.bucket(v)-1].record(h.def.fam, v, labels)
 }
 
 // observe records v and returns the word of its bucket, or -1 for NaN.
@@ -140,7 +147,7 @@ func (h *Histogram) observe(v float64) int {
 		h.def.fam.fault(reasonNaN)
 		return i
 	}
-	words, first, at := h.row, 0, uint32(0)
+	words, first, at := h.row, 0, uintptr(0)
 	s := h.wide.Load()
 	if s != nil {
 		at = stackNumber()
@@ -149,27 +156,12 @@ func (h *Histogram) observe(v float64) int {
 	words[first+i].Add(1)
 	if !swapAdd(&words[first], v) {
 		// The count is in; only the sum still has to find its way.
-		h.meet(s, first, at)
+		if meet(s, first, at, unsafe.Pointer(h)) {
+			widen(&h.wide, s, h.def.stride)
+		}
 		addFloat(&words[first], v)
 	}
 	return i
-}
-
-// meet is called for an observation that met another at the sum of a row, the
-// metric's own where s is nil.
-func (h *Histogram) meet(s *stripes, row int, at uint32) {
-	if s != nil {
-		if s.met(row, at) {
-			widen(&h.wide, s, h.def.stride)
-		}
-		return
-	}
-	known := &h.row[len(h.row)-1]
-	met := meet(uint32(known.Load()))
-	known.Store(uint64(met))
-	if oftenMet(met) {
-		widen(&h.wide, nil, h.def.stride)
-	}
 }
 
 // exemplars returns the slots of all buckets and makes them if need be.

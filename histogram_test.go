@@ -3,6 +3,7 @@ package tacho
 import (
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -128,7 +129,7 @@ func TestHistogramScrapesAreSound(t *testing.T) {
 		})
 	}()
 	last := map[string]float64{}
-	for running := true; running; {
+	for running := true; running; runtime.Gosched() {
 		select {
 		case <-done:
 			running = false
@@ -224,7 +225,8 @@ func TestBucketIndex(t *testing.T) {
 				values = append(values, v)
 			}
 		}
-		def := newHistogramDef(bounds, &family{})
+		def := newHistogramDef(bounds)
+		def.index.init(bounds)
 		for _, v := range values {
 			want, _ := slices.BinarySearch(bounds, v)
 			if got := def.bucket(v); got != want+1 {
@@ -247,7 +249,8 @@ func TestBucketIndexIsSharp(t *testing.T) {
 		{DefBuckets, 1}, {ExponentialBuckets(0.001, 2, 12), 1}, {ExponentialBuckets(1e-6, 1.25, 100), 1},
 		{LinearBuckets(0, 10, 100), 2}, {LinearBuckets(1, 1, 200), 4},
 	} {
-		def := newHistogramDef(c.bounds, &family{})
+		def := newHistogramDef(c.bounds)
+		def.index.init(c.bounds)
 		for i := range 100_000 {
 			v := c.bounds[len(c.bounds)-1] * float64(i) / 100_000
 			if off := def.bucket(v) - 1 - def.index.start(v); off < 0 || off > c.off {

@@ -8,73 +8,58 @@ import (
 
 // WriteJSON writes all metrics as one JSON object: family name to a list of
 // {"labels":{...},"value":n}. The value of a histogram is its sum; "count" and
-// the cumulative "buckets" stand beside it, the last with "le":null for +Inf.
+// the cumulative "buckets" stand beside it, the last with "le":null for +Inf. That
+// of a summary is its sum too, with "count" and "quantiles".
 // NaN and the infinities, which JSON cannot say, are null. A sample that has a time
 // (see [Emitter.At]) has it as "timestamp", in Unix seconds. Otherwise it is as
 // [Registry.WriteText].
-func (r *Registry) WriteJSON(w io.Writer) error {
-	e := &jsonEncoder{output: output{w: w}}
-	return e.run(func() {
-		r.walk(e)
-		switch e.state {
-		case jsonEmpty:
-			e.buf = append(e.buf, '{')
-		case jsonSeries:
-			e.buf = append(e.buf, ']')
-		}
-		e.buf = append(e.buf, "}\n"...)
-	})
-}
+func (r *Registry) WriteJSON(w io.Writer) error { return r.write(w, &jsonFormat, escapeNone) }
 
-// A jsonEncoder is an encoder whose punctuation depends on what came before.
-type jsonEncoder struct {
-	output
-	state uint8
-}
+var jsonFormat = encoding{formatJSON, nil, jsonBegin, jsonWhole, jsonFloat, jsonHistogram, jsonFinish}
 
+// Punctuation depends on what came before.
 const (
 	jsonEmpty  uint8 = iota // nothing written
 	jsonFamily              // a family's list was opened
 	jsonSeries              // and has a series
 )
 
-func (e *jsonEncoder) prepare(*Registry, []*family, []*family) {}
-
-func (e *jsonEncoder) begin(f *family) {
-	if e.state == jsonEmpty {
+func jsonBegin(e *encoder, f *family) {
+	if e.json == jsonEmpty {
 		e.buf = append(e.buf, '{')
 	} else {
 		e.buf = append(e.buf, "],\n"...)
 	}
-	e.buf = append(appendJSONName(e.buf, f), ":["...)
-	e.state = jsonFamily
+	if f.quoted {
+		e.buf = f.reg.utf8.json(e.buf, f.name)
+	} else {
+		e.buf = append(append(append(e.buf, '"'), f.name...), '"')
+	}
+	e.buf = append(e.buf, ":["...)
+	e.json = jsonFamily
 }
 
-// head appends an element up to its value.
-func (e *jsonEncoder) head(block string) []byte {
+// jsonHead appends an element up to its value.
+func jsonHead(e *encoder, block string) []byte {
 	b := e.buf
-	if e.state == jsonSeries {
+	if e.json == jsonSeries {
 		b = append(b, ',')
 	}
-	e.state = jsonSeries
+	e.json = jsonSeries
 	b = append(b, "{\"labels\":{"...)
 	return append(appendJSONLabels(b, block), "},\"value\":"...)
 }
 
-func (e *jsonEncoder) uint(block string, v uint64, d *details) bool {
-	return e.end(appendUint(e.head(block), v), d)
+func jsonWhole(e *encoder, block string, v uint64, negative bool, d *details) bool {
+	return jsonEnd(e, appendWhole(jsonHead(e, block), v, negative), d)
 }
 
-func (e *jsonEncoder) int(block string, v int64, d *details) bool {
-	return e.end(appendInt(e.head(block), v), d)
+func jsonFloat(e *encoder, block string, v float64, d *details) bool {
+	return jsonEnd(e, appendJSONFloat(jsonHead(e, block), v), d)
 }
 
-func (e *jsonEncoder) float(block string, v float64, d *details) bool {
-	return e.end(appendJSONFloat(e.head(block), v), d)
-}
-
-// end ends an element, after the time of the sample if it has one.
-func (e *jsonEncoder) end(b []byte, d *details) bool {
+// jsonEnd ends an element, after the time of the sample if it has one.
+func jsonEnd(e *encoder, b []byte, d *details) bool {
 	if d != nil && d.timed {
 		b = appendSeconds(append(b, ",\"timestamp\":"...), d.at)
 	}
@@ -82,12 +67,12 @@ func (e *jsonEncoder) end(b []byte, d *details) bool {
 	return e.full()
 }
 
-func (e *jsonEncoder) histogram(block string, def *histogramDef, counts []uint64, sum float64, d *details) bool {
+func jsonHistogram(e *encoder, block string, def *histogramDef, counts []uint64, sum float64, d *details) bool {
 	var total uint64
 	for _, c := range counts {
 		total += c
 	}
-	b := append(appendJSONFloat(e.head(block), sum), ",\"count\":"...)
+	b := append(appendJSONFloat(jsonHead(e, block), sum), ",\"count\":"...)
 	b = append(appendUint(b, total), ",\"buckets\":["...)
 	total = 0
 	for i, c := range counts {
@@ -98,7 +83,20 @@ func (e *jsonEncoder) histogram(block string, def *histogramDef, counts []uint64
 		b = append(append(append(b, "{\"le\":"...), def.le[i].json...), ",\"count\":"...)
 		b = append(appendUint(b, total), '}')
 	}
-	return e.end(append(b, ']'), d)
+	return jsonEnd(e, append(b, ']'), d)
+}
+
+func jsonSummary(e *encoder, block string, s *SummarySnapshot, d *details) bool {
+	b := append(appendJSONFloat(jsonHead(e, block), s.Sum), ",\"count\":"...)
+	b = append(appendUint(b, s.Count), ",\"quantiles\":["...)
+	for i, q := range s.Quantiles {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendJSONFloat(append(b, "{\"quantile\":"...), q.Quantile)
+		b = append(appendJSONFloat(append(b, ",\"value\":"...), q.Value), '}')
+	}
+	return jsonEnd(e, append(b, ']'), d)
 }
 
 func appendJSONFloat(b []byte, v float64) []byte {
@@ -106,15 +104,6 @@ func appendJSONFloat(b []byte, v float64) []byte {
 		return append(b, "null"...)
 	}
 	return appendFloat(b, v)
-}
-
-// appendJSONName appends the name of a family as a JSON string.
-func appendJSONName(b []byte, f *family) []byte {
-	if !f.quoted {
-		return append(append(append(b, '"'), f.name...), '"')
-	}
-	b, _ = appendJSONQuoted(b, string(appendQuotedName(nil, f.name, "")))
-	return b
 }
 
 // appendJSONLabels turns a rendered label block into the members of an object.
@@ -151,8 +140,18 @@ func appendJSONQuoted(b []byte, block string) ([]byte, string) {
 		case c == '\\':
 			i++
 		case c < 0x20:
-			b = append(append(b, block[start:i]...), '\\', 'u', '0', '0', "0123456789abcdef"[c>>4], "0123456789abcdef"[c&15])
+			b = append(append(b, block[start:i]...), '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 			start = i + 1
 		}
 	}
+}
+
+func jsonFinish(e *encoder) {
+	switch e.json {
+	case jsonEmpty:
+		e.buf = append(e.buf, '{')
+	case jsonSeries:
+		e.buf = append(e.buf, ']')
+	}
+	e.buf = append(e.buf, "}\n"...)
 }

@@ -26,13 +26,6 @@ func validMetricName(s string) bool {
 	return s != ""
 }
 
-// validUTF8Name reports whether s can be a name where UTF-8 is allowed: text, and
-// nothing that the escaping scheme "values" makes of other names. Prometheus'
-// parser takes a NUL in a name for the end of its input.
-func validUTF8Name(s string) bool {
-	return s != "" && utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 && !strings.HasPrefix(s, valuesPrefix)
-}
-
 // validLabelName reports whether s matches [a-zA-Z_][a-zA-Z0-9_]* and does not
 // begin with "__", which the data model reserves for Prometheus itself.
 func validLabelName(s string) bool {
@@ -74,10 +67,13 @@ func appendKey(b []byte, values []string) []byte {
 	return b
 }
 
-// keyIs reports whether key, which has the length that these values make, was made of
-// them. Short ones are compared as words, the second overlapping the first: a call
-// for each value, as == makes it, takes a lookup of three labels a fifth longer.
-func keyIs(key string, values []string) bool {
+// keyIs reports whether key was made of exactly these values, whose key is size bytes
+// long. Short ones are compared as words, the second overlapping the first: a call for
+// each value, as == makes it, takes a lookup of three labels a fifth longer.
+func keyIs(key string, values []string, size int) bool {
+	if len(key) != size {
+		return false // from here on no read is past the end of key
+	}
 	p := unsafe.Pointer(unsafe.StringData(key))
 	for _, v := range values {
 		n := len(v)
@@ -144,34 +140,35 @@ func compareKeys(a, b string) int {
 // A label is one constant name and value.
 type label struct{ name, value string }
 
-// appendBlock appends a label block as it follows a metric name in an exposition: `{a="b",c="d"} `, or ` ` without labels. The
-// space belongs to it so that a sample is name, block, value.
+// appendBlock appends a label block as it follows a metric name in an exposition:
+// `{a="b",c="d"} `, or ` ` without labels. The space belongs to it so that a sample
+// is name, block, value.
 func appendBlock(b []byte, consts []label, names []string, key string) []byte {
 	if len(consts)+len(names) == 0 {
 		return append(b, ' ')
 	}
 	sep := byte('{')
 	for _, l := range consts {
-		b = append(appendLabelName(append(b, sep), l.name), '=', '"')
-		b = append(appendLabelValue(b, l.value), '"')
-		sep = ','
+		b, sep = appendLabel(b, sep, l.name, l.value), ','
 	}
 	for _, name := range names {
 		end := strings.IndexByte(key, keySep)
-		b = append(appendLabelName(append(b, sep), name), '=', '"')
-		b = append(appendLabelValue(b, key[:end]), '"')
-		key, sep = key[end+1:], ','
+		b, sep = appendLabel(b, sep, name, key[:end]), ','
+		key = key[end+1:]
 	}
-	return append(b, '}', ' ')
+	return append(b, "} "...)
 }
 
-// appendLabelName appends the name of a label, in quotes if it is not in the
+// appendLabel appends a label after sep, its name in quotes if it is not in the
 // legacy set.
-func appendLabelName(b []byte, name string) []byte {
+func appendLabel(b []byte, sep byte, name, value string) []byte {
+	b = append(b, sep)
 	if validLabelName(name) {
-		return append(b, name...)
+		b = append(b, name...)
+	} else {
+		b = appendQuotedName(b, name, "")
 	}
-	return appendQuotedName(b, name, "")
+	return append(appendLabelValue(append(b, `="`...), value), '"')
 }
 
 // appendLabelValue escapes what the text format and OpenMetrics 1.0 escape in

@@ -22,7 +22,7 @@ const maxPathLabel = 512
 type httpOptions struct {
 	duration, size []float64
 	pathLabel      func(*http.Request) string
-	exemplar       func(*http.Request) []string
+	exemplar       leaveExemplar
 	maxPaths       int
 	maxPathsSet    bool
 }
@@ -51,7 +51,18 @@ func WithPathLabel(f func(*http.Request) string) Option {
 // its count, duration and size: label pairs such as "trace_id", id, or none for no
 // exemplar; see [Counter.AddExemplar]. It applies to [NewHTTPMetrics].
 func WithExemplar(f func(*http.Request) []string) Option {
-	return func(o *options) { o.exemplar = f }
+	// Here, so that a program without exemplars is without what makes them.
+	leave := func(m *HTTPMetrics, r *http.Request, rt *route, count *Counter, d time.Duration, responseBytes int64) {
+		if labels, _ := ask(m, f, r); len(labels) > 0 {
+			count.last.record(count.last.family(), 1, labels)
+			rt.duration.leaveExemplar(d.Seconds(), labels)
+			rt.size.leaveExemplar(float64(responseBytes), labels)
+		}
+	}
+	if f == nil {
+		leave = nil
+	}
+	return func(o *options) { o.exemplar = leave }
 }
 
 // WithMaxPaths limits the distinct path labels to n, 1000 by default; requests
@@ -82,7 +93,7 @@ type HTTPMetrics struct {
 	size     *HistogramVec
 	inFlight *Gauge
 	label    func(*http.Request) string
-	exemplar func(*http.Request) []string
+	exemplar leaveExemplar // nil for none
 
 	// routes finds all metrics of a method and path by one lookup.
 	routes *Vec[route]
@@ -113,7 +124,7 @@ func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 	}
 	// The paths have a limit of their own, which a registry's limit on series
 	// would only make coarser.
-	with := slices.Clip(append([]Option{WithMaxSeries(0)}, opts...))
+	with := slices.Clip(append([]Option{unlimited}, opts...))
 	byRoute := []string{"method", "path"}
 	m := &HTTPMetrics{
 		requests: reg.CounterVec("http_requests_total", "Total HTTP requests", []string{"method", "path", "status"}, with...),
@@ -128,9 +139,12 @@ func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 		states:   map[net.Conn]http.ConnState{},
 	}
 	m.full.Store(m.maxPaths <= 0)
-	m.routes = newVec(&family{reg: reg, labels: byRoute}, 0, m.initRoute)
+	routes := &metricType{kind: kindUntyped, make: m.newRoute} // no scrape walks them
+	m.routes = vecOf[route](newVec(&family{reg: reg, kind: routes.kind, labels: byRoute, metric: routes}, limit{}))
 	return m
 }
+
+func unlimited(o *options) { o.limit, o.limited = limit{}, true }
 
 // Handler returns next with every request measured. The response writer that
 // next gets has exactly the optional interfaces that the server's has
@@ -168,11 +182,11 @@ func (m *HTTPMetrics) finish(r *http.Request, rec *recorder, start time.Time) {
 	} else if path = patternPath(r.Pattern); path == "" {
 		path = normalized(store[:0], r.URL.Path)
 	}
-	var exemplar []string
+	responseBytes := rec.bytes.Load()
+	rt, count := m.record(r.Method, path, int(rec.status.Load()), elapsed, responseBytes)
 	if m.exemplar != nil {
-		exemplar, _ = ask(m, m.exemplar, r)
+		m.exemplar(m, r, rt, count, elapsed, responseBytes)
 	}
-	m.record(r.Method, path, int(rec.status.Load()), elapsed, rec.bytes.Load(), exemplar)
 }
 
 // chosen returns what the program's function says. Should it panic, the request
@@ -213,21 +227,27 @@ func normalized(store []byte, path string) string {
 // tacho_errors_total{metric,reason="negative"}.
 func (m *HTTPMetrics) Record(method, path string, status int, d time.Duration, responseBytes int64) {
 	var store [256]byte
-	m.record(method, normalized(store[:0], path), status, d, responseBytes, nil)
+	m.record(method, normalized(store[:0], path), status, d, responseBytes)
 }
 
-func (m *HTTPMetrics) record(method, path string, status int, d time.Duration, responseBytes int64, exemplar []string) {
+// record returns what it recorded in.
+func (m *HTTPMetrics) record(method, path string, status int, d time.Duration, responseBytes int64) (*route, *Counter) {
 	rt := m.route(methodLabel(method), path)
-	rt.counter(m.requests, status).AddExemplar(1, exemplar...)
+	count := rt.counter(m.requests, status)
+	count.Inc()
 	if d >= 0 {
-		rt.duration.ObserveExemplar(d.Seconds(), exemplar...)
+		rt.duration.ObserveDuration(d)
 	} else {
 		m.duration.fam.fault(reasonNegative)
 	}
 	if responseBytes >= 0 {
-		rt.size.ObserveExemplar(float64(responseBytes), exemplar...)
+		rt.size.Observe(float64(responseBytes))
 	}
+	return rt, count
 }
+
+// A leaveExemplar leaves an exemplar of a request where it was recorded.
+type leaveExemplar func(m *HTTPMetrics, r *http.Request, rt *route, count *Counter, d time.Duration, responseBytes int64)
 
 // A route is what requests of one method and path are recorded in.
 type route struct {
@@ -241,15 +261,17 @@ type statusCounter struct {
 	count  *Counter
 }
 
-// initRoute is called by routes for a new series.
-func (m *HTTPMetrics) initRoute(rt *route, key string) {
-	if key == "" {
-		return // what takes wrong numbers of values, which record never passes
+// newRoute is called by routes for a new series. The one for wrong numbers of
+// values, which record never passes, stays empty.
+func (m *HTTPMetrics) newRoute(_ *family, key string) unsafe.Pointer {
+	rt := new(route)
+	if key != "" {
+		values := keyValues(key, 2)
+		rt.method, rt.path = values[0], values[1]
+		rt.duration = m.duration.With(values...)
+		rt.size = m.size.With(values...)
 	}
-	values := keyValues(key, 2)
-	rt.method, rt.path = values[0], values[1]
-	rt.duration = m.duration.With(values...)
-	rt.size = m.size.With(values...)
+	return unsafe.Pointer(rt)
 }
 
 // route finds the metrics of a method and path, by one lookup if they exist.
@@ -272,8 +294,9 @@ func (m *HTTPMetrics) route(method, path string) *route {
 }
 
 func (m *HTTPMetrics) find(method, path string) *route {
-	key := [...]string{method, path}
-	if s := m.routes.lookup(key[:]); s != nil {
+	// A slice, not an array that is sliced: that would be copied, by loads that wait
+	// for the stores before them.
+	if s := m.routes.table.Load().find([]string{method, path}); s != nil {
 		return (*route)(s.m)
 	}
 	return nil

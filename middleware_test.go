@@ -1022,6 +1022,9 @@ func TestKeptWriterTouchesNoOther(t *testing.T) {
 	go func() {
 		defer close(done)
 		for i := 0; ; i++ {
+			if i%64 == 0 {
+				runtime.Gosched() // for machines with one thread and no preemption
+			}
 			select {
 			case <-stop:
 				return

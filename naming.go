@@ -19,13 +19,22 @@ type exposed struct {
 
 // A naming holds the families that an exposition does not call by the name of
 // their definition, or does not show as what they are.
-type naming map[*family]exposed
+type naming map[string]exposed // by that name
 
 func (n naming) of(f *family) exposed {
-	if x, ok := n[f]; ok {
+	if x, ok := n[f.name]; ok {
 		return x
 	}
 	return exposed{name: f.name}
+}
+
+// A renaming answers for a naming. Registries and encoders hold this, so that the
+// types of a naming are only in programs that make one.
+type renaming func(f *family) (name string, plain bool)
+
+func (n naming) rename(f *family) (name string, plain bool) {
+	x := n.of(f)
+	return x.name, x.plain
 }
 
 // nameFamilies finds names under which no two families meet. A name whose
@@ -33,18 +42,18 @@ func (n naming) of(f *family) exposed {
 // can be, in the text format and OpenMetrics alike. What still meets in
 // OpenMetrics does so by a suffix that comes or goes: it is shown plain, under a
 // name that is its own in the text format.
-func nameFamilies(families []*family, open bool, s escaping) naming {
+func (r *Registry) nameFamilies(families []*family, open bool, s escaping) naming {
 	n := naming{}
-	if s != escapeNone {
-		n.escape(families, s)
-		if s != escapeValues {
-			n.escape(n.meeting(families, false), escapeValues)
+	if r.utf8 != nil && s != escapeNone {
+		pairs := r.utf8.escape(families, s)
+		for i := 0; i < len(pairs); i += 2 {
+			n[pairs[i]] = exposed{name: pairs[i+1]}
 		}
 	}
 	if open {
 		for _, f := range append(n.nameless(families), n.meeting(families, open)...) {
 			if f.kind == kindCounter || f.kind == kindInfo {
-				n[f] = exposed{n.of(f).name, true}
+				n[f.name] = exposed{n.of(f).name, true}
 			}
 		}
 	}
@@ -54,17 +63,33 @@ func nameFamilies(families []*family, open bool, s escaping) naming {
 // nameless returns the families of which a suffix is all.
 func (n naming) nameless(families []*family) (found []*family) {
 	for _, f := range families {
-		if name := n.of(f).name; name == "_total" || name == "_info" {
+		name := n.of(f).name
+		if f.kind == kindCounter && name == "_total" || f.kind == kindInfo && name == "_info" {
 			found = append(found, f)
 		}
 	}
 	return found
 }
 
+// escapeFamilies returns the names that must be escaped, each before what it is then.
+func escapeFamilies(families []*family, s escaping) (pairs []string) {
+	n := naming{}
+	n.escape(families, s)
+	if s != escapeValues {
+		n.escape(n.meeting(families, false), escapeValues)
+	}
+	for _, f := range families {
+		if x, ok := n[f.name]; ok {
+			pairs = append(pairs, f.name, x.name)
+		}
+	}
+	return pairs
+}
+
 func (n naming) escape(families []*family, s escaping) {
 	for _, f := range families {
 		if f.quoted {
-			n[f] = exposed{name: string(appendEscapedMetric(nil, f.name, s))}
+			n[f.name] = exposed{name: string(appendEscapedMetric(nil, f.name, s))}
 		}
 	}
 }
@@ -89,7 +114,7 @@ func (n naming) meeting(families []*family, open bool) (met []*family) {
 func (n naming) claims(f *family, open bool) []string {
 	name := n.of(f).name
 	switch {
-	case f.kind == kindHistogram:
+	case f.kind == kindHistogram || f.kind == kindSummary:
 		return append(sampleNames(name, f.kind), name)
 	case open && f.kind == kindCounter:
 		base := strings.TrimSuffix(name, "_total")
@@ -100,37 +125,27 @@ func (n naming) claims(f *family, open bool) []string {
 	return []string{name}
 }
 
-// A namingKey says which exposition a naming is for.
-type namingKey struct {
-	open bool
-	s    escaping
-}
-
 // naming returns the naming for a scrape of these families. It is worked out
 // once for what is defined; what collectors emit can differ from scrape to scrape.
-func (r *Registry) naming(defined, collected []*family, key namingKey) naming {
-	if !key.open && !r.utf8 {
-		return nil // the text format calls legacy names by themselves
-	}
-	if len(collected) > 0 {
-		all := append(append([]*family{}, defined...), collected...)
-		return nameFamilies(all, key.open, key.s)
+func (r *Registry) naming(families []*family, open bool, s escaping) renaming {
+	kept := &r.namings[s]
+	if open {
+		kept = &r.namings[len(escapings)+int(s)]
 	}
 	r.mu.Lock()
-	n, ok := r.namings[key]
-	ok = ok && sameList(r.sorted, defined)
+	n := *kept
+	if !sameList(r.sorted, families) {
+		n = nil
+	}
 	r.mu.Unlock()
-	if ok {
+	if n != nil {
 		return n
 	}
-	n = nameFamilies(defined, key.open, key.s)
+	n = r.nameFamilies(families, open, s).rename
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if sameList(r.sorted, defined) {
-		if r.namings == nil {
-			r.namings = map[namingKey]naming{}
-		}
-		r.namings[key] = n
+	if sameList(r.sorted, families) {
+		*kept = n
 	}
 	return n
 }

@@ -51,21 +51,25 @@ func digits(v uint64) int {
 	return max(n, 1)
 }
 
-var powers = func() (p [maxDigits]uint64) {
-	p[0] = 1
-	for i := 1; i < len(p); i++ {
-		p[i] = 10 * p[i-1]
-	}
-	return p
-}()
+var powers = [maxDigits]uint64{
+	1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
+}
 
 const digitPairs = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899"
 
 func appendInt(b []byte, v int64) []byte {
 	if v < 0 {
-		return appendUint(append(b, '-'), -uint64(v))
+		return appendWhole(b, -uint64(v), true)
 	}
 	return appendUint(b, uint64(v))
+}
+
+// appendWhole appends v in decimal, after a minus if the number is negative.
+func appendWhole(b []byte, v uint64, negative bool) []byte {
+	if negative {
+		b = append(b, '-')
+	}
+	return appendUint(b, v)
 }
 
 // appendFloat appends the shortest decimal that reads back as v, as Go's 'g'

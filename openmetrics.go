@@ -13,84 +13,66 @@ import (
 //   - units (see [WithUnit]), exemplars and, if the registry has [WithCreated], the
 //     times of creation are there;
 //   - values and bounds are floats (1.0), times are in seconds;
-//   - a histogram with a bound below zero, or whose sum is below zero or NaN, has
-//     no _sum and no _count: both must be counters there;
+//   - a histogram with a bound below zero, or a histogram or summary whose sum is
+//     below zero or NaN, has no _sum and no _count: both must be counters there;
+//     quantiles whose value is below zero are left out for the like reason;
 //   - a counter that would share its family's name with another metric, as x_total
 //     does with a gauge x, keeps its full name and has the type unknown.
 //
 // Names that are not in the legacy set are escaped by underscores. Otherwise it
 // is as [Registry.WriteText].
 func (r *Registry) WriteOpenMetrics(w io.Writer) error {
-	return r.writeOpenMetrics(w, escapeUnderscores)
+	return r.write(w, &openFormat, escapeUnderscores)
 }
 
-func (r *Registry) writeOpenMetrics(w io.Writer, s escaping) error {
-	e := &openEncoder{exposition: exposition{output: output{w: w}, scheme: s}}
-	return e.run(func() {
-		r.walk(e)
-		e.buf = append(e.buf, "# EOF\n"...)
-	})
+// openFormat is OpenMetrics 1.0 ("Text format").
+var openFormat = encoding{formatOpen, openNaming, openBegin, openWhole, openFloat, openHistogram, openFinish}
+
+func openNaming(r *Registry, families []*family, s escaping) renaming {
+	return r.naming(families, true, s)
 }
 
-// An openEncoder writes OpenMetrics 1.0 ("Text format").
-type openEncoder struct {
-	exposition
-	special bool // the family may have exemplars and times of creation
-}
-
-func (e *openEncoder) prepare(r *Registry, defined, collected []*family) {
-	e.names = r.naming(defined, collected, namingKey{true, e.scheme})
-}
-
-func (e *openEncoder) begin(f *family) {
-	x := e.names.of(f)
-	name, sample := x.name, x.name
-	e.special = f.kind == kindCounter && !x.plain || f.kind == kindHistogram
+func openBegin(e *encoder, f *family) {
+	full, plain := e.called(f)
+	name, sample := full, full
+	e.special = f.kind == kindCounter && !plain || f.kind == kindHistogram
 	kind := f.kind.openString()
 	switch {
-	case x.plain && f.kind == kindCounter:
+	case plain && f.kind == kindCounter:
 		kind = "unknown"
 	case f.kind == kindCounter:
 		if name = strings.TrimSuffix(name, "_total"); name == sample {
 			sample += "_total"
 		}
 	case f.kind == kindInfo:
-		if base, ok := strings.CutSuffix(x.name, "_info"); ok && !x.plain {
+		if base, ok := strings.CutSuffix(full, "_info"); ok && !plain {
 			name = base
 		} else {
 			kind = "gauge"
 		}
 	}
 	e.enter(f, name, sample)
-	b := e.appendFamily(append(e.buf, "# HELP "...))
-	b = appendLabelValue(append(b, ' '), f.help) // the same escapes as in label values
-	b = e.appendFamily(append(b, "\n# TYPE "...))
-	b = append(append(b, ' '), kind...)
-	if f.unit != "" && !x.plain {
-		b = e.appendFamily(append(b, "\n# UNIT "...))
-		b = append(append(b, ' '), f.unit...)
+	b := appendLabelValue(e.appendHead(e.buf, "# HELP "), f.help) // the same escapes as in label values
+	b = append(e.appendHead(b, "\n# TYPE "), kind...)
+	if f.unit != "" && strings.HasSuffix(name, "_"+f.unit) { // not if it is plain, or escaping took the end
+		b = append(e.appendHead(b, "\n# UNIT "), f.unit...)
 	}
 	e.buf = append(b, '\n')
 }
 
-func (e *openEncoder) uint(block string, v uint64, d *details) bool {
-	b := e.appendSample(e.buf, block)
-	return e.end(append(appendUint(b, v), ".0"...), block, d)
+func openWhole(e *encoder, block string, v uint64, negative bool, d *details) bool {
+	b := appendWhole(e.appendSample(e.buf, block), v, negative)
+	return openEnd(e, append(b, ".0"...), block, d)
 }
 
-func (e *openEncoder) int(block string, v int64, d *details) bool {
-	b := e.appendSample(e.buf, block)
-	return e.end(append(appendInt(b, v), ".0"...), block, d)
+func openFloat(e *encoder, block string, v float64, d *details) bool {
+	return openEnd(e, appendOpenFloat(e.appendSample(e.buf, block), v), block, d)
 }
 
-func (e *openEncoder) float(block string, v float64, d *details) bool {
-	return e.end(appendOpenFloat(e.appendSample(e.buf, block), v), block, d)
-}
-
-// end ends a sample of one value and adds the time of its creation.
-func (e *openEncoder) end(b []byte, block string, d *details) bool {
+// openEnd ends a sample of one value and adds the time of its creation.
+func openEnd(e *encoder, b []byte, block string, d *details) bool {
 	if d != nil {
-		b = e.appendTime(b, d)
+		b = appendOpenTime(b, d)
 		if e.special {
 			b = appendExemplar(b, d.exemplar)
 		}
@@ -100,10 +82,10 @@ func (e *openEncoder) end(b []byte, block string, d *details) bool {
 	return e.full()
 }
 
-func (e *openEncoder) histogram(block string, def *histogramDef, counts []uint64, sum float64, d *details) bool {
+func openHistogram(e *encoder, block string, def *histogramDef, counts []uint64, sum float64, d *details) bool {
 	b := e.buf
 	start := len(b)
-	b = e.appendBuckets(b, block)
+	b = e.appendOpen(b, "_bucket", block)
 	head := len(b) - start
 	var total uint64
 	for i, c := range counts {
@@ -114,32 +96,53 @@ func (e *openEncoder) histogram(block string, def *histogramDef, counts []uint64
 		b = append(b, def.le[i].open...)
 		b = appendUint(b, total)
 		if d != nil {
-			b = e.appendTime(b, d)
+			b = appendOpenTime(b, d)
 			if d.buckets != nil {
 				b = appendExemplar(b, d.buckets[i].load())
 			}
 		}
 		b = append(b, '\n')
 	}
-	if sum >= 0 && def.bound(0) >= 0 {
-		b = appendOpenFloat(e.appendSeries(b, "_sum", block), sum)
-		b = append(e.appendTime(b, d), '\n')
-		b = appendUint(e.appendSeries(b, "_count", block), total)
-		b = append(e.appendTime(b, d), '\n')
+	if def.bound(0) >= 0 {
+		b = e.appendTotals(b, block, sum, total, d)
 	}
 	e.buf = e.appendCreated(b, block, d)
 	return e.full()
 }
 
-// appendTime appends the time of a sample, if it has one, in seconds.
-func (e *openEncoder) appendTime(b []byte, d *details) []byte {
+func openSummary(e *encoder, block string, s *SummarySnapshot, d *details) bool {
+	b := e.buf
+	for _, q := range s.Quantiles {
+		if q.Value < 0 {
+			continue // the specification has no place for it
+		}
+		b = appendOpenFloat(append(e.appendOpen(b, "", block), `quantile="`...), q.Quantile)
+		b = append(appendOpenTime(appendOpenFloat(append(b, `"} `...), q.Value), d), '\n')
+	}
+	e.buf = e.appendTotals(b, block, s.Sum, s.Count, d)
+	return e.full()
+}
+
+// appendTotals appends sum and count, unless the sum cannot be that of a counter.
+func (e *encoder) appendTotals(b []byte, block string, sum float64, count uint64, d *details) []byte {
+	if !(sum >= 0) {
+		return b
+	}
+	b = appendOpenFloat(e.appendSeries(b, "_sum", block), sum)
+	b = append(appendOpenTime(b, d), '\n')
+	b = appendUint(e.appendSeries(b, "_count", block), count)
+	return append(appendOpenTime(b, d), '\n')
+}
+
+// appendOpenTime appends the time of a sample, if it has one, in seconds.
+func appendOpenTime(b []byte, d *details) []byte {
 	if d == nil || !d.timed {
 		return b
 	}
 	return appendSeconds(append(b, ' '), d.at)
 }
 
-func (e *openEncoder) appendCreated(b []byte, block string, d *details) []byte {
+func (e *encoder) appendCreated(b []byte, block string, d *details) []byte {
 	if d == nil || d.created == 0 || !e.special {
 		return b
 	}
@@ -154,3 +157,5 @@ func appendExemplar(b []byte, x *exemplar) []byte {
 	b = append(appendOpenFloat(b, x.value), ' ')
 	return appendSeconds(b, x.at)
 }
+
+func openFinish(e *encoder) { e.buf = append(e.buf, "# EOF\n"...) }

@@ -1,6 +1,7 @@
 package tacho
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 	"strings"
@@ -154,6 +155,11 @@ func TestNamesThatAreASuffix(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, got)
 		}
 	}
+	r = NewRegistry()
+	r.Counter("_info", "").Inc()
+	if got := open(t, r); !strings.Contains(got, "# TYPE _info counter\n_info_total 1.0\n") {
+		t.Error(got)
+	}
 	r = NewRegistry(WithUTF8Names())
 	r.Counter(".total", "").Inc()
 	if got := open(t, r); !strings.Contains(got, "# TYPE _total unknown\n_total 1.0\n") {
@@ -183,6 +189,22 @@ func TestUnits(t *testing.T) {
 	}
 	if e := refusedIn(t, r, func(r *Registry) { r.Histogram("b_bytes", "", nil) }); e == nil || !strings.Contains(e.Error(), `with unit "bytes"`) {
 		t.Errorf("another unit: %v", e)
+	}
+}
+
+// TestUnitsOfEscapedNames: the unit must still be the end of the family's name.
+func TestUnitsOfEscapedNames(t *testing.T) {
+	r := NewRegistry(WithUTF8Names())
+	r.Counter("a.b_seconds_total", "", WithUnit("seconds")).Inc()
+	for s, want := range map[escaping]string{
+		escapeUnderscores: "# TYPE a_b_seconds counter\n# UNIT a_b_seconds seconds\na_b_seconds_total 1.0\n",
+		escapeDots:        "# TYPE a_dot_b__seconds_ counter\na_dot_b__seconds__total 1.0\n",
+		escapeValues:      "# TYPE U__a_2e_b__seconds_ counter\nU__a_2e_b__seconds__total 1.0\n",
+		escapeNone:        "# TYPE \"a.b_seconds\" counter\n# UNIT \"a.b_seconds\" seconds\n{\"a.b_seconds_total\"} 1.0\n",
+	} {
+		if got := write(t, func(b *bytes.Buffer) error { return r.write(b, &openFormat, s) }); !strings.Contains(got, want) {
+			t.Errorf("%v: no %q in\n%s", s, want, got)
+		}
 	}
 }
 
@@ -221,10 +243,11 @@ func TestUTF8Definitions(t *testing.T) {
 		e.Gauge("a.b", "", 1, "c.d", "1")
 		e.Gauge("e", "", 1, "c.d", "1", "c_d", "2")
 		e.Gauge("bad\xff", "", 1)
+		e.Gauge("a.b", "", 1, "c_d", "1") // one series with c.d="1" where names are escaped
 	})
 	text(t, r)
 	got := text(t, r)
-	for _, want := range []string{`a_b{c_d="1"} 1`, `{metric="e",reason="invalid"} 2`, `{metric="",reason="invalid"} 2`} {
+	for _, want := range []string{`a_b{c_d="1"} 1`, `{metric="e",reason="invalid"} 2`, `{metric="a.b",reason="invalid"} 2`, `{metric="",reason="invalid"} 2`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %s in\n%s", want, got)
 		}

@@ -1,7 +1,5 @@
 package tacho
 
-import "time"
-
 // An Option changes what a registry, a metric or the HTTP middleware is made
 // with. Each says where it applies; elsewhere it does nothing.
 type Option func(*options)
@@ -9,12 +7,12 @@ type Option func(*options)
 type options struct {
 	consts    []label
 	badConsts bool // WithConstLabels had a name without a value
-	maxSeries int
-	maxSet    bool
+	limit     limit
+	limited   bool // by WithMaxSeries, which may say that there is no limit
 	unit      string
-	idle      time.Duration
-	created   bool
-	utf8      bool
+	expiry    *expiry
+	created   func() *trackedSeries
+	utf8      *utf8Rules
 	//lint:ignore U1000 a build without HTTP has no reader
 	httpOptions // what only the HTTP middleware reads
 }
@@ -45,7 +43,7 @@ func WithConstLabels(pairs ...string) Option {
 // is recorded in one more series, whose values are all "other", and counted in
 // tacho_series_overflow_total{metric}. 0 or less means no limit, the default.
 func WithMaxSeries(n int) Option {
-	return func(o *options) { o.maxSeries, o.maxSet = n, true }
+	return func(o *options) { o.limit, o.limited = limit{n, (*vec).overflows}, true }
 }
 
 // WithUnit says in what unit a metric counts, in the singular or plural that its
@@ -59,7 +57,7 @@ func WithUnit(unit string) Option { return func(o *options) { o.unit = unit } }
 // _created, in Unix seconds (OpenMetrics 1.0, "Counter"). It tells a counter that
 // began anew from one that nobody saw before, and costs a sample and 8 bytes a
 // series, so it is off by default. Functions and collectors have no such time.
-func WithCreated() Option { return func(o *options) { o.created = true } }
+func WithCreated() Option { return func(o *options) { o.created = newTracked } }
 
 // WithUTF8Names lets the names of a registry's metrics and labels be any UTF-8
 // text, as in Prometheus 3, but for those that begin with "U__" or have a NUL. Without it they
@@ -69,4 +67,4 @@ func WithCreated() Option { return func(o *options) { o.created = true } }
 // (prometheus.io, "UTF-8 metric and label name escaping schemes"). Two metrics
 // that become one so are escaped by the scheme "values"; two labels of one metric
 // are refused.
-func WithUTF8Names() Option { return func(o *options) { o.utf8 = true } }
+func WithUTF8Names() Option { return func(o *options) { o.utf8 = &utf8Names } }

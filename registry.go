@@ -28,16 +28,18 @@ const (
 type Registry struct {
 	consts    []label
 	badConsts bool
-	maxSeries int
-	created   bool
-	utf8      bool
+	limit     limit                 // of vectors that have none of their own
+	created   func() *trackedSeries // makes series that say when they were made; nil if none does
+	utf8      *utf8Rules            // nil where names are of the legacy set
 
 	mu         sync.Mutex
-	families   map[string]*family   // by name
-	taken      map[string]*family   // by the other names their samples take
-	collectors []func(*Emitter)     // replaced, never changed
-	sorted     []*family            // families by name; nil after a change, else never changed
-	namings    map[namingKey]naming // what expositions call those; nil after a change
+	families   map[string]*family           // by name
+	defined    []*family                    // the same ones, in the order of their definition
+	taken      map[string]*family           // by the other names their samples take
+	collectors unsafe.Pointer               // *[]func(*Emitter), replaced, never changed
+	collect    func() []*family             // what they emit; nil before the first
+	sorted     []*family                    // families by name; nil after a change, else never changed
+	namings    [2 * len(escapings)]renaming // what expositions call those; zero after a change
 
 	errors   *CounterVec
 	overflow *CounterVec
@@ -50,16 +52,16 @@ func NewRegistry(opts ...Option) *Registry {
 	r := &Registry{
 		consts:    o.consts,
 		badConsts: o.badConsts,
-		maxSeries: o.maxSeries,
 		created:   o.created,
 		utf8:      o.utf8,
 		families:  map[string]*family{},
 		taken:     map[string]*family{},
 	}
 	r.errors = r.CounterVec("tacho_errors_total", "Recordings and collected samples that were refused.",
-		[]string{"metric", "reason"}, WithMaxSeries(0))
+		[]string{"metric", "reason"})
 	r.overflow = r.CounterVec("tacho_series_overflow_total", "Lookups that a full vector answered with its overflow series.",
-		[]string{"metric"}, WithMaxSeries(0))
+		[]string{"metric"})
+	r.limit = o.limit // not of those two
 	return r
 }
 
@@ -108,40 +110,36 @@ func (r *Registry) Histogram(name, help string, buckets []float64, opts ...Optio
 
 // CounterVec defines a counter with variable labels; see [Registry.Counter].
 func (r *Registry) CounterVec(name, help string, labels []string, opts ...Option) *CounterVec {
-	f := &family{name: name, help: help, kind: kindCounter, labels: labels}
-	none := &exemplar{fam: f}
-	return define(r, f, opts, func(c *Counter, _ string) { c.last.p.Store(none) }, walkCounters)
+	return vecOf[Counter](r.define(&counters, nil, name, help, labels, opts))
 }
 
 // FloatCounterVec defines a float counter with variable labels; see
 // [Registry.Counter].
 func (r *Registry) FloatCounterVec(name, help string, labels []string, opts ...Option) *FloatCounterVec {
-	f := &family{name: name, help: help, kind: kindCounter, labels: labels}
-	none := &exemplar{fam: f}
-	return define(r, f, opts, func(c *FloatCounter, _ string) { c.last.p.Store(none) }, walkFloatCounters)
+	return vecOf[FloatCounter](r.define(&floatCounters, nil, name, help, labels, opts))
 }
 
 // GaugeVec defines a gauge with variable labels; see [Registry.Counter].
 func (r *Registry) GaugeVec(name, help string, labels []string, opts ...Option) *GaugeVec {
-	return define(r, &family{name: name, help: help, kind: kindGauge, labels: labels}, opts, nil, walkGauges)
+	return vecOf[Gauge](r.define(&gauges, nil, name, help, labels, opts))
 }
 
 // FloatGaugeVec defines a float gauge with variable labels; see
 // [Registry.Counter].
 func (r *Registry) FloatGaugeVec(name, help string, labels []string, opts ...Option) *FloatGaugeVec {
-	return define(r, &family{name: name, help: help, kind: kindGauge, labels: labels}, opts, nil, walkFloatGauges)
+	return vecOf[FloatGauge](r.define(&floatGauges, nil, name, help, labels, opts))
 }
 
 // HistogramVec defines a histogram with variable labels; see
 // [Registry.Histogram].
 func (r *Registry) HistogramVec(name, help string, buckets []float64, labels []string, opts ...Option) *HistogramVec {
-	f := &family{name: name, help: help, kind: kindHistogram, labels: labels}
 	bounds, reason := foldBounds(buckets)
 	if reason != "" {
-		panic(&DefinitionError{Metric: name, Reason: reason})
+		refuse(name, reason, "")
 	}
-	f.hist = newHistogramDef(bounds, f)
-	return define(r, f, opts, func(h *Histogram, _ string) { h.init(f.hist) }, walkHistograms)
+	def := newHistogramDef(bounds)
+	def.index.init(bounds)
+	return vecOf[Histogram](r.define(&histograms, def, name, help, labels, opts))
 }
 
 // CounterFunc defines a counter whose value f returns at each scrape. f must be
@@ -162,7 +160,7 @@ func (r *Registry) GaugeFunc(name, help string, f func() float64, opts ...Option
 func (r *Registry) defineFunc(f *family, value func() float64, opts []Option) {
 	r.apply(f, opts)
 	block := string(appendBlock(nil, f.consts, nil, ""))
-	f.walk = func(e encoder) {
+	f.walk = func(e *encoder) {
 		v, ok := f.call(value)
 		if !ok || f.kind == kindCounter && f.refuses(v) {
 			return
@@ -184,28 +182,27 @@ func (f *family) call(value func() float64) (v float64, ok bool) {
 	return value(), true
 }
 
-// define adds a family of series of type M, or finds the same one.
-func define[M any](r *Registry, f *family, opts []Option, init func(*M, string), walk func(*Vec[M], encoder)) *Vec[M] {
+// define adds a family of series, or finds the same one. Only histograms have def.
+func (r *Registry) define(t *metricType, def *histogramDef, name, help string, labels []string, opts []Option) *vec {
+	f := &family{name: name, help: help, kind: t.kind, labels: labels, metric: t, hist: def}
+	f.none = &exemplar{fam: f}
+	if def != nil {
+		def.fam = f
+	}
 	o := r.apply(f, opts)
-	v := newVec(f, o.maxSeries, init)
-	if o.idle > 0 && len(f.labels) > 0 {
-		v.idle = o.idle
-		v.aging = func(p unsafe.Pointer) aging { return any((*M)(p)).(aging) }
+	f.vec = newVec(f, o.limit)
+	if o.expiry != nil && len(f.labels) > 0 {
+		f.vec.expiry, f.vec.track = o.expiry, o.expiry.track
 	}
-	f.metric = v
-	f.walk = func(e encoder) { walk(v, e) }
-	old := r.add(f)
-	if same, ok := old.metric.(*Vec[M]); ok {
-		return same
-	}
-	panic(&DefinitionError{f.name, "already defined with another type of value", old.where})
+	f.walk = func(e *encoder) { t.walk(f.vec, e) }
+	return r.add(f).vec
 }
 
 // apply completes f by the options and checks what can be checked on its own.
 func (r *Registry) apply(f *family, opts []Option) options {
 	o := makeOptions(opts)
-	if !o.maxSet {
-		o.maxSeries = r.maxSeries
+	if !o.limited {
+		o.limit = r.limit
 	}
 	f.reg = r
 	f.where = callerOutside()
@@ -218,7 +215,7 @@ func (r *Registry) apply(f *family, opts []Option) options {
 		reason = "const labels must be pairs of a name and a value"
 	}
 	if reason != "" {
-		panic(&DefinitionError{Metric: f.name, Reason: reason})
+		refuse(f.name, reason, "")
 	}
 	return o
 }
@@ -229,23 +226,20 @@ func (r *Registry) add(f *family) *family {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if old := r.families[f.name]; old != nil {
-		reason := f.differs(old)
-		if reason == "" && (f.metric == nil || old.metric == nil) {
-			reason = "already defined, and functions cannot be compared"
-		}
-		if reason != "" {
-			panic(&DefinitionError{f.name, reason, old.where})
+		if reason := f.differs(old); reason != "" {
+			refuse(f.name, reason, old.where)
 		}
 		return old
 	}
 	if old, name := r.conflict(f.name, f.kind); old != nil {
-		panic(&DefinitionError{f.name, "sample name " + name + " is that of metric " + old.name, old.where})
+		refuse(f.name, "sample name "+name+" is that of metric "+old.name, old.where)
 	}
 	r.families[f.name] = f
+	r.defined = append(r.defined, f)
 	for _, name := range f.sampleNames() {
 		r.taken[name] = f
 	}
-	r.sorted, r.namings = nil, nil
+	r.sorted, r.namings = nil, [2 * len(escapings)]renaming{}
 	return f
 }
 
@@ -279,15 +273,16 @@ func (r *Registry) Unregister(name string) bool {
 		return false
 	}
 	delete(r.families, name)
+	r.defined = slices.DeleteFunc(r.defined, func(other *family) bool { return other == f })
 	r.retake()
-	r.sorted, r.namings = nil, nil
+	r.sorted, r.namings = nil, [2 * len(escapings)]renaming{}
 	return true
 }
 
 // retake rebuilds taken. The mutex is held.
 func (r *Registry) retake() {
 	clear(r.taken)
-	for _, f := range r.families {
+	for _, f := range r.defined {
 		for _, name := range f.sampleNames() {
 			r.taken[name] = f
 		}

@@ -67,7 +67,7 @@ const stackShift = 11
 // be another goroutine's later. A new goroutine mostly gets a stack that one before
 // it left on the same processor, so that goroutines which live for one request have
 // few numbers, and those of one processor.
-func stackNumber() uint32 { return uint32(uintptr(unsafe.Pointer(new(struct{}))) >> stackShift) }
+func stackNumber() uintptr { return uintptr(unsafe.Pointer(new(struct{}))) >> stackShift }
 
 // stripes is a set of rows. All that an add reads of it is written only when
 // somebody moves, so it stays in every core's cache, on a line of its own.
@@ -124,21 +124,21 @@ func widen(p *atomic.Pointer[stripes], old *stripes, stride int) *stripes {
 }
 
 // place returns where in the deal a stack number belongs.
-func (s *stripes) place(at uint32) int { return int(at*phi>>(s.shift&31)) & (len(s.deal) - 1) }
+func (s *stripes) place(at uintptr) int { return int(uint32(at)*phi>>(s.shift&31)) & (len(s.deal) - 1) }
 
 // row returns the first word of the row of a stack number. With a random odd
 // factor, two numbers share a row with a probability of at most 2/rows (that is
 // what multiply-shift hashing promises), so a new factor parts two that met, be
 // they of one place in the deal or of two.
-func (s *stripes) row(at uint32) int {
+func (s *stripes) row(at uintptr) int {
 	factor := s.deal[s.place(at)].Load()
-	return int(at*factor>>(s.shift&31)) * int(s.stride)
+	return int(uint32(at)*factor>>(s.shift&31)) * int(s.stride)
 }
 
 // met is called for an add that met another in a row, and moves its goroutine now
 // and then. It reports whether the set is too small: it is for the caller, who
 // knows the pointer, to widen it.
-func (s *stripes) met(row int, at uint32) bool {
+func (s *stripes) met(row int, at uintptr) bool {
 	n := s.words[row+int(s.stride)-1].Add(1)
 	if n < meetings || n&(n-1) != 0 && n%(1<<16) != 0 {
 		return false
@@ -148,9 +148,9 @@ func (s *stripes) met(row int, at uint32) bool {
 }
 
 // move gives a stack number another row, mostly.
-func (s *stripes) move(at uint32) {
+func (s *stripes) move(at uintptr) {
 	f := &s.deal[s.place(at)]
-	x := (f.Load() ^ at) * 0x85ebca6b
+	x := (f.Load() ^ uint32(at)) * 0x85ebca6b
 	f.Store((x ^ x>>15) | 1)
 }
 
@@ -174,43 +174,60 @@ func (s *stripes) sumFloat() (v float64) {
 	return v
 }
 
-// add adds n to a row that another stack number owns, or none. The first word of a
-// row of integers is their sum, the second its owner; see Counter.
-func (s *stripes) add(p *atomic.Pointer[stripes], row int, at uint32, n uint64) {
-	old := s.words[row].Load()
-	now := s.words[row].Add(n)
-	if now != old+n {
-		if s.met(row, at) {
-			widen(p, s, int(s.stride))
-		}
-	} else if nowAndThen(now) {
-		s.words[row+1].Store(uint64(at))
-	}
-}
-
 // nowAndThen is true for one in 64 values of a counter: often enough that whoever stays
 // owns it soon, seldom enough that changing the owner, and the time it takes to read
 // the clock, cost nothing.
 func nowAndThen(n uint64) bool { return n*0x9e3779b97f4a7c15>>58 == 0 }
 
-// programStart is where meet's clock begins.
-var programStart = time.Now()
-
-// meet takes what a metric without stripes knows about its meetings and returns
-// what it knows after one more: in the low 8 bits how many there were since
-// there was none for a while, above them when the last one was, in units of half a
-// millisecond. Meetings further apart cost less than a hundredth of a core, and
-// stripes for them would cost memory and a slower scrape for ever.
-func meet(was uint32) uint32 {
-	now := uint32(time.Since(programStart)>>19) << 8
-	if now-was&^0xff > 1<<8 {
-		return now | 1
+// changes reports whether somebody else is adding to w: it looks for some tens of
+// nanoseconds.
+func changes(w *atomic.Uint64) bool {
+	was := w.Load()
+	for range 32 {
+		if w.Load() != was {
+			return true
+		}
 	}
-	return now | min(was&0xff+1, 0xff)
+	return false
 }
 
-// oftenMet reports whether a metric with this knowledge needs stripes.
-func oftenMet(met uint32) bool { return met&0xff >= meetings && runtime.GOMAXPROCS(0) > 1 }
+// meet is called for an add that met another, in a row or, where s is nil, in the metric
+// itself, and reports whether that needs stripes, or more of them.
+func meet(s *stripes, row int, at uintptr, metric unsafe.Pointer) bool {
+	if s != nil {
+		return s.met(row, at)
+	}
+	return oftenMet(metric)
+}
+
+// recent is what is known about the meetings in metrics without stripes, by their
+// address: in the low 8 bits how many there were since there was none for a while,
+// above them when the last one was, in units of half a millisecond. It is of no use
+// after a millisecond, so no metric has memory for it. Metrics may share a place;
+// that matters only if a program adds a hundred million times a second.
+var recent [1024]atomic.Uint32
+
+// programStart is where the clock of recent begins.
+var programStart = time.Now()
+
+// oftenMet notes a meeting in a metric without stripes and reports whether it needs
+// them. Meetings further apart cost less than a hundredth of a core, and stripes for
+// them would cost memory and a slower scrape for ever.
+func oftenMet(metric unsafe.Pointer) bool {
+	known := &recent[uint32(uintptr(metric)>>5)*phi>>22]
+	met := nextMet(known.Load(), time.Since(programStart))
+	known.Store(met)
+	return met&0xff >= meetings && runtime.GOMAXPROCS(0) > 1
+}
+
+// nextMet is what is known after one more meeting.
+func nextMet(was uint32, now time.Duration) uint32 {
+	tick := uint32(now>>19) << 8
+	if tick-was&^0xff > 1<<8 {
+		return tick | 1
+	}
+	return tick | min(was&0xff+1, 0xff)
+}
 
 // swapAdd tries once to add v to the float64 whose bits w holds.
 func swapAdd(w *atomic.Uint64, v float64) bool {

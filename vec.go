@@ -1,11 +1,9 @@
 package tacho
 
 import (
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 	"unsafe"
 )
 
@@ -22,22 +20,18 @@ type (
 // methods are safe for concurrent use; finding a series that exists takes no
 // lock and allocates nothing. Make one with [Registry.CounterVec] and its
 // siblings.
-type Vec[M any] struct {
-	vec
-	init func(m *M, key string) // what a new M needs beyond its zero value; nil for nothing
-}
+type Vec[M any] struct{ vec }
 
-// vec is what vectors of all types share. It does not know the type of its
-// metrics, so that the code is in a binary once and not for each type; only Vec
-// turns the pointers back, into the type that its own makeMetric made.
+// vec is all of a vector but the type of its metrics, so that the code is in a
+// binary once and not for each type. Only Vec knows the type; its family's
+// metricType makes metrics of it.
 type vec struct {
-	fam   *family
-	max   int                             // series before new ones overflow; 0 means no limit
-	dated bool                            // series have a time of creation
-	idle  time.Duration                   // after which a series is parked; 0 for never
-	aging func(unsafe.Pointer) aging      // a metric as what can be parked; nil without idle
-	make  func(key string) unsafe.Pointer // makes the metric of a new series
-	lost  unsafe.Pointer                  // takes what was recorded with a wrong number of values
+	fam    *family
+	limit  limit                 // of series, before new ones overflow
+	dated  bool                  // series have a time of creation
+	track  func() *trackedSeries // makes the series of a vector that is dated or has expiry
+	expiry *expiry               // of idle series; nil for none
+	lost   unsafe.Pointer        // the metric that takes what was recorded with a wrong number of values
 
 	table    atomic.Pointer[table]
 	overflow atomic.Pointer[series] // not nil while the vector is full
@@ -46,7 +40,7 @@ type vec struct {
 	added   []*series  // created since order was last brought up to date
 	deleted bool       // series were deleted since then
 
-	parked map[string]*parked // by key; under mu
+	parked map[string]*parked // by key, only with expiry; under mu
 
 	orderMu sync.Mutex // held to bring order up to date; taken before mu
 	order   []*series  // sorted by label values; replaced, never changed
@@ -58,14 +52,19 @@ type vec struct {
 // everybody writes, lies in another allocation: With would otherwise miss the
 // cache each time that another core had recorded.
 type series struct {
+	_    incomparable
 	hash uint32
 	cut  uint32 // text is the key up to here, then the label block
 	text string
-	m    unsafe.Pointer // *M of the vector that made it
+	m    unsafe.Pointer // *M, made by the metricType of the family
 }
 
 func (s *series) key() string   { return s.text[:s.cut] }
 func (s *series) block() string { return s.text[s.cut:] }
+
+// incomparable, as a field, takes == from a struct: code that nothing calls and a
+// binary has all the same.
+type incomparable = [0]func()
 
 // A table is an open-addressed hash table that readers probe without a lock.
 // The vector's mutex serialises writers; they fill free slots in place, turn
@@ -105,13 +104,16 @@ func (t *table) find(values []string) *series {
 	for i := hash; ; i++ {
 		slot := t.at(i)
 		s := slot.s.Load()
-		if s == nil || slot.hash.Load() == hash && int(s.cut) == h.size && keyIs(s.text, values) {
+		if s == nil || slot.hash.Load() == hash && keyIs(s.key(), values, h.size) {
 			return s
 		}
 	}
 }
 
-// findKey is find for a key, whose values are valid.
+// findKey is find for a key, whose values are valid. It is for lookups that missed,
+// and not inlined into each.
+//
+//go:noinline
 func (t *table) findKey(hash uint32, key string) *series {
 	for i := hash; ; i++ {
 		slot := t.at(i)
@@ -170,22 +172,27 @@ func (t *table) each(f func(*series)) {
 	}
 }
 
-func newVec[M any](fam *family, max int, init func(*M, string)) *Vec[M] {
-	v := &Vec[M]{init: init}
-	v.fam, v.max, v.make = fam, max, v.makeMetric
-	v.dated = fam.reg.created && (fam.kind == kindCounter || fam.kind == kindHistogram)
-	v.lost = v.makeMetric("")
+// A metricType says how to make the metrics of a vector and how to show them. A
+// binary has those that its program defines.
+type metricType struct {
+	kind kind
+	make func(f *family, key string) unsafe.Pointer // the metric of a new series; of none if key is ""
+	walk func(*vec, *encoder)
+}
+
+func newVec(fam *family, limit limit) *vec {
+	v := &vec{fam: fam, limit: limit}
+	if fam.kind == kindCounter || fam.kind == kindHistogram {
+		v.track = fam.reg.created
+		v.dated = v.track != nil
+	}
+	v.lost = fam.metric.make(fam, "")
 	v.table.Store(newTable(0))
 	return v
 }
 
-func (v *Vec[M]) makeMetric(key string) unsafe.Pointer {
-	m := new(M)
-	if v.init != nil {
-		v.init(m, key)
-	}
-	return unsafe.Pointer(m)
-}
+// vecOf returns v as a vector of Ms, which its family's metricType makes.
+func vecOf[M any](v *vec) *Vec[M] { return (*Vec[M])(unsafe.Pointer(v)) }
 
 // With returns the metric with these label values, given in the order of the
 // label names, and creates it if need be. Keep the pointer to skip the lookup.
@@ -211,11 +218,6 @@ func (v *vec) with(values []string) unsafe.Pointer {
 	return s.m
 }
 
-// lookup returns the series with these label values, or nil.
-func (v *vec) lookup(values []string) *series {
-	return v.table.Load().find(values)
-}
-
 // slow finds what the first look did not: values with invalid UTF-8, new
 // series, and those that overflow. Only the new ones take the lock.
 func (v *vec) slow(values []string) *series {
@@ -235,39 +237,43 @@ func (v *vec) slow(values []string) *series {
 	if s := v.table.Load().findKey(hash, key); s != nil {
 		return s
 	}
-	if s := v.revive(key); s != nil {
-		return s
+	if v.expiry != nil {
+		if s := v.expiry.revive(v, strings.Clone(key)); s != nil {
+			return s
+		}
 	}
-	if v.full() {
-		v.fam.overflowed()
-		return v.overflowSeries()
+	if v.limit.max > 0 && v.table.Load().live >= v.limit.max {
+		if s := v.limit.overflows(v); s != nil {
+			v.fam.overflowed()
+			return s
+		}
 	}
 	return v.create(hash, strings.Clone(key))
 }
 
-// full reports whether a new series must overflow. The overflow series itself
-// does not count. The mutex is held.
-func (v *vec) full() bool {
-	t := v.table.Load()
-	if v.max <= 0 || t.live < v.max {
-		return false
+// A limit is how many series a vector may have; 0 or less means no limit. Vectors
+// reach the code for what exceeds it through it alone, so that a program without
+// limits does not contain it.
+type limit struct {
+	max       int
+	overflows func(v *vec) *series
+}
+
+// overflows returns the series that a new one goes to in a vector that is full, or
+// nil if it is not: the series for the overflow does not count itself. It lets
+// lookups reach that without the mutex, which is held here.
+func (v *vec) overflows() *series {
+	var key []byte
+	for range v.fam.labels {
+		key = append(append(key, overflowValue...), keySep)
 	}
-	key := v.overflowKey()
-	return t.live > v.max || t.findKey(hashKey(key, len(v.fam.labels)), key) == nil
-}
-
-func (v *vec) overflowKey() string {
-	return strings.Repeat(overflowValue+string([]byte{keySep}), len(v.fam.labels))
-}
-
-// overflowSeries finds or makes the series for what the limit refuses, and
-// lets lookups reach it without the mutex, which is held here.
-func (v *vec) overflowSeries() *series {
-	key := v.overflowKey()
-	hash := hashKey(key, len(v.fam.labels))
-	s := v.table.Load().findKey(hash, key)
-	if s == nil {
-		s = v.create(hash, key)
+	hash := hashKey(string(key), len(v.fam.labels))
+	s := v.table.Load().findKey(hash, string(key))
+	switch {
+	case s == nil:
+		s = v.create(hash, string(key))
+	case v.table.Load().live == v.limit.max:
+		return nil
 	}
 	v.overflow.Store(s)
 	return s
@@ -278,7 +284,7 @@ func (v *vec) create(hash uint32, key string) *series {
 	text := append(make([]byte, 0, 128), key...)
 	text = appendBlock(text, v.fam.consts, v.fam.labels, key)
 	s := v.newSeries()
-	*s = series{hash: hash, cut: uint32(len(key)), text: string(text), m: v.make(key)}
+	*s = series{hash: hash, cut: uint32(len(key)), text: string(text), m: v.fam.metric.make(v.fam, key)}
 	return v.add(s)
 }
 
@@ -297,8 +303,8 @@ func (v *vec) add(s *series) *series {
 }
 
 func (v *vec) newSeries() *series {
-	if v.dated || v.idle > 0 {
-		return &newTracked(time.Now()).series
+	if v.track != nil {
+		return &v.track().series
 	}
 	return new(series)
 }
@@ -395,8 +401,8 @@ func (v *vec) reset() {
 // Pointers to the series of before still work but are shown no more, and what is
 // recorded in v while fill runs goes with them. If fill panics, v stays as it is.
 func (v *Vec[M]) Replace(fill func(set *Vec[M])) {
-	set := newVec(v.fam, v.max, v.init)
-	set.idle, set.aging = v.idle, v.aging
+	set := vecOf[M](newVec(v.fam, v.limit))
+	set.expiry, set.track = v.expiry, v.track
 	fill(set)
 	set.mu.Lock()
 	table, added, overflow := set.table.Load(), set.added, set.overflow.Load()
@@ -422,8 +428,8 @@ func (v *vec) Len() int {
 func (v *vec) ordered() []*series {
 	v.orderMu.Lock()
 	defer v.orderMu.Unlock()
-	if v.idle > 0 {
-		return v.aged(time.Now())
+	if v.expiry != nil {
+		return v.expiry.ordered(v)
 	}
 	return v.merged()
 }
@@ -437,23 +443,21 @@ func (v *vec) merged() []*series {
 	if len(added) == 0 && !deleted {
 		return v.order
 	}
-	slices.SortFunc(added, func(a, b *series) int { return compareKeys(a.key(), b.key()) })
-	v.order = mergeSeries(v.order, added, func(s *series) bool { return !deleted || t.holds(s) })
-	return v.order
+	// The sort takes what is in order as it is, so that this costs a comparison a
+	// series and the moves that the new ones make.
+	order := make([]*series, 0, len(v.order)+len(added))
+	for _, list := range [...][]*series{v.order, added} {
+		for _, s := range list {
+			if !deleted || t.holds(s) {
+				order = append(order, s)
+			}
+		}
+	}
+	sortSeries(order)
+	v.order = order
+	return order
 }
 
-// mergeSeries merges two sorted lists into a new one of those that keep wants.
-func mergeSeries(a, b []*series, keep func(*series) bool) []*series {
-	merged := make([]*series, 0, len(a)+len(b))
-	for len(a) > 0 || len(b) > 0 {
-		from := &a
-		if len(a) == 0 || len(b) > 0 && compareKeys(b[0].key(), a[0].key()) < 0 {
-			from = &b
-		}
-		if s := (*from)[0]; keep(s) {
-			merged = append(merged, s)
-		}
-		*from = (*from)[1:]
-	}
-	return merged
+func sortSeries(list []*series) {
+	sortList(list, func(a, b *series) int { return compareKeys(a.key(), b.key()) })
 }

@@ -2,23 +2,47 @@ package tacho
 
 import (
 	"io"
-	"slices"
-	"strings"
 	"sync"
+	"unsafe"
 )
 
 // An encoder writes one exposition. The registry walks its families and hands
-// each one's samples over; every format consumes the same walk. Methods that
-// take a sample report whether the walk should go on: not after a write error.
-type encoder interface {
-	prepare(r *Registry, defined, collected []*family)
-	begin(f *family)
-	uint(block string, v uint64, d *details) bool
-	int(block string, v int64, d *details) bool
-	float(block string, v float64, d *details) bool
-	histogram(block string, def *histogramDef, counts []uint64, sum float64, d *details) bool
-	scratch() *details
-	ok() bool
+// each one's samples over; every format consumes the same walk.
+type encoder struct {
+	format *encoding
+	output
+	exposition         // of the text format and OpenMetrics
+	special    bool    // OpenMetrics: the family may have exemplars and times of creation
+	json       uint8   // JSON: what was written before
+	d          details // of the sample at hand
+}
+
+// An encoding is a format: functions that append to the buffer of an encoder.
+// Those that take a sample report whether the walk should go on: not after a write
+// error. It is a table of functions and no interface, because with a type that is
+// put into an interface the linker keeps the descriptions of all types in reach,
+// down to time.Time, and their methods: 70 KB in a program without HTTP.
+type encoding struct {
+	id        uint8                                                      // one of those below
+	naming    func(r *Registry, families []*family, s escaping) renaming // nil if families keep their names
+	begin     func(e *encoder, f *family)
+	whole     func(e *encoder, block string, v uint64, negative bool, d *details) bool
+	float     func(e *encoder, block string, v float64, d *details) bool
+	histogram func(e *encoder, block string, def *histogramDef, counts []uint64, sum float64, d *details) bool
+	finish    func(e *encoder)
+}
+
+// The formats, for tables that not every program needs.
+const (
+	formatText uint8 = iota
+	formatOpen
+	formatJSON
+)
+
+func (e *encoder) begin(f *family) { e.format.begin(e, f) }
+
+func (e *encoder) float(block string, v float64, d *details) bool {
+	return e.format.float(e, block, v, d)
 }
 
 // details are what few samples have beside labels and a value, and an encoder
@@ -33,52 +57,57 @@ type details struct {
 
 // walk hands over all families, sorted by name. It holds no lock while the
 // encoder runs, since an encoder writes to clients that may be slow.
-func (r *Registry) walk(e encoder) {
-	families, collected := r.settle(r.collect())
-	e.prepare(r, families, collected)
+func (r *Registry) walk(e *encoder) {
+	families := r.scraped()
+	if e.format.naming != nil {
+		e.rename = e.format.naming(r, families, e.scheme)
+	}
 	for _, f := range families {
-		for len(collected) > 0 && collected[0].name < f.name {
-			collected[0].walk(e)
-			collected = collected[1:]
-		}
-		if !e.ok() {
+		if e.err != nil {
 			return
 		}
 		f.walk(e)
 	}
-	for _, f := range collected {
-		f.walk(e)
-	}
 }
 
-// settle returns the defined families sorted by name, as a list that nobody
-// changes, and those of the collected ones that none of them conflicts with: a
-// family may have been defined while the collectors ran.
-func (r *Registry) settle(collected []*family) (families, free []*family) {
+// scraped returns the families of a scrape, sorted by name, as a list that nobody
+// changes.
+func (r *Registry) scraped() []*family {
 	r.mu.Lock()
-	if r.sorted == nil {
-		for _, f := range r.families {
-			r.sorted = append(r.sorted, f)
-		}
-		slices.SortFunc(r.sorted, func(a, b *family) int { return strings.Compare(a.name, b.name) })
-	}
-	families = r.sorted
-	var refused []*family
-	for _, f := range collected {
-		if other, _ := r.conflict(f.name, f.kind); other != nil || r.families[f.name] != nil {
-			refused = append(refused, f)
-		} else {
-			free = append(free, f)
-		}
+	collect := r.collect
+	if collect == nil {
+		defer r.mu.Unlock()
+		return r.byName()
 	}
 	r.mu.Unlock()
-	for _, f := range refused {
-		f.fault(reasonConflict)
-	}
-	return families, free
+	return collect()
 }
 
-func walkCounters(v *CounterVec, e encoder) {
+// byName returns the defined families. The mutex is held.
+func (r *Registry) byName() []*family {
+	if r.sorted == nil {
+		r.sorted = sortFamilies(r.defined)
+	}
+	return r.sorted
+}
+
+// sortFamilies returns families sorted by name.
+func sortFamilies(families []*family) []*family {
+	// By way of series, since a type that a generic function is made for counts to
+	// the linker as one in an interface; see encoding.
+	byName := make([]*series, len(families))
+	for i, f := range families {
+		byName[i] = &series{text: f.name, cut: uint32(len(f.name)), m: unsafe.Pointer(f)}
+	}
+	sortSeries(byName)
+	sorted := make([]*family, len(families))
+	for i, s := range byName {
+		sorted[i] = (*family)(s.m)
+	}
+	return sorted
+}
+
+func walkCounters(v *vec, e *encoder) {
 	for i, s := range v.ordered() {
 		if i == 0 {
 			e.begin(v.fam)
@@ -88,13 +117,13 @@ func walkCounters(v *CounterVec, e encoder) {
 		if x := c.last.load(); x != nil || v.dated {
 			d = v.details(e, s, x, nil)
 		}
-		if !e.uint(s.block(), c.Value(), d) {
+		if !e.format.whole(e, s.block(), c.Value(), false, d) {
 			return
 		}
 	}
 }
 
-func walkFloatCounters(v *FloatCounterVec, e encoder) {
+func walkFloatCounters(v *vec, e *encoder) {
 	for i, s := range v.ordered() {
 		if i == 0 {
 			e.begin(v.fam)
@@ -110,18 +139,22 @@ func walkFloatCounters(v *FloatCounterVec, e encoder) {
 	}
 }
 
-func walkGauges(v *GaugeVec, e encoder) {
+func walkGauges(v *vec, e *encoder) {
 	for i, s := range v.ordered() {
 		if i == 0 {
 			e.begin(v.fam)
 		}
-		if !e.int(s.block(), (*Gauge)(s.m).Value(), nil) {
+		v, negative := (*Gauge)(s.m).Value(), false
+		if v < 0 {
+			v, negative = -v, true // of the least value too: as a uint64 it is right
+		}
+		if !e.format.whole(e, s.block(), uint64(v), negative, nil) {
 			return
 		}
 	}
 }
 
-func walkFloatGauges(v *FloatGaugeVec, e encoder) {
+func walkFloatGauges(v *vec, e *encoder) {
 	for i, s := range v.ordered() {
 		if i == 0 {
 			e.begin(v.fam)
@@ -132,7 +165,7 @@ func walkFloatGauges(v *FloatGaugeVec, e encoder) {
 	}
 }
 
-func walkHistograms(v *HistogramVec, e encoder) {
+func walkHistograms(v *vec, e *encoder) {
 	def := v.fam.hist
 	counts := make([]uint64, len(def.bounds)+1)
 	for i, s := range v.ordered() {
@@ -146,7 +179,7 @@ func walkHistograms(v *HistogramVec, e encoder) {
 		} else if v.dated {
 			d = v.details(e, s, nil, nil)
 		}
-		if sum := h.read(counts); !e.histogram(s.block(), def, counts, sum, d) {
+		if sum := h.read(counts); !e.format.histogram(e, s.block(), def, counts, sum, d) {
 			return
 		}
 	}
@@ -154,8 +187,8 @@ func walkHistograms(v *HistogramVec, e encoder) {
 
 // details returns what is known of a series beside its value. Few have more, so
 // callers look first whether there is anything.
-func (v *vec) details(e encoder, s *series, x *exemplar, buckets []exemplarSlot) *details {
-	d := e.scratch()
+func (v *vec) details(e *encoder, s *series, x *exemplar, buckets []exemplarSlot) *details {
+	d := &e.d
 	*d = details{exemplar: x, buckets: buckets}
 	if v.dated {
 		d.created = tracked(s).created
@@ -176,15 +209,9 @@ type output struct {
 	w   io.Writer
 	buf []byte
 	err error
-	d   details
 }
 
 var bufs = sync.Pool{New: func() any { b := make([]byte, 0, maxPooled); return &b }}
-
-func (o *output) ok() bool { return o.err == nil }
-
-// scratch is the place for the details of the sample at hand: one a scrape.
-func (o *output) scratch() *details { return &o.d }
 
 // full writes the buffer once it is worth it, and reports whether to go on.
 func (o *output) full() bool {
@@ -201,15 +228,17 @@ func (o *output) flush() {
 	o.buf = o.buf[:0]
 }
 
-// run gives the output a pooled buffer for as long as encode runs.
-func (o *output) run(encode func()) error {
+// write writes all metrics in a format. The buffer is one of a pool.
+func (r *Registry) write(w io.Writer, format *encoding, s escaping) error {
+	e := &encoder{format: format, output: output{w: w}, exposition: exposition{scheme: s}}
 	p := bufs.Get().(*[]byte)
-	o.buf = (*p)[:0]
-	encode()
-	o.flush()
-	if cap(o.buf) <= maxPooled {
-		*p = o.buf
+	e.buf = (*p)[:0]
+	r.walk(e)
+	format.finish(e)
+	e.flush()
+	if cap(e.buf) <= maxPooled {
+		*p = e.buf
 		bufs.Put(p)
 	}
-	return o.err
+	return e.err
 }

@@ -5,11 +5,13 @@
 package tachikoma
 
 import (
+	"database/sql"
 	"math"
 	"net/http"
 	"time"
 
 	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/sqlstats"
 )
 
 // AppMetrics is the metric collection of one Tachikoma server. The fields are
@@ -42,6 +44,7 @@ type AppMetrics struct {
 	// DBConnectionsIdle is the number of idle database connections: db_connections_idle.
 	DBConnectionsIdle *tacho.Gauge
 	// DBQueryDurationSeconds is the time of queries in seconds: db_query_duration_seconds{query_type}.
+	// See [sqlstats.QueryDuration] for how to time one in a line.
 	DBQueryDurationSeconds *tacho.HistogramVec
 
 	// CacheHitsTotal counts look-ups that the cache answered: cache_hits_total.
@@ -69,10 +72,9 @@ func NewIn(reg *tacho.Registry, opts ...tacho.Option) *AppMetrics {
 		TokensUsedTotal:   reg.CounterVec("tachikoma_tokens_used_total", "Total tokens used", []string{"model", "type"}),
 		TokensCostDollars: reg.FloatCounterVec("tachikoma_tokens_cost_dollars", "Total cost in dollars", []string{"model"}),
 
-		DBConnectionsActive: reg.Gauge("db_connections_active", "Active database connections"),
-		DBConnectionsIdle:   reg.Gauge("db_connections_idle", "Idle database connections"),
-		DBQueryDurationSeconds: reg.HistogramVec("db_query_duration_seconds", "Database query duration in seconds",
-			[]float64{.001, .005, .01, .025, .05, .1, .25, .5, 1}, []string{"query_type"}),
+		DBConnectionsActive:    reg.Gauge("db_connections_active", "Active database connections"),
+		DBConnectionsIdle:      reg.Gauge("db_connections_idle", "Idle database connections"),
+		DBQueryDurationSeconds: sqlstats.QueryDuration(reg),
 
 		CacheHitsTotal:   reg.Counter("cache_hits_total", "Total cache hits"),
 		CacheMissesTotal: reg.Counter("cache_misses_total", "Total cache misses"),
@@ -99,6 +101,12 @@ func (m *AppMetrics) RecordTokens(model string, input, output uint64, cost float
 	m.TokensUsedTotal.With(model, "output").Add(output)
 	m.TokensCostDollars.With(model).Add(cost)
 }
+
+// ObserveDB lets each scrape read the connections of db, [AppMetrics.DBConnectionsActive]
+// and [AppMetrics.DBConnectionsIdle], which the program then leaves alone, and adds its
+// limit, waits and closed connections; see [sqlstats.Register]. The numbers of several
+// pools are added up. Call it once for each.
+func (m *AppMetrics) ObserveDB(db *sql.DB) { sqlstats.Register(m.Registry, db, "") }
 
 // Middleware returns next with every request measured; see
 // [tacho.HTTPMetrics.Handler].

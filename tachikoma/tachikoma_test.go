@@ -3,7 +3,11 @@
 package tachikoma_test
 
 import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
 	"encoding/json"
+	"errors"
 	"io"
 	"math"
 	"net/http"
@@ -162,6 +166,38 @@ func TestGauges(t *testing.T) {
 		"# HELP db_connections_active Active database connections", "db_connections_active 7",
 		"# HELP db_connections_idle Idle database connections", "db_connections_idle 3",
 		"# TYPE db_connections_idle gauge")
+}
+
+// A nowhere is a database driver whose connections lead nowhere.
+type nowhere struct{}
+
+func (nowhere) Connect(context.Context) (driver.Conn, error) { return nowhere{}, nil }
+func (nowhere) Driver() driver.Driver                        { return nil }
+func (nowhere) Prepare(string) (driver.Stmt, error)          { return nil, errors.ErrUnsupported }
+func (nowhere) Close() error                                 { return nil }
+func (nowhere) Begin() (driver.Tx, error)                    { return nil, errors.ErrUnsupported }
+
+func TestObserveDB(t *testing.T) {
+	m := tachikoma.New()
+	db := sql.OpenDB(nowhere{})
+	defer db.Close()
+	db.SetMaxOpenConns(7)
+	m.ObserveDB(db)
+	busy, err := db.Conn(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	idle, err := db.Conn(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	idle.Close()
+	wantLines(t, m, "# HELP db_connections_active Active database connections", "db_connections_active 1", "db_connections_idle 1",
+		"db_connections_max_open 7", "db_connections_wait_count_total 0", `db_connections_closed_total{reason="max_lifetime"} 0`)
+	if active, idle := m.DBConnectionsActive.Value(), m.DBConnectionsIdle.Value(); active != 1 || idle != 1 {
+		t.Errorf("the fields say %d active, %d idle", active, idle)
+	}
 }
 
 func TestCustomMetrics(t *testing.T) {

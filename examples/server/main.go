@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/goruntime"
+	"github.com/tachikoma/tacho/process"
 	"github.com/tachikoma/tacho/tachikoma"
 )
 
@@ -46,6 +48,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	metrics := tachikoma.New(tacho.WithExemplar(traceExemplar))
+	goruntime.Register(metrics.Registry)
+	process.Register(metrics.Registry)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	worked := make(chan struct{})
@@ -62,7 +66,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	base := "http://" + listener.Addr().String()
-	fmt.Fprintf(stdout, "tachikoma is up: open %s/metrics or %s/metrics/json, try %s/missions/42\n", base, base, base)
+	fmt.Fprintf(stdout, "tachikoma is up: open %s/metrics or %s/dashboard, try %s/missions/42\n", base, base, base)
 
 	select {
 	case err = <-served:

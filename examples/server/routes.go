@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/tachikoma/tacho/dashboard"
 	"github.com/tachikoma/tacho/tachikoma"
 )
 
@@ -44,6 +45,7 @@ func routes(metrics *tachikoma.AppMetrics) http.Handler {
 	scrapes := metrics.Routes()
 	mux.Handle("/metrics", scrapes)
 	mux.Handle("/metrics/json", scrapes)
+	mux.Handle("/dashboard", dashboard.Handler("/metrics"))
 	return mux
 }
 

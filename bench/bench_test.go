@@ -1,0 +1,87 @@
+package bench
+
+import (
+	"flag"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+)
+
+var heavy = flag.Bool("heavy", false, "run the benchmarks of 100,000 series and more too")
+
+func BenchmarkRecording(b *testing.B)  { benchmark(b, Recording) }
+func BenchmarkLookup(b *testing.B)     { benchmark(b, Lookup) }
+func BenchmarkCreating(b *testing.B)   { benchmark(b, Creating) }
+func BenchmarkScraping(b *testing.B)   { benchmark(b, Scraping) }
+func BenchmarkMiddleware(b *testing.B) { benchmark(b, Middleware) }
+
+// benchmark runs the paths of a table as path/peer/alone and path/peer/parallel.
+func benchmark(b *testing.B, group string) {
+	sizes := Full
+	if !*heavy {
+		many := func(n int) bool { return n >= 100_000 }
+		sizes.Lookup = slices.DeleteFunc(slices.Clone(sizes.Lookup), many)
+		sizes.Create = slices.DeleteFunc(slices.Clone(sizes.Create), many)
+		sizes.Counters = slices.DeleteFunc(slices.Clone(sizes.Counters), many)
+	}
+	for _, p := range Paths(sizes) {
+		if p.Group != group {
+			continue
+		}
+		b.Run(p.Name, func(b *testing.B) {
+			for _, s := range p.Sides() {
+				b.Run(s.Peer+"/alone", func(b *testing.B) { work(b, p, s, 1) })
+				if procs := runtime.GOMAXPROCS(0); procs > 1 && !p.Alone {
+					b.Run(s.Peer+"/parallel", func(b *testing.B) { work(b, p, s, procs) })
+				}
+			}
+		})
+	}
+}
+
+func work(b *testing.B, p Path, s Side, parallel int) {
+	b.ReportAllocs()
+	units := b.N * p.Units
+	var took time.Duration
+	if p.Batch == 0 {
+		took = run(s.Run, parallel, b.N)
+	} else {
+		units *= p.Batch
+		for range b.N {
+			b.StopTimer()
+			s.Reset()
+			b.StartTimer()
+			took += run(s.Run, 1, p.Batch)
+		}
+	}
+	if p.Batch > 0 || p.Units > 1 {
+		b.ReportMetric(float64(took.Nanoseconds())/float64(units), "ns/"+p.Unit)
+	} else {
+		b.ReportMetric(float64(took.Nanoseconds())/float64(units), "ns/op") // without the meeting of goroutines
+	}
+}
+
+// TestTargetsBelongToPaths: a target whose path was renamed would be shown
+// nowhere, and looks like one that is met.
+func TestTargetsBelongToPaths(t *testing.T) {
+	var names []string
+	for _, p := range Paths(Full) {
+		names = append(names, p.Name)
+		if p.Unit == "" || p.Bare == "" || p.Units < 1 {
+			t.Errorf("%s says too little: %+v", p.Name, p)
+		}
+	}
+	for _, l := range memoryLoads(Full) {
+		names = append(names, seriesName(l))
+	}
+	for _, target := range Targets {
+		if !slices.Contains(names, target.Path) || !slices.Contains(Peers, target.Peer) {
+			t.Errorf("no path for %+v", target)
+		}
+	}
+	slices.Sort(names)
+	if unique := slices.Compact(slices.Clone(names)); len(unique) != len(names) {
+		t.Error("two paths have one name")
+	}
+}

@@ -1,0 +1,125 @@
+// Command ratios measures tacho beside its peers and prints tables of ratios.
+//
+//	go run ./cmd/ratios                              # everything, a few minutes
+//	go run ./cmd/ratios -path 'Counter|Observe'      # some paths
+//	go run ./cmd/ratios -path scraping -rounds 30    # one table, with more rounds
+//	go run ./cmd/ratios -write ../BENCHMARKS.md      # put the tables into a document
+//
+// It runs in the folder of the module, which it needs for the sizes of binaries.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"regexp"
+	"runtime"
+	"time"
+
+	"github.com/tachikoma/tacho/bench"
+)
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("ratios: ")
+	path := flag.String("path", "", "regular expression for the names of paths or tables (default all)")
+	rounds := flag.Int("rounds", 15, "rounds of each path; heavy ones have a fifth of them, at least 3")
+	round := flag.Duration("round", 20*time.Millisecond, "how long each side works in a round")
+	write := flag.String("write", "", "document in which to replace the tables that were measured")
+	flag.Parse()
+	match, err := regexp.Compile(*path)
+	if err != nil || flag.NArg() > 0 || *rounds < 1 || *round <= 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	// A document is read before the minutes of measuring, and not after.
+	doc := ""
+	if *write != "" {
+		b, err := os.ReadFile(*write)
+		if err != nil {
+			log.Fatal(err)
+		}
+		doc = string(b)
+	}
+
+	tables := measure(match, *rounds, *round)
+	if len(tables) == 0 {
+		log.Fatalf("nothing is called %q", *path)
+	}
+	for _, t := range tables {
+		fmt.Printf("### %s\n\n%s\n", t.name, t)
+	}
+	if *write == "" {
+		return
+	}
+	for _, t := range tables {
+		if doc, err = replace(doc, t.name, t.String()); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if doc, err = replace(doc, "machine", machine()); err != nil {
+		log.Fatal(err)
+	}
+	if doc, err = replace(doc, "targets", targets(doc)); err != nil {
+		log.Fatal(err)
+	}
+	if err := os.WriteFile(*write, []byte(doc), 0o644); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// measure returns the tables of the paths that match, one a group.
+func measure(match *regexp.Regexp, rounds int, round time.Duration) []*table {
+	var tables []*table
+	start := time.Now()
+	note := func(format string, args ...any) {
+		log.Printf("%4.0fs "+format, append([]any{time.Since(start).Seconds()}, args...)...)
+	}
+	for _, p := range bench.Paths(bench.Full) {
+		if !match.MatchString(p.Name) && !match.MatchString(p.Group) {
+			continue
+		}
+		if len(tables) == 0 || tables[len(tables)-1].name != p.Group {
+			tables = append(tables, timeTable(p.Group))
+		}
+		t := tables[len(tables)-1]
+		n := rounds
+		if p.Heavy {
+			n = max(3, rounds/5)
+		}
+		parallel := []int{1}
+		if procs := runtime.GOMAXPROCS(0); procs > 1 && !p.Alone {
+			parallel = append(parallel, procs)
+		}
+		for _, procs := range parallel {
+			c := bench.Compare(p, procs, n, round)
+			t.addTimes(c)
+			note("%s, goroutines: %d; %.0f%% of the turns had the cores to themselves", p.Name, procs, 100*c.Steady)
+		}
+	}
+	for _, g := range []struct {
+		name    string
+		measure func() ([]bench.Size, error)
+	}{
+		{bench.Memory, func() ([]bench.Size, error) { return bench.SeriesBytes(bench.Full), nil }},
+		{bench.Peaks, func() ([]bench.Size, error) { return bench.ScrapePeaks(bench.Full), nil }},
+		{bench.Binaries, bench.BinaryBytes},
+	} {
+		if !match.MatchString(g.name) {
+			continue
+		}
+		note("%s", g.name)
+		sizes, err := g.measure()
+		if err != nil {
+			log.Fatal(err)
+		}
+		t := sizeTable(g.name)
+		for _, s := range sizes {
+			t.addSizes(s)
+		}
+		tables = append(tables, t)
+	}
+	note("done")
+	return tables
+}

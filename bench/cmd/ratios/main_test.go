@@ -1,0 +1,100 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/tachikoma/tacho/bench"
+)
+
+func TestReplace(t *testing.T) {
+	doc := "a\n<!-- ratios: x -->\nold\n<!-- /ratios -->\nb\n<!-- ratios: y -->\n<!-- /ratios -->\n"
+	got, err := replace(doc, "x", "new\n\n")
+	if want := strings.Replace(doc, "old", "new", 1); err != nil || got != want {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if got, err = replace(got, "y", "more"); err != nil || !strings.Contains(got, "y -->\nmore\n<!-- /ratios -->\n") {
+		t.Errorf("got %q, %v", got, err)
+	}
+	for _, bad := range []string{"", "<!-- ratios: x -->\nno end", "<!-- /ratios -->"} {
+		if _, err := replace(bad, "x", "new"); err == nil {
+			t.Errorf("%q has no such section", bad)
+		}
+	}
+}
+
+// TestTargetsAreFound writes tables as the command does and reads them back.
+func TestTargetsAreFound(t *testing.T) {
+	times := timeTable(bench.Recording)
+	times.addTimes(bench.Comparison{
+		Path:     bench.Path{Name: "Counter.Inc", Units: 1, Unit: "call", Bare: "an atomic add"},
+		Parallel: 1,
+		Peers:    []string{bench.Tacho, bench.Bare, bench.Victoria},
+		Rounds: [][]bench.Cost{
+			{{Nanoseconds: 10}, {Nanoseconds: 20}, {Nanoseconds: 10}},
+			{{Nanoseconds: 9}, {Nanoseconds: 18}, {Nanoseconds: 1}},
+			{{Nanoseconds: 5}, {Nanoseconds: 5}, {Nanoseconds: 5}},
+		},
+		Steady: 1,
+	})
+	sizes := sizeTable(bench.Binaries)
+	sizes.addSizes(bench.Size{Name: "server", Bare: 1000, Peers: []string{bench.Tacho, bench.Client}, Bytes: []float64{120_001, 240_002}})
+	doc := "text\n\n" + times.String() + "\n### more\n\n" + sizes.String()
+	want := `| path | goroutines | against | ratio | target |
+| --- | --- | --- | --- | --- |
+| Counter.Inc | 1 | bare | 0.90 | 0.85 met |
+| server |  | a bare one of 1,000 | +120,001 | at most 120,000 **missed** |
+`
+	if got := targets(doc); got != want {
+		t.Errorf("got\n%s\nwant\n%s\nof\n%s", got, want, doc)
+	}
+}
+
+func TestVerdict(t *testing.T) {
+	for _, test := range []struct {
+		ratio     float64
+		allocates float64
+		want      string
+	}{
+		{0.9, 0, "0.85 met"},
+		{0.85, 0.06, "0.85 met"},
+		{0.84, 0, "0.85 **missed**"},
+		{0.9, 1, "0.85 **missed: it allocates**"},
+	} {
+		table := timeTable(bench.Recording)
+		table.addTimes(bench.Comparison{
+			Path:     bench.Path{Name: "Counter.Inc", Units: 1},
+			Parallel: 1,
+			Peers:    []string{bench.Tacho, bench.Bare},
+			Rounds:   [][]bench.Cost{{{Nanoseconds: 1, Allocations: test.allocates}}, {{Nanoseconds: test.ratio}}},
+			Steady:   1,
+		})
+		row := table.rows[0]
+		if got := row[len(row)-1]; got != test.want {
+			t.Errorf("ratio %v with %v allocations: %s, want %s", test.ratio, test.allocates, got, test.want)
+		}
+	}
+}
+
+func TestNumber(t *testing.T) {
+	for v, want := range map[float64]string{0.004: "0", 0.0625: "0.06", 1: "1.00", 12.34: "12.3", 123.4: "123", 12345.6: "12,346"} {
+		if got := number(v); got != want {
+			t.Errorf("number(%v) = %q, want %q", v, got, want)
+		}
+	}
+}
+
+// TestDocument: the document has a place for every table.
+func TestDocument(t *testing.T) {
+	b, err := os.ReadFile("../../../BENCHMARKS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, section := range []string{"machine", "targets", bench.Recording, bench.Lookup, bench.Creating, bench.Scraping,
+		bench.Middleware, bench.Memory, bench.Peaks, bench.Binaries} {
+		if _, err := replace(string(b), section, ""); err != nil {
+			t.Error(err)
+		}
+	}
+}

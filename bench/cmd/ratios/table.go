@@ -1,0 +1,141 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/tachikoma/tacho/bench"
+)
+
+// A table is written as markdown.
+type table struct {
+	name   string
+	header []string
+	rows   [][]string
+	notes  []string // below it
+}
+
+func (t *table) String() string {
+	var b strings.Builder
+	row := func(cells []string) { fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | ")) }
+	row(t.header)
+	b.WriteString(strings.Repeat("| --- ", len(t.header)) + "|\n")
+	for _, r := range t.rows {
+		row(r)
+	}
+	if len(t.notes) > 0 {
+		b.WriteString("\n" + strings.Join(t.notes, "\n") + "\n")
+	}
+	return b.String()
+}
+
+// The columns that every table with targets has, by which targets finds them.
+const (
+	colPath    = "path"
+	colThreads = "goroutines"
+	colAgainst = "against"
+	colRatio   = "ratio"
+	colTarget  = "target"
+)
+
+func timeTable(name string) *table {
+	return &table{name: name, header: []string{
+		colPath, colThreads, colAgainst, "tacho", "peer", colRatio, "rounds between", "allocations: tacho", "peer", colTarget}}
+}
+
+func (t *table) addTimes(c bench.Comparison) {
+	ours := c.Cost(0)
+	mark := ""
+	if c.Steady < 0.8 {
+		mark = " †"
+		t.note("† In more than a fifth of the turns another program had a core: measure again.")
+	}
+	calls := float64(c.Path.Units) // allocations are counted by the call: a scrape has few, a line none
+	for side := 1; side < len(c.Peers); side++ {
+		peer := c.Peers[side]
+		theirs := c.Cost(side)
+		ratio, low, high := c.Ratio(side)
+		goal := ""
+		if want, ok := bench.TargetOf(c.Path.Name, c.Parallel > 1, peer); ok {
+			// As testing.B has it, an allocation that several calls share is none.
+			goal = verdict(want.Ratio, ratio >= want.Ratio, !want.MayAlloc && ours.Allocations >= 1)
+		}
+		t.rows = append(t.rows, []string{
+			c.Path.Name, strconv.Itoa(c.Parallel), peer,
+			number(ours.Nanoseconds) + " ns", number(theirs.Nanoseconds) + " ns", number(ratio),
+			number(low) + " – " + number(high) + mark,
+			number(ours.Allocations * calls), number(theirs.Allocations * calls), goal})
+	}
+	t.note("%s: bare is %s; nanoseconds a %s.", kind(c.Path.Name), c.Path.Bare, c.Path.Unit)
+}
+
+// kind is the part of a path's name that says what is done, and not to how many.
+func kind(name string) string {
+	if what, load, found := strings.Cut(name, ", "); found && load[0] >= '0' && load[0] <= '9' {
+		return what
+	}
+	return name
+}
+
+// note adds a line that is not yet there.
+func (t *table) note(format string, args ...any) {
+	line := "- " + fmt.Sprintf(format, args...)
+	for _, n := range t.notes {
+		if n == line {
+			return
+		}
+	}
+	t.notes = append(t.notes, line)
+}
+
+// verdict says what was wanted and whether it was reached.
+func verdict(want float64, met, allocates bool) string {
+	switch {
+	case allocates:
+		return number(want) + " **missed: it allocates**"
+	case met:
+		return number(want) + " met"
+	}
+	return number(want) + " **missed**"
+}
+
+func sizeTable(name string) *table {
+	return &table{name: name, header: []string{colPath, colAgainst, "tacho, bytes", "peer, bytes", colRatio, colTarget}}
+}
+
+func (t *table) addSizes(s bench.Size) {
+	ours := s.Bytes[0]
+	if limit, ok := bench.BinaryTargets[s.Name]; ok {
+		goal := "at most " + bench.Count(int(limit)) + " met"
+		if ours > limit {
+			goal = "at most " + bench.Count(int(limit)) + " **missed**"
+		}
+		t.rows = append(t.rows, []string{s.Name, "a bare one of " + bench.Count(int(s.Bare)), "+" + bench.Count(int(ours)), "", "", goal})
+	}
+	for i := 1; i < len(s.Peers); i++ {
+		ratio, goal := s.Bytes[i]/ours, ""
+		if want, ok := bench.TargetOf(s.Name, false, s.Peers[i]); ok {
+			goal = verdict(want.Ratio, ratio >= want.Ratio, false)
+		}
+		t.rows = append(t.rows, []string{s.Name, s.Peers[i],
+			bench.Count(int(math.Round(ours))), bench.Count(int(math.Round(s.Bytes[i]))), number(ratio), goal})
+	}
+}
+
+// number writes three digits, as many as the rounds agree on; what is next to
+// nothing (an allocation of the runtime's own, shared by a million calls) is 0.
+func number(v float64) string {
+	switch {
+	case math.Abs(v) < 0.005:
+		return "0"
+	case math.Abs(v) >= 1000:
+		return bench.Count(int(math.Round(v)))
+	case math.Abs(v) >= 100:
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	case math.Abs(v) >= 10:
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(v, 'f', 2, 64)
+}

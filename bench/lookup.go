@@ -1,0 +1,319 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	vm "github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/attribute"
+	otelmetric "go.opentelemetry.io/otel/metric"
+
+	"github.com/tachikoma/tacho"
+)
+
+// LookupPaths find a series by its label values and count in it.
+func LookupPaths(s Sizes) []Path {
+	var paths []Path
+	for _, n := range s.Lookup {
+		paths = append(paths,
+			Path{Unit: "call", Name: fmt.Sprintf("With(1 label).Inc, %s series", Count(n)), Bare: "a lookup in a map that nobody writes, and an atomic add",
+				Sides: func() []Side { return lookup1Sides(n) }},
+			Path{Unit: "call", Name: fmt.Sprintf("With(3 labels).Inc, %s series", Count(n)), Bare: "a lookup in a map that nobody writes, and an atomic add",
+				Sides: func() []Side { return lookup3Sides(n) }})
+	}
+	return paths
+}
+
+// Count writes a number with its thousands apart.
+func Count(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+const (
+	method = "GET"
+	status = "200"
+)
+
+// pathValue is the label value of series i, of one length for up to nine million.
+func pathValue(i int) string { return "/api/" + strconv.Itoa(1_000_000+i) }
+
+// requested returns the label values of n series in the order in which they are
+// looked up, which is not that in which they were made. The strings themselves
+// lie in order: a request has read its path just before it looks it up.
+func requested(n int) []string {
+	paths := make([]string, n)
+	for k, i := range rand.New(rand.NewPCG(1, 2)).Perm(n) {
+		paths[k] = pathValue(i)
+	}
+	return paths
+}
+
+func lookup1Sides(n int) []Side {
+	r := tacho.NewRegistry()
+	ours := r.CounterVec(counterName, "", oneLabel)
+
+	bare := make(map[string]*atomic.Uint64)
+
+	reg := prometheus.NewRegistry()
+	client := prometheus.NewCounterVec(prometheus.CounterOpts{Name: counterName}, oneLabel)
+	reg.MustRegister(client)
+
+	set := vm.NewSet()
+
+	o := newOTel()
+	otel, ctx := o.counter(), context.Background()
+
+	for i := range n {
+		path := pathValue(i)
+		ours.With(path)
+		bare[path] = new(atomic.Uint64)
+		client.WithLabelValues(path)
+		set.GetOrCreateCounter(vmName1(counterName, path))
+		otel.Add(ctx, 0, otelmetric.WithAttributes(attribute.String("path", path)))
+	}
+
+	paths := requested(n)
+	return []Side{
+		{Peer: Tacho, Scrape: r.WriteText, Run: func(from, to int) {
+			k := from % n
+			for range to - from {
+				ours.With(paths[k]).Inc()
+				if k++; k == n {
+					k = 0
+				}
+			}
+		}},
+		{Peer: Bare, Scrape: bareVec(bare), Run: func(from, to int) {
+			k := from % n
+			for range to - from {
+				bare[paths[k]].Add(1)
+				if k++; k == n {
+					k = 0
+				}
+			}
+		}},
+		{Peer: Client, Scrape: gather(reg, textFormat), Run: func(from, to int) {
+			k := from % n
+			for range to - from {
+				client.WithLabelValues(paths[k]).Inc()
+				if k++; k == n {
+					k = 0
+				}
+			}
+		}},
+		{Peer: Victoria, Scrape: vmScrape(set), Run: func(from, to int) {
+			k := from % n
+			for range to - from {
+				set.GetOrCreateCounter(vmName1(counterName, paths[k])).Inc()
+				if k++; k == n {
+					k = 0
+				}
+			}
+		}},
+		{Peer: OTel, Scrape: o.scrape(), Run: func(from, to int) {
+			k := from % n
+			for range to - from {
+				otel.Add(ctx, 1, otelmetric.WithAttributes(attribute.String("path", paths[k])))
+				if k++; k == n {
+					k = 0
+				}
+			}
+		}},
+	}
+}
+
+func lookup3Sides(n int) []Side {
+	r := tacho.NewRegistry()
+	ours := r.CounterVec(counterName, "", threeLabels)
+
+	bare := make(map[[3]string]*atomic.Uint64)
+
+	reg := prometheus.NewRegistry()
+	client := prometheus.NewCounterVec(prometheus.CounterOpts{Name: counterName}, threeLabels)
+	reg.MustRegister(client)
+
+	set := vm.NewSet()
+
+	o := newOTel()
+	otel, ctx := o.counter(), context.Background()
+
+	for i := range n {
+		path := pathValue(i)
+		ours.With(method, path, status)
+		bare[[3]string{method, path, status}] = new(atomic.Uint64)
+		client.WithLabelValues(method, path, status)
+		set.GetOrCreateCounter(vmName3(counterName, method, path, status))
+		otel.Add(ctx, 0, otelLabels(path))
+	}
+
+	paths := requested(n)
+	return []Side{
+		{Peer: Tacho, Scrape: r.WriteText, Run: func(from, to int) {
+			k := from % n
+			for range to - from {
+				ours.With(method, paths[k], status).Inc()
+				if k++; k == n {
+					k = 0
+				}
+			}
+		}},
+		{Peer: Bare, Scrape: bareVec(bare), Run: func(from, to int) {
+			k := from % n
+			for range to - from {
+				bare[[3]string{method, paths[k], status}].Add(1)
+				if k++; k == n {
+					k = 0
+				}
+			}
+		}},
+		{Peer: Client, Scrape: gather(reg, textFormat), Run: func(from, to int) {
+			k := from % n
+			for range to - from {
+				client.WithLabelValues(method, paths[k], status).Inc()
+				if k++; k == n {
+					k = 0
+				}
+			}
+		}},
+		{Peer: Victoria, Scrape: vmScrape(set), Run: func(from, to int) {
+			k := from % n
+			for range to - from {
+				set.GetOrCreateCounter(vmName3(counterName, method, paths[k], status)).Inc()
+				if k++; k == n {
+					k = 0
+				}
+			}
+		}},
+		{Peer: OTel, Scrape: o.scrape(), Run: func(from, to int) {
+			k := from % n
+			for range to - from {
+				otel.Add(ctx, 1, otelLabels(paths[k]))
+				if k++; k == n {
+					k = 0
+				}
+			}
+		}},
+	}
+}
+
+// otelLabels is the option that names a series by three labels.
+func otelLabels(path string) otelmetric.MeasurementOption {
+	return otelmetric.WithAttributes(
+		attribute.String("method", method), attribute.String("path", path), attribute.String("status", status))
+}
+
+// bareVec writes a line for each entry.
+func bareVec[K comparable](m map[K]*atomic.Uint64) func(io.Writer) error {
+	return func(w io.Writer) error {
+		var b strings.Builder
+		for _, v := range m {
+			fmt.Fprintln(&b, "bare", v.Load())
+		}
+		_, err := io.WriteString(w, b.String())
+		return err
+	}
+}
+
+// CreatePaths make series that were not there, in a vector that starts empty.
+// One goroutine makes them: programs make a series once.
+func CreatePaths(s Sizes) []Path {
+	var paths []Path
+	for _, n := range s.Create {
+		paths = append(paths, Path{Name: fmt.Sprintf("creating with 3 labels, %s series", Count(n)), Unit: "series",
+			Bare: "an entry in a map", Batch: n, Alone: true, Settle: true, Heavy: n >= s.Heavy,
+			Sides: func() []Side { return createSides(n) }})
+	}
+	return paths
+}
+
+func createSides(n int) []Side {
+	paths := make([]string, n)
+	for i := range paths {
+		paths[i] = pathValue(i)
+	}
+
+	var r *tacho.Registry
+	var ours *tacho.CounterVec
+	var bare map[[3]string]*atomic.Uint64
+	var reg *prometheus.Registry
+	var client *prometheus.CounterVec
+	var set *vm.Set
+	var o otelSide
+	var otel otelmetric.Int64Counter
+	ctx := context.Background()
+
+	return []Side{
+		{
+			Peer: Tacho,
+			Reset: func() {
+				r = tacho.NewRegistry()
+				ours = r.CounterVec(counterName, "", threeLabels)
+			},
+			Run: func(from, to int) {
+				for i := from; i < to; i++ {
+					ours.With(method, paths[i], status).Inc()
+				}
+			},
+			Scrape: func(w io.Writer) error { return r.WriteText(w) },
+		},
+		{
+			Peer:  Bare,
+			Reset: func() { bare = make(map[[3]string]*atomic.Uint64) },
+			Run: func(from, to int) {
+				for i := from; i < to; i++ {
+					c := new(atomic.Uint64)
+					bare[[3]string{method, paths[i], status}] = c
+					c.Add(1)
+				}
+			},
+			Scrape: func(w io.Writer) error { return bareVec(bare)(w) },
+		},
+		{
+			Peer: Client,
+			Reset: func() {
+				reg = prometheus.NewRegistry()
+				client = prometheus.NewCounterVec(prometheus.CounterOpts{Name: counterName}, threeLabels)
+				reg.MustRegister(client)
+			},
+			Run: func(from, to int) {
+				for i := from; i < to; i++ {
+					client.WithLabelValues(method, paths[i], status).Inc()
+				}
+			},
+			Scrape: func(w io.Writer) error { return gather(reg, textFormat)(w) },
+		},
+		{
+			Peer:  Victoria,
+			Reset: func() { set = vm.NewSet() },
+			Run: func(from, to int) {
+				for i := from; i < to; i++ {
+					set.GetOrCreateCounter(vmName3(counterName, method, paths[i], status)).Inc()
+				}
+			},
+			Scrape: func(w io.Writer) error { return vmScrape(set)(w) },
+		},
+		{
+			Peer: OTel,
+			Reset: func() {
+				o = newOTel()
+				otel = o.counter()
+			},
+			Run: func(from, to int) {
+				for i := from; i < to; i++ {
+					otel.Add(ctx, 1, otelLabels(paths[i]))
+				}
+			},
+			Scrape: func(w io.Writer) error { return o.scrape()(w) },
+		},
+	}
+}

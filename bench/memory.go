@@ -1,0 +1,126 @@
+package bench
+
+import (
+	"io"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"slices"
+	"time"
+)
+
+// A Size is a number of bytes that tacho and its peers take for the same thing.
+type Size struct {
+	Name  string
+	Peers []string
+	Bytes []float64 // by peer
+	Bare  float64   // of a binary without metrics
+}
+
+// SeriesBytes returns the bytes on the heap for each series of three labels, one
+// of which no other series has.
+func SeriesBytes(s Sizes) []Size {
+	var sizes []Size
+	for _, l := range memoryLoads(s) {
+		size := Size{Name: seriesName(l)}
+		for _, peer := range []string{Tacho, Client, Victoria, OTel} {
+			size.Peers = append(size.Peers, peer)
+			size.Bytes = append(size.Bytes, heapOf(func() any { return l.fill(peer) })/float64(max(l.counters, l.histograms)))
+		}
+		sizes = append(sizes, size)
+	}
+	return sizes
+}
+
+func memoryLoads(s Sizes) []load {
+	loads := []load{{histograms: s.Memory[0]}}
+	for _, n := range s.Memory {
+		loads = append(loads, load{counters: n})
+	}
+	return loads
+}
+
+func seriesName(l load) string { return "a series of " + l.String() }
+
+func (l load) fill(peer string) any {
+	switch peer {
+	case Tacho:
+		return l.tacho()
+	case Client:
+		return l.client()
+	case Victoria:
+		return l.victoria()
+	}
+	return l.otel(newOTel())
+}
+
+// heapOf returns how much the live heap grows by what f returns.
+func heapOf(f func() any) float64 {
+	before := liveHeap()
+	v := f()
+	after := liveHeap()
+	runtime.KeepAlive(v)
+	return float64(after) - float64(before)
+}
+
+func liveHeap() uint64 {
+	runtime.GC()
+	runtime.GC() // what was pooled goes with the second
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// ScrapePeaks returns by how many bytes the memory of the program grows, at most,
+// while it is scraped. Each peer is alone in it.
+func ScrapePeaks(s Sizes) []Size {
+	l := load{counters: slices.Max(s.Memory)}
+	var sizes []Size
+	for _, f := range formats {
+		size := Size{Name: f.name + ", " + l.String()}
+		for _, peer := range []string{Tacho, Client, Victoria, OTel} {
+			if scrape := l.scrape(peer, f); scrape != nil {
+				size.Peers = append(size.Peers, peer)
+				size.Bytes = append(size.Bytes, peakOf(scrape))
+			}
+		}
+		sizes = append(sizes, size)
+	}
+	return sizes
+}
+
+// peakOf returns the largest growth of the memory that the runtime holds, seen
+// every millisecond, over what it held before.
+func peakOf(scrape func(io.Writer) error) float64 {
+	debug.FreeOSMemory()
+	debug.FreeOSMemory()
+	base := held()
+	peak := base
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+				peak = max(peak, held())
+			}
+		}
+	}()
+	err := scrape(io.Discard)
+	close(stop)
+	<-stopped
+	if err != nil {
+		panic(err)
+	}
+	return float64(max(peak, held()) - base)
+}
+
+func held() uint64 {
+	s := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64() - s[1].Value.Uint64()
+}

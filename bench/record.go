@@ -1,0 +1,372 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	vm "github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/tachikoma/tacho"
+)
+
+// RecordPaths are the calls on one metric that the program holds.
+func RecordPaths() []Path {
+	return []Path{
+		{Unit: "call", Name: "Counter.Inc", Bare: "an atomic add", Sides: counterSides},
+		{Unit: "call", Name: "FloatCounter.Add", Bare: "a compare-and-swap loop", Sides: floatSides},
+		{Unit: "call", Name: "Gauge.Set", Bare: "an atomic store", Sides: gaugeSides},
+		{Unit: "call", Name: "Observe", Bare: "two atomic adds: a bucket and the sum",
+			Sides: func() []Side { return observeSides(repeating()) }},
+		{Unit: "call", Name: "Observe, values in no order", Bare: "two atomic adds: a bucket and the sum",
+			Sides: func() []Side { return observeSides(unordered()) }},
+		{Unit: "call", Name: "Counter.AddExemplar", Bare: "an atomic add, the time, and a pointer to a new record",
+			Sides: counterExemplarSides},
+		{Unit: "call", Name: "ObserveExemplar", Bare: "two atomic adds, the time, and a pointer to a new record",
+			Sides: func() []Side { return exemplarSides(repeating()) }},
+	}
+}
+
+// samples is how many values are observed in turn, a power of two.
+const samples = 1024
+
+// repeating is eight values over and over: the processor learns which branch
+// comes next.
+func repeating() *[samples]float64 {
+	latencies := [8]float64{.001, .5, .02, .003, .9, .05, .2, .0015}
+	var v [samples]float64
+	for i := range v {
+		v[i] = latencies[i%len(latencies)]
+	}
+	return &v
+}
+
+// unordered is what a server sees: any bucket may come next.
+func unordered() *[samples]float64 {
+	random := rand.New(rand.NewPCG(1, 2))
+	var v [samples]float64
+	for i := range v {
+		v[i] = math.Exp(random.Float64()*math.Log(4000)) / 1000 // 1 ms to 4 s, evenly by logarithm
+	}
+	return &v
+}
+
+// bareScrape writes a number as the only sample of a scrape.
+func bareScrape(value func() float64) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, "bare", strconv.FormatFloat(value(), 'g', -1, 64))
+		return err
+	}
+}
+
+func counterSides() []Side {
+	r := tacho.NewRegistry()
+	ours := r.Counter(counterName, "")
+
+	var bare atomic.Uint64
+
+	reg := prometheus.NewRegistry()
+	client := prometheus.NewCounter(prometheus.CounterOpts{Name: counterName})
+	reg.MustRegister(client)
+
+	set := vm.NewSet()
+	victoria := set.NewCounter(counterName)
+
+	o := newOTel()
+	otel, ctx := o.counter(), context.Background()
+
+	return []Side{
+		{Peer: Tacho, Scrape: r.WriteText, Run: func(from, to int) {
+			for range to - from {
+				ours.Inc()
+			}
+		}},
+		{Peer: Bare, Scrape: bareScrape(func() float64 { return float64(bare.Load()) }), Run: func(from, to int) {
+			for range to - from {
+				bare.Add(1)
+			}
+		}},
+		{Peer: Client, Scrape: gather(reg, textFormat), Run: func(from, to int) {
+			for range to - from {
+				client.Inc()
+			}
+		}},
+		{Peer: Victoria, Scrape: vmScrape(set), Run: func(from, to int) {
+			for range to - from {
+				victoria.Inc()
+			}
+		}},
+		{Peer: OTel, Scrape: o.scrape(), Run: func(from, to int) {
+			for range to - from {
+				otel.Add(ctx, 1)
+			}
+		}},
+	}
+}
+
+func floatSides() []Side {
+	r := tacho.NewRegistry()
+	ours := r.FloatCounter(counterName, "")
+
+	var bare atomic.Uint64
+
+	reg := prometheus.NewRegistry()
+	client := prometheus.NewCounter(prometheus.CounterOpts{Name: counterName})
+	reg.MustRegister(client)
+
+	set := vm.NewSet()
+	victoria := set.NewFloatCounter(counterName)
+
+	o := newOTel()
+	otel, ctx := must(o.meter.Float64Counter(counterName)), context.Background()
+
+	return []Side{
+		{Peer: Tacho, Scrape: r.WriteText, Run: func(from, to int) {
+			for range to - from {
+				ours.Add(0.5)
+			}
+		}},
+		{Peer: Bare, Scrape: bareScrape(func() float64 { return math.Float64frombits(bare.Load()) }), Run: func(from, to int) {
+			for range to - from {
+				for {
+					old := bare.Load()
+					if bare.CompareAndSwap(old, math.Float64bits(math.Float64frombits(old)+0.5)) {
+						break
+					}
+				}
+			}
+		}},
+		{Peer: Client, Scrape: gather(reg, textFormat), Run: func(from, to int) {
+			for range to - from {
+				client.Add(0.5)
+			}
+		}},
+		{Peer: Victoria, Scrape: vmScrape(set), Run: func(from, to int) {
+			for range to - from {
+				victoria.Add(0.5)
+			}
+		}},
+		{Peer: OTel, Scrape: o.scrape(), Run: func(from, to int) {
+			for range to - from {
+				otel.Add(ctx, 0.5)
+			}
+		}},
+	}
+}
+
+func gaugeSides() []Side {
+	const name = "queue_length"
+	r := tacho.NewRegistry()
+	ours := r.Gauge(name, "")
+
+	var bare atomic.Int64
+
+	reg := prometheus.NewRegistry()
+	client := prometheus.NewGauge(prometheus.GaugeOpts{Name: name})
+	reg.MustRegister(client)
+
+	set := vm.NewSet()
+	victoria := set.NewGauge(name, nil)
+
+	o := newOTel()
+	otel, ctx := must(o.meter.Int64Gauge(name)), context.Background()
+
+	return []Side{
+		{Peer: Tacho, Scrape: r.WriteText, Run: func(from, to int) {
+			for i := from; i < to; i++ {
+				ours.Set(int64(i))
+			}
+		}},
+		{Peer: Bare, Scrape: bareScrape(func() float64 { return float64(bare.Load()) }), Run: func(from, to int) {
+			for i := from; i < to; i++ {
+				bare.Store(int64(i))
+			}
+		}},
+		{Peer: Client, Scrape: gather(reg, textFormat), Run: func(from, to int) {
+			for i := from; i < to; i++ {
+				client.Set(float64(i))
+			}
+		}},
+		{Peer: Victoria, Scrape: vmScrape(set), Run: func(from, to int) {
+			for i := from; i < to; i++ {
+				victoria.Set(float64(i))
+			}
+		}},
+		{Peer: OTel, Scrape: o.scrape(), Run: func(from, to int) {
+			for i := from; i < to; i++ {
+				otel.Record(ctx, int64(i))
+			}
+		}},
+	}
+}
+
+// bareHistogram is the least that an observation must write, if it is to be
+// counted and summed; it looks for no bucket.
+type bareHistogram struct {
+	count, sum atomic.Uint64
+	exemplar   atomic.Pointer[bareExemplar]
+}
+
+type bareExemplar struct {
+	id    string
+	value float64
+	at    time.Time
+}
+
+func (h *bareHistogram) scrape() func(io.Writer) error {
+	return bareScrape(func() float64 { return float64(h.count.Load()) })
+}
+
+func observeSides(values *[samples]float64) []Side {
+	r := tacho.NewRegistry()
+	ours := r.Histogram(histogramName, "", bounds)
+
+	var bare bareHistogram
+
+	reg := prometheus.NewRegistry()
+	client := prometheus.NewHistogram(prometheus.HistogramOpts{Name: histogramName, Buckets: bounds})
+	reg.MustRegister(client)
+
+	set := vm.NewSet()
+	victoria := set.NewPrometheusHistogramExt(histogramName, bounds)
+
+	o := newOTel()
+	otel, ctx := o.histogram(), context.Background()
+
+	return []Side{
+		{Peer: Tacho, Scrape: r.WriteText, Run: func(from, to int) {
+			for i := from; i < to; i++ {
+				ours.Observe(values[i&(samples-1)])
+			}
+		}},
+		{Peer: Bare, Scrape: bare.scrape(), Run: func(from, to int) {
+			for i := from; i < to; i++ {
+				bare.count.Add(1)
+				bare.sum.Add(math.Float64bits(values[i&(samples-1)]))
+			}
+		}},
+		{Peer: Client, Scrape: gather(reg, textFormat), Run: func(from, to int) {
+			for i := from; i < to; i++ {
+				client.Observe(values[i&(samples-1)])
+			}
+		}},
+		{Peer: Victoria, Scrape: vmScrape(set), Run: func(from, to int) {
+			for i := from; i < to; i++ {
+				victoria.Update(values[i&(samples-1)])
+			}
+		}},
+		{Peer: OTel, Scrape: o.scrape(), Run: func(from, to int) {
+			for i := from; i < to; i++ {
+				otel.Record(ctx, values[i&(samples-1)])
+			}
+		}},
+	}
+}
+
+// A trace gives each call an identifier, which OpenTelemetry finds in the context.
+type traces struct {
+	ids      [samples]string
+	contexts [samples]context.Context
+}
+
+func newTraces() *traces {
+	var t traces
+	for i := range t.ids {
+		span := trace.NewSpanContext(trace.SpanContextConfig{
+			TraceID: trace.TraceID{1, byte(i >> 8), byte(i)}, SpanID: trace.SpanID{1}, TraceFlags: trace.FlagsSampled})
+		t.ids[i] = span.TraceID().String()
+		t.contexts[i] = trace.ContextWithSpanContext(context.Background(), span)
+	}
+	return &t
+}
+
+// The sides with exemplars lack VictoriaMetrics, which has none.
+
+func counterExemplarSides() []Side {
+	t := newTraces()
+	r := tacho.NewRegistry()
+	ours := r.Counter(counterName, "")
+
+	var bare bareHistogram
+
+	reg := prometheus.NewRegistry()
+	counter := prometheus.NewCounter(prometheus.CounterOpts{Name: counterName})
+	reg.MustRegister(counter)
+	client := counter.(prometheus.ExemplarAdder)
+
+	o := newOTel()
+	otel := o.counter()
+
+	return []Side{
+		{Peer: Tacho, Scrape: r.WriteOpenMetrics, Run: func(from, to int) {
+			for i := from; i < to; i++ {
+				ours.AddExemplar(1, "trace_id", t.ids[i&(samples-1)])
+			}
+		}},
+		{Peer: Bare, Scrape: bare.scrape(), Run: func(from, to int) {
+			for i := from; i < to; i++ {
+				bare.count.Add(1)
+				bare.exemplar.Store(&bareExemplar{t.ids[i&(samples-1)], 1, time.Now()})
+			}
+		}},
+		{Peer: Client, Scrape: gather(reg, openMetricsFormat), Run: func(from, to int) {
+			for i := from; i < to; i++ {
+				client.AddWithExemplar(1, prometheus.Labels{"trace_id": t.ids[i&(samples-1)]})
+			}
+		}},
+		{Peer: OTel, Scrape: gather(o.reg, openMetricsFormat), Run: func(from, to int) {
+			for i := from; i < to; i++ {
+				otel.Add(t.contexts[i&(samples-1)], 1)
+			}
+		}},
+	}
+}
+
+func exemplarSides(values *[samples]float64) []Side {
+	t := newTraces()
+	r := tacho.NewRegistry()
+	ours := r.Histogram(histogramName, "", bounds)
+
+	var bare bareHistogram
+
+	reg := prometheus.NewRegistry()
+	histogram := prometheus.NewHistogram(prometheus.HistogramOpts{Name: histogramName, Buckets: bounds})
+	reg.MustRegister(histogram)
+	client := histogram.(prometheus.ExemplarObserver)
+
+	o := newOTel()
+	otel := o.histogram()
+
+	return []Side{
+		{Peer: Tacho, Scrape: r.WriteOpenMetrics, Run: func(from, to int) {
+			for i := from; i < to; i++ {
+				ours.ObserveExemplar(values[i&(samples-1)], "trace_id", t.ids[i&(samples-1)])
+			}
+		}},
+		{Peer: Bare, Scrape: bare.scrape(), Run: func(from, to int) {
+			for i := from; i < to; i++ {
+				v := values[i&(samples-1)]
+				bare.count.Add(1)
+				bare.sum.Add(math.Float64bits(v))
+				bare.exemplar.Store(&bareExemplar{t.ids[i&(samples-1)], v, time.Now()})
+			}
+		}},
+		{Peer: Client, Scrape: gather(reg, openMetricsFormat), Run: func(from, to int) {
+			for i := from; i < to; i++ {
+				client.ObserveWithExemplar(values[i&(samples-1)], prometheus.Labels{"trace_id": t.ids[i&(samples-1)]})
+			}
+		}},
+		{Peer: OTel, Scrape: gather(o.reg, openMetricsFormat), Run: func(from, to int) {
+			for i := from; i < to; i++ {
+				otel.Record(t.contexts[i&(samples-1)], values[i&(samples-1)])
+			}
+		}},
+	}
+}

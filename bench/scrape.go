@@ -1,0 +1,385 @@
+package bench
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+
+	vm "github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/tachikoma/tacho"
+)
+
+// observations is how many values each scraped histogram holds.
+const observations = 100
+
+// A load is what the sides of a scrape hold: the same series with the same values.
+type load struct {
+	counters, histograms int
+}
+
+func (l load) lines() int { return l.counters + l.histograms*(len(bounds)+3) } // +Inf, sum, count
+
+func (l load) String() string {
+	if l.histograms > 0 {
+		return Count(l.histograms) + " histograms"
+	}
+	return Count(l.counters) + " counters"
+}
+
+// A format is a way to scrape.
+type format struct{ name, bare string }
+
+var (
+	text        = format{"WriteText", "a copy of the same lines"}
+	openMetrics = format{"WriteOpenMetrics", "a copy of the same lines"}
+	jsonView    = format{"WriteJSON", "a copy of the same bytes"}
+	handler     = format{"Handler", "a copy of the same bytes"}
+	gzipHandler = format{"Handler with gzip", "compress/gzip at BestSpeed over the same bytes"}
+	asked       = format{"Handler as Prometheus asks", "compress/gzip at BestSpeed over the same bytes"}
+)
+
+var formats = []format{text, openMetrics, jsonView, handler, gzipHandler, asked}
+
+// prometheus3 is what Prometheus 3 accepts: OpenMetrics first, and it always
+// asks for gzip too.
+const prometheus3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.7," +
+	"application/openmetrics-text;version=0.0.1;q=0.6,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.5," +
+	"text/plain;version=0.0.4;q=0.4,*/*;q=0.3"
+
+// ScrapePaths write all that is recorded.
+func ScrapePaths(s Sizes) []Path {
+	var loads []load
+	for _, n := range s.Counters {
+		loads = append(loads, load{counters: n})
+	}
+	for _, n := range s.Histograms {
+		loads = append(loads, load{histograms: n})
+	}
+	var paths []Path
+	for _, l := range loads {
+		for _, f := range formats {
+			paths = append(paths, Path{Name: f.name + ", " + l.String(), Bare: f.bare, Unit: "line", Units: l.lines(),
+				Alone: true, Settle: true, Heavy: l.lines() >= s.Heavy, Sides: func() []Side { return l.sides(f) }})
+		}
+	}
+	return paths
+}
+
+func (l load) sides(f format) []Side {
+	var sides []Side
+	for _, peer := range Peers {
+		if scrape := l.scrape(peer, f); scrape != nil {
+			sides = append(sides, scraped(peer, scrape))
+		}
+	}
+	return sides
+}
+
+// scrape fills a peer and returns its scrape, nil where it has no such format.
+func (l load) scrape(peer string, f format) func(io.Writer) error {
+	switch peer {
+	case Tacho:
+		return tachoScrape(l.tacho(), f)
+	case Bare:
+		return l.bareScrape(f)
+	case Client:
+		return clientScrape(l.client(), f)
+	case Victoria:
+		return victoriaScrape(l.victoria(), f)
+	}
+	if f == jsonView {
+		return otelJSON(l.otel(newOTelReader()))
+	}
+	return clientScrape(l.otel(newOTel()).reg, f)
+}
+
+// scraped makes a side whose work is a scrape.
+func scraped(peer string, scrape func(io.Writer) error) Side {
+	return Side{Peer: peer, Scrape: scrape, Run: func(from, to int) {
+		for range to - from {
+			if err := scrape(io.Discard); err != nil {
+				panic(err)
+			}
+		}
+	}}
+}
+
+func (l load) tacho() *tacho.Registry {
+	r := tacho.NewRegistry()
+	values := unordered()
+	if l.counters > 0 {
+		v := r.CounterVec(counterName, "Requests.", threeLabels)
+		for i := range l.counters {
+			v.With(method, pathValue(i), status).Add(uint64(i))
+		}
+	}
+	if l.histograms > 0 {
+		v := r.HistogramVec(histogramName, "Latency.", bounds, threeLabels)
+		for i := range l.histograms {
+			h := v.With(method, pathValue(i), status)
+			for k := range observations {
+				h.Observe(values[(i+k)&(samples-1)])
+			}
+		}
+	}
+	return r
+}
+
+func (l load) client() *prometheus.Registry {
+	reg := prometheus.NewRegistry()
+	values := unordered()
+	if l.counters > 0 {
+		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: counterName, Help: "Requests."}, threeLabels)
+		reg.MustRegister(v)
+		for i := range l.counters {
+			v.WithLabelValues(method, pathValue(i), status).Add(float64(i))
+		}
+	}
+	if l.histograms > 0 {
+		v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: histogramName, Help: "Latency.", Buckets: bounds}, threeLabels)
+		reg.MustRegister(v)
+		for i := range l.histograms {
+			h := v.WithLabelValues(method, pathValue(i), status)
+			for k := range observations {
+				h.Observe(values[(i+k)&(samples-1)])
+			}
+		}
+	}
+	return reg
+}
+
+func (l load) victoria() *vm.Set {
+	set := vm.NewSet()
+	values := unordered()
+	for i := range l.counters {
+		set.GetOrCreateCounter(vmName3(counterName, method, pathValue(i), status)).AddInt64(int64(i))
+	}
+	for i := range l.histograms {
+		h := set.GetOrCreatePrometheusHistogramExt(vmName3(histogramName, method, pathValue(i), status), bounds)
+		for k := range observations {
+			h.Update(values[(i+k)&(samples-1)])
+		}
+	}
+	return set
+}
+
+func (l load) otel(o otelSide) otelSide {
+	ctx := context.Background()
+	values := unordered()
+	if l.counters > 0 {
+		c := o.counter()
+		for i := range l.counters {
+			c.Add(ctx, int64(i), otelLabels(pathValue(i)))
+		}
+	}
+	if l.histograms > 0 {
+		h := o.histogram()
+		for i := range l.histograms {
+			labels := otelLabels(pathValue(i))
+			for k := range observations {
+				h.Record(ctx, values[(i+k)&(samples-1)], labels)
+			}
+		}
+	}
+	return o
+}
+
+func tachoScrape(r *tacho.Registry, f format) func(io.Writer) error {
+	switch f {
+	case text:
+		return r.WriteText
+	case openMetrics:
+		return r.WriteOpenMetrics
+	case jsonView:
+		return r.WriteJSON
+	}
+	return served(r.Handler(), f)
+}
+
+// clientScrape scrapes client_golang. It has no JSON view: the families that it
+// gathers are given to encoding/json, as programs that want JSON do.
+func clientScrape(reg *prometheus.Registry, f format) func(io.Writer) error {
+	switch f {
+	case text:
+		return gather(reg, textFormat)
+	case openMetrics:
+		return gather(reg, openMetricsFormat)
+	case jsonView:
+		return func(w io.Writer) error {
+			families, err := reg.Gather()
+			if err != nil {
+				return err
+			}
+			return json.NewEncoder(w).Encode(families)
+		}
+	}
+	return served(promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true}), f)
+}
+
+// victoriaScrape scrapes VictoriaMetrics, which has no OpenMetrics, no JSON view
+// and no handler: its documentation calls WritePrometheus in one of the
+// program's, and leaves compression to the program, which here does it like tacho.
+func victoriaScrape(set *vm.Set, f format) func(io.Writer) error {
+	switch f {
+	case text:
+		return vmScrape(set)
+	case openMetrics, jsonView, asked:
+		return nil
+	}
+	return served(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Header.Get("Accept-Encoding") != "gzip" {
+			set.WritePrometheus(w)
+			return
+		}
+		w.Header().Set("Content-Encoding", "gzip")
+		_ = zipped(w, vmScrape(set)) // an error means that the client is gone
+	}), f)
+}
+
+// otelJSON gives encoding/json what OpenTelemetry's reader collects, which is
+// what its exporter to standard output does.
+func otelJSON(o otelSide) func(io.Writer) error {
+	return func(w io.Writer) error {
+		var data metricdata.ResourceMetrics
+		if err := o.reader.Collect(context.Background(), &data); err != nil {
+			return err
+		}
+		return json.NewEncoder(w).Encode(data.ScopeMetrics)
+	}
+}
+
+// bareScrape copies, or compresses, what tacho writes.
+func (l load) bareScrape(f format) func(io.Writer) error {
+	r := l.tacho()
+	switch f {
+	case text:
+		return copyLines(r.WriteText)
+	case openMetrics:
+		return copyLines(r.WriteOpenMetrics)
+	case jsonView:
+		return copyBytes(r.WriteJSON)
+	case handler:
+		return copyBytes(r.WriteText)
+	}
+	body := bodyOf(r.WriteText)
+	if f == asked {
+		body = bodyOf(r.WriteOpenMetrics)
+	}
+	return func(w io.Writer) error {
+		return zipped(w, func(z io.Writer) error {
+			_, err := z.Write(body)
+			return err
+		})
+	}
+}
+
+func bodyOf(scrape func(io.Writer) error) []byte {
+	var b bytes.Buffer
+	if err := scrape(&b); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}
+
+// bufferSize is about that of the encoders' buffers.
+const bufferSize = 32 << 10
+
+// copyBytes writes what scrape wrote once, through a buffer.
+func copyBytes(scrape func(io.Writer) error) func(io.Writer) error {
+	all := bodyOf(scrape)
+	buf := make([]byte, bufferSize)
+	return func(w io.Writer) error {
+		for rest := all; len(rest) > 0; {
+			n := copy(buf, rest)
+			rest = rest[n:]
+			if _, err := w.Write(buf[:n]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// copyLines is copyBytes for lines that each lie somewhere else, as series do.
+func copyLines(scrape func(io.Writer) error) func(io.Writer) error {
+	var lines []string
+	for line := range bytes.Lines(bodyOf(scrape)) {
+		lines = append(lines, string(line))
+	}
+	buf := make([]byte, 0, bufferSize)
+	return func(w io.Writer) error {
+		buf = buf[:0]
+		for _, line := range lines {
+			if len(buf)+len(line) > bufferSize {
+				if _, err := w.Write(buf); err != nil {
+					return err
+				}
+				buf = buf[:0]
+			}
+			buf = append(buf, line...)
+		}
+		_, err := w.Write(buf)
+		return err
+	}
+}
+
+var zips = sync.Pool{New: func() any { return must(gzip.NewWriterLevel(nil, gzip.BestSpeed)) }}
+
+func zipped(w io.Writer, write func(io.Writer) error) error {
+	z := zips.Get().(*gzip.Writer)
+	defer zips.Put(z)
+	z.Reset(w)
+	if err := write(z); err != nil {
+		return err
+	}
+	return z.Close()
+}
+
+// response is a ResponseWriter that costs nothing of its own.
+type response struct {
+	io.Writer
+	header http.Header
+	status int
+}
+
+func (r *response) Header() http.Header { return r.header }
+
+func (r *response) WriteHeader(status int) { r.status = status }
+
+// served scrapes a handler.
+func served(h http.Handler, f format) func(io.Writer) error {
+	req := must(http.NewRequest(http.MethodGet, "/metrics", nil))
+	encoding, contentType := "", "text/plain"
+	if f != handler {
+		encoding = "gzip"
+		req.Header.Set("Accept-Encoding", encoding)
+	}
+	if f == asked {
+		contentType = "application/openmetrics-text"
+		req.Header.Set("Accept", prometheus3)
+	}
+	return func(w io.Writer) error {
+		resp := response{Writer: w, header: http.Header{}}
+		h.ServeHTTP(&resp, req)
+		if resp.status >= 300 {
+			return fmt.Errorf("status %d", resp.status)
+		}
+		if got := resp.header.Get("Content-Encoding"); got != encoding {
+			return fmt.Errorf("Content-Encoding %q for Accept-Encoding %q", got, encoding)
+		}
+		if got := resp.header.Get("Content-Type"); got != "" && !strings.HasPrefix(got, contentType) {
+			return fmt.Errorf("Content-Type %q", got)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,15 @@
+// Command bare is the server that the others in this folder add metrics to.
+package main
+
+import (
+	"log"
+	"net/http"
+)
+
+func main() {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /jobs/{id}", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write([]byte("done\n"))
+	})
+	log.Fatal(http.ListenAndServe("127.0.0.1:8080", mux))
+}

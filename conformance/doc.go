@@ -1,0 +1,2 @@
+// Package conformance is empty: its tests hold what tacho writes against programs that tacho did not write.
+package conformance

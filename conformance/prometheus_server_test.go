@@ -1,0 +1,234 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/discovery/targetgroup"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/scrape"
+	"github.com/prometheus/prometheus/tsdb"
+)
+
+// A server is the part of Prometheus 3 that a metrics endpoint meets: its scrape
+// loops, its storage and its query engine, put together as its main function does
+// it, without rules, alerts, discovery and the web.
+type server struct {
+	log     complaints
+	db      *tsdb.DB
+	engine  *promql.Engine
+	manager *scrape.Manager
+}
+
+// complaints are what a server logged as a warning or an error.
+type complaints struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (c *complaints) Write(line []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.text.Write(line)
+}
+
+func (c *complaints) String() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.text.String()
+}
+
+// A target is one job of a server: a handler that is scraped in one way.
+type target struct {
+	job     string
+	config  string // lines of its scrape configuration
+	handler http.Handler
+	want    string // Content-Type
+
+	address string
+	began   atomic.Int64                // scrapes
+	last    atomic.Pointer[http.Header] // of the response
+}
+
+const scrapeInterval = 400 * time.Millisecond
+
+func newServer(t *testing.T, targets []*target) *server {
+	t.Helper()
+	s := &server{}
+	log := slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	opts := tsdb.DefaultOptions()
+	opts.EnableExemplarStorage, opts.MaxExemplars = true, 10000
+	opts.EnableSTAsZeroSample = true // the flag created-timestamp-zero-ingestion, with ParseST below
+	var err error
+	if s.db, err = tsdb.Open(t.TempDir(), log, nil, opts, tsdb.NewDBStats()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.db.Close() })
+	s.engine = promql.NewEngine(promql.EngineOpts{
+		MaxSamples: 1e6, Timeout: time.Minute, LookbackDelta: time.Minute,
+		EnableAtModifier: true, EnableNegativeOffset: true, Parser: parser.NewParser(parser.Options{}),
+	})
+	t.Cleanup(func() { s.engine.Close() })
+	s.manager, err = scrape.NewManager(&scrape.Options{
+		DiscoveryReloadOnStartup: true, AppendMetadata: true, ParseST: true,
+	}, log, nil, nil, s.db, prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	var yaml strings.Builder
+	fmt.Fprintf(&yaml, "global:\n  scrape_interval: %dms\n  scrape_timeout: %dms\nscrape_configs:\n",
+		scrapeInterval.Milliseconds(), scrapeInterval.Milliseconds())
+	groups := map[string][]*targetgroup.Group{}
+	for _, target := range targets {
+		target.serve(t)
+		fmt.Fprintf(&yaml, "  - job_name: %s\n", target.job)
+		for line := range strings.Lines(target.config) {
+			fmt.Fprintf(&yaml, "    %s\n", strings.TrimSpace(line))
+		}
+		groups[target.job] = []*targetgroup.Group{{
+			Source: target.job, Targets: []model.LabelSet{{"__address__": model.LabelValue(target.address)}},
+		}}
+	}
+	cfg, err := config.Load(yaml.String(), log)
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, &yaml)
+	}
+	if err := s.manager.ApplyConfig(cfg); err != nil {
+		t.Fatal(err)
+	}
+	sets := make(chan map[string][]*targetgroup.Group, 1)
+	sets <- groups
+	ran := make(chan error, 1)
+	go func() { ran <- s.manager.Run(sets) }()
+	t.Cleanup(func() {
+		s.manager.Stop()
+		if err := <-ran; err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func (g *target) serve(t *testing.T) {
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.began.Add(1)
+		g.handler.ServeHTTP(w, r)
+		header := w.Header().Clone()
+		g.last.Store(&header)
+	}))
+	t.Cleanup(web.Close)
+	g.address = web.Listener.Addr().String()
+}
+
+// wait returns once every target was scraped from now on, and the last scrape of
+// it is in the storage.
+func (s *server) wait(t *testing.T, targets []*target) {
+	t.Helper()
+	// The first scrape to begin from now on is over, and so, since a target is scraped
+	// by one loop, is storing it, once the one after it begins.
+	want := map[*target]int64{}
+	for _, g := range targets {
+		want[g] = g.began.Load() + 2
+	}
+	for start := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		i := slices.IndexFunc(targets, func(g *target) bool { return g.began.Load() < want[g] })
+		if i < 0 {
+			return
+		}
+		if time.Since(start) > time.Minute {
+			t.Fatalf("%s is not scraped: %v", targets[i].job, s.problem(targets[i]))
+		}
+	}
+}
+
+func (s *server) problem(g *target) error {
+	for _, active := range s.manager.TargetsActive()[g.job] {
+		return active.LastError()
+	}
+	return fmt.Errorf("no such target")
+}
+
+// query answers an expression as of now.
+func (s *server) query(t *testing.T, expr string) promql.Vector {
+	t.Helper()
+	q, err := s.engine.NewInstantQuery(t.Context(), s.db, nil, expr, time.Now())
+	if err != nil {
+		t.Fatalf("%s: %v", expr, err)
+	}
+	defer q.Close()
+	result := q.Exec(t.Context())
+	if result.Err != nil {
+		t.Fatalf("%s: %v", expr, result.Err)
+	}
+	vector, err := result.Vector()
+	if err != nil {
+		t.Fatalf("%s: %v", expr, err)
+	}
+	return slices.Clone(vector)
+}
+
+// points returns the stored samples of the one series that a selector finds.
+func (s *server) points(t *testing.T, selector string) []promql.FPoint {
+	t.Helper()
+	q, err := s.engine.NewInstantQuery(t.Context(), s.db, nil, selector+"[10m]", time.Now())
+	if err != nil {
+		t.Fatalf("%s: %v", selector, err)
+	}
+	defer q.Close()
+	matrix, err := q.Exec(t.Context()).Matrix()
+	if err != nil || len(matrix) != 1 {
+		t.Fatalf("%s: %v, %d series", selector, err, len(matrix))
+	}
+	return slices.Clone(matrix[0].Floats)
+}
+
+// one answers an expression whose result is one value.
+func (s *server) one(t *testing.T, expr string) float64 {
+	t.Helper()
+	vector := s.query(t, expr)
+	if len(vector) != 1 {
+		t.Fatalf("%s: %d results: %v", expr, len(vector), vector)
+	}
+	return vector[0].F
+}
+
+// exemplars returns what the exemplar storage has for a metric of a job.
+func (s *server) exemplars(t *testing.T, job, metric string) map[string][]exemplar {
+	t.Helper()
+	q, err := s.db.ExemplarQuerier(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := q.Select(0, time.Now().UnixMilli(), []*labels.Matcher{
+		labels.MustNewMatcher(labels.MatchEqual, "job", job),
+		labels.MustNewMatcher(labels.MatchEqual, "__name__", metric),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string][]exemplar{}
+	for _, r := range results {
+		le := r.SeriesLabels.Get("le")
+		for _, x := range r.Exemplars {
+			_, pairs := split(x.Labels)
+			at := float64(x.Ts) / 1e3
+			found[le] = append(found[le], exemplar{labels: pairs, value: x.Value, at: &at})
+		}
+	}
+	return found
+}

@@ -1,0 +1,198 @@
+// The dashboard in a real browser, against examples/server: TACHO_URL is where that
+// listens, TACHO_SHOTS a folder to leave pictures in, CHROMIUM the browser.
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, test } from 'node:test';
+import { chromium } from 'playwright-core';
+
+const url = process.env.TACHO_URL;
+const shots = process.env.TACHO_SHOTS;
+let browser, page, trouble;
+
+before(async () => {
+  assert.ok(url, 'TACHO_URL is not set');
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+  });
+});
+after(() => browser?.close());
+
+async function open(options = {}, hash = '') {
+  await page?.close();
+  page = await browser.newPage({ viewport: { width: 1360, height: 900 }, colorScheme: 'light', ...options });
+  trouble = [];
+  const own = /getImageData/; // this test reads canvases, and the browser has a word on how
+  page.on('console', m => { if (['error', 'warning'].includes(m.type()) && !own.test(m.text())) trouble.push(m.text()); });
+  page.on('pageerror', e => trouble.push(String(e)));
+  page.on('request', r => { if (!r.url().startsWith(url) && !r.url().startsWith('data:')) trouble.push(`asked for ${r.url()}`); });
+  await page.addInitScript(() => document.addEventListener('securitypolicyviolation', e => console.error('policy', e.violatedDirective)));
+  await page.goto(`${url}/dashboard${hash}`);
+  await page.selectOption('#interval', '1');
+  await page.locator('#list li').first().waitFor({ state: 'attached' });
+}
+beforeEach(() => open());
+
+const item = name => page.locator('#list li', { has: page.locator(`.name:text-is("${name}")`) });
+const card = name => page.locator(`article[data-family="${name}"]`);
+
+// colours counts what a canvas shows beside its ground.
+const drawn = canvas => canvas.evaluate(c => {
+  const { data } = c.getContext('2d').getImageData(0, 0, c.width, c.height);
+  const colours = new Set();
+  let n = 0;
+  for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 128 && Math.max(data[i], data[i + 1], data[i + 2]) - Math.min(data[i], data[i + 1], data[i + 2]) > 60) { n++; colours.add(`${data[i] >> 5},${data[i + 1] >> 5},${data[i + 2] >> 5}`); }
+  return { n, colours: colours.size };
+});
+const until = async (what, check) => {
+  for (let i = 0; i < 150; i++) {
+    if (await check()) return;
+    await page.waitForTimeout(100);
+  }
+  assert.fail(`not so after 15 s: ${what}`);
+};
+const quiet = () => assert.deepEqual(trouble, []);
+
+test('a click shows a counter as a rate, a second one hides it', async () => {
+  await page.keyboard.press('x');
+  assert.equal(await page.locator('article').count(), 0);
+  await item('tachikoma_tokens_used_total').click();
+  const c = card('tachikoma_tokens_used_total');
+  assert.match(await c.locator('p').textContent(), /^counter, per second · \d+ series · Total tokens used$/);
+  await until('lines', async () => (await drawn(c.locator('canvas').first())).n > 100);
+  await until('a rate', async () => /\d( k)?\/s$/.test(await c.locator('.legend .value').first().textContent()));
+  assert.match(page.url(), /#tachikoma_tokens_used_total$/);
+  await item('tachikoma_tokens_used_total').click();
+  assert.equal(await c.count(), 0);
+  quiet();
+});
+
+test('a histogram has quantiles and a heat map', async () => {
+  await open({}, '#db_query_duration_seconds');
+  const c = card('db_query_duration_seconds');
+  await until('quantiles', async () => /\d (ms|s|µs)$/.test(await c.locator('.legend .value').last().textContent()));
+  await until('heat', async () => (await drawn(c.locator('canvas.heat'))).n > 50);
+  assert.deepEqual(await c.locator('.legend .labels').allTextContents(), ['p50', 'p90', 'p99']);
+  const line = c.locator('.legend button').first();
+  await line.click();
+  assert.equal(await line.getAttribute('aria-pressed'), 'false');
+  quiet();
+});
+
+test('a gauge is a line, and the value under the pointer is told', async () => {
+  await open({}, '#http_requests_in_flight');
+  const c = card('http_requests_in_flight');
+  await until('two polls', async () => (await drawn(c.locator('canvas').first())).n > 20);
+  assert.match(await c.locator('p').textContent(), /^gauge · 1 series/);
+  assert.equal(await c.locator('.legend .value').textContent(), '1'); // the poll itself
+  await c.locator('canvas').first().hover();
+  quiet();
+});
+
+test('the search narrows the list, and keys move in it', async () => {
+  await page.keyboard.press('x');
+  await page.keyboard.press('/');
+  await page.keyboard.type('cache hits');
+  assert.deepEqual(await page.locator('#list .name').allTextContents(), ['cache_hits_total']);
+  await page.keyboard.press('Enter');
+  assert.equal(await card('cache_hits_total').count(), 1);
+  await page.keyboard.press('Escape');
+  assert.ok(await page.locator('#list li').count() > 10);
+  await page.keyboard.press('x');
+  await page.locator('#list').focus();
+  for (const key of ['ArrowDown', 'ArrowDown', 'ArrowUp', 'Enter']) await page.keyboard.press(key);
+  assert.equal(await page.locator('#list li[aria-selected=true]').count(), 1);
+  await page.keyboard.press('?');
+  assert.ok(await page.locator('#keys').isVisible());
+  quiet();
+});
+
+test('pause stops polling and goes on', async () => {
+  let polls = 0;
+  page.on('request', r => { if (r.url().endsWith('/metrics/json')) polls++; });
+  await until('polls', () => polls >= 2);
+  await page.keyboard.press('p');
+  assert.equal(await page.locator('#pause').getAttribute('aria-pressed'), 'true');
+  await page.waitForTimeout(300); // one may be under way
+  const before = polls;
+  await page.waitForTimeout(2500);
+  assert.equal(polls, before);
+  await page.locator('#pause').click();
+  await until('polls again', () => polls > before);
+  quiet();
+});
+
+test('the families with the most series come first', async () => {
+  await page.keyboard.press('c');
+  const counts = (await page.locator('#sizes tbody td.number').allTextContents()).map(Number);
+  assert.ok(counts.length > 5);
+  assert.deepEqual(counts, [...counts].sort((a, b) => b - a));
+  await page.locator('#sort').click();
+  const listed = (await page.locator('#list .count').allTextContents()).map(Number);
+  assert.deepEqual(listed, [...listed].sort((a, b) => b - a));
+  await page.locator('#sizes tbody button').first().click();
+  quiet();
+});
+
+test('a server that goes away is told, and comes back', async () => {
+  await page.route('**/metrics/json', route => route.abort());
+  await until('trouble', async () => /no answer/.test(await page.locator('#status').textContent()));
+  await page.unroute('**/metrics/json');
+  await until('an answer', async () => /series in/.test(await page.locator('#status').textContent()));
+});
+
+test('label values are text, whatever is in them', async () => {
+  await page.route('**/metrics/json', route => route.fulfill({
+    json: { evil: [{ labels: { a: '<img src=x onerror=alert(1)>' }, value: 1 }], '<b>name</b>': [{ labels: {}, value: 2 }] },
+  }));
+  await until('the families', async () => (await page.locator('#list .name').allTextContents()).includes('<b>name</b>'));
+  await item('evil').click();
+  await until('the label', async () => (await card('evil').locator('.legend .labels').allTextContents())[0] === 'a="<img src=x onerror=alert(1)>"');
+  quiet();
+});
+
+test('a counter that begins anew is no fall', async () => {
+  let n = 0;
+  const values = [100, 110, 5, 15, 25, 35];
+  await page.route('**/metrics/json', route => route.fulfill({ json: { again_total: [{ labels: {}, value: values[Math.min(n++, values.length - 1)] }] } }));
+  await item('again_total').click();
+  const seen = new Set();
+  await until('all values', async () => {
+    seen.add(await card('again_total').locator('.legend .value').first().textContent());
+    return n > values.length;
+  });
+  assert.ok(![...seen].some(v => v.startsWith('-')), [...seen].join(' '));
+  quiet();
+});
+
+test('it looks well, light and dark', async () => {
+  await open({}, '#http_requests_total,http_request_duration_seconds,db_query_duration_seconds,tachikoma_tokens_used_total,tachikoma_missions_active,cache_hits_total');
+  for (let i = 0; i < 60; i++) {
+    await page.evaluate(u => Promise.all(['missions/1', 'missions', 'healthz', 'nowhere'].map(p => fetch(`${u}/${p}`))), url).catch(() => {});
+    await page.waitForTimeout(250);
+  }
+  trouble = trouble.filter(t => !t.includes('404')); // /nowhere, asked for above
+  const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const light = await ground();
+  if (shots) await page.screenshot({ path: `${shots}/dashboard-light.png` });
+  await page.keyboard.press('t');
+  assert.notEqual(await ground(), light);
+  if (shots) await page.screenshot({ path: `${shots}/dashboard-dark.png` });
+  await page.reload();
+  assert.notEqual(await ground(), light); // kept
+  quiet();
+});
+
+test('it fits a phone', async () => {
+  await open({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }, '#http_requests_total,http_request_duration_seconds');
+  assert.ok(!await page.locator('#side').isVisible());
+  await page.locator('#drawer').tap();
+  assert.ok(await page.locator('#side').isVisible());
+  await item('cache_misses_total').tap();
+  await page.locator('#drawer').tap();
+  await until('a chart', async () => await card('cache_misses_total').locator('canvas').first().isVisible());
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.ok(wide <= 0, `${wide} pixels too wide`);
+  await until('a line', async () => (await drawn(card('http_requests_total').locator('canvas').first())).n > 30);
+  if (shots) await page.screenshot({ path: `${shots}/dashboard-phone.png` });
+  quiet();
+});

@@ -1,0 +1,79 @@
+//go:build !tacho_nohttp
+
+package dashboard
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func get(h http.Handler, method string, header ...string) *httptest.ResponseRecorder {
+	req := httptest.NewRequest(method, "/anywhere", nil)
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, req)
+	return w
+}
+
+// TestPolicy: the policy allows what is in the page, by hash, and nothing else.
+func TestPolicy(t *testing.T) {
+	w := get(Handler("/metrics"), "GET")
+	body, policy := w.Body.String(), w.Header().Get("Content-Security-Policy")
+	for element, directive := range map[string]string{"style": "style-src", `script type="module"`: "script-src"} {
+		tag, _, _ := strings.Cut(element, " ")
+		found := regexp.MustCompile(`(?s)<`+regexp.QuoteMeta(element)+`>(.*?)</`+tag+`>`).FindAllStringSubmatch(body, -1)
+		if len(found) != 1 {
+			t.Fatalf("%d elements %s", len(found), element)
+		}
+		sum := sha256.Sum256([]byte(found[0][1]))
+		if want := directive + " 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "';"; !strings.Contains(policy, want) {
+			t.Errorf("no %s in %s", want, policy)
+		}
+	}
+	for _, want := range []string{"default-src 'none'", "connect-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "require-trusted-types-for 'script'"} {
+		if !strings.Contains(policy, want) {
+			t.Errorf("no %s in %s", want, policy)
+		}
+	}
+	if strings.Contains(policy, "unsafe") || strings.Contains(policy, "*") {
+		t.Errorf("policy %s", policy)
+	}
+	for _, bad := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", " style=", " onclick="} {
+		if strings.Contains(body, bad) {
+			t.Errorf("the page has %s", bad)
+		}
+	}
+	for _, url := range regexp.MustCompile(`(?:https?:)?//[a-z0-9.]+\.[a-z]+[^'"\s]*`).FindAllString(body, -1) {
+		if url != "http://www.w3.org/2000/svg" { // a name, which no browser fetches
+			t.Errorf("the page names %s", url)
+		}
+	}
+}
+
+func TestHandler(t *testing.T) {
+	h := Handler("")
+	w := get(h, "GET")
+	if w.Code != 200 || w.Header().Get("Content-Type") != "text/html; charset=utf-8" || !strings.Contains(w.Body.String(), `name="metrics" content="/metrics"`) {
+		t.Errorf("GET: %d %v", w.Code, w.Header())
+	}
+	if again := get(h, "GET", "If-None-Match", w.Header().Get("ETag")); again.Code != 304 || again.Body.Len() != 0 {
+		t.Errorf("again: %d, %d bytes", again.Code, again.Body.Len())
+	}
+	if head := get(h, "HEAD"); head.Code != 200 || head.Body.Len() != 0 || head.Header().Get("Content-Security-Policy") == "" {
+		t.Errorf("HEAD: %d %v", head.Code, head.Header())
+	}
+	if post := get(h, "POST"); post.Code != 405 || post.Header().Get("Allow") != "GET, HEAD" {
+		t.Errorf("POST: %d %v", post.Code, post.Header())
+	}
+	odd := get(Handler(`/a"><script>alert(1)</script>/`), "GET").Body.String()
+	if strings.Contains(odd, "<script>alert") || !strings.Contains(odd, `content="/a&#34;&gt;&lt;script&gt;alert(1)&lt;/script&gt;"`) {
+		t.Error("the path is not escaped")
+	}
+}

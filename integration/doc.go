@@ -1,0 +1,3 @@
+// Package integration tests subpackages of tacho against servers that the
+// subpackages have no code for. The scripts in .ci start them.
+package integration

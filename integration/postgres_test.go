@@ -1,0 +1,179 @@
+package integration
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	_ "github.com/lib/pq"
+
+	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/sqlstats"
+	"github.com/tachikoma/tacho/tachikoma"
+	"github.com/tachikoma/tacho/tachotest"
+)
+
+// open returns a pool of connections to the PostgreSQL that .ci/postgres started.
+// The server knows it by the name app.
+func open(t *testing.T, app string) *sql.DB {
+	t.Helper()
+	dsn := os.Getenv("POSTGRES_DSN")
+	if dsn == "" {
+		t.Skip("no POSTGRES_DSN: run .ci/postgres")
+	}
+	db, err := sql.Open("postgres", dsn+" application_name="+app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// sessions asks the server over another connection how many app has.
+func sessions(t *testing.T, app string) (n float64) {
+	t.Helper()
+	const query = "select count(*) from pg_stat_activity where application_name = $1"
+	if err := open(t, "observer").QueryRow(query, app).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// eventually calls f until it answers true.
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for range 200 {
+		if f() {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Errorf("%s did not come true", what)
+}
+
+// TestTachikomaPool lets a server's metrics observe a pool and compares them with
+// what PostgreSQL says.
+func TestTachikomaPool(t *testing.T) {
+	const app = "tachikoma"
+	m := tachikoma.New()
+	db := open(t, app)
+	db.SetMaxOpenConns(3)
+	db.SetMaxIdleConns(3)
+	m.ObserveDB(db)
+	value := func(name string, labels ...string) float64 {
+		t.Helper()
+		return tachotest.Value(t, m.Registry, name, labels...)
+	}
+	want := func(name string, v float64, labels ...string) {
+		t.Helper()
+		if got := value(name, labels...); got != v {
+			t.Errorf("%s%q is %v, want %v", name, labels, got, v)
+		}
+	}
+	want("db_connections_active", 0)
+	want("db_connections_idle", 0)
+	want("db_connections_max_open", 3)
+
+	// Three queries at once, and a fourth that has to wait for one of them.
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ended := make(chan error)
+	query := func(kind, text string) {
+		defer m.DBQueryDurationSeconds.With(kind).ObserveSince(time.Now())
+		_, err := db.ExecContext(ctx, text)
+		ended <- err
+	}
+	for range 3 {
+		go query("sleep", "select pg_sleep(600)")
+	}
+	eventually(t, "three sessions", func() bool { return sessions(t, app) == 3 })
+	want("db_connections_active", 3)
+	want("db_connections_idle", 0)
+	go func() {
+		conn, err := db.Conn(context.Background())
+		if err == nil {
+			err = conn.Close()
+		}
+		ended <- err
+	}()
+	eventually(t, "a wait", func() bool { return value("db_connections_wait_count_total") == 1 })
+	want("db_connections_wait_seconds_total", 0) // known at its end
+	cancel()
+	failed := 0
+	for range 4 {
+		if err := <-ended; err != nil {
+			failed++
+		}
+	}
+	if failed != 3 {
+		t.Errorf("%d queries failed, want the 3 that were cancelled", failed)
+	}
+	if value("db_connections_wait_seconds_total") <= 0 {
+		t.Error("the wait took no time")
+	}
+	// Where a cancelled query cost its connection, the pool opens another for the one
+	// that waits, and those that are being opened count as active.
+	eventually(t, "no connection in use", func() bool { return value("db_connections_active") == 0 })
+	eventually(t, "as many idle connections as sessions", func() bool { return value("db_connections_idle") == sessions(t, app) })
+
+	eventually(t, "timed queries", func() bool { return value("db_query_duration_seconds_count", "query_type", "sleep") == 3 })
+	ctx = context.Background()
+	go query("nap", "select pg_sleep(0.02)")
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	eventually(t, "a timed query", func() bool { return value("db_query_duration_seconds_count", "query_type", "nap") == 1 })
+	want("db_query_duration_seconds_bucket", 0, "query_type", "nap", "le", "0.01") // the server slept longer
+	var scrape strings.Builder
+	if err := m.Registry.WriteText(&scrape); err != nil || strings.Contains(scrape.String(), "tacho_errors_total{") {
+		t.Errorf("%v in\n%s", err, scrape.String())
+	}
+}
+
+// TestClosedConnections brings a pool over each of its limits.
+func TestClosedConnections(t *testing.T) {
+	const app = "closed"
+	db := open(t, app)
+	reg := tacho.NewRegistry()
+	sqlstats.Register(reg, db, app)
+	closed := func(reason string) float64 {
+		t.Helper()
+		return tachotest.Value(t, reg, "db_connections_closed_total", "db", app, "reason", reason)
+	}
+	fill := func(n int) {
+		t.Helper()
+		var conns []*sql.Conn
+		for range n {
+			conn, err := db.Conn(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			conns = append(conns, conn)
+		}
+		for _, conn := range conns {
+			if err := conn.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	db.SetMaxIdleConns(1)
+	fill(3)
+	if n := closed("max_idle"); n != 2 {
+		t.Errorf("%v connections closed because of the number of idle ones, want 2", n)
+	}
+	eventually(t, "one session", func() bool { return sessions(t, app) == 1 })
+
+	db.SetConnMaxIdleTime(time.Millisecond)
+	eventually(t, "no connection idle for long", func() bool { return closed("max_idle_time") == 1 && sessions(t, app) == 0 })
+
+	db.SetConnMaxIdleTime(0)
+	fill(1)
+	db.SetConnMaxLifetime(time.Millisecond)
+	eventually(t, "no connection of old age", func() bool { return closed("max_lifetime") == 1 && sessions(t, app) == 0 })
+	if n := tachotest.Value(t, reg, "db_connections_idle", "db", app); n != 0 {
+		t.Errorf("%v idle connections, want none", n)
+	}
+}

@@ -1,0 +1,59 @@
+package process
+
+import (
+	"os"
+	"testing"
+)
+
+// TestListFDs: both ways to count must agree where the kernel has both.
+func TestListFDs(t *testing.T) {
+	r := new(procReader)
+	want, ok := r.countFDs()
+	if !ok {
+		t.Skip("no /proc")
+	}
+	for range 1000 { // over several blocks of the directory
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+	}
+	if got, ok := r.countFDs(); !ok || got != want+1000 {
+		t.Errorf("counted %d, %t, want %d", got, ok, want+1000)
+	}
+	if got, ok := r.listFDs(); !ok || got != want+1000 {
+		t.Errorf("listed %d, %t, want %d", got, ok, want+1000)
+	}
+}
+
+func TestFile(t *testing.T) {
+	r := new(procReader)
+	for _, size := range []int{0, 1, 16<<10 - 1, 16 << 10, 16<<10 + 1, 200 << 10, maxFile - 1} {
+		path := t.TempDir() + "/file"
+		if err := os.WriteFile(path, make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if b := r.file(path); b == nil || len(b) != size {
+			t.Errorf("%d bytes of %d", len(b), size)
+		}
+	}
+	for _, path := range []string{"/dev/zero", "/nowhere", "/", "a\x00b"} { // endless, missing, a directory, no path
+		if b := r.file(path); b != nil {
+			t.Errorf("%q: %d bytes", path, len(b))
+		}
+	}
+}
+
+// FuzzCountEntries: whatever the kernel writes, counting ends.
+func FuzzCountEntries(f *testing.F) {
+	entry := append(make([]byte, 16), 24, 0, 4, '5', 0, 0, 0, 0) // in little endian
+	f.Add(entry)
+	f.Add(append(entry, entry...))
+	f.Add(make([]byte, 64))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if n := countEntries(b); n < 0 || n > len(b)/17 {
+			t.Errorf("%d entries in %d bytes", n, len(b))
+		}
+	})
+}

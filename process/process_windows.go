@@ -1,0 +1,24 @@
+package process
+
+import "syscall"
+
+// A system reads Windows.
+type system struct{}
+
+func (system) read(now *[facts]fact) {
+	self, err := syscall.GetCurrentProcess()
+	if err != nil {
+		return
+	}
+	var created, exited, kernel, user syscall.Filetime
+	if syscall.GetProcessTimes(self, &created, &exited, &kernel, &user) != nil {
+		return
+	}
+	now[startTime] = fact{float64(created.Nanoseconds()) / 1e9, true}
+	now[cpuSeconds] = fact{seconds(kernel) + seconds(user), true}
+}
+
+// seconds returns a span of time, which Windows counts in units of 100 ns.
+func seconds(t syscall.Filetime) float64 {
+	return float64(uint64(t.HighDateTime)<<32|uint64(t.LowDateTime)) / 1e7
+}

@@ -1,0 +1,265 @@
+//go:build realservers && !tacho_nohttp
+
+package push
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tachikoma/tacho"
+)
+
+// These tests push to servers that run, and ask them what they got. The variables
+// PUSHGATEWAY_URL, VICTORIAMETRICS_URL and PROMETHEUS_URL say where; .ci/push starts
+// them and sets these.
+
+func serverURL(t *testing.T, variable string) string {
+	t.Helper()
+	u := os.Getenv(variable)
+	if u == "" {
+		t.Fatalf("%s is not set: .ci/push runs this test", variable)
+	}
+	return u
+}
+
+// get returns what a server answers.
+func get(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode/100 != 2 {
+		t.Fatalf("%s: %s, %v: %s", url, resp.Status, err, body)
+	}
+	return string(body)
+}
+
+// eventually waits until a server shows what it took: for half a minute.
+func eventually(t *testing.T, want string, ask func() string) {
+	t.Helper()
+	got := ""
+	for range 60 {
+		if got = ask(); got == want {
+			return
+		}
+		time.Sleep(time.Second / 2)
+	}
+	t.Errorf("got  %s\nwant %s", got, want)
+}
+
+// query returns the results of a query as sorted text: labels value, without the
+// time. base is the URL of a server with Prometheus' API.
+func query(t *testing.T, base, expr string) string {
+	t.Helper()
+	var answer struct {
+		Data struct {
+			Result []struct {
+				Metric map[string]string
+				Value  [2]any
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(get(t, base+"/api/v1/query?query="+url.QueryEscape(expr))), &answer); err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, r := range answer.Data.Result {
+		labels, err := json.Marshal(r.Metric) // sorted by name
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, fmt.Sprintf("%s %v", labels, r.Value[1]))
+	}
+	return strings.Join(all, "\n")
+}
+
+// realMetrics returns metrics of every kind, with strings that need escaping.
+func realMetrics() *tacho.Registry {
+	reg := tacho.NewRegistry()
+	reg.CounterVec("push_test_jobs_total", "Jobs.", []string{"result"}).With("quote\" back\\ \nline é").Add(3)
+	reg.FloatCounter("push_test_cost_dollars", "Cost.").Add(.25)
+	reg.Gauge("push_test_free", "Free.").Set(-7)
+	reg.Histogram("push_test_seconds", "Time.", []float64{1, 2.5}).ObserveExemplar(2, "trace_id", "abc")
+	return reg
+}
+
+const oddLabel = `"quote\" back\\ \nline é"`
+
+func TestRealPushgateway(t *testing.T) {
+	base := serverURL(t, "PUSHGATEWAY_URL")
+	ctx := context.Background()
+	lines := func() string { // what Prometheus would scrape of these tests
+		var mine []string
+		for line := range strings.Lines(get(t, base+"/metrics")) {
+			if strings.HasPrefix(line, "push_test") {
+				mine = append(mine, line)
+			}
+		}
+		return strings.Join(mine, "")
+	}
+	expect := func(want string) {
+		t.Helper()
+		if got := lines(); got != want {
+			t.Errorf("got\n%swant\n%s", got, want)
+		}
+	}
+	pusher := func(target Pushgateway, reg *tacho.Registry) *Pusher {
+		t.Helper()
+		target.URL = base
+		p, err := New(target, Config{Registry: reg, Metrics: tacho.NewRegistry()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	grouping := []string{"instance", "a b", "dir", "/var/../tmp", "none", "", "up", "..", "kana", "バ?&%"}
+	target := Pushgateway{Job: "a/b", Grouping: grouping}
+	all := pusher(target, realMetrics())
+	must(all.Push(ctx))
+	group := `dir="/var/../tmp",instance="a b",job="a/b",kana="バ?&%",none="",`
+	expect(`push_test_cost_dollars{` + group + `up=".."} 0.25
+push_test_free{` + group + `up=".."} -7
+push_test_jobs_total{` + group + `result=` + oddLabel + `,up=".."} 3
+push_test_seconds_bucket{` + group + `up="..",le="1"} 0
+push_test_seconds_bucket{` + group + `up="..",le="2.5"} 1
+push_test_seconds_bucket{` + group + `up="..",le="+Inf"} 1
+push_test_seconds_sum{` + group + `up=".."} 2
+push_test_seconds_count{` + group + `up=".."} 1
+`)
+
+	// PUT leaves only what it brings, POST also what it does not.
+	one := tacho.NewRegistry()
+	one.Gauge("push_test_free", "Free.").Set(1)
+	must(pusher(target, one).Push(ctx))
+	expect(`push_test_free{` + group + "up=\"..\"} 1\n")
+	other := tacho.NewRegistry()
+	other.Gauge("push_test_gauge", "Another.").Set(2)
+	target.Add = true
+	adding := pusher(target, other)
+	must(adding.Push(ctx))
+	expect(`push_test_free{` + group + "up=\"..\"} 1\n" + `push_test_gauge{` + group + "up=\"..\"} 2\n")
+
+	// DELETE takes its own group and no other.
+	second := pusher(Pushgateway{Job: "second"}, one)
+	must(second.Push(ctx))
+	must(adding.Delete(ctx))
+	expect("push_test_free{instance=\"\",job=\"second\"} 1\n")
+	must(second.Shutdown(ctx))
+	must(second.Delete(ctx))
+	expect("")
+
+	// What it refuses comes back as an error that says why.
+	timed := tacho.NewRegistry()
+	timed.Collect(func(e *tacho.Emitter) { e.At(time.Unix(1700000000, 0)).Gauge("push_test_timed", "", 1) })
+	if err := pusher(Pushgateway{Job: "b"}, timed).Push(ctx); err == nil || !strings.Contains(err.Error(), "must not have timestamps") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestRealVictoriaMetrics(t *testing.T) {
+	base := serverURL(t, "VICTORIAMETRICS_URL") // with a user and password
+	p, err := New(VictoriaMetrics{URL: base, Labels: []string{"job", "text", "env", "a b&c=d"}},
+		Config{Registry: realMetrics(), Metrics: tacho.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Push(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	labels := `"env":"a b\u0026c=d","job":"text"`
+	eventually(t, `{"__name__":"push_test_jobs_total",`+labels+`,"result":`+oddLabel+`} 3`, func() string {
+		return query(t, base, `push_test_jobs_total{job="text"}`)
+	})
+	eventually(t, `{"__name__":"push_test_seconds_bucket",`+labels+`,"le":"2.5"} 1`, func() string {
+		return query(t, base, `push_test_seconds_bucket{le="2.5",job="text"}`)
+	})
+	u, err := url.Parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = nil
+	if p, err = New(VictoriaMetrics{URL: u.String()}, Config{Registry: realMetrics()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Push(context.Background()); err == nil || !strings.Contains(err.Error(), "401") {
+		t.Errorf("without a password: %v", err)
+	}
+}
+
+// The same push must be the same series at both receivers.
+func TestRealRemoteWrite(t *testing.T) {
+	for _, variable := range []string{"PROMETHEUS_URL", "VICTORIAMETRICS_URL"} {
+		t.Run(variable, func(t *testing.T) {
+			base := serverURL(t, variable)
+			reg := realMetrics()
+			many := reg.GaugeVec("push_test_many", "Many.", []string{"n"})
+			for i := range 2*maxSeries + 1 {
+				many.With(fmt.Sprint(i)).Set(int64(i))
+			}
+			target := RemoteWrite{URL: base + "/api/v1/write", Labels: []string{"job", "remote", "instance", "バ"}}
+			p, err := New(target, Config{Registry: reg, Metrics: tacho.NewRegistry(), Interval: 300 * time.Millisecond, OnError: func(err error) { t.Error(err) }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ran := make(chan error)
+			go func() { ran <- p.Run(context.Background()) }()
+
+			labels := `"instance":"バ","job":"remote"`
+			ask := func(expr string) func() string { return func() string { return query(t, base, expr) } }
+			eventually(t, `{"__name__":"push_test_jobs_total",`+labels+`,"result":`+oddLabel+`} 3`, ask(`push_test_jobs_total{job="remote"}`))
+			eventually(t, `{"__name__":"push_test_cost_dollars_total",`+labels+`} 0.25`, ask(`push_test_cost_dollars_total`))
+			eventually(t, `{"__name__":"push_test_free",`+labels+`} -7`, ask(`push_test_free{job="remote"}`))
+			eventually(t, `{} 4001`, ask(`count(push_test_many{job="remote"})`))
+			eventually(t, `{} 8002000`, ask(`sum(push_test_many{job="remote"})`))
+			eventually(t, `{`+labels+`} 1.75`, ask(`histogram_quantile(0.5, push_test_seconds_bucket{job="remote"})`))
+			if err := p.Push(context.Background()); err != nil {
+				t.Error(err)
+			}
+
+			reg.Gauge("push_test_free", "Free.").Set(99)
+			if err := p.Shutdown(context.Background()); err != nil {
+				t.Error(err)
+			}
+			if err := <-ran; err != ErrClosed {
+				t.Error(err)
+			}
+			eventually(t, `{"__name__":"push_test_free",`+labels+`} 99`, ask(`push_test_free{job="remote"}`))
+		})
+	}
+}
+
+// A receiver that refuses a sample, here one from 2001, says so and takes the rest.
+func TestRealRemoteWriteRefused(t *testing.T) {
+	base := serverURL(t, "PROMETHEUS_URL")
+	reg := tacho.NewRegistry()
+	reg.Collect(func(e *tacho.Emitter) { e.At(time.Unix(1e9, 0)).Gauge("push_test_timed", "", 1) })
+	reg.Gauge("push_test_with_timed", "").Set(1)
+	fresh := RemoteWrite{URL: base + "/api/v1/write"}
+	for range 2 { // the first makes the time of the newest sample known
+		p, err := New(fresh, Config{Registry: reg, Metrics: tacho.NewRegistry()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Push(context.Background()); err == nil || !strings.Contains(err.Error(), "400 Bad Request") {
+			t.Errorf("%v", err)
+		}
+	}
+}

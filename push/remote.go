@@ -1,0 +1,234 @@
+//go:build !tacho_nohttp
+
+package push
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// maxSeries is how many series a request of remote write has, as Prometheus has it
+// by default.
+const maxSeries = 2000
+
+// A remoteWriter makes requests of remote write (prometheus.io, "Remote-Write 1.0
+// specification") out of an OpenMetrics exposition that is written to it. Each is
+// compressed once it is full, so that little more than what is sent is in memory.
+type remoteWriter struct {
+	labels []label // of every series, the shorter names first; none is empty
+	now    int64   // Unix milliseconds
+	done   [][]byte
+
+	rest    []byte // a line that has no end yet
+	request []byte // a WriteRequest under way
+	series  int    // in it
+	one     []byte // scratch: a TimeSeries
+	sample  sample // scratch
+}
+
+// A sample is one line of an exposition.
+type sample struct {
+	labels []label // with __name__ first
+	value  float64
+	timed  bool
+	at     int64 // Unix milliseconds, if timed
+}
+
+func (w *remoteWriter) Write(p []byte) (int, error) {
+	n := len(p)
+	for {
+		end := bytes.IndexByte(p, '\n')
+		if end < 0 {
+			w.rest = append(w.rest, p...)
+			return n, nil
+		}
+		line := p[:end]
+		if len(w.rest) > 0 {
+			line = append(w.rest, line...)
+			w.rest = line[:0]
+		}
+		if len(line) > 0 && line[0] != '#' {
+			if err := w.sample.parse(string(line)); err != nil {
+				return 0, err
+			}
+			w.add(&w.sample)
+		}
+		p = p[end+1:]
+	}
+}
+
+// finish returns the bodies of all requests.
+func (w *remoteWriter) finish() [][]byte {
+	w.compress()
+	return w.done
+}
+
+func (w *remoteWriter) compress() {
+	if w.series > 0 {
+		w.done = append(w.done, snappy(w.request))
+	}
+	w.request, w.series = w.request[:0], 0
+}
+
+// add appends a series of one sample to the request.
+func (w *remoteWriter) add(s *sample) {
+	s.labels = slices.DeleteFunc(s.labels, func(l label) bool { return l.value == "" }) // it is none
+	own := len(s.labels)
+	s.labels = append(s.labels, w.labels...)
+	for i := own; i < len(s.labels); i++ {
+		s.export(s.labels[:own], s.labels[i].name)
+	}
+	// Receivers may rely on the order.
+	slices.SortFunc(s.labels, func(a, b label) int { return strings.Compare(a.name, b.name) })
+	at := w.now
+	if s.timed {
+		at = s.at
+	}
+	b := w.one[:0]
+	for _, l := range s.labels {
+		// labels = 1: Label{name = 1, value = 2}
+		b = append(b, 1<<3|wireBytes)
+		b = binary.AppendUvarint(b, uint64(sizeString(l.name)+sizeString(l.value)))
+		b = appendString(append(b, 1<<3|wireBytes), l.name)
+		b = appendString(append(b, 2<<3|wireBytes), l.value)
+	}
+	// samples = 2: Sample{value = 1, timestamp = 2}
+	b = append(b, 2<<3|wireBytes)
+	b = binary.AppendUvarint(b, uint64(1+8+1+sizeUvarint(uint64(at))))
+	b = binary.LittleEndian.AppendUint64(append(b, 1<<3|wireFixed64), math.Float64bits(s.value))
+	b = binary.AppendUvarint(append(b, 2<<3|wireVarint), uint64(at))
+	w.one = b
+
+	// timeseries = 1
+	w.request = binary.AppendUvarint(append(w.request, 1<<3|wireBytes), uint64(len(b)))
+	w.request = append(w.request, b...)
+	if w.series++; w.series == maxSeries {
+		w.compress()
+	}
+}
+
+// The wire types of protocol buffers (protobuf.dev, "Encoding").
+const (
+	wireVarint  = 0
+	wireFixed64 = 1
+	wireBytes   = 2
+)
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// sizeString is what a string and its tag take.
+func sizeString(s string) int { return 1 + sizeUvarint(uint64(len(s))) + len(s) }
+
+func sizeUvarint(v uint64) int {
+	n := 1
+	for ; v >= 1<<7; v >>= 7 {
+		n++
+	}
+	return n
+}
+
+// export renames the label of this name among the series' own, as a scrape does with
+// one that the target has, too: to drop it could make two series one.
+func (s *sample) export(own []label, name string) {
+	i := slices.IndexFunc(own, func(l label) bool { return l.name == name })
+	if i < 0 {
+		return
+	}
+	for slices.ContainsFunc(s.labels, func(l label) bool { return l.name == name }) {
+		name = "exported_" + name
+	}
+	own[i].name = name
+}
+
+var errLine = errors.New("tacho: push: a line of the exposition cannot be read")
+
+// parse reads a sample of OpenMetrics 1.0. Its exemplar, which remote write 1.0 has
+// no place for, is passed over. It keeps parts of line.
+func (s *sample) parse(line string) error {
+	s.labels = s.labels[:0]
+	end := strings.IndexAny(line, "{ ")
+	if end <= 0 {
+		return errLine
+	}
+	s.labels = append(s.labels, label{"__name__", line[:end]})
+	line = line[end:]
+	if line[0] == '{' {
+		var ok bool
+		if line, ok = s.parseLabels(line[1:]); !ok {
+			return errLine
+		}
+	}
+	line, ok := strings.CutPrefix(line, " ")
+	if !ok {
+		return errLine
+	}
+	line, _, _ = strings.Cut(line, " # ")
+	var err error
+	var value, at string
+	value, at, s.timed = strings.Cut(line, " ")
+	if s.value, err = strconv.ParseFloat(value, 64); err != nil {
+		return errLine
+	}
+	if s.timed {
+		seconds, err := strconv.ParseFloat(at, 64)
+		if err != nil || !(seconds >= 0 && seconds < 1e12) {
+			return errLine
+		}
+		s.at = int64(math.Round(seconds * 1e3))
+	}
+	return nil
+}
+
+// parseLabels reads labels up to the closing brace and returns what follows.
+func (s *sample) parseLabels(line string) (string, bool) {
+	for {
+		name, rest, ok := strings.Cut(line, `="`)
+		if !ok {
+			return "", false
+		}
+		value, rest, ok := unquote(rest)
+		if !ok || rest == "" {
+			return "", false
+		}
+		s.labels = append(s.labels, label{name, value})
+		switch line = rest[1:]; rest[0] {
+		case '}':
+			return line, true
+		case ',':
+		default:
+			return "", false
+		}
+	}
+}
+
+// unquote reads a label value up to the closing quote and returns what follows.
+func unquote(s string) (value, rest string, ok bool) {
+	end := strings.IndexAny(s, `"\`)
+	if end >= 0 && s[end] == '"' {
+		return s[:end], s[end+1:], true // as most are
+	}
+	var b strings.Builder
+	for {
+		end := strings.IndexAny(s, `"\`)
+		if end < 0 || s[end] == '\\' && end+1 == len(s) {
+			return "", "", false
+		}
+		b.WriteString(s[:end])
+		if s[end] == '"' {
+			return b.String(), s[end+1:], true
+		}
+		c := s[end+1]
+		if c == 'n' {
+			c = '\n'
+		}
+		b.WriteByte(c)
+		s = s[end+2:]
+	}
+}

@@ -1,0 +1,425 @@
+//go:build !tacho_nohttp
+
+package push
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tachikoma/tacho"
+)
+
+var errCorrupt = errors.New("corrupt")
+
+// unsnappy decompresses Snappy's block format, as its description has it.
+func unsnappy(src []byte) ([]byte, error) {
+	size, n := binary.Uvarint(src)
+	if n <= 0 || size > 1<<30 {
+		return nil, errCorrupt
+	}
+	src = src[n:]
+	var dst []byte
+	for len(src) > 0 {
+		tag := src[0]
+		src = src[1:]
+		var length, offset, extra int
+		switch tag & 3 {
+		case 0:
+			if length = int(tag >> 2); length >= 60 {
+				extra = length - 59
+			}
+		case 1:
+			length, extra = int(tag>>2&7)+4, 1
+		case 2:
+			length, extra = int(tag>>2)+1, 2
+		case 3:
+			length, extra = int(tag>>2)+1, 4
+		}
+		if len(src) < extra {
+			return nil, errCorrupt
+		}
+		v := 0
+		for i := extra - 1; i >= 0; i-- {
+			v = v<<8 | int(src[i])
+		}
+		src = src[extra:]
+		if tag&3 == 0 {
+			if extra > 0 {
+				length = v
+			}
+			if length++; len(src) < length {
+				return nil, errCorrupt
+			}
+			dst = append(dst, src[:length]...)
+			src = src[length:]
+			continue
+		}
+		if offset = v; tag&3 == 1 {
+			offset |= int(tag>>5) << 8
+		}
+		if offset <= 0 || offset > len(dst) {
+			return nil, errCorrupt
+		}
+		for range length { // one by one: a copy may overlap itself
+			dst = append(dst, dst[len(dst)-offset])
+		}
+	}
+	if uint64(len(dst)) != size {
+		return nil, errCorrupt
+	}
+	return dst, nil
+}
+
+func TestSnappy(t *testing.T) {
+	random := make([]byte, 200_000)
+	x := uint32(1)
+	for i := range random {
+		x = x*1664525 + 1013904223
+		random[i] = byte(x >> 24)
+	}
+	for _, src := range [][]byte{
+		nil, []byte("a"), []byte("abc"), []byte("abcd"), []byte("abcdabcd"),
+		bytes.Repeat([]byte("a"), 100_000),
+		random[:59], random[:60], random[:61], random[:256], random[:257], random[:65536], random[:65537], random,
+		slices.Concat(random[:65535], random[:65535]), // as far as a copy reaches
+		slices.Concat(random[:65536], random[:65536]), // and beyond
+		bytes.Repeat([]byte(`http_requests_total{method="GET",path="/missions/{id}"}`), 1000),
+	} {
+		got, err := unsnappy(snappy(src))
+		if err != nil || !bytes.Equal(got, src) {
+			t.Errorf("%d bytes, %.20q: %v", len(src), src, err)
+		}
+	}
+	long := bytes.Repeat([]byte(`http_requests_total{method="GET",path="/missions/{id}"}`), 1000)
+	if n := len(snappy(long)); n > len(long)/15 {
+		t.Errorf("%d bytes became %d", len(long), n)
+	}
+	if n := len(snappy(random)); n > len(random)+16 {
+		t.Errorf("%d random bytes became %d", len(random), n)
+	}
+}
+
+func FuzzSnappy(f *testing.F) {
+	f.Add([]byte("abcdabcdabcdxyz"), 3)
+	f.Add([]byte("ab"), 40000)
+	f.Fuzz(func(t *testing.T, src []byte, times int) {
+		src = bytes.Repeat(src, max(1, min(times, 200_000/(len(src)+1))))
+		if got, err := unsnappy(snappy(src)); err != nil || !bytes.Equal(got, src) {
+			t.Errorf("%d bytes: %v", len(src), err)
+		}
+	})
+}
+
+// fields calls f with each field of a protocol buffer message: its number, and its
+// value as a number or bytes.
+func fields(t *testing.T, b []byte, f func(number int, v uint64, bytes []byte)) {
+	t.Helper()
+	for len(b) > 0 {
+		tag, n := binary.Uvarint(b)
+		if b = b[n:]; n <= 0 {
+			t.Fatal("bad tag")
+		}
+		switch tag & 7 {
+		case wireVarint:
+			v, n := binary.Uvarint(b)
+			b = b[n:]
+			f(int(tag>>3), v, nil)
+		case wireFixed64:
+			f(int(tag>>3), binary.LittleEndian.Uint64(b), nil)
+			b = b[8:]
+		case wireBytes:
+			size, n := binary.Uvarint(b)
+			f(int(tag>>3), 0, b[n:n+int(size)])
+			b = b[n+int(size):]
+		default:
+			t.Fatalf("wire type %d", tag&7)
+		}
+	}
+}
+
+// readRequest turns a WriteRequest into lines: {a="b"} value time.
+func readRequest(t *testing.T, request string) (lines []string) {
+	t.Helper()
+	fields(t, []byte(request), func(number int, _ uint64, series []byte) {
+		if number != 1 {
+			t.Errorf("WriteRequest has field %d", number)
+		}
+		var labels []string
+		var value float64
+		var at int64
+		fields(t, series, func(number int, _ uint64, part []byte) {
+			var pair [3]string
+			fields(t, part, func(n int, v uint64, text []byte) {
+				switch {
+				case number == 1:
+					pair[n] = string(text)
+				case n == 1:
+					value = math.Float64frombits(v)
+				default:
+					at = int64(v)
+				}
+			})
+			if number == 1 {
+				labels = append(labels, fmt.Sprintf("%s=%q", pair[1], pair[2]))
+			}
+		})
+		if !slices.IsSorted(labels) {
+			t.Errorf("labels are not sorted: %q", labels)
+		}
+		lines = append(lines, fmt.Sprintf("{%s} %v %d", strings.Join(labels, ","), value, at))
+	})
+	return lines
+}
+
+func TestRemoteWrite(t *testing.T) {
+	s := serve(t, statuses(204))
+	reg := tacho.NewRegistry(tacho.WithConstLabels("zone", "eu"))
+	reg.FloatCounterVec("cost_dollars", "", []string{"model", "a"}).With("x", "").Add(.25)
+	reg.Gauge("g", "").Set(-7)
+	reg.GaugeVec("odd", "", []string{"l"}).With("quote\" back\\slash\nline, =# {}").Set(1)
+	theirs := reg.GaugeVec("theirs", "", []string{"job", "exported_job", "empty"})
+	theirs.With("1", "2", "3").Set(1)
+	theirs.With("1", "", "").Set(2)
+	theirs.With("", "4", "").Set(3)
+	reg.GaugeFunc("inf", "", func() float64 { return math.Inf(1) })
+	reg.GaugeFunc("nan", "", math.NaN)
+	h := reg.Histogram("h_seconds", "", []float64{1, 2.5})
+	h.ObserveExemplar(2, "trace_id", "abc")
+	reg.Collect(func(e *tacho.Emitter) {
+		e.At(time.UnixMilli(1700000000123)).Gauge("timed", "", 4)
+		e.At(time.Unix(0, 0)).Gauge("timed_0", "", 5)
+	})
+	before := time.Now().UnixMilli()
+	p, _ := testPusher(t, RemoteWrite{URL: s.URL + "/api/v1/write", Labels: []string{"job", "mine", "empty", ""}}, Config{Registry: reg})
+	if err := p.Push(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	got := s.seen()[0]
+	if got.method != "POST" || got.uri != "/api/v1/write" {
+		t.Errorf("%s %s", got.method, got.uri)
+	}
+	for name, want := range map[string]string{
+		"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy",
+		"X-Prometheus-Remote-Write-Version": "0.1.0", "User-Agent": "tacho",
+	} {
+		if got.header.Get(name) != want {
+			t.Errorf("%s: %q", name, got.header.Get(name))
+		}
+	}
+	lines := readRequest(t, got.body)
+	now := lines[0][strings.LastIndexByte(lines[0], ' ')+1:]
+	var at int64
+	if _, err := fmt.Sscan(now, &at); err != nil || at < before || at > time.Now().UnixMilli() {
+		t.Errorf("time %s, %v", now, err)
+	}
+	want := []string{
+		`{__name__="cost_dollars_total",job="mine",model="x",zone="eu"} 0.25 now`,
+		`{__name__="g",job="mine",zone="eu"} -7 now`,
+		`{__name__="h_seconds_bucket",job="mine",le="1.0",zone="eu"} 0 now`,
+		`{__name__="h_seconds_bucket",job="mine",le="2.5",zone="eu"} 1 now`,
+		`{__name__="h_seconds_bucket",job="mine",le="+Inf",zone="eu"} 1 now`,
+		`{__name__="h_seconds_sum",job="mine",zone="eu"} 2 now`,
+		`{__name__="h_seconds_count",job="mine",zone="eu"} 1 now`,
+		`{__name__="inf",job="mine",zone="eu"} +Inf now`,
+		`{__name__="nan",job="mine",zone="eu"} NaN now`,
+		`{__name__="odd",job="mine",l="quote\" back\\slash\nline, =# {}",zone="eu"} 1 now`,
+		`{__name__="theirs",exported_job="4",job="mine",zone="eu"} 3 now`,
+		`{__name__="theirs",exported_job="1",job="mine",zone="eu"} 2 now`,
+		`{__name__="theirs",empty="3",exported_exported_job="1",exported_job="2",job="mine",zone="eu"} 1 now`,
+		`{__name__="timed",job="mine",zone="eu"} 4 1700000000123`,
+		`{__name__="timed_0",job="mine",zone="eu"} 5 0`,
+	}
+	for i := range want {
+		want[i] = strings.Replace(want[i], " now", " "+now, 1)
+	}
+	if !slices.Equal(lines, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// A push of many series is several requests; one that is refused keeps none of the
+// others back, one that fails ends the push.
+func TestRemoteWriteInParts(t *testing.T) {
+	reg := tacho.NewRegistry()
+	v := reg.GaugeVec("g", "", []string{"l"})
+	for i := range 2*maxSeries + 1 {
+		v.With(fmt.Sprint(i)).Set(int64(i))
+	}
+	for _, tt := range []struct {
+		name     string
+		answers  []int
+		requests int
+		ok       bool
+	}{
+		{"all taken", []int{204}, 3, true},
+		{"the second refused", []int{204, 400, 204}, 3, false},
+		{"the second failed", []int{204, 503, 503, 503, 503, 204}, 5, false},
+		{"the second retried", []int{204, 503, 204}, 4, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := serve(t, statuses(tt.answers...))
+			p, _ := testPusher(t, RemoteWrite{URL: s.URL}, Config{Registry: reg})
+			err := p.Push(context.Background())
+			if (err == nil) != tt.ok || len(s.seen()) != tt.requests {
+				t.Errorf("%v after %d requests", err, len(s.seen()))
+			}
+			if (p.lastSuccess.Value() > 0) != tt.ok {
+				t.Errorf("last success at %v", p.lastSuccess.Value())
+			}
+			seen := map[string]bool{}
+			for _, r := range s.seen() {
+				lines := readRequest(t, r.body)
+				if len(lines) > maxSeries {
+					t.Errorf("%d series in a request", len(lines))
+				}
+				for _, line := range lines {
+					seen[line] = true
+				}
+			}
+			if tt.requests == 3 && len(seen) != 2*maxSeries+1 {
+				t.Errorf("%d different series", len(seen))
+			}
+		})
+	}
+}
+
+// Two pushes in one millisecond would be two values of one time.
+func TestRemoteWriteTimesIncrease(t *testing.T) {
+	s := serve(t, nil)
+	p, _ := testPusher(t, RemoteWrite{URL: s.URL}, Config{})
+	for range 20 {
+		bodies, err := p.dest.encode(p.reg, 1<<20)
+		if err != nil || len(bodies) != 1 {
+			t.Fatal(err)
+		}
+		if o := p.persist(context.Background(), nil, bodies[0]); o.err != nil {
+			t.Fatal(o.err)
+		}
+	}
+	last := ""
+	for _, r := range s.seen() {
+		line := readRequest(t, r.body)[0]
+		if line <= last { // they differ in the time alone, of 13 digits
+			t.Errorf("%s after %s", line, last)
+		}
+		last = line
+	}
+}
+
+func TestRemoteWriteNothing(t *testing.T) {
+	s := serve(t, func(_ int, w http.ResponseWriter) { w.WriteHeader(400) })
+	p, _ := testPusher(t, RemoteWrite{URL: s.URL}, Config{Registry: tacho.NewRegistry()})
+	if err := p.Push(context.Background()); err != nil || len(s.seen()) != 0 {
+		t.Errorf("%v after %d requests", err, len(s.seen()))
+	}
+}
+
+// What a line means does not depend on how the exposition is cut into blocks.
+func TestRemoteWriterBlocks(t *testing.T) {
+	exposition := "# HELP a x\n# TYPE a gauge\na 1.0\na_b{c=\"d\"} 2.0 1.5\n# EOF\n"
+	var want string
+	for size := len(exposition); size > 0; size-- {
+		w := &remoteWriter{now: 7}
+		for rest := []byte(exposition); len(rest) > 0; {
+			n, err := w.Write(rest[:min(size, len(rest))])
+			if err != nil {
+				t.Fatal(err)
+			}
+			rest = rest[n:]
+		}
+		body, err := unsnappy(w.finish()[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(readRequest(t, string(body))); want == "" {
+			want = got
+		} else if got != want {
+			t.Errorf("blocks of %d: %s, want %s", size, got, want)
+		}
+	}
+	if want != `[{__name__="a"} 1 7 {__name__="a_b",c="d"} 2 1500]` {
+		t.Error(want)
+	}
+}
+
+func TestBadLines(t *testing.T) {
+	for _, line := range []string{
+		" ", "{", "a", "a ", "a x", "a 1 x", "a 1 -1", "a 1 NaN", "a 1 1e300", `{a="b"} 1`,
+		`a{`, `a{}`, `a{b}`, `a{b=`, `a{b="`, `a{b="c`, `a{b="c\`, `a{b="c\"`, `a{b="c"`, `a{b="c"}`, `a{b="c"}1`, `a{b="c";} 1`,
+	} {
+		var s sample
+		if err := s.parse(line); err == nil {
+			t.Errorf("%q is %+v", line, s)
+		}
+	}
+	if _, err := new(remoteWriter).Write([]byte("a\n")); err == nil {
+		t.Error("a bad line is passed over")
+	}
+}
+
+// Whatever strings a program uses as label values, they arrive.
+func FuzzLabelValue(f *testing.F) {
+	f.Add("a", "b")
+	f.Add("\\n\n\"", "} 1 # {")
+	f.Add("\xff\x00", ",x=\"")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		reg := tacho.NewRegistry()
+		reg.GaugeVec("g", "", []string{"a", "b"}).With(a, b).Set(5)
+		w := new(remoteWriter)
+		if err := reg.WriteOpenMetrics(w); err != nil {
+			t.Fatal(err)
+		}
+		want := []label{{"__name__", "g"}, {"a", strings.ToValidUTF8(a, "\uFFFD")}, {"b", strings.ToValidUTF8(b, "\uFFFD")}}
+		want = slices.DeleteFunc(want, func(l label) bool { return l.value == "" })
+		// ToValidUTF8 makes one of a run of bad bytes; the registry one of each.
+		got := slices.Clone(w.sample.labels)
+		for _, list := range [][]label{got, want} {
+			for i := range list {
+				for strings.Contains(list[i].value, "\uFFFD\uFFFD") {
+					list[i].value = strings.ReplaceAll(list[i].value, "\uFFFD\uFFFD", "\uFFFD")
+				}
+			}
+		}
+		if !slices.Equal(got, want) || w.sample.value != 5 {
+			t.Errorf("%q, want %q", got, want)
+		}
+	})
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(`a{b="c",d="\\\"\n"} 1.5 1700000000.123 # {e="f"} 1 2`)
+	f.Fuzz(func(t *testing.T, line string) {
+		var s sample
+		if s.parse(line) == nil && (len(s.labels) == 0 || s.labels[0].name != "__name__") {
+			t.Errorf("%q is %+v", line, s)
+		}
+	})
+}
+
+func BenchmarkRemoteWriteEncode(b *testing.B) {
+	reg := tacho.NewRegistry()
+	v := reg.HistogramVec("http_request_duration_seconds", "", nil, []string{"method", "path"})
+	for i := range 700 {
+		v.With("GET", fmt.Sprintf("/missions/%d", i)).Observe(.1)
+	}
+	d, err := RemoteWrite{URL: "http://127.0.0.1", Labels: []string{"job", "j", "instance", "i"}}.resolve()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		bodies, err := d.encode(reg, 1<<30)
+		if err != nil || len(bodies) == 0 {
+			b.Fatal(err)
+		}
+	}
+}

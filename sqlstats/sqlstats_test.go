@@ -1,0 +1,221 @@
+package sqlstats_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/sqlstats"
+)
+
+// A nowhere is a driver whose connections lead nowhere.
+type nowhere struct{}
+
+func (nowhere) Connect(context.Context) (driver.Conn, error) { return nowhere{}, nil }
+func (nowhere) Driver() driver.Driver                        { return nil }
+func (nowhere) Prepare(string) (driver.Stmt, error)          { return nil, errors.ErrUnsupported }
+func (nowhere) Close() error                                 { return nil }
+func (nowhere) Begin() (driver.Tx, error)                    { return nil, errors.ErrUnsupported }
+
+func open(t testing.TB) *sql.DB {
+	db := sql.OpenDB(nowhere{})
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// take takes n connections out of the pool.
+func take(t *testing.T, db *sql.DB, n int) (conns []*sql.Conn) {
+	t.Helper()
+	for range n {
+		c, err := db.Conn(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, c)
+	}
+	return conns
+}
+
+func give(t *testing.T, conns []*sql.Conn) {
+	t.Helper()
+	for _, c := range conns {
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func text(t *testing.T, reg *tacho.Registry) string {
+	t.Helper()
+	var b strings.Builder
+	if err := reg.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// wantLines fails unless a scrape has each of the lines.
+func wantLines(t *testing.T, reg *tacho.Registry, lines ...string) {
+	t.Helper()
+	got := text(t, reg)
+	for _, line := range lines {
+		if !strings.Contains("\n"+got, "\n"+line+"\n") {
+			t.Errorf("no line %s in\n%s", line, got)
+		}
+	}
+}
+
+func TestPool(t *testing.T) {
+	reg := tacho.NewRegistry()
+	db := open(t)
+	db.SetMaxOpenConns(3)
+	db.SetMaxIdleConns(3)
+	sqlstats.Register(reg, db, "")
+	wantLines(t, reg, "# TYPE db_connections_active gauge", "db_connections_active 0", "db_connections_idle 0", "db_connections_max_open 3",
+		"# TYPE db_connections_wait_count_total counter", "db_connections_wait_count_total 0", "db_connections_wait_seconds_total 0",
+		`db_connections_closed_total{reason="max_idle"} 0`, `db_connections_closed_total{reason="max_idle_time"} 0`, `db_connections_closed_total{reason="max_lifetime"} 0`)
+
+	conns := take(t, db, 3)
+	wantLines(t, reg, "db_connections_active 3", "db_connections_idle 0")
+	waiting := make(chan struct{})
+	go func() {
+		defer close(waiting)
+		c, err := db.Conn(context.Background())
+		if err == nil {
+			err = c.Close()
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}()
+	for db.Stats().WaitCount == 0 { // it counts the wait, and then its time
+		time.Sleep(time.Millisecond)
+	}
+	wantLines(t, reg, "db_connections_wait_count_total 1")
+	give(t, conns)
+	<-waiting
+	wantLines(t, reg, "db_connections_active 0", "db_connections_idle 3", "db_connections_wait_count_total 1")
+	if got := text(t, reg); strings.Contains(got, "db_connections_wait_seconds_total 0\n") {
+		t.Errorf("no time was waited in\n%s", got)
+	}
+
+	db.SetMaxIdleConns(1)
+	wantLines(t, reg, "db_connections_idle 1", `db_connections_closed_total{reason="max_idle"} 2`)
+	db.SetConnMaxLifetime(time.Nanosecond)
+	give(t, take(t, db, 1))
+	wantLines(t, reg, "db_connections_active 0", "db_connections_idle 0")
+	if got := text(t, reg); strings.Contains(got, `closed_total{reason="max_lifetime"} 0`) {
+		t.Errorf("no connection was too old in\n%s", got)
+	}
+	db.SetMaxOpenConns(0)
+	wantLines(t, reg, "db_connections_max_open 0")
+	if got := text(t, reg); strings.Contains(got, "tacho_errors_total") {
+		t.Error(got)
+	}
+}
+
+func TestPoolsByName(t *testing.T) {
+	reg := tacho.NewRegistry()
+	a, b := open(t), open(t)
+	sqlstats.Register(reg, a, "main")
+	sqlstats.Register(reg, b, `re"plica`)
+	defer give(t, take(t, a, 1))
+	defer give(t, take(t, b, 2))
+	wantLines(t, reg, `db_connections_active{db="main"} 1`, `db_connections_active{db="re\"plica"} 2`,
+		`db_connections_closed_total{db="main",reason="max_idle"} 0`)
+}
+
+func TestPoolsOfOneName(t *testing.T) {
+	reg := tacho.NewRegistry()
+	a, b := open(t), open(t)
+	conns := take(t, a, 1) // before it is registered
+	a.SetMaxOpenConns(5)
+	b.SetMaxOpenConns(10)
+	sqlstats.Register(reg, a, "shards")
+	sqlstats.Register(reg, b, "shards")
+	defer give(t, take(t, b, 2))
+	wantLines(t, reg, `db_connections_active{db="shards"} 3`, `db_connections_max_open{db="shards"} 15`)
+	give(t, conns)
+	wantLines(t, reg, `db_connections_active{db="shards"} 2`, `db_connections_idle{db="shards"} 1`)
+}
+
+func TestNameAndNone(t *testing.T) {
+	reg := tacho.NewRegistry()
+	sqlstats.Register(reg, open(t), "")
+	_, err := tacho.Try(func() struct{} { sqlstats.Register(reg, open(t), "main"); return struct{}{} })
+	if err == nil || !strings.Contains(err.Error(), "labels") || !strings.Contains(err.Error(), "sqlstats_test.go:") {
+		t.Error(err)
+	}
+}
+
+// TestConflictShowsNothing: a registration that failed must not say that there are
+// no connections.
+func TestConflictShowsNothing(t *testing.T) {
+	reg := tacho.NewRegistry()
+	reg.Counter("db_connections_closed_total", "Of somebody else.")
+	before := text(t, reg)
+	_, err := tacho.Try(func() struct{} { sqlstats.Register(reg, open(t), ""); return struct{}{} })
+	if err == nil {
+		t.Error("no conflict")
+	}
+	if got := text(t, reg); got != before {
+		t.Errorf("left behind:\n%s", got)
+	}
+}
+
+func TestScrapesOverlap(t *testing.T) {
+	reg := tacho.NewRegistry()
+	db := open(t)
+	sqlstats.Register(reg, db, "")
+	defer give(t, take(t, db, 4))
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for range 50 {
+				wantLines(t, reg, "db_connections_active 4")
+			}
+		}()
+	}
+	wg.Wait()
+}
+
+func TestAllocationsStayTheSame(t *testing.T) {
+	reg := tacho.NewRegistry()
+	db := open(t)
+	sqlstats.Register(reg, db, "main")
+	allocs := func() float64 {
+		return testing.AllocsPerRun(50, func() { _ = reg.WriteText(io.Discard) })
+	}
+	first := allocs()
+	defer give(t, take(t, db, 100))
+	if last := allocs(); last > first+1 { // the pool of buffers may lose one
+		t.Errorf("%v allocations a scrape, %v at first", last, first)
+	}
+}
+
+func TestQueryDuration(t *testing.T) {
+	reg := tacho.NewRegistry()
+	queries := sqlstats.QueryDuration(reg)
+	func() {
+		defer func() { _ = recover() }()
+		defer queries.With("select").ObserveSince(time.Now())
+		panic("a query that fails counts too")
+	}()
+	queries.With("insert").Observe(0.02)
+	wantLines(t, reg, "# TYPE db_query_duration_seconds histogram", `db_query_duration_seconds_count{query_type="select"} 1`,
+		`db_query_duration_seconds_bucket{query_type="insert",le="0.01"} 0`, `db_query_duration_seconds_bucket{query_type="insert",le="0.025"} 1`)
+	if n := testing.AllocsPerRun(100, func() {
+		defer queries.With("select").ObserveSince(time.Now())
+	}); n != 0 {
+		t.Errorf("%v allocations to time a query", n)
+	}
+}

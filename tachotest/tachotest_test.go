@@ -1,0 +1,161 @@
+package tachotest
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tachikoma/tacho"
+)
+
+// A fake is a test that notes how it fails.
+type fake struct {
+	testing.TB
+	said string
+}
+
+func (f *fake) Helper()                           {}
+func (f *fake) Errorf(format string, args ...any) { f.said += fmt.Sprintf(format, args...) }
+func (f *fake) Fatalf(format string, args ...any) {
+	f.Errorf(format, args...)
+	runtime.Goexit()
+}
+
+// fails returns what a test says that fails, "" for one that passes.
+func fails(test func(tb testing.TB)) string {
+	f := &fake{}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		test(f)
+	}()
+	<-done
+	return f.said
+}
+
+func registry() *tacho.Registry {
+	reg := tacho.NewRegistry(tacho.WithConstLabels("zone", "eu"))
+	jobs := reg.CounterVec("jobs_total", "Jobs done.", []string{"result", "kind"})
+	jobs.With("ok", "a\n\"\\").Add(3)
+	jobs.With("failed", "").Inc()
+	reg.Histogram("wait_seconds", "Time in the queue.", []float64{0.5}).Observe(0.25)
+	reg.Collect(func(e *tacho.Emitter) { e.At(time.UnixMilli(1500)).Gauge("outside_celsius", "", 4.5) })
+	return reg
+}
+
+func TestValue(t *testing.T) {
+	reg := registry()
+	for _, c := range []struct {
+		want   float64
+		name   string
+		labels []string
+	}{
+		{3, "jobs_total", []string{"kind", "a\n\"\\", "zone", "eu", "result", "ok"}},
+		{1, "jobs_total", []string{"result", "failed", "zone", "eu"}},
+		{1, "jobs_total", []string{"result", "failed", "zone", "eu", "kind", ""}},
+		{0.25, "wait_seconds_sum", []string{"zone", "eu"}},
+		{1, "wait_seconds_bucket", []string{"zone", "eu", "le", "+Inf"}},
+		{4.5, "outside_celsius", []string{"zone", "eu"}},
+	} {
+		if got := Value(t, reg, c.name, c.labels...); got != c.want {
+			t.Errorf("%s %q: %v, want %v", c.name, c.labels, got, c.want)
+		}
+	}
+	for want, test := range map[string]func(testing.TB){
+		`no sample jobs_total{result="ok"}, only` + "\n\tjobs_total{": func(tb testing.TB) { Value(tb, reg, "jobs_total", "result", "ok") },
+		"no sample none, nor another of that name":                    func(tb testing.TB) { Value(tb, reg, "none") },
+		"must be pairs": func(tb testing.TB) { Value(tb, reg, "jobs_total", "result") },
+	} {
+		if said := fails(test); !strings.Contains(said, want) {
+			t.Errorf("said %q, want %q", said, want)
+		}
+	}
+}
+
+func TestCompare(t *testing.T) {
+	reg := registry()
+	same := `
+		# TYPE wait_seconds histogram
+		wait_seconds_count{zone="eu"} 1.0
+		wait_seconds_sum{zone="eu"} 2.5e-1
+		wait_seconds_bucket{le="0.5",zone="eu"} 1
+		wait_seconds_bucket{zone="eu",le="+Inf"} 1
+
+		jobs_total{zone="eu",result="failed"} 1
+		jobs_total{zone="eu",kind="a\n\"\\",result="ok"} 3
+		outside_celsius{zone="eu"} 4.5 1500
+	`
+	Compare(t, reg, same)
+	Compare(t, reg, `jobs_total{zone="eu",result="failed",kind=""} 1
+		jobs_total{zone="eu",kind="a\n\"\\",result="ok"} 3`, "jobs_total")
+	Compare(t, reg, "", "none")
+	Compare(t, tacho.NewRegistry(), "")
+	for _, c := range []struct{ old, new, said string }{
+		{`result="failed"} 1`, `result="failed"} 2`, "+ jobs_total{result=\"failed\",zone=\"eu\"} 1\n"},
+		{`result="failed"} 1`, `result="failed"} 2`, "- jobs_total{result=\"failed\",zone=\"eu\"} 2\n"},
+		{`outside_celsius{zone="eu"} 4.5 1500`, "", "+ outside_celsius{zone=\"eu\"} 4.5 1500\n"},
+		{"4.5 1500", "4.5", "- outside_celsius{zone=\"eu\"} 4.5\n"},
+		{"# TYPE wait_seconds histogram", "# TYPE wait_seconds gauge", "- # TYPE wait_seconds gauge\n"},
+		{"outside_celsius", "outside_celsius{zone=", "in the expected line"},
+		{`{zone="eu"} 4.5`, `{zone="eu"} x`, "in the expected line"},
+		{`\n`, `\t`, "in the expected line"},
+		{`4.5 1500`, "4.5 1500\n\t\toutside_celsius{zone=\"eu\"} 4.5 1500", "- outside_celsius"},
+	} {
+		said := fails(func(tb testing.TB) { Compare(tb, reg, strings.Replace(same, c.old, c.new, 1)) })
+		if !strings.Contains(said, c.said) {
+			t.Errorf("%s for %s: said\n%s\nwant %s", c.new, c.old, said, c.said)
+		}
+	}
+}
+
+func TestLint(t *testing.T) {
+	reg := tacho.NewRegistry()
+	reg.Counter("good_total", "Help.").Inc()
+	reg.Histogram("good_seconds", "Help.", nil).Observe(1)
+	reg.Gauge("good_bytes", "Help.").Set(1)
+	if got := Lint(t, reg); got != nil {
+		t.Errorf("%q", got)
+	}
+	reg.Gauge("no_help", "")
+	reg.Counter("events", "Help.")
+	reg.Gauge("things_total", "Help.")
+	reg.Gauge("things_count", "Help.")
+	reg.Gauge("job:rate", "Help.")
+	reg.Gauge("jobQueue", "Help.")
+	reg.Gauge("job_gauge", "Help.")
+	reg.Gauge("wait_ms", "Help.")
+	reg.Gauge("used_percent", "Help.")
+	reg.GaugeVec("labelled", "Help.", []string{"jobName"}).With("x")
+	reg.Gauge("known_kb", "Help.")
+	got := strings.Join(Lint(t, reg, "known_kb"), "\n")
+	want := `events: a counter should end in _total
+job:rate: colons are for recording rules
+jobQueue: should be in snake_case
+job_gauge: should not say its type
+labelled: label jobName should be in snake_case
+no_help: should have a help text
+things_count: the suffix _count belongs to histograms and summaries
+things_total: only a counter should end in _total
+used_percent: should be in ratio, not percent
+wait_ms: should be in seconds, not ms`
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func FuzzParseSample(f *testing.F) {
+	for _, s := range []string{"a 1", `a{b="c"} 1 2`, `a{b="\"\\\n"} NaN`, "a{", `a{b="`, `a{b=} 1`, "{} 1", "# x"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		canonical, err := canonicalLine(line)
+		if err != nil || strings.HasPrefix(line, "#") {
+			return
+		}
+		if again, err := canonicalLine(canonical); err != nil || again != canonical {
+			t.Errorf("%q became %q and then %q, %v", line, canonical, again, err)
+		}
+	})
+}
