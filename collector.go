@@ -162,13 +162,18 @@ func fromSnapshot(s HistogramSnapshot) (*histogramDef, []uint64, bool) {
 	return newHistogramDef(bounds), counts, true
 }
 
+// maxCharged is how many series of tacho_errors_total collectors may make: what
+// they emit can come from elsewhere, and differ from scrape to scrape.
+const maxCharged = 1000
+
 // charge returns the name to count a refusal under: a bad one, which could be
-// anything, under none.
+// anything, under none, as all where there are too many.
 func (c *collection) charge(name string) string {
-	if validMetricName(name) || c.reg.utf8 != nil && c.reg.utf8.validName(name) {
-		return name
+	good := validMetricName(name) || c.reg.utf8 != nil && c.reg.utf8.validName(name)
+	if !good || c.reg.errors.Len() >= maxCharged {
+		return ""
 	}
-	return ""
+	return name
 }
 
 func (e *Emitter) emit(name, help string, k kind, sample row, pairs []string) {

@@ -2,6 +2,7 @@ package tacho
 
 import (
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -232,5 +233,28 @@ func TestEmittedRefusalsKeepTheRest(t *testing.T) {
 		if n := vecOf[Counter](r.errors).With("x", reasonInvalid).Value(); n != uint64(2*(scrape+1)) {
 			t.Errorf("%d invalid samples counted after %d scrapes", n, scrape+1)
 		}
+	}
+}
+
+// TestFaultsAreBounded: a collector that passes on names from elsewhere, bad samples
+// among them, must not make tacho_errors_total grow with every scrape.
+func TestFaultsAreBounded(t *testing.T) {
+	r := NewRegistry()
+	n := 0
+	r.Collect(func(e *Emitter) {
+		for range 100 {
+			n++
+			e.Gauge("from_elsewhere_"+strconv.Itoa(n), "", 1, "odd")
+		}
+	})
+	for range 30 {
+		text(t, r)
+	}
+	sum := 0.
+	for _, s := range engParse(t, text(t, r)) {
+		sum += s.value
+	}
+	if series := vecOf[Counter](r.errors).Len(); series > maxCharged+1 || sum != float64(n) {
+		t.Errorf("%d series count %v refusals, want %d", series, sum, n)
 	}
 }

@@ -13,7 +13,7 @@ func TestCounterWraps(t *testing.T) {
 		var c Counter
 		c.Add(math.MaxUint64)
 		if striped {
-			loadStripes(&c.wide)
+			wider(&c.wide, lineWords)
 		}
 		c.Add(3)
 		if c.Value() != 2 {
@@ -30,8 +30,8 @@ func TestCounterKeepsWhatStripesFound(t *testing.T) {
 	const big = 1 << 40
 	c.Add(big)
 	f.Add(big)
-	loadStripes(&c.wide)
-	loadStripes(&f.wide)
+	wider(&c.wide, lineWords)
+	wider(&f.wide, lineWords)
 	c.Add(big)
 	f.Add(big + 0.5)
 	if c.Value() != 2*big || f.Value() != 2*big+0.5 {
@@ -42,7 +42,7 @@ func TestCounterKeepsWhatStripesFound(t *testing.T) {
 func TestFloatCounterRefusesWhenStriped(t *testing.T) {
 	r := NewRegistry()
 	c := r.FloatCounterVec("x", "", []string{"a"}).With("1")
-	loadStripes(&c.wide)
+	wider(&c.wide, lineWords)
 	c.Add(-1)
 	c.Add(math.NaN())
 	c.Add(math.Copysign(0, -1))

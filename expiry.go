@@ -251,7 +251,7 @@ func (h *Histogram) appendState(b []uint64) []uint64 {
 
 func (h *Histogram) absorb(was, now []uint64) {
 	for i := range len(h.def.bounds) + 1 {
-		h.words[1+i].Add(now[2+i] - was[2+i])
+		h.row[1+i].Add(now[2+i] - was[2+i])
 	}
-	addFloat(&h.words[0], math.Float64frombits(now[1])-math.Float64frombits(was[1]))
+	addFloat(&h.row[0], math.Float64frombits(now[1])-math.Float64frombits(was[1]))
 }

@@ -72,8 +72,9 @@ func foldBounds(bounds []float64) ([]float64, string) {
 type histogramDef struct {
 	bounds []float64 // finite upper bounds; +Inf follows without being stored
 	le     []leLabel // what ends the label block of each bucket
-	stride int       // words from one shard to the next
+	stride int       // words of a row
 	fam    *family
+	index  bucketIndex // empty in a collector's, in which nobody observes
 }
 
 // A leLabel is a bound as it ends a label block: `le="1"} `, and `le="1.0"} ` where
@@ -89,8 +90,8 @@ type leLabel struct {
 func leBlock(b []byte) string { return string(append(b, `"} `...)) }
 
 func newHistogramDef(bounds []float64) *histogramDef {
-	const words = cacheLine / 8
-	d := &histogramDef{bounds: bounds, stride: (len(bounds) + 2 + words - 1) / words * words}
+	words := 1 + len(bounds) + 1 + 1 // sum, counts, meetings
+	d := &histogramDef{bounds: bounds, stride: (words + lineWords - 1) / lineWords * lineWords}
 	for i := range len(bounds) + 1 {
 		d.le = append(d.le, leLabel{
 			text: leBlock(appendFloat([]byte(`le="`), d.bound(i))),
@@ -106,36 +107,21 @@ func newHistogramDef(bounds []float64) *histogramDef {
 // nothing, but for the one time that contention makes more shards. Make one
 // with [Registry.Histogram]: a zero Histogram has no buckets and records nothing.
 //
-// A shard is a row of words: the bits of the sum, a count for each bound, and
-// one for +Inf. The number of observations is not stored: it is the sum of the
-// counts, so a scrape cannot show a _count that its buckets contradict.
+// A row of words holds the bits of the sum, a count for each bound, one for +Inf,
+// and at its end what stripes keep there. The number of observations is not stored:
+// it is the sum of the counts, so a scrape cannot show a _count that its buckets
+// contradict.
 type Histogram struct {
-	def   *histogramDef
-	words []atomic.Uint64                // the first shard
-	wide  atomic.Pointer[shards]         // nil until two cores met on the first shard's sum
-	last  atomic.Pointer[[]exemplarSlot] // of each bucket; nil until there was one
-}
-
-// shards are the rows that a contended histogram uses from then on. Rows begin
-// whole cache lines apart, so that writers on different rows do not meet.
-type shards struct {
-	deal
-	mask  int
-	words []atomic.Uint64
-	_     [cacheLine]byte // misses is written, the fields above are read
-	missed
-}
-
-type missed struct {
-	_ incomparable
-	n atomic.Uint32
-	_ [cacheLine - 4]byte
+	def  *histogramDef
+	row  []atomic.Uint64                // whole cache lines: writers of two histograms do not meet
+	wide atomic.Pointer[stripes]        // nil until two cores met on the row's sum
+	last atomic.Pointer[[]exemplarSlot] // of each bucket; nil until there was one
 }
 
 var histograms = metricType{kindHistogram, newHistogram, walkHistograms}
 
 func newHistogram(f *family, _ string) unsafe.Pointer {
-	return unsafe.Pointer(&Histogram{def: f.hist, words: make([]atomic.Uint64, len(f.hist.bounds)+2)})
+	return unsafe.Pointer(&Histogram{def: f.hist, row: make([]atomic.Uint64, f.hist.stride)})
 }
 
 // Observe counts v in the first bucket whose upper bound is not below it, and
@@ -166,14 +152,19 @@ func (h *Histogram) observe(v float64) int {
 		h.def.fam.fault(reasonNaN)
 		return i
 	}
-	if s := h.wide.Load(); s != nil {
-		s.observe(h.def, i, v)
-		return i
+	words, first, at := h.row, 0, uintptr(0)
+	s := h.wide.Load()
+	if s != nil {
+		at = stackNumber()
+		words, first = s.words, s.row(at)
 	}
-	h.words[i].Add(1)
-	if !swapAdd(&h.words[0], v) {
-		// The count is in; only the sum still has to find a place.
-		h.widen().addSum(h.def, v)
+	words[first+i].Add(1)
+	if !swapAdd(&words[first], v) {
+		// The count is in; only the sum still has to find its way.
+		if meet(s, first, at, unsafe.Pointer(h)) {
+			widen(&h.wide, s, h.def.stride)
+		}
+		addFloat(&words[first], v)
 	}
 	return i
 }
@@ -194,12 +185,10 @@ func (h *Histogram) ObserveDuration(d time.Duration) { h.Observe(d.Seconds()) }
 // ObserveSince observes the seconds since start, by the monotonic clock.
 func (h *Histogram) ObserveSince(start time.Time) { h.Observe(time.Since(start).Seconds()) }
 
-// bucket returns the word of v's bucket in a shard, or -1 for NaN. Bounds are
-// few and in one or two cache lines, and latencies mostly fall into the lower
-// ones: a plain scan beats bisection, whose branches nothing predicts.
+// bucket returns the word of v's bucket in a row, or -1 for NaN.
 func (d *histogramDef) bucket(v float64) int {
-	for i, b := range d.bounds {
-		if v <= b {
+	for i := d.index.start(v); i < len(d.bounds); i++ {
+		if v <= d.bounds[i] {
 			return i + 1
 		}
 	}
@@ -209,40 +198,48 @@ func (d *histogramDef) bucket(v float64) int {
 	return len(d.bounds) + 1
 }
 
-// widen returns the shards and makes them if need be.
-func (h *Histogram) widen() *shards {
-	if s := h.wide.Load(); s != nil {
-		return s
-	}
-	n := stripeCount() / 2 // a row is wider than a cell: fewer of them
-	s := &shards{mask: n - 1, words: make([]atomic.Uint64, n*h.def.stride)}
-	s.init(n)
-	if h.wide.CompareAndSwap(nil, s) {
-		return s
-	}
-	return h.wide.Load()
+// A bucketIndex says where to begin the search for a value's bucket, mostly in that
+// bucket itself. It cuts the range from the least positive bound to the largest
+// into equal pieces of the bits of a float64, which is roughly by the logarithm, as
+// most buckets are. A search from the lowest bound up costs 1.6 times as much an
+// observation where latencies come in no order, since then no branch of the
+// search can be predicted; bisection, whose branches are worse, twice as much. With
+// the index, a histogram of 100 buckets records as fast as one of 10.
+type bucketIndex struct {
+	low   float64    // the least positive bound
+	bits  uint64     // of low
+	shift uint       // from a distance in bits to a piece
+	below [256]uint8 // how many bounds are below each piece, 255 if more
 }
 
-// observe records in one row. A failed swap of the sum is the sign that a row
-// is shared, as it was for the first shard.
-func (s *shards) observe(d *histogramDef, i int, v float64) {
-	row := (s.pick() & s.mask) * d.stride
-	s.words[row+i].Add(1)
-	s.addSumAt(row, v)
+func (x *bucketIndex) init(bounds []float64) {
+	x.low = math.Inf(+1)
+	for i := len(bounds) - 1; i >= 0 && bounds[i] > 0; i-- {
+		x.low = bounds[i]
+	}
+	x.bits = math.Float64bits(x.low)
+	if math.IsInf(x.low, +1) {
+		return // no bound is positive: all searches begin at the lowest
+	}
+	for (math.Float64bits(bounds[len(bounds)-1])-x.bits)>>x.shift >= uint64(len(x.below)) {
+		x.shift++
+	}
+	n := 0
+	for i := range x.below {
+		from := x.bits + uint64(i)<<x.shift // past all bounds it may be no number, but still above their bits
+		for n < len(bounds) && n < math.MaxUint8 && (bounds[n] <= 0 || math.Float64bits(bounds[n]) < from) {
+			n++
+		}
+		x.below[i] = uint8(n)
+	}
 }
 
-func (s *shards) addSum(d *histogramDef, v float64) {
-	s.addSumAt((s.pick()&s.mask)*d.stride, v)
-}
-
-func (s *shards) addSumAt(row int, v float64) {
-	if swapAdd(&s.words[row], v) {
-		return
+// start returns an index of a bound such that all before it are below v.
+func (x *bucketIndex) start(v float64) int {
+	if !(v >= x.low) {
+		return 0
 	}
-	if s.missed.n.Add(1)%resaltAfter == 0 {
-		s.redeal()
-	}
-	addFloat(&s.words[row], v)
+	return int(x.below[min((math.Float64bits(v)-x.bits)>>(x.shift&63), uint64(len(x.below)-1))])
 }
 
 // A HistogramSnapshot is what a histogram held at one time.
@@ -283,11 +280,11 @@ func (d *histogramDef) bound(i int) float64 {
 
 // read fills counts, not cumulated, over all shards and returns the sum.
 func (h *Histogram) read(counts []uint64) (sum float64) {
-	sum = math.Float64frombits(h.words[0].Load())
+	sum = math.Float64frombits(h.row[0].Load())
 	for i := range counts {
-		counts[i] = h.words[i+1].Load()
+		counts[i] = h.row[i+1].Load()
 	}
-	if s := h.wide.Load(); s != nil {
+	for s := h.wide.Load(); s != nil; s = s.before {
 		for row := 0; row < len(s.words); row += h.def.stride {
 			sum += math.Float64frombits(s.words[row].Load())
 			for i := range counts {

@@ -2,6 +2,7 @@ package tacho
 
 import (
 	"math"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"strings"
@@ -18,12 +19,12 @@ func engCounts(s HistogramSnapshot) (counts []uint64) {
 }
 
 // TestHistogramInclusiveWithShards: a bound belongs to its own bucket, before
-// and after the shards are made.
+// and after the stripes are made.
 func TestHistogramInclusiveWithShards(t *testing.T) {
 	for _, striped := range []bool{false, true} {
 		h := NewRegistry().Histogram("x", "", []float64{1, 2})
 		if striped {
-			h.widen()
+			wider(&h.wide, h.def.stride)
 		}
 		for _, v := range []float64{math.Nextafter(1, 0), 1, math.Nextafter(1, 2), 2, math.Nextafter(2, 3)} {
 			h.Observe(v)
@@ -35,7 +36,7 @@ func TestHistogramInclusiveWithShards(t *testing.T) {
 	}
 }
 
-// TestHistogramOfEveryWidth: rows of shards must not overlap for any number of
+// TestHistogramOfEveryWidth: rows of stripes must not overlap for any number of
 // buckets, among them those that fill a cache line exactly.
 func TestHistogramOfEveryWidth(t *testing.T) {
 	for n := range 20 {
@@ -44,10 +45,10 @@ func TestHistogramOfEveryWidth(t *testing.T) {
 			bounds = append(bounds, float64(i))
 		}
 		h := NewRegistry().Histogram("x", "", bounds)
-		h.widen()
+		wider(&h.wide, h.def.stride)
 		total := hammer(200, func(i int) {
 			if i%20 == 0 {
-				h.wide.Load().redeal()
+				h.wide.Load().move(stackNumber())
 			}
 			h.Observe(float64(n)) // above every bound, in the last word of a row
 			h.Observe(0)          // in its first count
@@ -83,7 +84,7 @@ func TestHistogramAwkwardSums(t *testing.T) {
 func TestHistogramRefusesNaNWithShards(t *testing.T) {
 	r := NewRegistry()
 	h := r.Histogram("x", "", []float64{}) // no finite bound to compare with
-	h.widen()
+	wider(&h.wide, h.def.stride)
 	h.Observe(math.NaN())
 	if s := h.Snapshot(); s.Count != 0 || s.Sum != 0 {
 		t.Errorf("%+v", s)
@@ -122,7 +123,7 @@ func TestHistogramScrapesAreSound(t *testing.T) {
 		defer close(done)
 		total = hammer(4000, func(i int) {
 			if i == 1000 {
-				h.widen()
+				wider(&h.wide, h.def.stride)
 			}
 			h.Observe(float64(i % 5))
 		})
@@ -197,5 +198,64 @@ func TestHistogramDurations(t *testing.T) {
 	h.ObserveSince(time.Now().Add(-time.Hour))
 	if s := h.Snapshot(); s.Count != 2 || s.Sum < 3600 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// TestBucketIndex: the search finds the bucket that a search of all bounds finds, for
+// all kinds of bounds and for the values at, just below and just above them.
+func TestBucketIndex(t *testing.T) {
+	inf := math.Inf(1)
+	long := make([]float64, 1000)
+	for i := range long {
+		long[i] = float64(i+1) / 7
+	}
+	lists := [][]float64{
+		{}, {0}, {-1}, {1}, {-3, -2, -1}, {-1, 0, 1}, {0, 5e-324}, {5e-324, 1, math.MaxFloat64}, {-math.MaxFloat64, math.MaxFloat64},
+		{1, math.Nextafter(1, 2), math.Nextafter(math.Nextafter(1, 2), 2)}, {1e-300, 1e-10, 1, 1e10, 1e300},
+		DefBuckets, LinearBuckets(0, 10, 100), LinearBuckets(-50, 1, 300), ExponentialBuckets(0.001, 2, 12), ExponentialBuckets(1e-9, 1.1, 254), long,
+	}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for _, bounds := range lists {
+		values := []float64{0, math.Copysign(0, -1), inf, -inf, 1e-320, -1e-320, math.MaxFloat64}
+		for _, b := range bounds {
+			values = append(values, b, -b, math.Nextafter(b, inf), math.Nextafter(b, -inf), b*rnd.Float64(), b*(1+rnd.Float64()))
+		}
+		for range 1000 {
+			if v := math.Float64frombits(rnd.Uint64()); v == v {
+				values = append(values, v)
+			}
+		}
+		def := newHistogramDef(bounds)
+		def.index.init(bounds)
+		for _, v := range values {
+			want, _ := slices.BinarySearch(bounds, v)
+			if got := def.bucket(v); got != want+1 {
+				t.Fatalf("%v in %v: word %d, want %d", v, bounds, got, want+1)
+			}
+		}
+		if got := def.bucket(math.NaN()); got != -1 {
+			t.Errorf("NaN in %v: word %d", bounds, got)
+		}
+	}
+}
+
+// TestBucketIndexIsSharp: for the usual bounds the search begins at the bucket
+// itself or the one before, and for many bounds not far off.
+func TestBucketIndexIsSharp(t *testing.T) {
+	for _, c := range []struct {
+		bounds []float64
+		off    int
+	}{
+		{DefBuckets, 1}, {ExponentialBuckets(0.001, 2, 12), 1}, {ExponentialBuckets(1e-6, 1.25, 100), 1},
+		{LinearBuckets(0, 10, 100), 2}, {LinearBuckets(1, 1, 200), 4},
+	} {
+		def := newHistogramDef(c.bounds)
+		def.index.init(c.bounds)
+		for i := range 100_000 {
+			v := c.bounds[len(c.bounds)-1] * float64(i) / 100_000
+			if off := def.bucket(v) - 1 - def.index.start(v); off < 0 || off > c.off {
+				t.Fatalf("%v in %v: the search begins %d too early", v, c.bounds, off)
+			}
+		}
 	}
 }

@@ -2,6 +2,7 @@ package tacho
 
 import (
 	"unicode/utf8"
+	"unsafe"
 )
 
 // keySep ends each label value inside a series key. No valid UTF-8 text holds
@@ -67,17 +68,47 @@ func appendKey(b []byte, values []string) []byte {
 	return b
 }
 
-// keyIs reports whether key was made of exactly these values.
-func keyIs(key string, values []string) bool {
+// keyIs reports whether key was made of exactly these values, whose key is size bytes
+// long. Short ones are compared as words, the second overlapping the first: a call for
+// each value, as == makes it, takes a lookup of three labels a fifth longer.
+func keyIs(key string, values []string, size int) bool {
+	if len(key) != size {
+		return false // from here on no read is past the end of key
+	}
+	p := unsafe.Pointer(unsafe.StringData(key))
 	for _, v := range values {
+		n := len(v)
 		// A value that itself holds keySep cannot match by luck: the key has
 		// one separator a label, so a borrowed one leaves too few.
-		if len(key) <= len(v) || key[len(v)] != keySep || key[:len(v)] != v {
+		if *(*byte)(unsafe.Add(p, n)) != keySep {
 			return false
 		}
-		key = key[len(v)+1:]
+		q := unsafe.Pointer(unsafe.StringData(v))
+		switch {
+		case n >= 8:
+			if n > 16 {
+				if unsafe.String((*byte)(p), n) != v {
+					return false
+				}
+			} else if load64(p) != load64(q) || load64(unsafe.Add(p, n-8)) != load64(unsafe.Add(q, n-8)) {
+				return false
+			}
+		case n >= 4:
+			if load32(p) != load32(q) || load32(unsafe.Add(p, n-4)) != load32(unsafe.Add(q, n-4)) {
+				return false
+			}
+		case n >= 2:
+			if load16(p) != load16(q) || load16(unsafe.Add(p, n-2)) != load16(unsafe.Add(q, n-2)) {
+				return false
+			}
+		case n == 1:
+			if *(*byte)(p) != *(*byte)(q) {
+				return false
+			}
+		}
+		p = unsafe.Add(p, n+1)
 	}
-	return key == ""
+	return true
 }
 
 // keyValues splits a key into its n values, which share its memory.

@@ -294,8 +294,9 @@ func (m *HTTPMetrics) route(method, path string) *route {
 }
 
 func (m *HTTPMetrics) find(method, path string) *route {
-	key := [...]string{method, path}
-	if s := m.routes.table.Load().find(hashValues(key[:]), key[:]); s != nil {
+	// A slice, not an array that is sliced: that would be copied, by loads that wait
+	// for the stores before them.
+	if s := m.routes.table.Load().find([]string{method, path}); s != nil {
 		return (*route)(s.m)
 	}
 	return nil

@@ -137,7 +137,9 @@ func (r *Registry) HistogramVec(name, help string, buckets []float64, labels []s
 	if reason != "" {
 		refuse(name, reason, "")
 	}
-	return vecOf[Histogram](r.define(&histograms, newHistogramDef(bounds), name, help, labels, opts))
+	def := newHistogramDef(bounds)
+	def.index.init(bounds)
+	return vecOf[Histogram](r.define(&histograms, def, name, help, labels, opts))
 }
 
 // CounterFunc defines a counter whose value f returns at each scrape. f must be

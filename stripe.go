@@ -4,149 +4,229 @@ import (
 	"math"
 	"runtime"
 	"sync/atomic"
+	"time"
 	"unsafe"
 )
 
 // Striping spreads one busy number over several cache lines, so that cores add
 // side by side instead of handing one line around.
 //
-// A metric starts as a single word. A compare-and-swap that fails on it proves
-// that another core wrote in between, and only then are the cells made: the
-// memory of a quiet metric stays that of one word.
+// A metric starts as one row of words, for a counter a single word. Signs that cores
+// meet there are, for a counter, that its owner changes (see Counter), and for the
+// others a failed compare-and-swap. Sixteen of them in quick succession (see meet)
+// make the stripes: a set of rows, each on cache lines of its own, among which
+// goroutines are dealt by the address of their stack. The memory of a metric that
+// many goroutines use, but not often, stays that of one row, whatever chance meetings
+// a long life has.
 //
-// Why this is safe under the Go memory model: every cell, like the first word,
-// is only touched through sync/atomic, so no access races. Each add lands in
-// exactly one place, and no place is ever taken away while the metric lives:
-// cells are published once by a compare-and-swap of the pointer (losers of that
-// race use the winner's), and changing the salt only moves later adds to other
-// cells of the same set. The total is the sum of all places. atomic operations
-// are sequentially consistent, so an add that happened before a read is in one
-// of the words that the read loads. A word never goes down, so neither does a
-// total read twice in order.
+// Goroutines that meet in a row are parted: at the sixteenth time that an add sees
+// another get in between its reading and its writing, the one that noticed moves to another row, and nobody with it but the few that share its
+// place in the deal. When that has happened as often as there are rows, they
+// are too few, and a set of twice the size follows, until there are four rows for
+// each of GOMAXPROCS. Meetings in a row must double in number before they move
+// somebody again: where more goroutines run than there are rows, moving is no
+// help, and the deal, which every add reads, must not change all the time. So the
+// memory follows the number of cores that really meet on a metric, and no pair of
+// goroutines stays together.
+//
+// Why this is safe under the Go memory model: every word is only touched through
+// sync/atomic, so no access races. Each add lands in exactly one word, and no
+// word is ever taken away while the metric lives: a set of rows is published by a
+// compare-and-swap of the pointer to it (losers of that race use the winner's), a
+// larger set keeps the one before it, and the deal only says where later adds
+// go. The total is the sum of all words. Atomic operations are sequentially
+// consistent, so an add that happened before a read is in one of the words that
+// the read loads. A word never goes down, so neither does a total read twice in
+// order. Who owns a counter's word (see Counter) only decides whether an add looks
+// for company, never where it lands.
 
 // cacheLine is the distance that keeps two words from sharing a line; 64 bytes
 // on the machines that Go mostly runs on.
 const cacheLine = 64
 
-// maxStripes bounds what one contended metric can take: 64 cells are 4 KiB.
-const maxStripes = 64
+// lineWords is the number of 64-bit words in a line.
+const lineWords = cacheLine / 8
 
-// resaltAfter is how many collisions a cell sees before its users are dealt
-// anew: rare enough that dealing costs nothing, soon enough (microseconds of
-// contention) that two goroutines never stay on one cell.
-const resaltAfter = 16
+const (
+	minRows = 4   // of the first set: two cores are parted soon
+	maxRows = 256 // of any set: 16 KiB for a counter
 
-// A cell is one stripe of a counter, alone on its cache line.
-type cell struct {
-	_      incomparable
-	bits   atomic.Uint64
-	misses atomic.Uint32 // failed swaps; on the line that they dirtied anyway
-	_      [cacheLine - 12]byte
-}
+	// meetings is how many of them make the stripes, or move a goroutine: enough that
+	// chance does neither, few enough (microseconds of contention) to lose
+	// nothing.
+	meetings = 16
+)
 
-// stripes is a set of cells. The header is read by every add and written only
-// when the salt changes, so it stays in every core's cache.
+// stackShift makes of an address on a stack a number that no other stack has: the
+// smallest stacks are 2 KiB, and aligned. Frames of one stack that are far apart
+// have different numbers, which costs no more than a second row.
+const stackShift = 11
+
+// stackNumber tells goroutines apart by the address of a variable on the stack,
+// without a call into the runtime. It is a hint and no more: a stack may move, and
+// be another goroutine's later. A new goroutine mostly gets a stack that one before
+// it left on the same processor, so that goroutines which live for one request have
+// few numbers, and those of one processor.
+func stackNumber() uintptr { return uintptr(unsafe.Pointer(new(struct{}))) >> stackShift }
+
+// stripes is a set of rows. All that an add reads of it is written only when
+// somebody moves, so it stays in every core's cache, on a line of its own.
 type stripes struct {
-	deal
-	cells []cell // a power of two
+	words  []atomic.Uint64 // of all rows, each whole cache lines long
+	deal   []atomic.Uint32 // factors, one for as many stack numbers as there are rows
+	stride uint32          // words in a row; the last one counts meetings
+	shift  uint32          // of a 32-bit hash, to the number of a row
+	before *stripes        // the smaller set that this one followed
+
+	_     [cacheLine]byte
+	moves atomic.Uint32
+	_     [cacheLine - 4]byte
 }
 
-// deal maps goroutines to stripes.
-type deal struct {
-	_     incomparable
-	salt  atomic.Uint64
-	shift uint
-}
+const phi = 0x9e3779b9 // 2^32 divided by the phi ratio: spreads what is evenly spaced
 
-// init makes the mapping for n stripes, a power of two.
-func (d *deal) init(n int) {
-	d.salt.Store(0x9e3779b97f4a7c15)
-	d.shift = 64
-	for ; n > 1; n >>= 1 {
-		d.shift--
+func newStripes(rows, stride int, before *stripes) *stripes {
+	s := &stripes{
+		words:  make([]atomic.Uint64, rows*stride),
+		deal:   make([]atomic.Uint32, rows),
+		stride: uint32(stride),
+		shift:  32,
+		before: before,
 	}
+	for ; rows > 1; rows >>= 1 {
+		s.shift--
+	}
+	for i := range s.deal {
+		s.deal[i].Store(phi)
+	}
+	return s
 }
 
-// pick chooses a stripe by the address of a variable on the caller's stack:
-// goroutines have different stacks, and one goroutine keeps its own. It is a
-// hint and no more, so that a stack that moves, or a frame that is deeper than
-// another, costs nothing but a cold line. The low bits only tell frames of the
-// same stack apart (stacks begin at 2 KiB) and are dropped.
-func (d *deal) pick() int {
-	var here byte
-	at := uint64(uintptr(unsafe.Pointer(&here))) >> 10
-	return int((at * d.salt.Load()) >> (d.shift & 63))
-}
-
-// redeal gives every goroutine a new stripe. Two that met are parted with
-// probability 1-1/n each time, so no pair stays together.
-func (d *deal) redeal() {
-	d.salt.Store(d.salt.Load()*0xd1342543de82ef95 | 1)
-}
-
-// stripeCount is the power of two from four times GOMAXPROCS up, at most
-// maxStripes: room enough that goroutines on distinct cores seldom meet.
-func stripeCount() int {
-	n := 2
-	for n < 4*runtime.GOMAXPROCS(0) && n < maxStripes {
+// rowLimit is the power of two from four times GOMAXPROCS up: room enough that
+// whoever moves mostly finds a row to itself.
+func rowLimit() int {
+	n := minRows
+	for n < 4*runtime.GOMAXPROCS(0) && n < maxRows {
 		n *= 2
 	}
 	return n
 }
 
-// loadStripes returns the cells behind p and makes them if need be.
-func loadStripes(p *atomic.Pointer[stripes]) *stripes {
-	if s := p.Load(); s != nil {
-		return s
+// widen replaces the set behind p, or the nil, by a larger one, unless somebody
+// else just did, and returns what is there then.
+func widen(p *atomic.Pointer[stripes], old *stripes, stride int) *stripes {
+	rows := minRows
+	if old != nil {
+		rows = 2 * len(old.deal)
 	}
-	s := &stripes{cells: make([]cell, stripeCount())}
-	s.init(len(s.cells))
-	if p.CompareAndSwap(nil, s) {
-		return s
-	}
+	p.CompareAndSwap(old, newStripes(rows, stride, old))
 	return p.Load()
 }
 
-// add adds n to one cell. The swap is tried once, as a probe for company; then
-// the wait-free add, so that no writer waits for another.
-func (s *stripes) add(n uint64) {
-	c := &s.cells[s.pick()&(len(s.cells)-1)]
-	old := c.bits.Load()
-	if c.bits.CompareAndSwap(old, old+n) {
-		return
-	}
-	c.bits.Add(n)
-	s.collided(c)
+// place returns where in the deal a stack number belongs.
+func (s *stripes) place(at uintptr) int { return int(uint32(at)*phi>>(s.shift&31)) & (len(s.deal) - 1) }
+
+// row returns the first word of the row of a stack number. With a random odd
+// factor, two numbers share a row with a probability of at most 2/rows (that is
+// what multiply-shift hashing promises), so a new factor parts two that met, be
+// they of one place in the deal or of two.
+func (s *stripes) row(at uintptr) int {
+	factor := s.deal[s.place(at)].Load()
+	return int(uint32(at)*factor>>(s.shift&31)) * int(s.stride)
 }
 
-// addFloat adds v to one cell that holds the bits of a float64.
-func (s *stripes) addFloat(v float64) {
-	c := &s.cells[s.pick()&(len(s.cells)-1)]
-	if swapAdd(&c.bits, v) {
-		return
+// met is called for an add that met another in a row, and moves its goroutine now
+// and then. It reports whether the set is too small: it is for the caller, who
+// knows the pointer, to widen it.
+func (s *stripes) met(row int, at uintptr) bool {
+	n := s.words[row+int(s.stride)-1].Add(1)
+	if n < meetings || n&(n-1) != 0 && n%(1<<16) != 0 {
+		return false
 	}
-	s.collided(c)
-	addFloat(&c.bits, v)
+	s.move(at)
+	return int(s.moves.Add(1)) >= len(s.deal) && len(s.deal) < rowLimit()
 }
 
-func (s *stripes) collided(c *cell) {
-	if c.misses.Add(1)%resaltAfter == 0 {
-		s.redeal()
-	}
+// move gives a stack number another row, mostly.
+func (s *stripes) move(at uintptr) {
+	f := &s.deal[s.place(at)]
+	x := (f.Load() ^ uint32(at)) * 0x85ebca6b
+	f.Store((x ^ x>>15) | 1)
 }
 
+// sum adds up the first words of all rows, integers.
 func (s *stripes) sum() (n uint64) {
-	for i := range s.cells {
-		n += s.cells[i].bits.Load()
+	for ; s != nil; s = s.before {
+		for row := 0; row < len(s.words); row += int(s.stride) {
+			n += s.words[row].Load()
+		}
 	}
 	return n
 }
 
+// sumFloat is sum for words that hold the bits of a float64.
 func (s *stripes) sumFloat() (v float64) {
-	for i := range s.cells {
-		v += math.Float64frombits(s.cells[i].bits.Load())
+	for ; s != nil; s = s.before {
+		for row := 0; row < len(s.words); row += int(s.stride) {
+			v += math.Float64frombits(s.words[row].Load())
+		}
 	}
 	return v
+}
+
+// nowAndThen is true for one in 64 values of a counter: often enough that whoever stays
+// owns it soon, seldom enough that changing the owner, and the time it takes to read
+// the clock, cost nothing.
+func nowAndThen(n uint64) bool { return n*0x9e3779b97f4a7c15>>58 == 0 }
+
+// changes reports whether somebody else is adding to w: it looks for some tens of
+// nanoseconds.
+func changes(w *atomic.Uint64) bool {
+	was := w.Load()
+	for range 32 {
+		if w.Load() != was {
+			return true
+		}
+	}
+	return false
+}
+
+// meet is called for an add that met another, in a row or, where s is nil, in the metric
+// itself, and reports whether that needs stripes, or more of them.
+func meet(s *stripes, row int, at uintptr, metric unsafe.Pointer) bool {
+	if s != nil {
+		return s.met(row, at)
+	}
+	return oftenMet(metric)
+}
+
+// recent is what is known about the meetings in metrics without stripes, by their
+// address: in the low 8 bits how many there were since there was none for a while,
+// above them when the last one was, in units of half a millisecond. It is of no use
+// after a millisecond, so no metric has memory for it. Metrics may share a place;
+// that matters only if a program adds a hundred million times a second.
+var recent [1024]atomic.Uint32
+
+// programStart is where the clock of recent begins.
+var programStart = time.Now()
+
+// oftenMet notes a meeting in a metric without stripes and reports whether it needs
+// them. Meetings further apart cost less than a hundredth of a core, and stripes for
+// them would cost memory and a slower scrape for ever.
+func oftenMet(metric unsafe.Pointer) bool {
+	known := &recent[uint32(uintptr(metric)>>5)*phi>>22]
+	met := nextMet(known.Load(), time.Since(programStart))
+	known.Store(met)
+	return met&0xff >= meetings && runtime.GOMAXPROCS(0) > 1
+}
+
+// nextMet is what is known after one more meeting.
+func nextMet(was uint32, now time.Duration) uint32 {
+	tick := uint32(now>>19) << 8
+	if tick-was&^0xff > 1<<8 {
+		return tick | 1
+	}
+	return tick | min(was&0xff+1, 0xff)
 }
 
 // swapAdd tries once to add v to the float64 whose bits w holds.

@@ -68,10 +68,19 @@ type incomparable = [0]func()
 // deleted ones into gravestones, and replace the table when it is three
 // quarters full.
 type table struct {
-	slots []atomic.Pointer[series] // a power of two; nil ends a probe
-	grave *series                  // what a deleted slot holds; matches no key
-	live  int                      // series, under the mutex
-	used  int                      // series and gravestones, under the mutex
+	slots []slot  // a power of two
+	grave *series // what a deleted slot holds; its key is none, since each value of a key ends in keySep
+	live  int     // series, under the mutex
+	used  int     // series and gravestones, under the mutex
+}
+
+// A slot repeats the hash of its series, so that a probe looks at no series but the
+// one it is after, which in a large vector is mostly not in the cache. It is stored
+// before the series and matters only with it. A reader that sees one of them changed
+// and not the other takes the slot for another series' and asks again under the mutex.
+type slot struct {
+	s    atomic.Pointer[series] // nil ends a probe
+	hash atomic.Uint32
 }
 
 //go:noinline
@@ -80,17 +89,20 @@ func newTable(n int) *table {
 	for size < 2*n {
 		size *= 2
 	}
-	return &table{slots: make([]atomic.Pointer[series], size), grave: new(series)}
+	return &table{slots: make([]slot, size), grave: &series{text: "grave", cut: 5}}
 }
 
-func (t *table) find(hash uint32, values []string) *series {
-	mask := uint32(len(t.slots) - 1)
+// at returns the i-th slot, counted around.
+func (t *table) at(i uint32) *slot { return &t.slots[int(i)&(len(t.slots)-1)] }
+
+// find returns the series with these label values, or nil.
+func (t *table) find(values []string) *series {
+	h := newHasher().add(values)
+	hash := h.hash()
 	for i := hash; ; i++ {
-		s := t.slots[i&mask].Load()
-		if s == nil {
-			return nil
-		}
-		if s.hash == hash && s.m != nil && keyIs(s.key(), values) {
+		slot := t.at(i)
+		s := slot.s.Load()
+		if s == nil || slot.hash.Load() == hash && keyIs(s.key(), values, h.size) {
 			return s
 		}
 	}
@@ -101,23 +113,19 @@ func (t *table) find(hash uint32, values []string) *series {
 //
 //go:noinline
 func (t *table) findKey(hash uint32, key string) *series {
-	mask := uint32(len(t.slots) - 1)
 	for i := hash; ; i++ {
-		s := t.slots[i&mask].Load()
-		if s == nil {
-			return nil
-		}
-		if s.hash == hash && s.m != nil && s.key() == key {
+		slot := t.at(i)
+		s := slot.s.Load()
+		if s == nil || slot.hash.Load() == hash && s.key() == key {
 			return s
 		}
 	}
 }
 
 func (t *table) insert(s *series) {
-	mask := uint32(len(t.slots) - 1)
 	for i := s.hash; ; i++ {
-		slot := &t.slots[i&mask]
-		switch slot.Load() {
+		slot := t.at(i)
+		switch slot.s.Load() {
 		case nil:
 			t.used++
 		case t.grave:
@@ -125,16 +133,16 @@ func (t *table) insert(s *series) {
 			continue
 		}
 		t.live++
-		slot.Store(s)
+		slot.hash.Store(s.hash)
+		slot.s.Store(s)
 		return
 	}
 }
 
 func (t *table) remove(s *series) {
-	mask := uint32(len(t.slots) - 1)
 	for i := s.hash; ; i++ {
-		if slot := &t.slots[i&mask]; slot.Load() == s {
-			slot.Store(t.grave)
+		if slot := t.at(i); slot.s.Load() == s {
+			slot.s.Store(t.grave)
 			t.live--
 			return
 		}
@@ -143,9 +151,8 @@ func (t *table) remove(s *series) {
 
 // holds reports whether s is still in the table.
 func (t *table) holds(s *series) bool {
-	mask := uint32(len(t.slots) - 1)
 	for i := s.hash; ; i++ {
-		switch t.slots[i&mask].Load() {
+		switch t.at(i).s.Load() {
 		case s:
 			return true
 		case nil:
@@ -157,7 +164,7 @@ func (t *table) holds(s *series) bool {
 // each calls f for every series.
 func (t *table) each(f func(*series)) {
 	for i := range t.slots {
-		if s := t.slots[i].Load(); s != nil && s.m != nil {
+		if s := t.slots[i].s.Load(); s != nil && s != t.grave {
 			f(s)
 		}
 	}
@@ -196,12 +203,13 @@ func vecOf[M any](v *vec) *Vec[M] { return (*Vec[M])(unsafe.Pointer(v)) }
 // all "other".
 func (v *Vec[M]) With(values ...string) *M { return (*M)(v.with(values)) }
 
+// with is With for all types: what is left of that is inlined.
 func (v *vec) with(values []string) unsafe.Pointer {
 	if len(values) != len(v.fam.labels) {
 		v.fam.fault(reasonLabelCount)
 		return v.lost
 	}
-	s := v.table.Load().find(hashValues(values), values)
+	s := v.table.Load().find(values)
 	if s == nil {
 		s = v.slow(values)
 	}

@@ -304,13 +304,13 @@ func TestKeyIs(t *testing.T) {
 	for i, a := range lists {
 		key := string(appendKey(nil, a))
 		for j, b := range lists {
-			if keyIs(key, b) != (i == j) {
+			if keyIs(key, b, newHasher().add(b).size) != (i == j) {
 				t.Errorf("key of %q for %q: %v", a, b, i != j)
 			}
 		}
 		// Values that hold the separator itself must not fit by luck.
 		for _, b := range [][]string{{a[0] + "\xff", a[1]}, {a[0], "\xff" + a[1]}, {a[0] + "\xff" + a[1], ""}, {key, ""}, {"", key}} {
-			if keyIs(key, b) {
+			if keyIs(key, b, newHasher().add(b).size) {
 				t.Errorf("key of %q fits %q", a, b)
 			}
 		}
@@ -335,7 +335,7 @@ func FuzzKeys(f *testing.F) {
 		if back := compareKeys(kb, ka); back < 0 != (got > 0) || back > 0 != (got < 0) {
 			t.Errorf("%q and %q: %d one way, %d the other", ka, kb, got, back)
 		}
-		if keyIs(ka, []string{b1, b2}) != (valid(a1) == b1 && valid(a2) == b2) {
+		if keyIs(ka, []string{b1, b2}, len(b1)+len(b2)+2) != (valid(a1) == b1 && valid(a2) == b2) {
 			t.Errorf("keyIs %q %q %q", ka, b1, b2)
 		}
 		v := NewRegistry().CounterVec("x", "", []string{"a", "b"})

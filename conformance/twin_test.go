@@ -310,6 +310,8 @@ func (w *twin) op(d *dice) op {
 	if d.oneIn(4) {
 		o.exemplars = []string{"trace_id", d.text()}
 		switch d.n(16) {
+		case 12:
+			o.exemplars = []string{"e", strings.Repeat("é", 126+d.n(4))} // 128 characters are the limit
 		case 15:
 			o.exemplars = append(o.exemplars, "odd")
 		case 14:
@@ -414,6 +416,7 @@ func (o op) do() {
 
 // write is do for the ledger.
 func (w *twin) write(o op, when span) {
+	w.now = when
 	m := o.metric
 	s := w.with(m, o.values)
 	switch {
