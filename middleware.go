@@ -263,7 +263,7 @@ type statusCounter struct {
 
 // newRoute is called by routes for a new series. The one for wrong numbers of
 // values, which record never passes, stays empty.
-func (m *HTTPMetrics) newRoute(_ *family, key string) unsafe.Pointer {
+func (m *HTTPMetrics) newRoute(_ *family, key string, _ bool) unsafe.Pointer {
 	rt := new(route)
 	if key != "" {
 		values := keyValues(key, 2)
