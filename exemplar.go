@@ -26,7 +26,10 @@ const maxExemplarRunes = 128
 // An exemplarSlot holds the latest exemplar of a counter or a bucket. It starts
 // with one that says no more than whose it is, shared by a whole family, so that
 // a counter can be charged for a bad exemplar without a field of its own for it.
-type exemplarSlot struct{ p atomic.Pointer[exemplar] }
+type exemplarSlot struct {
+	_ incomparable
+	p atomic.Pointer[exemplar]
+}
 
 // family returns whom the slot belongs to; nil for a metric that no registry made.
 func (s *exemplarSlot) family() *family {

@@ -140,7 +140,10 @@ func compareKeys(a, b string) int {
 }
 
 // A label is one constant name and value.
-type label struct{ name, value string }
+type label struct {
+	_           incomparable
+	name, value string
+}
 
 // appendBlock appends a label block as it follows a metric name in an exposition:
 // `{a="b",c="d"} `, or ` ` without labels. The space belongs to it so that a sample
@@ -168,7 +171,7 @@ func appendLabel(b []byte, sep byte, name, value string) []byte {
 	if validLabelName(name) {
 		b = append(b, name...)
 	} else {
-		b = appendQuotedName(b, name, "")
+		b = append(appendEscapes(append(b, '"'), name, '"'), '"')
 	}
 	return append(appendLabelValue(append(b, `="`...), value), '"')
 }

@@ -464,16 +464,18 @@ func (v *vec) merged() []*series {
 	}
 	// The sort takes what is in order as it is, so that this costs a comparison a
 	// series and the moves that the new ones make.
-	order := append(append(make([]*series, 0, len(v.order)+len(added)), v.order...), added...)
+	order := make([]*series, len(v.order)+len(added))
+	copy(order[copy(order, v.order):], added)
 	if deleted {
-		kept := order[:0]
+		n := 0
 		for _, s := range order {
 			if t.holds(s) {
-				kept = append(kept, s)
+				order[n] = s
+				n++
 			}
 		}
-		clear(order[len(kept):]) // or the array would keep what was deleted
-		order = kept
+		clear(order[n:]) // or the array would keep what was deleted
+		order = order[:n]
 	}
 	sortSeries(order)
 	v.order = order
