@@ -124,6 +124,22 @@ func (t *table) addSizes(s bench.Size) {
 	}
 }
 
+func largeTable(name string) *table {
+	return &table{name: name, header: []string{colPath, colAgainst, "tacho", "peer", colRatio,
+		"allocations: tacho", "peer", "memory: tacho", "peer"}}
+}
+
+func (t *table) addLarge(l bench.LargeScrape) {
+	megabytes := func(v float64) string { return number(v/1e6) + " MB" }
+	for i := 1; i < len(l.Peers); i++ {
+		t.rows = append(t.rows, []string{l.Name, l.Peers[i],
+			number(l.Cost[0].Nanoseconds) + " ns", number(l.Cost[i].Nanoseconds) + " ns",
+			number(l.Cost[i].Nanoseconds / l.Cost[0].Nanoseconds),
+			bench.Count(int(l.Cost[0].Allocations)), bench.Count(int(l.Cost[i].Allocations)),
+			megabytes(l.Peak[0]), megabytes(l.Peak[i])})
+	}
+}
+
 // number writes three digits, as many as the rounds agree on; what is next to
 // nothing (an allocation of the runtime's own, shared by a million calls) is 0.
 func number(v float64) string {
