@@ -22,7 +22,7 @@ type LargeScrape struct {
 // than largeTime.
 const (
 	largeRepeats = 3
-	largeTime    = 2 * time.Second
+	largeTime    = time.Second
 )
 
 // LargeScrapes measures scrapes of counters of three labels in every format.

@@ -60,7 +60,7 @@ func (t *table) addTimes(c bench.Comparison) {
 		goal := ""
 		if want, ok := bench.TargetOf(c.Path.Name, c.Parallel > 1, peer); ok {
 			// As testing.B has it, an allocation that several calls share is none.
-			goal = verdict(want.Ratio, ratio >= want.Ratio, !want.MayAlloc && ours.Allocations >= 1)
+			goal = verdict(want.Ratio, ratio >= want.Ratio, !want.MayAlloc && ours.Allocations >= 1) + mark
 		}
 		t.rows = append(t.rows, []string{
 			c.Path.Name, strconv.Itoa(c.Parallel), peer,
