@@ -36,8 +36,9 @@ func FuzzOpenMetrics(f *testing.F) {
 	seed(f, 100)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		w := newTwin(t, &dice{data}, false)
-		for range 2 {
+		for scrape := range 2 {
 			data, x := w.scrapeAs(t, typeOpenMetrics), w.expect()
+			x.grammar = scrape == 0
 			checkOpenMetrics(t, data, x)
 		}
 	})
@@ -48,11 +49,11 @@ func FuzzOpenMetrics(f *testing.F) {
 func FuzzNames(f *testing.F) {
 	seed(f, 50)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		w := newTwin(t, &dice{data}, true)
+		w, size := newTwin(t, &dice{data}, true), len(data)
 		for _, contentType := range contentTypes {
-			for _, scheme := range schemes {
+			for i, scheme := range schemes {
 				data, x := serve(t, w.reg, contentType, scheme), w.expect()
-				x.escaping = scheme
+				x.escaping, x.grammar = scheme, i == size%len(schemes)
 				check := checkText
 				if contentType == typeOpenMetrics {
 					check = checkOpenMetrics
