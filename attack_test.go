@@ -342,7 +342,7 @@ func TestSlowClients(t *testing.T) {
 	if n := ended.Load(); n != scrapes {
 		t.Errorf("%d scrapes ended, want the %d of those who read", n, scrapes)
 	}
-	if took := heap() - before; took > slow*(128<<10)+maxZips*(2<<20) {
+	if took := heap() - before; took > slow*(300<<10) {
 		t.Errorf("%d slow clients take %d bytes", slow, took)
 	}
 	close(leave)
@@ -427,12 +427,11 @@ func (w *attackStalled) Write(p []byte) (int, error) {
 	return w.ResponseRecorder.Write(p)
 }
 
-// TestHundredScrapes stalls a hundred scrapes in the middle. A plain one holds its
-// buffer. A compressor is some twenty times that, so there are only so many of
-// them, and whoever finds none left gets the plain body at once.
+// TestHundredScrapes stalls a hundred scrapes in the middle: each holds its buffer and
+// its compressor, and nothing that grows with the registry.
 func TestHundredScrapes(t *testing.T) {
 	const clients = 100
-	reg, _ := httpBig(5000)
+	reg, _ := httpBig(50000)
 	want := httpText(t, reg)
 	h := reg.Handler()
 	before := heap()
@@ -456,26 +455,16 @@ func TestHundredScrapes(t *testing.T) {
 	for _, w := range all {
 		held -= int64(w.Body.Cap())
 	}
-	// More than the buffer: the goroutine, its request, and what the test has.
-	if bound := int64(clients*(96<<10) + maxZips*(1400<<10)); held > bound {
+	// More than the two: the goroutine, its request, and what the test has.
+	if bound := int64(clients * (200 << 10)); held > bound {
 		t.Errorf("%d scrapes hold %d bytes, want at most %d", clients, held, bound)
 	}
 	close(release)
 	wg.Wait()
-	zipped := 0
 	for i, w := range all {
-		if w.Header().Get("Content-Encoding") == "gzip" {
-			zipped++
-		}
 		if got := attackBody(t, w.Result()); got != want {
 			t.Fatalf("client %d got %d bytes, want %d", i, len(got), len(want))
 		}
-	}
-	if zipped != maxZips {
-		t.Errorf("%d bodies were compressed, want %d", zipped, maxZips)
-	}
-	if w := httpGet(h, "GET", "gzip"); w.Header().Get("Content-Encoding") != "gzip" {
-		t.Error("not compressed after the others have ended")
 	}
 	t.Logf("%d scrapes held %d bytes", clients, held)
 }

@@ -2,7 +2,6 @@ package tacho
 
 import (
 	"slices"
-	"strings"
 	"time"
 	"unsafe"
 )
@@ -163,13 +162,18 @@ func fromSnapshot(s HistogramSnapshot) (*histogramDef, []uint64, bool) {
 	return newHistogramDef(bounds), counts, true
 }
 
+// maxCharged is how many series of tacho_errors_total collectors may make: what
+// they emit can come from elsewhere, and differ from scrape to scrape.
+const maxCharged = 1000
+
 // charge returns the name to count a refusal under: a bad one, which could be
-// anything, under none.
+// anything, under none, as all where there are too many.
 func (c *collection) charge(name string) string {
-	if validMetricName(name) || c.reg.utf8 != nil && c.reg.utf8.validName(name) {
-		return name
+	good := validMetricName(name) || c.reg.utf8 != nil && c.reg.utf8.validName(name)
+	if !good || c.reg.errors.Len() >= maxCharged {
+		return ""
 	}
-	return ""
+	return name
 }
 
 func (e *Emitter) emit(name, help string, k kind, sample row, pairs []string) {
@@ -196,7 +200,7 @@ func (c *collection) check(f *family, pairs []string) string {
 	}
 	f.consts = slices.Clone(c.reg.consts)
 	for i := 0; i < len(pairs); i += 2 {
-		f.consts = append(f.consts, label{pairs[i], string(appendValid(nil, pairs[i+1]))})
+		f.consts = append(f.consts, label{name: pairs[i], value: string(appendValid(nil, pairs[i+1]))})
 	}
 	if c.reg.badConsts || f.check() != "" {
 		return reasonInvalid
@@ -214,7 +218,7 @@ func (c *collection) put(one *family, sample row) string {
 		}
 		f = &emitted{rows: map[string]row{}}
 		f.family = family{reg: c.reg, name: one.name, help: string(appendValid(nil, one.help)), kind: one.kind, quoted: one.quoted}
-		f.walk = f.encode
+		f.family.encode = f.encodeRows
 		c.families[one.name] = f
 	}
 	if f.kind != one.kind {
@@ -227,7 +231,7 @@ func (c *collection) put(one *family, sample row) string {
 	if _, twice := f.rows[key]; twice {
 		return reasonDuplicate
 	}
-	sample.block = string(appendBlock(nil, one.consts, nil, ""))
+	sample.block = one.constBlock()
 	f.rows[key] = sample
 	f.quotedLabels = f.quotedLabels || one.quotedLabels
 	c.undo = append(c.undo, emission{one.name, key})
@@ -275,7 +279,7 @@ func (c *collection) taken(name string, k kind) bool {
 // other series.
 func seriesKey(labels []label) string {
 	sorted := slices.Clone(labels)
-	sortList(sorted, func(a, b label) int { return strings.Compare(a.name, b.name) })
+	sortList(sorted, func(a, b label) int { return compareKeys(a.name, b.name) })
 	var key []byte
 	for _, l := range sorted {
 		if l.value == "" {
@@ -286,8 +290,8 @@ func seriesKey(labels []label) string {
 	return string(key)
 }
 
-// encode is the walk of an emitted family.
-func (f *emitted) encode(e *encoder) {
+// encodeRows hands the samples of an emitted family to an encoder.
+func (f *emitted) encodeRows(e *encoder) {
 	keys := make([]string, 0, len(f.rows))
 	for key := range f.rows {
 		keys = append(keys, key)

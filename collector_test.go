@@ -2,6 +2,7 @@ package tacho
 
 import (
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -140,7 +141,7 @@ func TestEmptyLabelIsNone(t *testing.T) {
 		e.Gauge("x", "", 5, "b", "1")
 	})
 	engParse(t, text(t, r)) // fails on a series that comes twice
-	if got := r.errors.With("x", reasonDuplicate).Value(); got != 3 {
+	if got := vecOf[Counter](r.errors).With("x", reasonDuplicate).Value(); got != 3 {
 		t.Errorf("%d duplicates counted, want 3", got)
 	}
 }
@@ -229,8 +230,31 @@ func TestEmittedRefusalsKeepTheRest(t *testing.T) {
 		if !strings.Contains(got, "# TYPE x untyped\nx 5\n") || !strings.Contains(got, "defined_sum 4\n") {
 			t.Error(got)
 		}
-		if n := r.errors.With("x", reasonInvalid).Value(); n != uint64(2*(scrape+1)) {
+		if n := vecOf[Counter](r.errors).With("x", reasonInvalid).Value(); n != uint64(2*(scrape+1)) {
 			t.Errorf("%d invalid samples counted after %d scrapes", n, scrape+1)
 		}
+	}
+}
+
+// TestFaultsAreBounded: a collector that passes on names from elsewhere, bad samples
+// among them, must not make tacho_errors_total grow with every scrape.
+func TestFaultsAreBounded(t *testing.T) {
+	r := NewRegistry()
+	n := 0
+	r.Collect(func(e *Emitter) {
+		for range 100 {
+			n++
+			e.Gauge("from_elsewhere_"+strconv.Itoa(n), "", 1, "odd")
+		}
+	})
+	for range 30 {
+		text(t, r)
+	}
+	sum := 0.
+	for _, s := range engParse(t, text(t, r)) {
+		sum += s.value
+	}
+	if series := vecOf[Counter](r.errors).Len(); series > maxCharged+1 || sum != float64(n) {
+		t.Errorf("%d series count %v refusals, want %d", series, sum, n)
 	}
 }

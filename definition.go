@@ -4,7 +4,6 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -90,7 +89,7 @@ type family struct {
 	metric *metricType    // nil for functions and what collectors emit
 	vec    *vec           // what a definition returns, and its repetition
 	none   *exemplar      // says no more than whose it is; see exemplarSlot
-	walk   func(*encoder) // hands all samples to an encoder
+	encode func(*encoder) // hands the samples of functions and collectors to an encoder
 
 	quoted, quotedLabels bool // names outside the legacy set, to be quoted or escaped
 }
@@ -103,22 +102,22 @@ func (f *family) check() string {
 	} else if !validMetricName(f.name) {
 		reason = "the name must match [a-zA-Z_:][a-zA-Z0-9_:]*"
 	}
-	if reason == "" && f.unit != "" && !f.hasUnit() {
-		reason = "the name must end in the unit, _" + f.unit
-	}
 	if reason == "" {
 		reason = f.checkLabels()
 	}
 	return reason
 }
 
-// hasUnit reports whether the name ends in the unit (OpenMetrics 1.0, "Unit").
-func (f *family) hasUnit() bool {
+// checkUnit refuses a name that does not end in the unit (OpenMetrics 1.0, "Unit").
+func (f *family) checkUnit() string {
 	name := f.name
 	if f.kind == kindCounter {
-		name = strings.TrimSuffix(name, "_total")
+		name = trimSuffix(name, "_total")
 	}
-	return validMetricName("_"+f.unit) && strings.HasSuffix(name, "_"+f.unit)
+	if f.unit == "" || validMetricName("_"+f.unit) && hasSuffix(name, "_"+f.unit) {
+		return ""
+	}
+	return "the name must end in the unit, _" + f.unit
 }
 
 func (f *family) checkLabels() string {
@@ -165,7 +164,7 @@ func (f *family) differs(old *family) string {
 		return "already defined with unit " + quote(old.unit)
 	case !slices.Equal(f.labels, old.labels):
 		return "already defined with the labels" + quoteAll(old.labels)
-	case !slices.Equal(f.consts, old.consts):
+	case f.constBlock() != old.constBlock():
 		return "already defined with other const labels"
 	case f.metric == nil || old.metric == nil:
 		return "already defined, and functions cannot be compared"
@@ -176,6 +175,11 @@ func (f *family) differs(old *family) string {
 	}
 	return ""
 }
+
+// constBlock renders the labels that all series of f share.
+//
+//go:noinline
+func (f *family) constBlock() string { return string(appendBlock(nil, f.consts, nil, "")) }
 
 // quote puts s between quotes for an error, with what is no text in hexadecimal.
 // strconv.Quote would add 10 KB to a program without HTTP.
@@ -214,7 +218,7 @@ func sampleNames(name string, k kind) []string {
 	var suffixes []string
 	switch k {
 	case kindCounter:
-		name, suffixes = strings.TrimSuffix(name, "_total"), histogramSuffixes[3:]
+		name, suffixes = trimSuffix(name, "_total"), histogramSuffixes[3:]
 	case kindHistogram:
 		suffixes = histogramSuffixes
 	case kindSummary:
@@ -237,9 +241,9 @@ func callerOutside() string {
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
 	for {
 		fr, more := frames.Next()
-		inside := strings.HasPrefix(fr.Function, "github.com/tachikoma/tacho.") || strings.HasPrefix(fr.Function, "github.com/tachikoma/tacho/")
-		inside = inside && !strings.HasSuffix(fr.File, "_test.go")
-		if !inside || !more {
+		const here = "github.com/tachikoma/tacho"
+		inside := hasPrefix(fr.Function, here) && (fr.Function[len(here)] == '.' || fr.Function[len(here)] == '/')
+		if !inside || hasSuffix(fr.File, "_test.go") || !more {
 			return fr.File + ":" + strconv.Itoa(fr.Line)
 		}
 	}

@@ -2,7 +2,6 @@ package tacho
 
 import (
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -34,14 +33,15 @@ type utf8Rules struct {
 	checkLabel  func(f *family, name string) string // and with that of a label
 	checkLabels func(names []string) string         // and with all of a metric's together
 	validName   func(name string) bool
-	naming      func(r *Registry, families []*family, open bool, s escaping) renaming
+	naming      func(r *Registry, families []*family, open bool, s escaping) func(*family) (string, bool)
 	escape      func(families []*family, s escaping) (pairs []string)
 	json        func(b []byte, name string) []byte
-	sample      func(e *exposition, b []byte, name, suffix, block string) []byte
+	quoted      func(name string) string
+	sample      func(e *encoder, b []byte, name, suffix, block string) []byte
 }
 
 var utf8Names = utf8Rules{
-	checkUTF8Metric, checkUTF8Label, checkEscaped, validUTF8Name, (*Registry).naming, escapeFamilies, appendJSONName, appendUTF8Sample,
+	checkUTF8Metric, checkUTF8Label, checkEscaped, validUTF8Name, (*Registry).naming, escapeFamilies, appendJSONName, quotedName, appendUTF8Sample,
 }
 
 func checkUTF8Metric(f *family) string {
@@ -54,7 +54,7 @@ func checkUTF8Metric(f *family) string {
 
 func checkUTF8Label(f *family, name string) string {
 	f.quotedLabels = f.quotedLabels || !validLabelName(name)
-	if !validUTF8Name(name) || strings.HasPrefix(name, "__") {
+	if !validUTF8Name(name) || hasPrefix(name, "__") {
 		return "must be valid UTF-8 without NUL and not begin with __ or " + valuesPrefix
 	}
 	return ""
@@ -83,7 +83,7 @@ func checkEscaped(names []string) string {
 // nothing that the escaping scheme "values" makes of other names. Prometheus'
 // parser takes a NUL in a name for the end of its input.
 func validUTF8Name(s string) bool {
-	return s != "" && utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 && !strings.HasPrefix(s, valuesPrefix)
+	return s != "" && utf8.ValidString(s) && indexByte(s, 0) < 0 && !hasPrefix(s, valuesPrefix)
 }
 
 // appendEscapedMetric appends the name of a metric as the scheme says it.
@@ -97,7 +97,7 @@ func appendEscapedMetric(b []byte, name string, s escaping) []byte {
 func appendEscapedLabel(b []byte, name string, s escaping) []byte {
 	start := len(b)
 	b = appendEscaped(b, name, s, false)
-	if strings.HasPrefix(string(b[start:]), "__") {
+	if hasPrefix(string(b[start:]), "__") {
 		b = appendEscaped(b[:start], name, escapeValues, false)
 	}
 	return b
@@ -129,15 +129,15 @@ func appendEscaped(b []byte, name string, s escaping, colon bool) []byte {
 }
 
 // appendQuotedName appends a name in double quotes, escaped as label values are.
-//
-//go:noinline
 func appendQuotedName(b []byte, name, suffix string) []byte {
 	b = appendLabelValue(append(b, '"'), name)
 	return append(append(b, suffix...), '"')
 }
 
+func quotedName(name string) string { return string(appendQuotedName(nil, name, "")) }
+
 // appendUTF8Sample appends a sample whose names are quoted or escaped, up to its value.
-func appendUTF8Sample(e *exposition, b []byte, name, suffix, block string) []byte {
+func appendUTF8Sample(e *encoder, b []byte, name, suffix, block string) []byte {
 	if !e.quoted {
 		return appendRelabelled(append(append(b, name...), suffix...), block, e.scheme)
 	}
@@ -151,19 +151,19 @@ func appendUTF8Sample(e *exposition, b []byte, name, suffix, block string) []byt
 
 // appendJSONName appends the name of a family as a JSON string.
 func appendJSONName(b []byte, name string) []byte {
-	b, _ = appendJSONQuoted(b, string(appendQuotedName(nil, name, "")))
+	b, _ = appendJSONQuoted(b, quotedName(name))
 	return b
 }
 
 // appendRelabelled appends a rendered label block with its quoted names escaped.
 func appendRelabelled(b []byte, block string, s escaping) []byte {
 	for {
-		quote := strings.IndexByte(block, '"')
+		quote := indexByte(block, '"')
 		if quote < 0 {
 			return append(b, block...)
 		}
 		end := quote + 1 + quotedEnd(block[quote+1:])
-		if before := block[:quote]; strings.HasSuffix(before, "=") { // a value
+		if before := block[:quote]; hasSuffix(before, "=") { // a value
 			b = append(b, block[:end]...)
 		} else {
 			b = append(b, before...)
@@ -187,7 +187,7 @@ func quotedEnd(s string) int {
 
 // unquoted undoes appendLabelValue; nearly always there is nothing to undo.
 func unquoted(s string) string {
-	if strings.IndexByte(s, '\\') < 0 {
+	if indexByte(s, '\\') < 0 {
 		return s
 	}
 	b := make([]byte, 0, len(s))

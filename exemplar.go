@@ -1,7 +1,6 @@
 package tacho
 
 import (
-	"strings"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -27,7 +26,10 @@ const maxExemplarRunes = 128
 // An exemplarSlot holds the latest exemplar of a counter or a bucket. It starts
 // with one that says no more than whose it is, shared by a whole family, so that
 // a counter can be charged for a bad exemplar without a field of its own for it.
-type exemplarSlot struct{ p atomic.Pointer[exemplar] }
+type exemplarSlot struct {
+	_ incomparable
+	p atomic.Pointer[exemplar]
+}
 
 // family returns whom the slot belongs to; nil for a metric that no registry made.
 func (s *exemplarSlot) family() *family {
@@ -74,7 +76,7 @@ func appendExemplarBlock(b []byte, pairs []string) ([]byte, bool) {
 		if !validLabelName(name) || nameRepeats(pairs, i) {
 			return nil, false
 		}
-		if len(pairs[i+1]) > maxExemplarRunes*utf8.UTFMax || strings.IndexByte(pairs[i+1], 0) >= 0 {
+		if len(pairs[i+1]) > maxExemplarRunes*utf8.UTFMax || indexByte(pairs[i+1], 0) >= 0 {
 			return nil, false // before it is copied
 		}
 		value := pairs[i+1]

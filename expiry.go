@@ -33,7 +33,7 @@ import (
 func WithIdleExpiry(d time.Duration) Option {
 	var e *expiry
 	if d > 0 {
-		e = &expiry{idle: int64(d), track: newTracked, ordered: (*vec).inUse, revive: (*vec).revive}
+		e = &expiry{idle: int64(d), attach: attachExpiry, ordered: (*vec).inUse, revive: (*vec).revive}
 	}
 	return func(o *options) { o.expiry = e }
 }
@@ -44,9 +44,28 @@ func WithIdleExpiry(d time.Duration) Option {
 // here has any: times are nanoseconds, from 1970 on.
 type expiry struct {
 	idle    int64
-	track   func() *trackedSeries
+	attach  func(v *vec, e *expiry)
 	ordered func(v *vec) []*series
 	revive  func(v *vec, key string) *series
+}
+
+func attachExpiry(v *vec, e *expiry) {
+	v.expiry, v.track, v.parking = e, newTracked, unsafe.Pointer(&parking{series: map[string]*parked{}})
+}
+
+// parking is what only a vector with expiry needs. Others have a pointer of no type
+// to it, so that a program without expiry does not contain the types either.
+type parking struct {
+	series map[string]*parked // by key; under the vector's mutex
+	words  []uint64           // for state
+}
+
+// parked returns the parked series by key; nil without expiry.
+func (v *vec) parked() map[string]*parked {
+	if v.parking == nil {
+		return nil
+	}
+	return (*parking)(v.parking).series
 }
 
 // aging is what a vector must be able to ask of a metric that may be parked.
@@ -103,7 +122,7 @@ func (v *vec) inUse() []*series { return v.aged(time.Now().UnixNano()) }
 // that are not idle any more. The order's mutex is held.
 func (v *vec) aged(now int64) []*series {
 	v.mu.Lock()
-	for _, p := range v.parked {
+	for _, p := range v.parked() {
 		if m := unsafe.Pointer(p.metric.Value()); m != nil && v.state(m)[0] != p.was[0] {
 			v.unpark(p, m)
 		}
@@ -123,8 +142,9 @@ func (v *vec) aged(now int64) []*series {
 // state returns the state of a metric, until the next call. The order's mutex is
 // held.
 func (v *vec) state(m unsafe.Pointer) []uint64 {
-	v.words = v.aging(m).appendState(v.words[:0])
-	return v.words
+	p := (*parking)(v.parking)
+	p.words = v.aging(m).appendState(p.words[:0])
+	return p.words
 }
 
 // park drops a series, unless it is not there any more.
@@ -139,17 +159,14 @@ func (v *vec) park(s *series) {
 	p.m = nil
 	// What is recorded from here on is a change, and brings the series back.
 	p.was = v.aging(s.m).appendState(nil)
-	if v.parked == nil {
-		v.parked = map[string]*parked{}
-	}
-	v.parked[p.key()] = p
+	v.parked()[p.key()] = p
 	runtime.SetFinalizer((*byte)(s.m), func(m *byte) { v.bury(p, unsafe.Pointer(m)) })
 }
 
 // idleKeys returns the keys of the parked series whose values f wants.
 func (v *vec) idleKeys(f func(values []string) bool) (keys []string) {
 	v.mu.Lock()
-	for key := range v.parked {
+	for key := range v.parked() {
 		keys = append(keys, key)
 	}
 	v.mu.Unlock()
@@ -159,7 +176,7 @@ func (v *vec) idleKeys(f func(values []string) bool) (keys []string) {
 // revive takes a series back that is asked for while its metric is in memory, or
 // returns nil. The mutex is held.
 func (v *vec) revive(key string) *series {
-	if p := v.parked[key]; p != nil {
+	if p := v.parked()[key]; p != nil {
 		if m := unsafe.Pointer(p.metric.Value()); m != nil {
 			return v.unpark(p, m)
 		}
@@ -169,7 +186,7 @@ func (v *vec) revive(key string) *series {
 
 // unpark takes a series back. The mutex is held.
 func (v *vec) unpark(p *parked, m unsafe.Pointer) *series {
-	delete(v.parked, p.key())
+	delete(v.parked(), p.key())
 	runtime.SetFinalizer((*byte)(m), nil)
 	return v.adopt(p, m)
 }
@@ -187,10 +204,10 @@ func (v *vec) adopt(p *parked, m unsafe.Pointer) *series {
 func (v *vec) bury(p *parked, m unsafe.Pointer) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.parked[p.key()] != p {
+	if v.parked()[p.key()] != p {
 		return // deleted
 	}
-	delete(v.parked, p.key())
+	delete(v.parked(), p.key())
 	now := v.aging(m).appendState(nil)
 	if now[0] == p.was[0] {
 		return

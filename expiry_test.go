@@ -117,7 +117,7 @@ func collect(t *testing.T, f func() bool) {
 func parkedSeries(v *vec) int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return len(v.parked)
+	return len(v.parked())
 }
 
 func TestIdleSeriesLeaveMemory(t *testing.T) {
@@ -188,7 +188,7 @@ func TestBuriedIntoNewSeries(t *testing.T) {
 		m := scrapeAt(v, now.Add(time.Second))[0].m
 		scrapeAt(v, now.Add(time.Hour))
 		var p *parked
-		for _, p = range v.parked {
+		for _, p = range v.parked() {
 		}
 		// The old metric as the finalizer gets it: changed since, and by now beside
 		// a new one, which there is no way to time from outside.
@@ -205,7 +205,7 @@ func TestBuriedIntoNewSeries(t *testing.T) {
 			(*Histogram)(m).Observe(2)
 		}
 		v.mu.Lock()
-		delete(v.parked, p.key())
+		delete(v.parked(), p.key())
 		v.mu.Unlock()
 		switch v {
 		case &c.vec:
@@ -220,7 +220,7 @@ func TestBuriedIntoNewSeries(t *testing.T) {
 			h.With("x").Observe(10)
 		}
 		v.mu.Lock()
-		v.parked[p.key()] = p
+		v.parked()[p.key()] = p
 		v.mu.Unlock()
 		v.bury(p, m)
 		runtime.SetFinalizer((*byte)(m), nil)

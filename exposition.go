@@ -1,8 +1,6 @@
 package tacho
 
-import (
-	"io"
-)
+import "io"
 
 // WriteText writes all metrics in Prometheus' text format 0.0.4. It returns the
 // first error of w, after which it writes no more. It holds no lock while w
@@ -11,22 +9,8 @@ import (
 // by underscores.
 func (r *Registry) WriteText(w io.Writer) error { return r.write(w, &textFormat, escapeUnderscores) }
 
-// An exposition is what the text format and OpenMetrics have in common: how a
-// line begins.
-type exposition struct {
-	scheme escaping
-	rename renaming // nil if families keep their names
-	family string   // the name in the lines about the family, and before the suffixes of samples
-	sample string   // the name of samples that are one value
-	quoted bool     // names must stand in quotes, and inside the braces of a sample
-
-	// special appends a sample up to its value where names are quoted or escaped; nil
-	// where they go out as they are.
-	special func(e *exposition, b []byte, name, suffix, block string) []byte
-}
-
 // called returns what the exposition calls a family, and whether it shows it plain.
-func (e *exposition) called(f *family) (name string, plain bool) {
+func (e *encoder) called(f *family) (name string, plain bool) {
 	if e.rename == nil {
 		return f.name, false
 	}
@@ -34,27 +18,25 @@ func (e *exposition) called(f *family) (name string, plain bool) {
 }
 
 // enter makes f the family that lines are of, under the given names.
-func (e *exposition) enter(f *family, name, sample string) {
-	e.family, e.sample = name, sample
-	e.quoted = f.quoted && e.scheme == escapeNone
+func (e *encoder) enter(f *family, name, sample string) {
+	e.head, e.family, e.sample = name, name, sample
+	if e.quoted = f.quoted && e.scheme == escapeNone; e.quoted {
+		e.head = f.reg.utf8.quoted(name)
+	}
 	if e.special = nil; e.quoted || f.quotedLabels && e.scheme != escapeNone {
 		e.special = f.reg.utf8.sample
 	}
 }
 
 // appendHead appends the beginning of a line about the family.
-func (e *exposition) appendHead(b []byte, word string) []byte {
-	b = append(b, word...)
-	if e.quoted {
-		b = appendQuotedName(b, e.family, "")
-	} else {
-		b = append(b, e.family...)
-	}
-	return append(b, ' ')
+//
+//go:noinline
+func (e *encoder) appendHead(b []byte, word string) []byte {
+	return append(append(append(b, word...), e.head...), ' ')
 }
 
 // appendSample appends a sample that is one value, up to that value.
-func (e *exposition) appendSample(b []byte, block string) []byte {
+func (e *encoder) appendSample(b []byte, block string) []byte {
 	if e.special != nil {
 		return e.appendSpecial(b, e.sample, "", block)
 	}
@@ -62,7 +44,7 @@ func (e *exposition) appendSample(b []byte, block string) []byte {
 }
 
 // appendSeries appends one of several samples of a series, up to its value.
-func (e *exposition) appendSeries(b []byte, suffix, block string) []byte {
+func (e *encoder) appendSeries(b []byte, suffix, block string) []byte {
 	if e.special != nil {
 		return e.appendSpecial(b, e.family, suffix, block)
 	}
@@ -72,13 +54,13 @@ func (e *exposition) appendSeries(b []byte, suffix, block string) []byte {
 // appendSpecial is not inlined, so that its callers are.
 //
 //go:noinline
-func (e *exposition) appendSpecial(b []byte, name, suffix, block string) []byte {
+func (e *encoder) appendSpecial(b []byte, name, suffix, block string) []byte {
 	return e.special(e, b, name, suffix, block)
 }
 
 // appendOpen appends a sample up to a label that is still to come: a bucket of a
 // histogram to its bound, a quantile of a summary.
-func (e *exposition) appendOpen(b []byte, suffix, block string) []byte {
+func (e *encoder) appendOpen(b []byte, suffix, block string) []byte {
 	b = e.appendSeries(b, suffix, block)
 	if block == " " && !e.quoted {
 		b[len(b)-1] = '{'
@@ -93,7 +75,7 @@ func (e *exposition) appendOpen(b []byte, suffix, block string) []byte {
 var textFormat = encoding{formatText, textNaming, textBegin, textWhole, textFloat, textHistogram, textFinish}
 
 // textNaming: the text format calls names of the legacy set by themselves.
-func textNaming(r *Registry, families []*family, s escaping) renaming {
+func textNaming(r *Registry, families []*family, s escaping) func(*family) (string, bool) {
 	if r.utf8 == nil {
 		return nil
 	}

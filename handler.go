@@ -3,19 +3,17 @@
 package tacho
 
 import (
-	"compress/gzip"
 	"io"
 	"net/http"
-	"sync"
-	"sync/atomic"
 )
 
 // Handler returns the handler for /metrics: OpenMetrics 1.0 for clients that
 // prefer it (RFC 9110, section 12.5.1), as Prometheus does, and the text format
 // 0.0.4 for all others; compressed with gzip for those that accept it (section
-// 12.5.3), 16 at a time, plain for more. It answers GET and HEAD, and 405 to the
-// rest. A client that goes away ends its scrape and nothing else; one that reads
-// slowly holds 64 KiB for as long as the server's WriteTimeout lets it.
+// 12.5.3). It answers GET and HEAD, and 405 to the rest. A client that goes away
+// ends its scrape and nothing else; one that reads slowly holds the memory of its
+// scrape, 64 KiB and 100 KiB more where it is compressed, for as long as the
+// server's WriteTimeout lets it.
 func (r *Registry) Handler() http.Handler {
 	return serve("Accept, Accept-Encoding", func(req *http.Request) (string, func(io.Writer) error) {
 		f := negotiate(req.Header.Values("Accept"))
@@ -51,10 +49,6 @@ func serve(vary string, choose func(*http.Request) (string, func(io.Writer) erro
 		h.Set("Content-Type", contentType)
 		h.Add("Vary", vary)
 		zip := acceptsGzip(req.Header.Values("Accept-Encoding"))
-		if zip && req.Method == http.MethodGet {
-			zip = zipping.Add(1) <= maxZips
-			defer zipping.Add(-1)
-		}
 		if zip {
 			h.Set("Content-Encoding", "gzip")
 		}
@@ -68,30 +62,4 @@ func serve(vary string, choose func(*http.Request) (string, func(io.Writer) erro
 			_ = write(w)
 		}
 	})
-}
-
-// maxZips is how many responses are compressed at a time. A scrape holds its memory
-// for as long as the client takes to read: 64 KiB for the plain body, 1.2 MiB with
-// a compressor, which strangers could ask for by the hundred. The client that finds
-// none left is not refused and does not wait, but gets the plain body, which all
-// accept (RFC 9110, section 12.5.3).
-const maxZips = 16
-
-var zipping atomic.Int32
-
-var gzips = sync.Pool{New: func() any {
-	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // no error: the level is one of the package's
-	return z
-}}
-
-func writeGzip(w io.Writer, write func(io.Writer) error) error {
-	z := gzips.Get().(*gzip.Writer)
-	z.Reset(w)
-	err := write(z)
-	if err == nil {
-		err = z.Close()
-	}
-	z.Reset(nil) // let go of the client
-	gzips.Put(z)
-	return err
 }

@@ -84,13 +84,18 @@ type leLabel struct {
 	text, open, json string
 }
 
+// leBlock ends a label block that ends in a bound.
+//
+//go:noinline
+func leBlock(b []byte) string { return string(append(b, `"} `...)) }
+
 func newHistogramDef(bounds []float64) *histogramDef {
 	words := 1 + len(bounds) + 1 + 1 // sum, counts, meetings
 	d := &histogramDef{bounds: bounds, stride: (words + lineWords - 1) / lineWords * lineWords}
 	for i := range len(bounds) + 1 {
 		d.le = append(d.le, leLabel{
-			text: string(append(appendFloat([]byte(`le="`), d.bound(i)), `"} `...)),
-			open: string(append(appendOpenFloat([]byte(`le="`), d.bound(i)), `"} `...)),
+			text: leBlock(appendFloat([]byte(`le="`), d.bound(i))),
+			open: leBlock(appendOpenFloat([]byte(`le="`), d.bound(i))),
 			json: string(appendJSONFloat(nil, d.bound(i))),
 		})
 	}

@@ -3,7 +3,6 @@ package tacho
 import (
 	"io"
 	"math"
-	"strings"
 )
 
 // WriteJSON writes all metrics as one JSON object: family name to a list of
@@ -115,7 +114,7 @@ func appendJSONLabels(b []byte, block string) []byte {
 		if block[0] == '"' {
 			b, block = appendJSONQuoted(b, block)
 		} else {
-			eq := strings.IndexByte(block, '=')
+			eq := indexByte(block, '=')
 			b = append(append(append(b, '"'), block[:eq]...), '"')
 			block = block[eq:]
 		}

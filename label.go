@@ -1,7 +1,6 @@
 package tacho
 
 import (
-	"strings"
 	"unicode/utf8"
 	"unsafe"
 )
@@ -28,13 +27,15 @@ func validMetricName(s string) bool {
 
 // validLabelName reports whether s matches [a-zA-Z_][a-zA-Z0-9_]* and does not
 // begin with "__", which the data model reserves for Prometheus itself.
+//
+//go:noinline
 func validLabelName(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if !isNameByte(s[i], i) {
 			return false
 		}
 	}
-	return s != "" && !strings.HasPrefix(s, "__")
+	return s != "" && !hasPrefix(s, "__")
 }
 
 func isNameByte(c byte, i int) bool {
@@ -76,7 +77,8 @@ func keyIs(key string, values []string, size int) bool {
 	}
 	at := 0
 	for _, v := range values {
-		p, n := unsafe.Add(unsafe.Pointer(unsafe.StringData(key)), at), len(v)
+		n := len(v)
+		p := unsafe.Add(unsafe.Pointer(unsafe.StringData(key)), at)
 		// A value that itself holds keySep cannot match by luck: the key has
 		// one separator a label, so a borrowed one leaves too few.
 		if *(*byte)(unsafe.Add(p, n)) != keySep {
@@ -105,7 +107,7 @@ func keyIs(key string, values []string, size int) bool {
 				return false
 			}
 		}
-		at += n + 1
+		at += n + 1 // and no pointer, which behind the last value would be past the end
 	}
 	return true
 }
@@ -114,7 +116,7 @@ func keyIs(key string, values []string, size int) bool {
 func keyValues(key string, n int) []string {
 	values := make([]string, n)
 	for i := range values {
-		end := strings.IndexByte(key, keySep)
+		end := indexByte(key, keySep)
 		values[i], key = key[:end], key[end+1:]
 	}
 	return values
@@ -138,7 +140,10 @@ func compareKeys(a, b string) int {
 }
 
 // A label is one constant name and value.
-type label struct{ name, value string }
+type label struct {
+	_           incomparable
+	name, value string
+}
 
 // appendBlock appends a label block as it follows a metric name in an exposition:
 // `{a="b",c="d"} `, or ` ` without labels. The space belongs to it so that a sample
@@ -152,7 +157,7 @@ func appendBlock(b []byte, consts []label, names []string, key string) []byte {
 		b, sep = appendLabel(b, sep, l.name, l.value), ','
 	}
 	for _, name := range names {
-		end := strings.IndexByte(key, keySep)
+		end := indexByte(key, keySep)
 		b, sep = appendLabel(b, sep, name, key[:end]), ','
 		key = key[end+1:]
 	}
@@ -166,42 +171,33 @@ func appendLabel(b []byte, sep byte, name, value string) []byte {
 	if validLabelName(name) {
 		b = append(b, name...)
 	} else {
-		b = appendQuotedName(b, name, "")
+		b = append(appendEscapes(append(b, '"'), name, '"'), '"')
 	}
 	return append(appendLabelValue(append(b, `="`...), value), '"')
 }
 
 // appendLabelValue escapes what the text format and OpenMetrics 1.0 escape in
-// a label value: backslash, double quote and newline.
-func appendLabelValue(b []byte, s string) []byte {
+// a label value: backslash, newline and double quote.
+func appendLabelValue(b []byte, s string) []byte { return appendEscapes(b, s, '"') }
+
+// appendHelp escapes what the text format escapes in HELP: backslash and newline.
+func appendHelp(b []byte, s string) []byte { return appendEscapes(b, s, '\\') }
+
+// appendEscapes escapes backslash, newline and one byte more.
+//
+//go:noinline
+func appendEscapes(b []byte, s string, also byte) []byte {
 	start := 0
 	for i := 0; i < len(s); i++ {
-		var esc byte
-		switch s[i] {
-		case '\\', '"':
-			esc = s[i]
-		case '\n':
+		esc := s[i]
+		switch {
+		case esc == '\n':
 			esc = 'n'
-		default:
+		case esc != '\\' && esc != also:
 			continue
 		}
 		b = append(append(b, s[start:i]...), '\\', esc)
 		start = i + 1
 	}
 	return append(b, s[start:]...)
-}
-
-// appendHelp escapes what the text format escapes in HELP: backslash, newline.
-func appendHelp(b []byte, s string) []byte {
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; c {
-		case '\\':
-			b = append(b, '\\', '\\')
-		case '\n':
-			b = append(b, '\\', 'n')
-		default:
-			b = append(b, c)
-		}
-	}
-	return b
 }

@@ -1,7 +1,5 @@
 package tacho
 
-import "strings"
-
 // Expositions do not all call a family by the name of its definition. Names
 // outside the legacy set are escaped for most clients. OpenMetrics takes _total
 // and _info off the name of a family and puts them on its samples, so that a
@@ -28,10 +26,8 @@ func (n naming) of(f *family) exposed {
 	return exposed{name: f.name}
 }
 
-// A renaming answers for a naming. Registries and encoders hold this, so that the
+// rename answers for a naming. Registries and encoders hold this function, so that the
 // types of a naming are only in programs that make one.
-type renaming func(f *family) (name string, plain bool)
-
 func (n naming) rename(f *family) (name string, plain bool) {
 	x := n.of(f)
 	return x.name, x.plain
@@ -117,17 +113,17 @@ func (n naming) claims(f *family, open bool) []string {
 	case f.kind == kindHistogram || f.kind == kindSummary:
 		return append(sampleNames(name, f.kind), name)
 	case open && f.kind == kindCounter:
-		base := strings.TrimSuffix(name, "_total")
+		base := trimSuffix(name, "_total")
 		return []string{name, base, base + "_total", base + "_created"}
 	case open && f.kind == kindInfo:
-		return []string{name, strings.TrimSuffix(name, "_info")}
+		return []string{name, trimSuffix(name, "_info")}
 	}
 	return []string{name}
 }
 
 // naming returns the naming for a scrape of these families. It is worked out
 // once for what is defined; what collectors emit can differ from scrape to scrape.
-func (r *Registry) naming(families []*family, open bool, s escaping) renaming {
+func (r *Registry) naming(families []*family, open bool, s escaping) func(*family) (string, bool) {
 	kept := &r.namings[s]
 	if open {
 		kept = &r.namings[len(escapings)+int(s)]

@@ -2,7 +2,6 @@ package tacho
 
 import (
 	"io"
-	"strings"
 )
 
 // WriteOpenMetrics writes all metrics in the format OpenMetrics 1.0, which
@@ -28,25 +27,25 @@ func (r *Registry) WriteOpenMetrics(w io.Writer) error {
 // openFormat is OpenMetrics 1.0 ("Text format").
 var openFormat = encoding{formatOpen, openNaming, openBegin, openWhole, openFloat, openHistogram, openFinish}
 
-func openNaming(r *Registry, families []*family, s escaping) renaming {
+func openNaming(r *Registry, families []*family, s escaping) func(*family) (string, bool) {
 	return r.naming(families, true, s)
 }
 
 func openBegin(e *encoder, f *family) {
 	full, plain := e.called(f)
 	name, sample := full, full
-	e.special = f.kind == kindCounter && !plain || f.kind == kindHistogram
+	e.dated = f.kind == kindCounter && !plain || f.kind == kindHistogram
 	kind := f.kind.openString()
 	switch {
 	case plain && f.kind == kindCounter:
 		kind = "unknown"
 	case f.kind == kindCounter:
-		if name = strings.TrimSuffix(name, "_total"); name == sample {
+		if name = trimSuffix(name, "_total"); name == sample {
 			sample += "_total"
 		}
 	case f.kind == kindInfo:
-		if base, ok := strings.CutSuffix(full, "_info"); ok && !plain {
-			name = base
+		if hasSuffix(full, "_info") && !plain {
+			name = trimSuffix(full, "_info")
 		} else {
 			kind = "gauge"
 		}
@@ -54,7 +53,7 @@ func openBegin(e *encoder, f *family) {
 	e.enter(f, name, sample)
 	b := appendLabelValue(e.appendHead(e.buf, "# HELP "), f.help) // the same escapes as in label values
 	b = append(e.appendHead(b, "\n# TYPE "), kind...)
-	if f.unit != "" && strings.HasSuffix(name, "_"+f.unit) { // not if it is plain, or escaping took the end
+	if f.unit != "" && hasSuffix(name, "_"+f.unit) { // not if it is plain, or escaping took the end
 		b = append(e.appendHead(b, "\n# UNIT "), f.unit...)
 	}
 	e.buf = append(b, '\n')
@@ -73,7 +72,7 @@ func openFloat(e *encoder, block string, v float64, d *details) bool {
 func openEnd(e *encoder, b []byte, block string, d *details) bool {
 	if d != nil {
 		b = appendOpenTime(b, d)
-		if e.special {
+		if e.dated {
 			b = appendExemplar(b, d.exemplar)
 		}
 	}
@@ -143,7 +142,7 @@ func appendOpenTime(b []byte, d *details) []byte {
 }
 
 func (e *encoder) appendCreated(b []byte, block string, d *details) []byte {
-	if d == nil || d.created == 0 || !e.special {
+	if d == nil || d.created == 0 || !e.dated {
 		return b
 	}
 	return append(appendSeconds(e.appendSeries(b, "_created", block), d.created), '\n')

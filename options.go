@@ -10,6 +10,7 @@ type options struct {
 	limit     limit
 	limited   bool // by WithMaxSeries, which may say that there is no limit
 	unit      string
+	checkUnit func(*family) string // set with unit
 	expiry    *expiry
 	created   func() *trackedSeries
 	utf8      *utf8Rules
@@ -17,9 +18,10 @@ type options struct {
 	httpOptions // what only the HTTP middleware reads
 }
 
-func makeOptions(opts []Option) (o options) {
+func makeOptions(opts []Option) *options {
+	o := new(options)
 	for _, opt := range opts {
-		opt(&o)
+		opt(o)
 	}
 	return o
 }
@@ -33,7 +35,7 @@ func WithConstLabels(pairs ...string) Option {
 	return func(o *options) {
 		o.badConsts = o.badConsts || len(pairs)%2 != 0
 		for i := 0; i+1 < len(pairs); i += 2 {
-			o.consts = append(o.consts, label{pairs[i], string(appendValid(nil, pairs[i+1]))})
+			o.consts = append(o.consts, label{name: pairs[i], value: string(appendValid(nil, pairs[i+1]))})
 		}
 	}
 }
@@ -50,7 +52,9 @@ func WithMaxSeries(n int) Option {
 // name ends in: "seconds" for request_duration_seconds, "bytes" for
 // sent_bytes_total. OpenMetrics shows it ("Unit" there). A name that does not end
 // in an underscore and the unit, before _total for a counter, is refused.
-func WithUnit(unit string) Option { return func(o *options) { o.unit = unit } }
+func WithUnit(unit string) Option {
+	return func(o *options) { o.unit, o.checkUnit = unit, (*family).checkUnit }
+}
 
 // WithCreated makes a registry remember when each series of a counter or
 // histogram was made and show it in OpenMetrics, as a sample whose name ends in

@@ -2,7 +2,6 @@ package tacho
 
 import (
 	"slices"
-	"strings"
 	"sync"
 	"unsafe"
 )
@@ -33,17 +32,18 @@ type Registry struct {
 	utf8      *utf8Rules            // nil where names are of the legacy set
 
 	mu         sync.Mutex
-	families   map[string]*family           // by name
-	defined    []*family                    // the same ones, in the order of their definition
-	taken      map[string]*family           // by the other names their samples take
-	collectors unsafe.Pointer               // *[]func(*Emitter), replaced, never changed
-	collect    func() []*family             // what they emit; nil before the first
-	sorted     []*family                    // families by name; nil after a change, else never changed
-	namings    [2 * len(escapings)]renaming // what expositions call those; zero after a change
+	families   map[string]*family                               // by name
+	defined    []*family                                        // the same ones, in the order of their definition
+	taken      map[string]*family                               // by the other names their samples take
+	collectors unsafe.Pointer                                   // *[]func(*Emitter), replaced, never changed
+	collect    func() []*family                                 // what they emit; nil before the first
+	sorted     []*family                                        // families by name; nil after a change, else never changed
+	namings    [2 * len(escapings)]func(*family) (string, bool) // what expositions call those; zero after a change
 
-	errors   *CounterVec
-	overflow *CounterVec
+	errors, overflow *vec // of counters
 }
+
+var errorLabels = []string{"metric", "reason"}
 
 // NewRegistry returns an empty registry. [WithConstLabels], [WithMaxSeries],
 // [WithCreated] and [WithUTF8Names] apply.
@@ -57,10 +57,10 @@ func NewRegistry(opts ...Option) *Registry {
 		families:  map[string]*family{},
 		taken:     map[string]*family{},
 	}
-	r.errors = r.CounterVec("tacho_errors_total", "Recordings and collected samples that were refused.",
-		[]string{"metric", "reason"})
-	r.overflow = r.CounterVec("tacho_series_overflow_total", "Lookups that a full vector answered with its overflow series.",
-		[]string{"metric"})
+	r.errors = r.define(&counters, nil, "tacho_errors_total", "Recordings and collected samples that were refused.",
+		errorLabels, nil)
+	r.overflow = r.define(&counters, nil, "tacho_series_overflow_total", "Lookups that a full vector answered with its overflow series.",
+		errorLabels[:1], nil)
 	r.limit = o.limit // not of those two
 	return r
 }
@@ -73,10 +73,10 @@ func (f *family) fault(reason string) {
 }
 
 func (r *Registry) fault(metric, reason string) {
-	r.errors.With(metric, reason).Inc()
+	vecOf[Counter](r.errors).With(metric, reason).Inc()
 }
 
-func (f *family) overflowed() { f.reg.overflow.With(f.name).Inc() }
+func (f *family) overflowed() { vecOf[Counter](f.reg.overflow).With(f.name).Inc() }
 
 // Counter defines a counter, or returns the one defined before in the same way.
 // Like every definition it panics with a *[DefinitionError] if the name or a
@@ -159,8 +159,8 @@ func (r *Registry) GaugeFunc(name, help string, f func() float64, opts ...Option
 
 func (r *Registry) defineFunc(f *family, value func() float64, opts []Option) {
 	r.apply(f, opts)
-	block := string(appendBlock(nil, f.consts, nil, ""))
-	f.walk = func(e *encoder) {
+	block := f.constBlock()
+	f.encode = func(e *encoder) {
 		v, ok := f.call(value)
 		if !ok || f.kind == kindCounter && f.refuses(v) {
 			return
@@ -192,14 +192,13 @@ func (r *Registry) define(t *metricType, def *histogramDef, name, help string, l
 	o := r.apply(f, opts)
 	f.vec = newVec(f, o.limit)
 	if o.expiry != nil && len(f.labels) > 0 {
-		f.vec.expiry, f.vec.track = o.expiry, o.expiry.track
+		o.expiry.attach(f.vec, o.expiry)
 	}
-	f.walk = func(e *encoder) { t.walk(f.vec, e) }
 	return r.add(f).vec
 }
 
 // apply completes f by the options and checks what can be checked on its own.
-func (r *Registry) apply(f *family, opts []Option) options {
+func (r *Registry) apply(f *family, opts []Option) *options {
 	o := makeOptions(opts)
 	if !o.limited {
 		o.limit = r.limit
@@ -209,8 +208,11 @@ func (r *Registry) apply(f *family, opts []Option) options {
 	f.help = string(appendValid(nil, f.help))
 	f.unit = o.unit
 	f.labels = slices.Clone(f.labels)
-	f.consts = slices.Concat(r.consts, o.consts)
+	f.consts = append(slices.Clip(r.consts), o.consts...)
 	reason := f.check()
+	if reason == "" && o.checkUnit != nil {
+		reason = o.checkUnit(f)
+	}
 	if o.badConsts || r.badConsts {
 		reason = "const labels must be pairs of a name and a value"
 	}
@@ -239,7 +241,7 @@ func (r *Registry) add(f *family) *family {
 	for _, name := range f.sampleNames() {
 		r.taken[name] = f
 	}
-	r.sorted, r.namings = nil, [2 * len(escapings)]renaming{}
+	r.sorted, r.namings = nil, [2 * len(escapings)]func(*family) (string, bool){}
 	return f
 }
 
@@ -255,7 +257,7 @@ func (r *Registry) conflict(name string, k kind) (*family, string) {
 		if old := r.families[n]; old != nil {
 			return old, n
 		}
-		if old := r.taken[n]; old != nil && !strings.HasSuffix(n, "_created") {
+		if old := r.taken[n]; old != nil && !hasSuffix(n, "_created") {
 			return old, n
 		}
 	}
@@ -275,7 +277,7 @@ func (r *Registry) Unregister(name string) bool {
 	delete(r.families, name)
 	r.defined = slices.DeleteFunc(r.defined, func(other *family) bool { return other == f })
 	r.retake()
-	r.sorted, r.namings = nil, [2 * len(escapings)]renaming{}
+	r.sorted, r.namings = nil, [2 * len(escapings)]func(*family) (string, bool){}
 	return true
 }
 

@@ -19,13 +19,14 @@ func mergeSort[E any](list, spare []E, compare func(a, b E) int) {
 	if compare(list[half-1], list[half]) <= 0 {
 		return
 	}
-	left, right := spare[:copy(spare, list[:half])], list[half:]
-	for i := 0; len(left) > 0; i++ { // what is left of right is in its place
-		from := &left
-		if len(right) > 0 && compare(right[0], left[0]) < 0 {
-			from = &right
+	left := spare[:copy(spare, list[:half])]
+	for i, j, k := 0, 0, half; i < len(left); j++ { // what is left on the right is in its place
+		if k < len(list) && compare(list[k], left[i]) < 0 {
+			list[j] = list[k]
+			k++
+		} else {
+			list[j] = left[i]
+			i++
 		}
-		list[i] = (*from)[0]
-		*from = (*from)[1:]
 	}
 }

@@ -1,7 +1,6 @@
 package tacho
 
 import (
-	"strings"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -26,12 +25,13 @@ type Vec[M any] struct{ vec }
 // binary once and not for each type. Only Vec knows the type; its family's
 // metricType makes metrics of it.
 type vec struct {
-	fam    *family
-	limit  limit                 // of series, before new ones overflow
-	dated  bool                  // series have a time of creation
-	track  func() *trackedSeries // makes the series of a vector that is dated or has expiry
-	expiry *expiry               // of idle series; nil for none
-	lost   unsafe.Pointer        // the metric that takes what was recorded with a wrong number of values
+	fam     *family
+	limit   limit                 // of series, before new ones overflow
+	dated   bool                  // series have a time of creation
+	track   func() *trackedSeries // makes the series of a vector that is dated or has expiry
+	expiry  *expiry               // of idle series; nil for none
+	parking unsafe.Pointer        // *parking, with expiry
+	lost    unsafe.Pointer        // the metric that takes what was recorded with a wrong number of values
 
 	table    atomic.Pointer[table]
 	overflow atomic.Pointer[series] // not nil while the vector is full
@@ -40,11 +40,8 @@ type vec struct {
 	added   []*series  // created since order was last brought up to date
 	deleted bool       // series were deleted since then
 
-	parked map[string]*parked // by key, only with expiry; under mu
-
 	orderMu sync.Mutex // held to bring order up to date; taken before mu
 	order   []*series  // sorted by label values; replaced, never changed
-	words   []uint64   // for state
 }
 
 // A series is what a reader of the table and a scrape need to know of one
@@ -86,6 +83,7 @@ type slot struct {
 	hash atomic.Uint32
 }
 
+//go:noinline
 func newTable(n int) *table {
 	size := 4
 	for size < 2*n {
@@ -257,7 +255,7 @@ func (v *vec) slow(values []string) *series {
 		return s
 	}
 	if v.expiry != nil {
-		if s := v.expiry.revive(v, strings.Clone(key)); s != nil {
+		if s := v.expiry.revive(v, string(b)); s != nil {
 			return s
 		}
 	}
@@ -267,7 +265,7 @@ func (v *vec) slow(values []string) *series {
 			return s
 		}
 	}
-	return v.create(hash, strings.Clone(key))
+	return v.create(hash, string(b))
 }
 
 // A limit is how many series a vector may have; 0 or less means no limit. Vectors
@@ -339,7 +337,7 @@ func (v *vec) Delete(values ...string) bool {
 	key := string(appendKey(nil, values))
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	delete(v.parked, key)
+	delete(v.parked(), key)
 	s := v.table.Load().findKey(hashKey(key, len(v.fam.labels)), key)
 	if s == nil {
 		return false
@@ -362,7 +360,7 @@ func (v *vec) DeleteFunc(f func(values []string) bool) int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, key := range idle {
-		delete(v.parked, key)
+		delete(v.parked(), key)
 	}
 	n := 0
 	for _, s := range doomed {
@@ -410,7 +408,7 @@ func (v *vec) reset() {
 	v.table.Store(newTable(0))
 	v.overflow.Store(nil)
 	v.added, v.deleted = nil, true
-	clear(v.parked)
+	clear(v.parked())
 }
 
 // Replace calls fill with an empty vector of the same definition, and then makes
@@ -421,7 +419,9 @@ func (v *vec) reset() {
 // recorded in v while fill runs goes with them. If fill panics, v stays as it is.
 func (v *Vec[M]) Replace(fill func(set *Vec[M])) {
 	set := vecOf[M](newVec(v.fam, v.limit))
-	set.expiry, set.track = v.expiry, v.track
+	if set.track = v.track; v.expiry != nil {
+		v.expiry.attach(&set.vec, v.expiry)
+	}
 	fill(set)
 	set.mu.Lock()
 	table, added, overflow := set.table.Load(), set.added, set.overflow.Load()
@@ -464,13 +464,18 @@ func (v *vec) merged() []*series {
 	}
 	// The sort takes what is in order as it is, so that this costs a comparison a
 	// series and the moves that the new ones make.
-	order := make([]*series, 0, len(v.order)+len(added))
-	for _, list := range [...][]*series{v.order, added} {
-		for _, s := range list {
-			if !deleted || t.holds(s) {
-				order = append(order, s)
+	order := make([]*series, len(v.order)+len(added))
+	copy(order[copy(order, v.order):], added)
+	if deleted {
+		n := 0
+		for _, s := range order {
+			if t.holds(s) {
+				order[n] = s
+				n++
 			}
 		}
+		clear(order[n:]) // or the array would keep what was deleted
+		order = order[:n]
 	}
 	sortSeries(order)
 	v.order = order

@@ -99,7 +99,7 @@ func TestMaxSeries(t *testing.T) {
 	if v.Len() != 4 || v.With("other", "other").Value() != 8 || v.With("9", "").Value() != 8 {
 		t.Errorf("%d series, %d in the overflow", v.Len(), v.With("other", "other").Value())
 	}
-	if got := r.overflow.With("x").Value(); got != 8 {
+	if got := vecOf[Counter](r.overflow).With("x").Value(); got != 8 {
 		t.Errorf("%d overflows counted, want 8", got)
 	}
 	if !raceEnabled {
@@ -391,7 +391,7 @@ func TestOtherIsNotTakenForOverflow(t *testing.T) {
 	if v.With("other").Value() != 12 || v.Len() != 3 {
 		t.Errorf("%d in other, %d series", v.With("other").Value(), v.Len())
 	}
-	if got := r.overflow.With("x").Value(); got != 2 {
+	if got := vecOf[Counter](r.overflow).With("x").Value(); got != 2 {
 		t.Errorf("%d overflows, want 2", got)
 	}
 }
@@ -473,8 +473,8 @@ func TestMaxSeriesUnderFire(t *testing.T) {
 			}
 		}
 	}
-	if v.Len() != 51 || sum != float64(total) || uint64(overflow) != r.overflow.With("x").Value() {
-		t.Errorf("%d series, %v of %d recorded, %v overflowed, %d counted", v.Len(), sum, total, overflow, r.overflow.With("x").Value())
+	if v.Len() != 51 || sum != float64(total) || uint64(overflow) != vecOf[Counter](r.overflow).With("x").Value() {
+		t.Errorf("%d series, %v of %d recorded, %v overflowed, %d counted", v.Len(), sum, total, overflow, vecOf[Counter](r.overflow).With("x").Value())
 	}
 }
 

@@ -2,7 +2,7 @@ package tacho
 
 import (
 	"io"
-	"sync"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -10,11 +10,26 @@ import (
 // each one's samples over; every format consumes the same walk.
 type encoder struct {
 	format *encoding
-	output
-	exposition         // of the text format and OpenMetrics
-	special    bool    // OpenMetrics: the family may have exemplars and times of creation
-	json       uint8   // JSON: what was written before
-	d          details // of the sample at hand
+	w      io.Writer
+	buf    []byte  // what was gathered and not written yet
+	err    error   // the first of w
+	d      details // of the sample at hand
+
+	scheme escaping
+	rename func(f *family) (name string, plain bool) // nil if families keep their names
+
+	// The family at hand, in the text format and OpenMetrics.
+	head   string // the name in the lines about it
+	family string // and before the suffixes of samples
+	sample string // the name of samples that are one value
+	quoted bool   // names must stand in quotes, and inside the braces of a sample
+	dated  bool   // OpenMetrics: it may have exemplars and times of creation
+
+	// special appends a sample up to its value where names are quoted or escaped; nil
+	// where they go out as they are.
+	special func(e *encoder, b []byte, name, suffix, block string) []byte
+
+	json uint8 // JSON: what was written before
 }
 
 // An encoding is a format: functions that append to the buffer of an encoder.
@@ -23,8 +38,8 @@ type encoder struct {
 // put into an interface the linker keeps the descriptions of all types in reach,
 // down to time.Time, and their methods: 70 KB in a program without HTTP.
 type encoding struct {
-	id        uint8                                                      // one of those below
-	naming    func(r *Registry, families []*family, s escaping) renaming // nil if families keep their names
+	id        uint8                                                                          // one of those below
+	naming    func(r *Registry, families []*family, s escaping) func(*family) (string, bool) // nil if families keep their names
 	begin     func(e *encoder, f *family)
 	whole     func(e *encoder, block string, v uint64, negative bool, d *details) bool
 	float     func(e *encoder, block string, v float64, d *details) bool
@@ -66,7 +81,11 @@ func (r *Registry) walk(e *encoder) {
 		if e.err != nil {
 			return
 		}
-		f.walk(e)
+		if f.encode != nil {
+			f.encode(e)
+		} else {
+			f.metric.walk(f.vec, e)
+		}
 	}
 }
 
@@ -74,13 +93,12 @@ func (r *Registry) walk(e *encoder) {
 // changes.
 func (r *Registry) scraped() []*family {
 	r.mu.Lock()
-	collect := r.collect
-	if collect == nil {
-		defer r.mu.Unlock()
-		return r.byName()
-	}
+	families, collect := r.byName(), r.collect
 	r.mu.Unlock()
-	return collect()
+	if collect != nil {
+		families = collect()
+	}
+	return families
 }
 
 // byName returns the defined families. The mutex is held.
@@ -174,10 +192,8 @@ func walkHistograms(v *vec, e *encoder) {
 		}
 		h := (*Histogram)(s.m)
 		var d *details
-		if slots := h.last.Load(); slots != nil {
-			d = v.details(e, s, nil, *slots)
-		} else if v.dated {
-			d = v.details(e, s, nil, nil)
+		if slots := h.last.Load(); slots != nil || v.dated {
+			d = v.details(e, s, nil, slots)
 		}
 		if sum := h.read(counts); !e.format.histogram(e, s.block(), def, counts, sum, d) {
 			return
@@ -187,9 +203,14 @@ func walkHistograms(v *vec, e *encoder) {
 
 // details returns what is known of a series beside its value. Few have more, so
 // callers look first whether there is anything.
-func (v *vec) details(e *encoder, s *series, x *exemplar, buckets []exemplarSlot) *details {
+//
+//go:noinline
+func (v *vec) details(e *encoder, s *series, x *exemplar, buckets *[]exemplarSlot) *details {
 	d := &e.d
-	*d = details{exemplar: x, buckets: buckets}
+	*d = details{exemplar: x}
+	if buckets != nil {
+		d.buckets = *buckets
+	}
 	if v.dated {
 		d.created = tracked(s).created
 	}
@@ -200,45 +221,44 @@ func (v *vec) details(e *encoder, s *series, x *exemplar, buckets []exemplarSlot
 // cost of a Write vanish, little enough to stay in a core's own cache.
 const flushAt = 32 << 10
 
-// maxPooled is the largest buffer that goes back to the pool; a line longer
+// maxPooled is the largest buffer that is kept for the next scrape; a line longer
 // than that was an exception and its memory should not stay.
 const maxPooled = 2 * flushAt
 
-// An output gathers an exposition and writes it in blocks of about flushAt.
-type output struct {
-	w   io.Writer
-	buf []byte
-	err error
-}
-
-var bufs = sync.Pool{New: func() any { b := make([]byte, 0, maxPooled); return &b }}
-
 // full writes the buffer once it is worth it, and reports whether to go on.
-func (o *output) full() bool {
-	if len(o.buf) >= flushAt {
-		o.flush()
+func (e *encoder) full() bool {
+	if len(e.buf) >= flushAt {
+		e.flush()
 	}
-	return o.err == nil
+	return e.err == nil
 }
 
-func (o *output) flush() {
-	if o.err == nil && len(o.buf) > 0 {
-		_, o.err = o.w.Write(o.buf)
+func (e *encoder) flush() {
+	if e.err == nil && len(e.buf) > 0 {
+		_, e.err = e.w.Write(e.buf)
 	}
-	o.buf = o.buf[:0]
+	e.buf = e.buf[:0]
 }
 
-// write writes all metrics in a format. The buffer is one of a pool.
+// spare is a buffer that waits for the next scrape; of scrapes at the same time, all
+// but one make their own. sync.Pool could keep more, for 3 KB in a program that has
+// it from nowhere else.
+var spare atomic.Pointer[[]byte]
+
+// write writes all metrics in a format.
 func (r *Registry) write(w io.Writer, format *encoding, s escaping) error {
-	e := &encoder{format: format, output: output{w: w}, exposition: exposition{scheme: s}}
-	p := bufs.Get().(*[]byte)
-	e.buf = (*p)[:0]
+	p := spare.Swap(nil)
+	if p == nil {
+		b := make([]byte, 0, maxPooled)
+		p = &b
+	}
+	e := &encoder{format: format, w: w, buf: (*p)[:0], scheme: s}
 	r.walk(e)
 	format.finish(e)
 	e.flush()
 	if cap(e.buf) <= maxPooled {
 		*p = e.buf
-		bufs.Put(p)
+		spare.Store(p)
 	}
 	return e.err
 }

@@ -106,7 +106,7 @@ func (l *ledger) evaluate(m *metric, f function) map[string]*series {
 func (l *ledger) own(name, help string, labels ...string) *metric {
 	m := &metric{name: name, help: help, kind: "counter", series: map[string]*series{}}
 	add := func(value uint64, values ...string) {
-		s := &series{labels: slices.Clone(l.consts), value: float64(value), created: span{seconds(l.began), math.Inf(1)}}
+		s := &series{labels: slices.Clone(l.consts), value: float64(value), created: span{seconds(l.began), seconds(time.Now())}}
 		for i, name := range labels {
 			s.labels = append(s.labels, label{name, valid(values[i])})
 		}

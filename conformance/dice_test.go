@@ -74,7 +74,10 @@ func (d *dice) name(utf8Names bool) string {
 		endings := []string{"", "_total", ".total", "_seconds_total", ".seconds", "_seconds", "_info", ".count", "_sum", "_bucket", "_created"}
 		return pick(d, some) + pick(d, endings)
 	}
-	some := []string{"a", "b", "c", "a_b", "B", "_x", "d:e", "g2"}
+	some := []string{"a", "b", "c", "a_b", "B", "_x", "d:e", "g2", ""}
+	if d.oneIn(2) {
+		some = []string{"a", "a_b", ""}
+	}
 	endings := []string{"", "_total", "_seconds", "_seconds_total", "_bytes", "_info", "_sum", "_count", "_bucket", "_created"}
 	return pick(d, some) + pick(d, endings)
 }

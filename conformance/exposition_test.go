@@ -47,6 +47,13 @@ type exemplar struct {
 	at     *float64
 }
 
+func (x exemplar) String() string {
+	if x.at == nil {
+		return fmt.Sprintf("%v %v of %f to %f", x.labels, x.value, x.within.from, x.within.to)
+	}
+	return fmt.Sprintf("%v %v at %f", x.labels, x.value, *x.at)
+}
+
 // A span is two times, in seconds since 1970.
 type span struct{ from, to float64 }
 

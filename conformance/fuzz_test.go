@@ -2,11 +2,7 @@ package conformance
 
 import (
 	"math/rand/v2"
-	"net/http/httptest"
-	"strings"
 	"testing"
-
-	"github.com/prometheus/common/model"
 )
 
 // seed adds n inputs that are made of nothing but chance, the same ones every time.
@@ -29,7 +25,7 @@ func FuzzText(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		w := newTwin(t, &dice{data}, false)
 		for range 2 {
-			data, x := w.scrapeText(t), w.expect()
+			data, x := w.scrapeAs(t, typeText), w.expect()
 			checkText(t, data, x)
 		}
 	})
@@ -40,8 +36,9 @@ func FuzzOpenMetrics(f *testing.F) {
 	seed(f, 100)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		w := newTwin(t, &dice{data}, false)
-		for range 2 {
-			data, x := w.scrapeOpenMetrics(t), w.expect()
+		for scrape := range 2 {
+			data, x := w.scrapeAs(t, typeOpenMetrics), w.expect()
+			x.grammar = scrape == 0
 			checkOpenMetrics(t, data, x)
 		}
 	})
@@ -52,27 +49,17 @@ func FuzzOpenMetrics(f *testing.F) {
 func FuzzNames(f *testing.F) {
 	seed(f, 50)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		d := &dice{data}
-		w := newTwin(t, d, true)
-		handler := w.reg.Handler()
-		for _, format := range []string{"text/plain;version=0.0.4", "application/openmetrics-text;version=1.0.0"} {
-			for _, escaping := range []model.EscapingScheme{model.NoEscaping, model.UnderscoreEscaping, model.DotsEscaping, model.ValueEncodingEscaping} {
-				response := httptest.NewRecorder()
-				request := httptest.NewRequest("GET", "/metrics", nil)
-				request.Header.Set("Accept", format+";escaping="+escaping.String())
-				handler.ServeHTTP(response, request)
-				x := w.expect()
-				x.escaping = escaping
-				contentType := response.Header().Get("Content-Type")
-				check, want := checkText, typeText
-				if strings.HasPrefix(format, "application/") {
-					check, want = checkOpenMetrics, typeOpenMetrics
+		w, size := newTwin(t, &dice{data}, true), len(data)
+		for _, contentType := range contentTypes {
+			for i, scheme := range schemes {
+				data, x := serve(t, w.reg, contentType, scheme), w.expect()
+				x.escaping, x.grammar = scheme, i == size%len(schemes)
+				check := checkText
+				if contentType == typeOpenMetrics {
+					check = checkOpenMetrics
 				}
-				if want += "; escaping=" + escaping.String(); contentType != want {
-					t.Errorf("Content-Type %s, want %s", contentType, want)
-				}
-				if check(t, response.Body.Bytes(), x); t.Failed() {
-					t.Fatalf("with names by %v; refused: %v", escaping, w.errors)
+				if check(t, data, x); t.Failed() {
+					t.Fatalf("with names by %v; refused: %v", scheme, w.errors)
 				}
 			}
 		}

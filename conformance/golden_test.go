@@ -31,6 +31,7 @@ func TestGoldens(t *testing.T) {
 			text, open, view := golden(t, name+".txt"), golden(t, name+".om"), golden(t, name+".json")
 			x := fromJSON(t, view)
 			x.typesOf(t, text)
+			x.grammar = true
 			for _, m := range x.metrics {
 				m.unit = openMetricsOnly.units[m.name]
 				for _, s := range m.series {

@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"cmp"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +23,7 @@ type ledger struct {
 	errors   map[[2]string]uint64
 	overflow map[string]uint64
 	began    time.Time
+	now      span // of what is being written down
 	anyOrder bool // several goroutines recorded: any exemplar may be the latest
 }
 
@@ -114,7 +114,7 @@ func (l *ledger) with(m *metric, values []string) *series {
 		s.labels = append(s.labels, label{name, values[i]})
 	}
 	s.bounds, s.buckets = m.bounds, make([]uint64, len(m.bounds)+1)
-	s.created = span{seconds(l.began), math.Inf(1)}
+	s.created = span{l.now.from, seconds(time.Now())}
 	m.series[m.key(values)] = s
 	return s
 }

@@ -17,6 +17,8 @@ const (
 	typeOpenMetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 )
 
+var contentTypes = []string{typeText, typeOpenMetrics}
+
 // readTextparse reads a scrape as Prometheus' scrape loop does.
 func readTextparse(data []byte, contentType string) (*exposition, error) {
 	p, err := textparse.New(data, contentType, labels.NewSymbolTable(), textparse.ParserOptions{})

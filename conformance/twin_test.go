@@ -93,7 +93,10 @@ func (w *twin) define(t testing.TB, d *dice) {
 	var opts []tacho.Option
 	kind := d.n(7)
 	if kind >= 5 {
-		m.name = d.name(false) // so that what it counts is counted before the scrape comes to it
+		// What a function counts must be counted before the scrape comes to the counter of it.
+		if m.name = d.name(false); m.name > "tacho" {
+			m.name = "b"
+		}
 	}
 	m.kind = []string{"counter", "counter", "gauge", "gauge", "histogram", "gauge", "counter"}[kind]
 	m.whole = kind == 0 || kind == 2
@@ -310,6 +313,8 @@ func (w *twin) op(d *dice) op {
 	if d.oneIn(4) {
 		o.exemplars = []string{"trace_id", d.text()}
 		switch d.n(16) {
+		case 12:
+			o.exemplars = []string{"e", strings.Repeat("é", 126+d.n(4))} // 128 characters are the limit
 		case 15:
 			o.exemplars = append(o.exemplars, "odd")
 		case 14:
@@ -347,7 +352,7 @@ func (w *twin) record(t testing.TB, ops []op) {
 	seen := make([][]byte, scrapes)
 	running.Go(func() {
 		for i := range seen {
-			seen[i] = w.scrapeText(t)
+			seen[i] = w.scrapeAs(t, contentTypes[i%2])
 		}
 	})
 	for g := range goroutines {
@@ -358,15 +363,16 @@ func (w *twin) record(t testing.TB, ops []op) {
 		})
 	}
 	running.Wait()
-	var before *exposition
-	for _, data := range seen {
+	before := map[string]*exposition{}
+	for i, data := range seen {
 		w.expect() // for what it counts: functions and collectors ran
-		now, err := readTextparse(data, typeText)
+		contentType := contentTypes[i%2]
+		now, err := readTextparse(data, contentType)
 		if err != nil {
 			t.Fatalf("a scrape between recordings: %v\n%s", err, data)
 		}
-		now.neverFell(t, before)
-		before = now
+		now.neverFell(t, before[contentType])
+		before[contentType] = now
 	}
 	during := span{seconds(from), seconds(time.Now())}
 	for _, o := range ops {
@@ -387,6 +393,8 @@ func (o op) do() {
 			g.Set(int64(o.n))
 		case 2:
 			o.gauges.Delete(o.values...)
+		case 4:
+			o.gauges.Replace(func(set *tacho.GaugeVec) { set.With(o.values...).Set(int64(o.n)) })
 		case 1, 3:
 			g.Add(-int64(o.n))
 		case 5:
@@ -411,6 +419,7 @@ func (o op) do() {
 
 // write is do for the ledger.
 func (w *twin) write(o op, when span) {
+	w.now = when
 	m := o.metric
 	s := w.with(m, o.values)
 	switch {
@@ -430,6 +439,12 @@ func (w *twin) write(o op, when span) {
 				delete(m.series, m.key(validAll(o.values)))
 			}
 			return
+		case 4:
+			m.series = map[string]*series{}
+			if s = w.with(m, o.values); s == nil {
+				return
+			}
+			n = int64(o.n)
 		case 0:
 			if s != nil {
 				s.count = 0
@@ -468,19 +483,15 @@ func (w *twin) expect() *expecter {
 	return newExpecter(w.ledger, w.scrape(maps.Clone(w.functions), w.collectors))
 }
 
-func (w *twin) scrapeText(t testing.TB) []byte {
+// scrapeAs writes the registry in the text format or OpenMetrics.
+func (w *twin) scrapeAs(t testing.TB, contentType string) []byte {
 	t.Helper()
-	var b bytes.Buffer
-	if err := w.reg.WriteText(&b); err != nil {
-		t.Error(err)
+	write := w.reg.WriteText
+	if contentType == typeOpenMetrics {
+		write = w.reg.WriteOpenMetrics
 	}
-	return b.Bytes()
-}
-
-func (w *twin) scrapeOpenMetrics(t testing.TB) []byte {
-	t.Helper()
 	var b bytes.Buffer
-	if err := w.reg.WriteOpenMetrics(&b); err != nil {
+	if err := write(&b); err != nil {
 		t.Error(err)
 	}
 	return b.Bytes()

@@ -27,8 +27,9 @@ import (
 //
 // What a later version of Go does not measure any more is left out. Register
 // panics with a *[tacho.DefinitionError] if reg has one of the names, and so too if
-// it was called for reg before; then it changes nothing. It is safe for concurrent
-// use, and so are the scrapes.
+// it was called for reg before; then it changes nothing. Only the summary is emitted
+// at each scrape ([tacho.Emitter]), and a metric of its name prevails. Register is
+// safe for concurrent use, and so are the scrapes.
 func Register(reg *tacho.Registry) {
 	var defined []string
 	done := false

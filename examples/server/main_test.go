@@ -65,9 +65,9 @@ func TestServer(t *testing.T) {
 		}
 	}
 	for _, family := range []string{"tachikoma_missions_total", "tachikoma_forge_sessions_total", "tachikoma_tokens_used_total", "tachikoma_tokens_cost_dollars",
-		"db_connections_idle", "db_query_duration_seconds", "cache_hits_total"} {
+		"db_connections_idle", "db_query_duration_seconds", "cache_hits_total", "go_goroutines"} {
 		if !strings.Contains(metrics, "# TYPE "+family+" ") {
-			t.Errorf("the workload does not move %s", family)
+			t.Errorf("no %s", family)
 		}
 	}
 	stop()

@@ -1,0 +1,153 @@
+package conformance
+
+import (
+	"errors"
+	"io"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	promexemplar "github.com/prometheus/prometheus/model/exemplar"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/textparse"
+
+	"github.com/tachikoma/tacho"
+)
+
+// TestOracles keeps the table in README.md honest: where parsers differ from each
+// other or from the specification, this is the input that shows it. A line that
+// fails is a parser that changed, and a reason to compare more closely.
+func TestOracles(t *testing.T) {
+	for _, c := range []struct {
+		what        string
+		contentType string
+		data        string
+		prometheus  string // what textparse says against it; "" for nothing
+		expfmt      string // likewise
+	}{
+		{"a time before 1970", typeText, "x 1 -1\n", "expected timestamp or new record", ""},
+		{"the same in OpenMetrics", typeOpenMetrics, "# TYPE x gauge\nx 1 -1\n# EOF\n", "", ""},
+		{"NUL in a label value", typeText, "x{a=\"\x00\"} 1\n", "", ""},
+		{"NUL in a label value", typeOpenMetrics, "# TYPE x gauge\nx{a=\"\x00\"} 1\n# EOF\n", "", ""},
+		{"NUL in an exemplar", typeOpenMetrics, "# TYPE x counter\nx_total 1 # {a=\"\x00\"} 1\n# EOF\n", "expected label value", ""},
+		{"NUL in a quoted name", typeText, "# TYPE \"a\x00\" gauge\n{\"a\x00\"} 1\n", "expected metric name", ""},
+		{"a label with a colon, not in quotes", typeText, "x{a:b=\"1\"} 1\n", "expected equal", "expected '='"},
+		{"an exemplar of infinite value", typeOpenMetrics, "# TYPE x counter\nx_total 1 # {a=\"b\"} +Inf\n# EOF\n", "", "invalid exemplar value"},
+		{"an exemplar over 128 characters", typeOpenMetrics, "# TYPE x counter\nx_total 1 # {a=\"" + strings.Repeat("b", 128) + "\"} 1\n# EOF\n", "", "exceeds 128 runes"},
+		{"an exemplar on a gauge", typeOpenMetrics, "# TYPE x gauge\nx 1 # {a=\"b\"} 1\n# EOF\n", "", "exemplar not allowed on gauge"},
+		{"help that ends in a carriage return", typeOpenMetrics, "# HELP x a\r\n# TYPE x gauge\nx 1\n# EOF\n", "", "unexpected carriage return"},
+		{"an info", typeOpenMetrics, "# TYPE x info\nx_info{a=\"b\"} 1\n# EOF\n", "", "unsupported metric type"},
+		{"TYPE twice", typeOpenMetrics, "# TYPE x gauge\n# TYPE x gauge\nx 1\n# EOF\n", "", "second TYPE line"},
+		{"a family in two pieces", typeOpenMetrics, "# TYPE x gauge\nx{a=\"1\"} 1\n# TYPE y gauge\ny 1\nx{a=\"2\"} 1\n# EOF\n", "", "interleaved"},
+		{"a counter without _total", typeOpenMetrics, "# TYPE x counter\nx 1\n# EOF\n", "", "missing required suffix"},
+		{"a negative counter", typeOpenMetrics, "# TYPE x counter\nx_total -1\n# EOF\n", "", "must not be negative"},
+		{"a negative sum of a histogram", typeOpenMetrics, "# TYPE x histogram\nx_bucket{le=\"+Inf\"} 1\nx_sum -1\nx_count 1\n# EOF\n", "", "invalid sum"},
+		{"a series twice", typeOpenMetrics, "# TYPE x gauge\nx 1\nx 2\n# EOF\n", "", ""},
+		{"bucket counts that fall", typeOpenMetrics, "# TYPE x histogram\nx_bucket{le=\"1.0\"} 2\nx_bucket{le=\"+Inf\"} 1\nx_sum 1\nx_count 1\n# EOF\n", "", ""},
+		{"a label twice", typeOpenMetrics, "# TYPE x gauge\nx{a=\"1\",a=\"2\"} 1\n# EOF\n", "", "duplicate label"},
+		{"a unit that is no suffix", typeOpenMetrics, "# TYPE x gauge\n# UNIT x seconds\nx 1\n# EOF\n", "not a suffix", "not a suffix"},
+		{"a gauge and a counter of one family name", typeOpenMetrics, "# TYPE x gauge\nx 1\n# TYPE x counter\nx_total 1\n# EOF\n", "", "after samples"},
+		{"names that clash by a suffix", typeOpenMetrics, "# TYPE x counter\nx_total 1\n# TYPE x_created gauge\nx_created 1\n# EOF\n", "", ""},
+		{"no end", typeOpenMetrics, "# TYPE x gauge\nx 1\n", "does not end with # EOF", "does not end with # EOF"},
+	} {
+		for oracle, complaint := range map[string]string{"textparse": c.prometheus, "expfmt": c.expfmt} {
+			var err error
+			if oracle == "textparse" {
+				err = parses([]byte(c.data), c.contentType)
+			} else {
+				_, err = decode([]byte(c.data), c.contentType+"; escaping=allow-utf-8")
+			}
+			if (err == nil) != (complaint == "") || err != nil && !strings.Contains(err.Error(), complaint) {
+				t.Errorf("%s (%s): %s says %v, want %q", c.what, c.contentType[:10], oracle, err, complaint)
+			}
+		}
+	}
+}
+
+// parses reads a scrape as textparse does, without the checks of readTextparse.
+func parses(data []byte, contentType string) error {
+	p, err := textparse.New(data, contentType, labels.NewSymbolTable(), textparse.ParserOptions{})
+	for err == nil {
+		_, err = p.Next()
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// TestOracleReadings is TestOracles for what is read, but read differently.
+func TestOracleReadings(t *testing.T) {
+	read := func(data, contentType string, by func([]byte, string) (*exposition, error)) *exposition {
+		t.Helper()
+		e, err := by([]byte(data), contentType)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	help := func(text string) (prometheus, client string) {
+		data := "# HELP x " + text + "\n# TYPE x gauge\nx 1\n"
+		return read(data, typeText, readTextparse).families["x"].help, read(data, typeText, readExpfmt).families["x"].help
+	}
+	if p, e := help("  a "); p != "  a " || e != "a " {
+		t.Errorf("help after blanks: textparse %q, expfmt %q", p, e)
+	}
+	if p, e := help(" \t"); p != "" || e != "" {
+		t.Errorf("help of blanks: textparse %q, expfmt %q", p, e)
+	}
+	if p, e := help("\x00"); p != "" || e != "\x00" {
+		t.Errorf("help of NUL: textparse %q, expfmt %q", p, e)
+	}
+
+	// Times are floats in OpenMetrics; Prometheus cuts them off, expfmt rounds.
+	timed := "# TYPE x gauge\nx 1 1520879607.789\nx{a=\"b\"} 1 1.001\n# EOF\n"
+	p, e := read(timed, typeOpenMetrics, readTextparse).families["x"], read(timed, typeOpenMetrics, readExpfmt).families["x"]
+	late := (&sample{name: "x", labels: []label{{"a", "b"}}}).key()
+	if *p.samples[late].at != 1000 || *e.samples[late].at != 1001 {
+		t.Errorf("1.001 s: textparse %d ms, expfmt %d", *p.samples[late].at, *e.samples[late].at)
+	}
+
+	// The values of labels of exemplars stay escaped; readSample undoes that.
+	parser := textparse.NewOpenMetricsParser([]byte("# TYPE x counter\nx_total 1 # {a=\"\\\"\"} 1\n# EOF\n"), labels.NewSymbolTable())
+	for range 2 {
+		if _, err := parser.Next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var x promexemplar.Exemplar
+	if !parser.Exemplar(&x) || x.Labels.Get("a") != `\"` {
+		t.Errorf("the exemplar's label is %q", x.Labels.Get("a"))
+	}
+
+	// A summary x_created loses its quantiles where times of creation are looked for.
+	starts, err := startTimes([]byte("# TYPE x_created summary\nx_created{quantile=\"0.5\"} 1\nx_created_sum 1\nx_created_count 1\n# EOF\n"))
+	if err != nil || len(starts) != 2 {
+		t.Errorf("%d samples of a summary x_created, error %v", len(starts), err)
+	}
+}
+
+// TestInfiniteExemplar: the grammar has room for it, Prometheus reads it and expfmt
+// does not, so the fuzz targets leave it out. It is written as it was recorded.
+func TestInfiniteExemplar(t *testing.T) {
+	reg := tacho.NewRegistry()
+	reg.Histogram("h", "", []float64{1}).ObserveExemplar(math.Inf(1), "trace_id", "x")
+	var b strings.Builder
+	if err := reg.WriteOpenMetrics(&b); err != nil {
+		t.Fatal(err)
+	}
+	e, err := readTextparse([]byte(b.String()), typeOpenMetrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inf := &sample{name: "h_bucket", labels: []label{{"le", "+Inf"}}}
+	got := e.families["h"].samples[inf.key()]
+	want := exemplar{value: math.Inf(1), labels: []label{{"trace_id", "x"}}, within: span{0, seconds(time.Now())}}
+	if len(got.exemplar) != 1 || !got.exemplar[0].matches(want) {
+		t.Errorf("%+v", got)
+	}
+	if _, err := decode([]byte(b.String()), typeOpenMetrics); err == nil || !strings.Contains(err.Error(), "invalid exemplar value") {
+		t.Errorf("expfmt: %v", err)
+	}
+}
