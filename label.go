@@ -76,9 +76,10 @@ func keyIs(key string, values []string, size int) bool {
 	if len(key) != size {
 		return false // from here on no read is past the end of key
 	}
-	p := unsafe.Pointer(unsafe.StringData(key))
+	at := 0
 	for _, v := range values {
 		n := len(v)
+		p := unsafe.Add(unsafe.Pointer(unsafe.StringData(key)), at)
 		// A value that itself holds keySep cannot match by luck: the key has
 		// one separator a label, so a borrowed one leaves too few.
 		if *(*byte)(unsafe.Add(p, n)) != keySep {
@@ -107,7 +108,7 @@ func keyIs(key string, values []string, size int) bool {
 				return false
 			}
 		}
-		p = unsafe.Add(p, n+1)
+		at += n + 1 // and no pointer, which behind the last value would be past the end
 	}
 	return true
 }
