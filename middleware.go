@@ -146,6 +146,13 @@ func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 
 func unlimited(o *options) { o.limit, o.limited = limit{}, true }
 
+// programStart is where uptime begins.
+var programStart = time.Now()
+
+// uptime is the time by the monotonic clock alone: time.Now reads the wall clock too,
+// and takes twice as long.
+func uptime() time.Duration { return time.Since(programStart) }
+
 // Handler returns next with every request measured. The response writer that
 // next gets has exactly the optional interfaces that the server's has
 // (http.Flusher, http.Hijacker, http.Pusher, io.ReaderFrom, io.StringWriter),
