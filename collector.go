@@ -200,7 +200,7 @@ func (c *collection) check(f *family, pairs []string) string {
 	}
 	f.consts = slices.Clone(c.reg.consts)
 	for i := 0; i < len(pairs); i += 2 {
-		f.consts = append(f.consts, label{pairs[i], string(appendValid(nil, pairs[i+1]))})
+		f.consts = append(f.consts, label{name: pairs[i], value: string(appendValid(nil, pairs[i+1]))})
 	}
 	if c.reg.badConsts || f.check() != "" {
 		return reasonInvalid

@@ -27,8 +27,8 @@ type Counter struct {
 
 var counters = metricType{kindCounter, newCounter, walkCounters}
 
-func newCounter(f *family, _ string) unsafe.Pointer {
-	c := new(Counter)
+func newCounter(f *family, _ string, early bool) unsafe.Pointer {
+	c := newMetric[Counter](early)
 	c.last.p.Store(f.none)
 	return unsafe.Pointer(c)
 }
@@ -138,8 +138,8 @@ type FloatCounter struct {
 
 var floatCounters = metricType{kindCounter, newFloatCounter, walkFloatCounters}
 
-func newFloatCounter(f *family, _ string) unsafe.Pointer {
-	c := new(FloatCounter)
+func newFloatCounter(f *family, _ string, early bool) unsafe.Pointer {
+	c := newMetric[FloatCounter](early)
 	c.last.p.Store(f.none)
 	return unsafe.Pointer(c)
 }

@@ -241,9 +241,9 @@ func callerOutside() string {
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
 	for {
 		fr, more := frames.Next()
-		inside := hasPrefix(fr.Function, "github.com/tachikoma/tacho.") || hasPrefix(fr.Function, "github.com/tachikoma/tacho/")
-		inside = inside && !hasSuffix(fr.File, "_test.go")
-		if !inside || !more {
+		const here = "github.com/tachikoma/tacho"
+		inside := hasPrefix(fr.Function, here) && (fr.Function[len(here)] == '.' || fr.Function[len(here)] == '/')
+		if !inside || hasSuffix(fr.File, "_test.go") || !more {
 			return fr.File + ":" + strconv.Itoa(fr.Line)
 		}
 	}

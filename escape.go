@@ -36,11 +36,12 @@ type utf8Rules struct {
 	naming      func(r *Registry, families []*family, open bool, s escaping) func(*family) (string, bool)
 	escape      func(families []*family, s escaping) (pairs []string)
 	json        func(b []byte, name string) []byte
+	quoted      func(name string) string
 	sample      func(e *encoder, b []byte, name, suffix, block string) []byte
 }
 
 var utf8Names = utf8Rules{
-	checkUTF8Metric, checkUTF8Label, checkEscaped, validUTF8Name, (*Registry).naming, escapeFamilies, appendJSONName, appendUTF8Sample,
+	checkUTF8Metric, checkUTF8Label, checkEscaped, validUTF8Name, (*Registry).naming, escapeFamilies, appendJSONName, quotedName, appendUTF8Sample,
 }
 
 func checkUTF8Metric(f *family) string {
@@ -128,12 +129,12 @@ func appendEscaped(b []byte, name string, s escaping, colon bool) []byte {
 }
 
 // appendQuotedName appends a name in double quotes, escaped as label values are.
-//
-//go:noinline
 func appendQuotedName(b []byte, name, suffix string) []byte {
 	b = appendLabelValue(append(b, '"'), name)
 	return append(append(b, suffix...), '"')
 }
+
+func quotedName(name string) string { return string(appendQuotedName(nil, name, "")) }
 
 // appendUTF8Sample appends a sample whose names are quoted or escaped, up to its value.
 func appendUTF8Sample(e *encoder, b []byte, name, suffix, block string) []byte {
@@ -150,7 +151,7 @@ func appendUTF8Sample(e *encoder, b []byte, name, suffix, block string) []byte {
 
 // appendJSONName appends the name of a family as a JSON string.
 func appendJSONName(b []byte, name string) []byte {
-	b, _ = appendJSONQuoted(b, string(appendQuotedName(nil, name, "")))
+	b, _ = appendJSONQuoted(b, quotedName(name))
 	return b
 }
 

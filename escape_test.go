@@ -56,8 +56,8 @@ func FuzzEscape(f *testing.F) {
 			if !validMetricName(metric) || !validLabelName(name) {
 				t.Errorf("%q by %v: metric %q, label %q", a, s, metric, name)
 			}
-			block := string(appendBlock(nil, []label{{a, value}, {"legacy", value}, {b, ""}}, nil, ""))
-			want := string(appendBlock(nil, []label{{shown(a, s), value}, {"legacy", value}, {shown(b, s), ""}}, nil, ""))
+			block := string(appendBlock(nil, []label{{name: a, value: value}, {name: "legacy", value: value}, {name: b}}, nil, ""))
+			want := string(appendBlock(nil, []label{{name: shown(a, s), value: value}, {name: "legacy", value: value}, {name: shown(b, s)}}, nil, ""))
 			if got := string(appendRelabelled(nil, block, s)); got != want {
 				t.Errorf("%s by %v: %s, want %s", block, s, got, want)
 			}

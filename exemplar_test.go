@@ -30,7 +30,8 @@ func TestExemplarBlock(t *testing.T) {
 		{[]string{"a", strings.Repeat("x", 1<<20)}, ""},
 		{[]string{"a", "x\x00"}, ""}, // Prometheus refuses the whole scrape for it
 	} {
-		got, ok := exemplarBlock(c.pairs)
+		block, ok := appendExemplarBlock(nil, c.pairs)
+		got := string(block)
 		if got != c.want || ok != (c.want != "") {
 			t.Errorf("%.40q: %q %v, want %q", c.pairs, got, ok, c.want)
 		}
@@ -120,6 +121,21 @@ func TestExemplarsUnderFire(t *testing.T) {
 	for i := range slots {
 		if x := slots[i].load(); x == nil || x.value != float64(i+1) {
 			t.Errorf("bucket %d has exemplar %+v", i, x)
+		}
+	}
+}
+
+// TestExemplarAllocations: the label of a trace fits into the exemplar, a longer one
+// lies beside it.
+func TestExemplarAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	h := NewRegistry().Histogram("h", "", nil)
+	h.ObserveExemplar(1, "trace_id", "first")
+	for value, want := range map[string]float64{strings.Repeat("0123456789abcdef", 2): 1, strings.Repeat("x", 100): 3} {
+		if n := testing.AllocsPerRun(100, func() { h.ObserveExemplar(1, "trace_id", value) }); n > want {
+			t.Errorf("%v allocations for a value of %d bytes, want %v", n, len(value), want)
 		}
 	}
 }

@@ -19,22 +19,20 @@ func (e *encoder) called(f *family) (name string, plain bool) {
 
 // enter makes f the family that lines are of, under the given names.
 func (e *encoder) enter(f *family, name, sample string) {
-	e.family, e.sample = name, sample
-	e.quoted = f.quoted && e.scheme == escapeNone
+	e.head, e.family, e.sample = name, name, sample
+	if e.quoted = f.quoted && e.scheme == escapeNone; e.quoted {
+		e.head = f.reg.utf8.quoted(name)
+	}
 	if e.special = nil; e.quoted || f.quotedLabels && e.scheme != escapeNone {
 		e.special = f.reg.utf8.sample
 	}
 }
 
 // appendHead appends the beginning of a line about the family.
+//
+//go:noinline
 func (e *encoder) appendHead(b []byte, word string) []byte {
-	b = append(b, word...)
-	if e.quoted {
-		b = appendQuotedName(b, e.family, "")
-	} else {
-		b = append(b, e.family...)
-	}
-	return append(b, ' ')
+	return append(append(append(b, word...), e.head...), ' ')
 }
 
 // appendSample appends a sample that is one value, up to that value.

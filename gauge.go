@@ -10,11 +10,18 @@ import (
 // A Gauge is an int64 that goes up and down (OpenMetrics 1.0, "Gauge"). All
 // methods are safe for concurrent use, never block and never allocate. Make one
 // with [Registry.Gauge].
+//
+// A gauge has no stripes, since Set must reach its one word: each method is a single
+// atomic instruction, and cores that change one gauge at the same time wait for its
+// cache line as for any shared word. Where that is too much, two counters, of what
+// began and what ended, tell the same.
 type Gauge struct{ n atomic.Int64 }
 
 var gauges = metricType{kindGauge, newGauge, walkGauges}
 
-func newGauge(*family, string) unsafe.Pointer { return unsafe.Pointer(new(Gauge)) }
+func newGauge(_ *family, _ string, early bool) unsafe.Pointer {
+	return unsafe.Pointer(newMetric[Gauge](early))
+}
 
 // Set makes the value n.
 func (g *Gauge) Set(n int64) { g.n.Store(n) }
@@ -39,7 +46,9 @@ type FloatGauge struct{ bits atomic.Uint64 }
 
 var floatGauges = metricType{kindGauge, newFloatGauge, walkFloatGauges}
 
-func newFloatGauge(*family, string) unsafe.Pointer { return unsafe.Pointer(new(FloatGauge)) }
+func newFloatGauge(_ *family, _ string, early bool) unsafe.Pointer {
+	return unsafe.Pointer(newMetric[FloatGauge](early))
+}
 
 // Set makes the value v.
 func (g *FloatGauge) Set(v float64) { g.bits.Store(math.Float64bits(v)) }

@@ -1,21 +1,14 @@
 package tacho
 
 import (
-	"hash/maphash"
 	"math/bits"
-	"strings"
+	"math/rand/v2"
 	"unsafe"
 )
 
 // hashSecrets are chosen for each process, so that strangers who choose label
 // values cannot aim for one slot of a table.
-var hashSecrets = func() (s [3]uint64) {
-	seed := maphash.MakeSeed()
-	for i := range s {
-		s[i] = maphash.String(seed, "abc"[i:i+1]) | 1
-	}
-	return s
-}()
+var hashSecrets = [3]uint64{rand.Uint64() | 1, rand.Uint64() | 1, rand.Uint64() | 1}
 
 // hashValues hashes the values of a series: of each its bytes, its length and its
 // place, so that ("a","bc") and ("ab","c") differ. Label values are short, and for
@@ -38,7 +31,7 @@ func hashKey(key string, n int) uint32 {
 		var values [8]string // on the stack, however many there are: strangers cause misses
 		k := min(n, len(values))
 		for i := range k {
-			end := strings.IndexByte(key, keySep)
+			end := indexByte(key, keySep)
 			values[i], key = key[:end], key[end+1:]
 		}
 		h = h.add(values[:k])

@@ -120,7 +120,7 @@ type Histogram struct {
 
 var histograms = metricType{kindHistogram, newHistogram, walkHistograms}
 
-func newHistogram(f *family, _ string) unsafe.Pointer {
+func newHistogram(f *family, _ string, _ bool) unsafe.Pointer {
 	return unsafe.Pointer(&Histogram{def: f.hist, row: make([]atomic.Uint64, f.hist.stride)})
 }
 

@@ -75,9 +75,10 @@ func keyIs(key string, values []string, size int) bool {
 	if len(key) != size {
 		return false // from here on no read is past the end of key
 	}
-	p := unsafe.Pointer(unsafe.StringData(key))
+	at := 0
 	for _, v := range values {
 		n := len(v)
+		p := unsafe.Add(unsafe.Pointer(unsafe.StringData(key)), at)
 		// A value that itself holds keySep cannot match by luck: the key has
 		// one separator a label, so a borrowed one leaves too few.
 		if *(*byte)(unsafe.Add(p, n)) != keySep {
@@ -106,7 +107,7 @@ func keyIs(key string, values []string, size int) bool {
 				return false
 			}
 		}
-		p = unsafe.Add(p, n+1)
+		at += n + 1 // and no pointer, which behind the last value would be past the end
 	}
 	return true
 }
@@ -139,7 +140,10 @@ func compareKeys(a, b string) int {
 }
 
 // A label is one constant name and value.
-type label struct{ name, value string }
+type label struct {
+	_           incomparable
+	name, value string
+}
 
 // appendBlock appends a label block as it follows a metric name in an exposition:
 // `{a="b",c="d"} `, or ` ` without labels. The space belongs to it so that a sample
@@ -167,7 +171,7 @@ func appendLabel(b []byte, sep byte, name, value string) []byte {
 	if validLabelName(name) {
 		b = append(b, name...)
 	} else {
-		b = appendQuotedName(b, name, "")
+		b = append(appendEscapes(append(b, '"'), name, '"'), '"')
 	}
 	return append(appendLabelValue(append(b, `="`...), value), '"')
 }

@@ -154,7 +154,7 @@ func unlimited(o *options) { o.limit, o.limited = limit{}, true }
 // wrote one. The panic goes on to the server.
 func (m *HTTPMetrics) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now()
+		start := uptime()
 		rec := newRecorder(w)
 		m.inFlight.Inc()
 		returned := false
@@ -171,9 +171,9 @@ func (m *HTTPMetrics) Handler(next http.Handler) http.Handler {
 	})
 }
 
-func (m *HTTPMetrics) finish(r *http.Request, rec *recorder, start time.Time) {
+func (m *HTTPMetrics) finish(r *http.Request, rec *recorder, start time.Duration) {
 	rec.final(http.StatusOK)
-	elapsed := time.Since(start)
+	elapsed := uptime() - start
 	// A normalised path lives on this stack: nothing keeps it on the hit path.
 	var store [256]byte
 	var path string
@@ -263,7 +263,7 @@ type statusCounter struct {
 
 // newRoute is called by routes for a new series. The one for wrong numbers of
 // values, which record never passes, stays empty.
-func (m *HTTPMetrics) newRoute(_ *family, key string) unsafe.Pointer {
+func (m *HTTPMetrics) newRoute(_ *family, key string, _ bool) unsafe.Pointer {
 	rt := new(route)
 	if key != "" {
 		values := keyValues(key, 2)

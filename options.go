@@ -35,7 +35,7 @@ func WithConstLabels(pairs ...string) Option {
 	return func(o *options) {
 		o.badConsts = o.badConsts || len(pairs)%2 != 0
 		for i := 0; i+1 < len(pairs); i += 2 {
-			o.consts = append(o.consts, label{pairs[i], string(appendValid(nil, pairs[i+1]))})
+			o.consts = append(o.consts, label{name: pairs[i], value: string(appendValid(nil, pairs[i+1]))})
 		}
 	}
 }

@@ -43,6 +43,8 @@ type Registry struct {
 	errors, overflow *vec // of counters
 }
 
+var errorLabels = []string{"metric", "reason"}
+
 // NewRegistry returns an empty registry. [WithConstLabels], [WithMaxSeries],
 // [WithCreated] and [WithUTF8Names] apply.
 func NewRegistry(opts ...Option) *Registry {
@@ -56,9 +58,9 @@ func NewRegistry(opts ...Option) *Registry {
 		taken:     map[string]*family{},
 	}
 	r.errors = r.define(&counters, nil, "tacho_errors_total", "Recordings and collected samples that were refused.",
-		[]string{"metric", "reason"}, nil)
+		errorLabels, nil)
 	r.overflow = r.define(&counters, nil, "tacho_series_overflow_total", "Lookups that a full vector answered with its overflow series.",
-		[]string{"metric"}, nil)
+		errorLabels[:1], nil)
 	r.limit = o.limit // not of those two
 	return r
 }

@@ -121,6 +121,21 @@ func TestWritesAreBounded(t *testing.T) {
 	}
 }
 
+// TestLongLineLeavesNoBuffer: what one line needed beyond the bound is not kept for
+// the next scrape.
+func TestLongLineLeavesNoBuffer(t *testing.T) {
+	r := NewRegistry()
+	r.Gauge("g", strings.Repeat("h", 10*maxPooled))
+	for range 3 {
+		if n := len(text(t, r)); n < 10*maxPooled {
+			t.Fatalf("%d bytes", n)
+		}
+		if p := spare.Load(); p != nil && cap(*p) > maxPooled {
+			t.Fatalf("a buffer of %d bytes is kept", cap(*p))
+		}
+	}
+}
+
 // engNested scrapes and changes the registry from inside a write: it would hang
 // if a scrape held a lock while a client takes its time.
 type engNested struct {

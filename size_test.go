@@ -27,7 +27,7 @@ func TestBinarySize(t *testing.T) {
 		name, tags, bare, with string
 		limit                  int64
 	}{
-		{"without HTTP", "tacho_nohttp", "bare", "tacho", 110_000},
+		{"without HTTP", "tacho_nohttp", "bare", "tacho", 120_000},
 		{"server", "", "barehttp", "tachohttp", 290_000},
 	} {
 		bare, with := binarySize(t, c.bare, c.tags), binarySize(t, c.with, c.tags)

@@ -346,6 +346,41 @@ func TestStress(t *testing.T) {
 	}
 }
 
+// TestContention lets goroutines do nothing but record in the same metrics, so that
+// two cores meet on every word there is: what a failed swap leaves must be found
+// again, once.
+func TestContention(t *testing.T) {
+	const workers, rounds, each = 4, 5, 20_000
+	for range rounds {
+		r := NewRegistry()
+		c, f, h := r.Counter("c_total", ""), r.FloatCounter("f_total", ""), r.Histogram("h", "", []float64{1, 2})
+		g, fg := r.Gauge("g", ""), r.FloatGauge("fg", "")
+		for _, record := range []func(){c.Inc, func() { f.Add(0.5) }, func() { h.Observe(2) }, g.Inc, func() { fg.Add(0.5) }} {
+			var ready, done sync.WaitGroup
+			ready.Add(workers)
+			for range workers {
+				done.Add(1)
+				go func() {
+					defer done.Done()
+					ready.Done()
+					ready.Wait() // else the first may end before the last begins
+					for range each {
+						record()
+					}
+				}()
+			}
+			done.Wait()
+		}
+		n := uint64(workers * each)
+		if s := h.Snapshot(); s.Count != n || s.Sum != float64(2*n) || s.Buckets[0].Count != 0 {
+			t.Errorf("histogram %+v, want %d", s, n)
+		}
+		if half := float64(n) / 2; c.Value() != n || g.Value() != int64(n) || f.Value() != half || fg.Value() != half {
+			t.Errorf("%d, %d, %v and %v of %d and %v", c.Value(), g.Value(), f.Value(), fg.Value(), n, half)
+		}
+	}
+}
+
 // TestSoak makes and drops series, definitions and exemplars without end, and wants
 // the heap, once garbage is collected, to be no larger after any cycle than after
 // the first ones.

@@ -238,7 +238,7 @@ func TestRowsAreApart(t *testing.T) {
 	if unsafe.Offsetof(s.before)+unsafe.Sizeof(s.before) > cacheLine {
 		t.Error("an add reads more than one line of the header")
 	}
-	if unsafe.Offsetof(s.moves) < 2*cacheLine || unsafe.Sizeof(s)-unsafe.Offsetof(s.moves) < cacheLine {
+	if unsafe.Offsetof(s.moves) < unsafe.Offsetof(s.before)+unsafe.Sizeof(s.before)+cacheLine || unsafe.Sizeof(s)-unsafe.Offsetof(s.moves) < cacheLine {
 		t.Errorf("moves at %d of %d", unsafe.Offsetof(s.moves), unsafe.Sizeof(s))
 	}
 	for rows := minRows; rows <= maxRows; rows *= 2 {

@@ -626,3 +626,21 @@ func TestChurnWithoutScrapes(t *testing.T) {
 		t.Errorf("%d remembered after a reset", len(v.added))
 	}
 }
+
+// TestEarlySeriesLieApart: writers of the first series share no cache line.
+func TestEarlySeriesLieApart(t *testing.T) {
+	r := NewRegistry()
+	c, g := r.CounterVec("c", "", []string{"i"}), r.GaugeVec("g", "", []string{"i"})
+	f, h := r.FloatCounterVec("f", "", []string{"i"}), r.FloatGaugeVec("h", "", []string{"i"})
+	var lines []uintptr
+	for i := range earlySeries {
+		name := strconv.Itoa(i)
+		for _, p := range []unsafe.Pointer{unsafe.Pointer(c.With(name)), unsafe.Pointer(g.With(name)), unsafe.Pointer(f.With(name)), unsafe.Pointer(h.With(name))} {
+			lines = append(lines, uintptr(p)/cacheLine)
+		}
+	}
+	slices.Sort(lines)
+	if n := len(slices.Compact(lines)); n != 4*earlySeries {
+		t.Errorf("%d metrics begin on %d lines", 4*earlySeries, n)
+	}
+}

@@ -19,7 +19,8 @@ type encoder struct {
 	rename func(f *family) (name string, plain bool) // nil if families keep their names
 
 	// The family at hand, in the text format and OpenMetrics.
-	family string // the name in the lines about it, and before the suffixes of samples
+	head   string // the name in the lines about it
+	family string // and before the suffixes of samples
 	sample string // the name of samples that are one value
 	quoted bool   // names must stand in quotes, and inside the braces of a sample
 	dated  bool   // OpenMetrics: it may have exemplars and times of creation
@@ -202,6 +203,8 @@ func walkHistograms(v *vec, e *encoder) {
 
 // details returns what is known of a series beside its value. Few have more, so
 // callers look first whether there is anything.
+//
+//go:noinline
 func (v *vec) details(e *encoder, s *series, x *exemplar, buckets *[]exemplarSlot) *details {
 	d := &e.d
 	*d = details{exemplar: x}

@@ -45,7 +45,7 @@ type Path struct {
 	// sides leave so much of it that the collector would run into the round of
 	// another side.
 	Settle bool
-	// Heavy says that the work takes seconds, so that few rounds must do.
+	// Heavy says that the work takes long, so that few rounds must do.
 	Heavy bool
 
 	// Sides makes the sides, tacho's first. What they hold can be gigabytes:
@@ -70,14 +70,15 @@ type Side struct {
 	Scrape func(io.Writer) error
 }
 
-// Sizes says how large the paths are.
+// Sizes says how large the paths are, in series.
 type Sizes struct {
-	Lookup     []int // series in a vector
-	Create     []int // series made
-	Counters   []int // series scraped
-	Histograms []int // series scraped
-	Memory     []int // series measured
-	Heavy      int   // series from which a path is heavy
+	Lookup     []int // in a vector
+	Create     []int // made
+	Counters   []int // scraped; the first in every format
+	Histograms int   // scraped
+	Memory     []int // whose bytes are counted
+	Million    int   // scraped by each peer alone
+	Heavy      int   // from which a path is heavy
 }
 
 // Full is what is published; Small is enough to show that the paths work.
@@ -85,18 +86,20 @@ var (
 	Full = Sizes{
 		Lookup:     []int{64, 8192, 200_000},
 		Create:     []int{10_000, 100_000, 1_000_000},
-		Counters:   []int{10_000, 100_000, 1_000_000},
-		Histograms: []int{1000},
+		Counters:   []int{10_000, 100_000},
+		Histograms: 1000,
 		Memory:     []int{10_000, 100_000, 1_000_000},
-		Heavy:      500_000,
+		Million:    1_000_000,
+		Heavy:      100_000,
 	}
 	Small = Sizes{
 		Lookup:     []int{64, 1000},
 		Create:     []int{1000},
-		Counters:   []int{1000},
-		Histograms: []int{100},
+		Counters:   []int{1000, 2000},
+		Histograms: 100,
 		Memory:     []int{1000},
-		Heavy:      500_000,
+		Million:    2000,
+		Heavy:      100_000,
 	}
 )
 
@@ -109,7 +112,7 @@ const (
 	Middleware = "middleware"
 
 	Memory   = "memory of a series"
-	Peaks    = "memory of a scrape"
+	Million  = "a million series"
 	Binaries = "binary"
 )
 

@@ -25,8 +25,8 @@ type Cost struct {
 // memory, and what suffers from that looks better than it is.
 const steady = 0.02
 
-// retries is how many turns may be taken again, by the turns that are wanted.
-const retries = 4
+// retries is how long turns may be taken again, by the time that all should take.
+const retries = 2
 
 // A Comparison is what the rounds of one path showed.
 type Comparison struct {
@@ -52,19 +52,18 @@ func Compare(p Path, parallel, rounds int, round time.Duration) Comparison {
 		c.Peers = append(c.Peers, s.Peer)
 		calls[i] = calibrate(p, s, parallel, round)
 	}
-	spare := retries * rounds * len(sides)
-	if p.Heavy {
-		spare = 0
-	}
+	spare := retries * time.Duration(rounds*len(sides)) * round
 	good := 0
 	for r := range rounds {
 		for k := range sides {
 			i := (k + r) % len(sides) // nobody is always after the same neighbour
 			cost := turn(p, sides[i], parallel, calls[i])
-			for ; cost.disturbed > steady && spare > 0; spare-- {
+			for cost.disturbed > steady && spare > 0 && !p.Heavy {
+				start := time.Now()
 				if again := turn(p, sides[i], parallel, calls[i]); again.disturbed < cost.disturbed {
 					cost = again
 				}
+				spare -= time.Since(start)
 			}
 			if cost.disturbed <= steady {
 				good++

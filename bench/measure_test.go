@@ -87,7 +87,7 @@ func TestQuantile(t *testing.T) {
 // TestPeakSeesMemoryThatIsGone: what a scrape took and gave back counts.
 func TestPeakSeesMemoryThatIsGone(t *testing.T) {
 	const size = 64 << 20
-	peak := peakOf(func(w io.Writer) error {
+	_, _, peak := watch(func(w io.Writer) error {
 		b := make([]byte, size)
 		for i := range b {
 			b[i] = 1
@@ -97,6 +97,18 @@ func TestPeakSeesMemoryThatIsGone(t *testing.T) {
 	})
 	if peak < 0.9*size || peak > 2*size {
 		t.Errorf("a scrape that takes %d bytes has a peak of %.0f", size, peak)
+	}
+}
+
+func TestLargeScrapes(t *testing.T) {
+	large := LargeScrapes(Small)
+	if len(large) != len(formats) {
+		t.Errorf("%d scrapes in %d formats", len(large), len(formats))
+	}
+	for _, l := range large {
+		if len(l.Peers) < 3 || len(l.Cost) != len(l.Peers) || len(l.Peak) != len(l.Peers) || l.Peers[0] != Tacho {
+			t.Errorf("%+v", l)
+		}
 	}
 }
 

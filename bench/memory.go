@@ -1,13 +1,6 @@
 package bench
 
-import (
-	"io"
-	"runtime"
-	"runtime/debug"
-	"runtime/metrics"
-	"slices"
-	"time"
-)
+import "runtime"
 
 // A Size is a number of bytes that tacho and its peers take for the same thing.
 type Size struct {
@@ -69,58 +62,4 @@ func liveHeap() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
-}
-
-// ScrapePeaks returns by how many bytes the memory of the program grows, at most,
-// while it is scraped. Each peer is alone in it.
-func ScrapePeaks(s Sizes) []Size {
-	l := load{counters: slices.Max(s.Memory)}
-	var sizes []Size
-	for _, f := range formats {
-		size := Size{Name: f.name + ", " + l.String()}
-		for _, peer := range []string{Tacho, Client, Victoria, OTel} {
-			if scrape := l.scrape(peer, f); scrape != nil {
-				size.Peers = append(size.Peers, peer)
-				size.Bytes = append(size.Bytes, peakOf(scrape))
-			}
-		}
-		sizes = append(sizes, size)
-	}
-	return sizes
-}
-
-// peakOf returns the largest growth of the memory that the runtime holds, seen
-// every millisecond, over what it held before.
-func peakOf(scrape func(io.Writer) error) float64 {
-	debug.FreeOSMemory()
-	debug.FreeOSMemory()
-	base := held()
-	peak := base
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		tick := time.NewTicker(time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-stop:
-				return
-			case <-tick.C:
-				peak = max(peak, held())
-			}
-		}
-	}()
-	err := scrape(io.Discard)
-	close(stop)
-	<-stopped
-	if err != nil {
-		panic(err)
-	}
-	return float64(max(peak, held()) - base)
-}
-
-func held() uint64 {
-	s := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
-	metrics.Read(s)
-	return s[0].Value.Uint64() - s[1].Value.Uint64()
 }

@@ -48,7 +48,8 @@ var (
 	asked       = format{"Handler as Prometheus asks", "compress/gzip at BestSpeed over the same bytes"}
 )
 
-var formats = []format{text, openMetrics, jsonView, handler, gzipHandler, asked}
+// formats has JSON last, for which OpenTelemetry is filled anew.
+var formats = []format{text, openMetrics, handler, gzipHandler, asked, jsonView}
 
 // prometheus3 is what Prometheus 3 accepts: OpenMetrics first, and it always
 // asks for gzip too.
@@ -58,19 +59,17 @@ const prometheus3 = "application/openmetrics-text;version=1.0.0;escaping=allow-u
 
 // ScrapePaths write all that is recorded.
 func ScrapePaths(s Sizes) []Path {
-	var loads []load
-	for _, n := range s.Counters {
-		loads = append(loads, load{counters: n})
-	}
-	for _, n := range s.Histograms {
-		loads = append(loads, load{histograms: n})
-	}
 	var paths []Path
-	for _, l := range loads {
+	add := func(l load, formats ...format) {
 		for _, f := range formats {
 			paths = append(paths, Path{Name: f.name + ", " + l.String(), Bare: f.bare, Unit: "line", Units: l.lines(),
 				Alone: true, Settle: true, Heavy: l.lines() >= s.Heavy, Sides: func() []Side { return l.sides(f) }})
 		}
+	}
+	add(load{counters: s.Counters[0]}, formats...)
+	add(load{histograms: s.Histograms}, formats...)
+	for _, n := range s.Counters[1:] {
+		add(load{counters: n}, text, asked)
 	}
 	return paths
 }
@@ -78,29 +77,41 @@ func ScrapePaths(s Sizes) []Path {
 func (l load) sides(f format) []Side {
 	var sides []Side
 	for _, peer := range Peers {
-		if scrape := l.scrape(peer, f); scrape != nil {
+		if scrape := l.open(peer)(f); scrape != nil {
 			sides = append(sides, scraped(peer, scrape))
 		}
 	}
 	return sides
 }
 
-// scrape fills a peer and returns its scrape, nil where it has no such format.
-func (l load) scrape(peer string, f format) func(io.Writer) error {
+// open fills a peer and returns what makes its scrape in a format, or nil where
+// it has no such format.
+func (l load) open(peer string) func(format) func(io.Writer) error {
 	switch peer {
 	case Tacho:
-		return tachoScrape(l.tacho(), f)
+		r := l.tacho()
+		return func(f format) func(io.Writer) error { return tachoScrape(r, f) }
 	case Bare:
-		return l.bareScrape(f)
+		r := l.tacho()
+		return func(f format) func(io.Writer) error { return bareScrapeOf(r, f) }
 	case Client:
-		return clientScrape(l.client(), f)
+		reg := l.client()
+		return func(f format) func(io.Writer) error { return clientScrape(reg, f) }
 	case Victoria:
-		return victoriaScrape(l.victoria(), f)
+		set := l.victoria()
+		return func(f format) func(io.Writer) error { return victoriaScrape(set, f) }
 	}
-	if f == jsonView {
-		return otelJSON(l.otel(newOTelReader()))
+	var o otelSide
+	return func(f format) func(io.Writer) error {
+		if f == jsonView {
+			o = l.otel(newOTelReader())
+			return otelJSON(o)
+		}
+		if o.reg == nil {
+			o = l.otel(newOTel())
+		}
+		return clientScrape(o.reg, f)
 	}
-	return clientScrape(l.otel(newOTel()).reg, f)
 }
 
 // scraped makes a side whose work is a scrape.
@@ -258,9 +269,8 @@ func otelJSON(o otelSide) func(io.Writer) error {
 	}
 }
 
-// bareScrape copies, or compresses, what tacho writes.
-func (l load) bareScrape(f format) func(io.Writer) error {
-	r := l.tacho()
+// bareScrapeOf copies, or compresses, what tacho writes.
+func bareScrapeOf(r *tacho.Registry, f format) func(io.Writer) error {
 	switch f {
 	case text:
 		return copyLines(r.WriteText)

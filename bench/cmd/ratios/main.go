@@ -98,27 +98,33 @@ func measure(match *regexp.Regexp, rounds int, round time.Duration) []*table {
 			note("%s, goroutines: %d; %.0f%% of the turns had the cores to themselves", p.Name, procs, 100*c.Steady)
 		}
 	}
-	for _, g := range []struct {
-		name    string
-		measure func() ([]bench.Size, error)
-	}{
-		{bench.Memory, func() ([]bench.Size, error) { return bench.SeriesBytes(bench.Full), nil }},
-		{bench.Peaks, func() ([]bench.Size, error) { return bench.ScrapePeaks(bench.Full), nil }},
-		{bench.Binaries, bench.BinaryBytes},
-	} {
-		if !match.MatchString(g.name) {
-			continue
+	if match.MatchString(bench.Million) {
+		t := largeTable(bench.Million)
+		for _, l := range bench.LargeScrapes(bench.Full) {
+			t.addLarge(l)
 		}
-		note("%s", g.name)
-		sizes, err := g.measure()
+		tables = append(tables, t)
+		note("%s", bench.Million)
+	}
+	if match.MatchString(bench.Memory) {
+		t := sizeTable(bench.Memory)
+		for _, s := range bench.SeriesBytes(bench.Full) {
+			t.addSizes(s)
+		}
+		tables = append(tables, t)
+		note("%s", bench.Memory)
+	}
+	if match.MatchString(bench.Binaries) {
+		sizes, err := bench.BinaryBytes()
 		if err != nil {
 			log.Fatal(err)
 		}
-		t := sizeTable(g.name)
+		t := sizeTable(bench.Binaries)
 		for _, s := range sizes {
 			t.addSizes(s)
 		}
 		tables = append(tables, t)
+		note("%s", bench.Binaries)
 	}
 	note("done")
 	return tables

@@ -92,7 +92,7 @@ func TestDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, section := range []string{"machine", "targets", bench.Recording, bench.Lookup, bench.Creating, bench.Scraping,
-		bench.Middleware, bench.Memory, bench.Peaks, bench.Binaries} {
+		bench.Middleware, bench.Memory, bench.Million, bench.Binaries} {
 		if _, err := replace(string(b), section, ""); err != nil {
 			t.Error(err)
 		}

@@ -60,7 +60,7 @@ func (t *table) addTimes(c bench.Comparison) {
 		goal := ""
 		if want, ok := bench.TargetOf(c.Path.Name, c.Parallel > 1, peer); ok {
 			// As testing.B has it, an allocation that several calls share is none.
-			goal = verdict(want.Ratio, ratio >= want.Ratio, !want.MayAlloc && ours.Allocations >= 1)
+			goal = verdict(want.Ratio, ratio >= want.Ratio, !want.MayAlloc && ours.Allocations >= 1) + mark
 		}
 		t.rows = append(t.rows, []string{
 			c.Path.Name, strconv.Itoa(c.Parallel), peer,
@@ -121,6 +121,22 @@ func (t *table) addSizes(s bench.Size) {
 		}
 		t.rows = append(t.rows, []string{s.Name, s.Peers[i],
 			bench.Count(int(math.Round(ours))), bench.Count(int(math.Round(s.Bytes[i]))), number(ratio), goal})
+	}
+}
+
+func largeTable(name string) *table {
+	return &table{name: name, header: []string{colPath, colAgainst, "tacho", "peer", colRatio,
+		"allocations: tacho", "peer", "memory: tacho", "peer"}}
+}
+
+func (t *table) addLarge(l bench.LargeScrape) {
+	megabytes := func(v float64) string { return number(v/1e6) + " MB" }
+	for i := 1; i < len(l.Peers); i++ {
+		t.rows = append(t.rows, []string{l.Name, l.Peers[i],
+			number(l.Cost[0].Nanoseconds) + " ns", number(l.Cost[i].Nanoseconds) + " ns",
+			number(l.Cost[i].Nanoseconds / l.Cost[0].Nanoseconds),
+			bench.Count(int(l.Cost[0].Allocations)), bench.Count(int(l.Cost[i].Allocations)),
+			megabytes(l.Peak[0]), megabytes(l.Peak[i])})
 	}
 }
 
