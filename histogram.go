@@ -103,7 +103,7 @@ func newHistogramDef(bounds []float64) *histogramDef {
 
 // A Histogram counts observations in buckets and sums them (OpenMetrics 1.0,
 // "Histogram"). All methods are safe for concurrent use, lock-free and allocate
-// nothing, but for the one time that contention makes more shards. Make one
+// nothing, but for the few times that contention makes stripes. Make one
 // with [Registry.Histogram]: a zero Histogram has no buckets and records nothing.
 //
 // A row of words holds the bits of the sum, a count for each bound, one for +Inf,
