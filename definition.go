@@ -184,7 +184,7 @@ func (f *family) constBlock() string { return string(appendBlock(nil, f.consts, 
 // quote puts s between quotes for an error, with what is no text in hexadecimal.
 // strconv.Quote would add 10 KB to a program without HTTP.
 func quote(s string) string {
-	text := utf8.ValidString(s)
+	text := string(appendValid(nil, s)) == s
 	b := []byte{'"'}
 	for i := range len(s) {
 		switch c := s[i]; {

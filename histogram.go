@@ -84,27 +84,26 @@ type leLabel struct {
 	text, open, json string
 }
 
-// leBlock ends a label block that ends in a bound.
-//
-//go:noinline
-func leBlock(b []byte) string { return string(append(b, `"} `...)) }
-
 func newHistogramDef(bounds []float64) *histogramDef {
 	words := 1 + len(bounds) + 1 + 1 // sum, counts, meetings
 	d := &histogramDef{bounds: bounds, stride: (words + lineWords - 1) / lineWords * lineWords}
 	for i := range len(bounds) + 1 {
-		d.le = append(d.le, leLabel{
-			text: leBlock(appendFloat([]byte(`le="`), d.bound(i))),
-			open: leBlock(appendOpenFloat([]byte(`le="`), d.bound(i))),
-			json: string(appendJSONFloat(nil, d.bound(i))),
-		})
+		text := string(append(appendFloat([]byte(`le="`), d.bound(i)), `"} `...))
+		le := leLabel{text: text, open: text, json: text[len(`le="`) : len(text)-len(`"} `)]}
+		if readsWhole([]byte(le.json)) {
+			le.open = `le="` + le.json + `.0"} `
+		}
+		if i == len(bounds) {
+			le.json = "null"
+		}
+		d.le = append(d.le, le)
 	}
 	return d
 }
 
 // A Histogram counts observations in buckets and sums them (OpenMetrics 1.0,
 // "Histogram"). All methods are safe for concurrent use, lock-free and allocate
-// nothing, but for the one time that contention makes more shards. Make one
+// nothing, but for the few times that contention makes stripes. Make one
 // with [Registry.Histogram]: a zero Histogram has no buckets and records nothing.
 //
 // A row of words holds the bits of the sum, a count for each bound, one for +Inf,
@@ -206,6 +205,7 @@ func (d *histogramDef) bucket(v float64) int {
 // search can be predicted; bisection, whose branches are worse, twice as much. With
 // the index, a histogram of 100 buckets records as fast as one of 10.
 type bucketIndex struct {
+	_     incomparable
 	low   float64    // the least positive bound
 	bits  uint64     // of low
 	shift uint       // from a distance in bits to a piece

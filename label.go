@@ -42,22 +42,23 @@ func isNameByte(c byte, i int) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_' || i > 0 && '0' <= c && c <= '9'
 }
 
-// appendValid appends s with every run of invalid UTF-8 replaced by U+FFFD.
+// appendValid appends s with every run of invalid UTF-8 replaced by U+FFFD, as
+// strings.ToValidUTF8 does.
+//
+//go:noinline
 func appendValid(b []byte, s string) []byte {
-	if utf8.ValidString(s) {
-		return append(b, s...)
-	}
-	bad := false
-	for len(s) > 0 {
-		r, n := utf8.DecodeRuneInString(s)
-		if r != utf8.RuneError || n > 1 {
-			b, bad = append(b, s[:n]...), false
-		} else if !bad {
+	start, bad := 0, false // s up to start is in b
+	for i, r := range s {
+		if r != utf8.RuneError || hasPrefix(s[i:], "\uFFFD") {
+			bad = false
+			continue
+		}
+		b = append(b, s[start:i]...)
+		if start = i + 1; !bad {
 			b, bad = append(b, "\uFFFD"...), true
 		}
-		s = s[n:]
 	}
-	return b
+	return append(b, s[start:]...)
 }
 
 // appendKey appends the key of a series: each value, made valid, then keySep.

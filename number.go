@@ -87,14 +87,21 @@ func appendFloat(b []byte, v float64) []byte {
 // exponent, or as one of the three words (OpenMetrics 1.0, "Numbers").
 func appendOpenFloat(b []byte, v float64) []byte {
 	start := len(b)
-	b = appendFloat(b, v)
-	for _, c := range b[start:] {
-		switch c {
+	if b = appendFloat(b, v); readsWhole(b[start:]) {
+		b = append(b, ".0"...)
+	}
+	return b
+}
+
+// readsWhole reports whether a number has no sign of being a float.
+func readsWhole(s []byte) bool {
+	for i := range len(s) {
+		switch s[i] {
 		case '.', 'e', 'N', 'I':
-			return b
+			return false
 		}
 	}
-	return append(b, ".0"...)
+	return true
 }
 
 // appendSeconds appends a time from 1970 on, given in Unix milliseconds, as seconds

@@ -5,17 +5,21 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 )
 
-// What tacho may add to a stripped program, in bytes; see testdata/size. The numbers
-// hold for the 64-bit Linux that they were measured on.
+// What tacho may add to a stripped program, in bytes, on the machines that the limits were
+// measured on; the programs are in testdata/size. The goals are 100,000 without HTTP,
+// which holds, and 120,000 for a server with the middleware and both handlers, which
+// does not: its limit is what was reached, so that it grows no further unnoticed. Files
+// grow in pages of 4,096 bytes.
 func TestBinarySize(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds four programs")
 	}
-	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
-		t.Skip("the limits are for linux/amd64")
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" || !strings.HasPrefix(runtime.Version(), "go1.26") {
+		t.Skip("the limits are for linux/amd64 and Go 1.26")
 	}
 	if raceEnabled {
 		t.Skip("the limits are for programs without the race detector, which the other runs build")
@@ -27,8 +31,8 @@ func TestBinarySize(t *testing.T) {
 		name, tags, bare, with string
 		limit                  int64
 	}{
-		{"without HTTP", "tacho_nohttp", "bare", "tacho", 120_000},
-		{"server", "", "barehttp", "tachohttp", 290_000},
+		{"without HTTP", "tacho_nohttp", "bare", "tacho", 100_000},
+		{"server", "", "barehttp", "tachohttp", 254_000},
 	} {
 		bare, with := binarySize(t, c.bare, c.tags), binarySize(t, c.with, c.tags)
 		t.Logf("%s: %d bytes, %d with tacho: %d more", c.name, bare, with, with-bare)

@@ -13,18 +13,18 @@ import (
 //
 // A metric starts as one row of words, for a counter a single word. Signs that cores
 // meet there are, for a counter, that its owner changes (see Counter), and for the
-// others a failed compare-and-swap. Sixteen of them in quick succession (see meet)
+// others a failed compare-and-swap. Sixteen of them in quick succession (see oftenMet)
 // make the stripes: a set of rows, each on cache lines of its own, among which
 // goroutines are dealt by the address of their stack. The memory of a metric that
 // many goroutines use, but not often, stays that of one row, whatever chance meetings
 // a long life has.
 //
-// Goroutines that meet in a row are parted: at the sixteenth time that an add sees
-// another get in between its reading and its writing, the one that noticed moves to another row, and nobody with it but the few that share its
-// place in the deal. When that has happened as often as there are rows, they
-// are too few, and a set of twice the size follows, until there are four rows for
-// each of GOMAXPROCS. Meetings in a row must double in number before they move
-// somebody again: where more goroutines run than there are rows, moving is no
+// Goroutines that meet in a row are parted: at the sixteenth time that an add finds
+// another at work on the same word, the one that noticed moves to another row, and
+// nobody with it but the few that share its place in the deal. When that has happened
+// as often as there are rows, they are too few, and a set of twice the size follows,
+// until there are four rows for each of GOMAXPROCS. Meetings in a row must double in
+// number before they move somebody again: where more goroutines run than there are rows, moving is no
 // help, and the deal, which every add reads, must not change all the time. So the
 // memory follows the number of cores that really meet on a metric, and no pair of
 // goroutines stays together.
@@ -37,8 +37,8 @@ import (
 // go. The total is the sum of all words. Atomic operations are sequentially
 // consistent, so an add that happened before a read is in one of the words that
 // the read loads. A word never goes down, so neither does a total read twice in
-// order. Who owns a counter's word (see Counter) only decides whether an add looks
-// for company, never where it lands.
+// order. Who owns a counter's word (see Counter) only decides which code adds to it,
+// never where an add that has begun lands.
 
 // cacheLine is the distance that keeps two words from sharing a line; 64 bytes
 // on the machines that Go mostly runs on.
@@ -65,8 +65,8 @@ const stackShift = 11
 // stackNumber tells goroutines apart by the address of a variable on the stack,
 // without a call into the runtime. It is a hint and no more: a stack may move, and
 // be another goroutine's later. A new goroutine mostly gets a stack that one before
-// it left on the same processor, so that goroutines which live for one request have
-// few numbers, and those of one processor.
+// it left on the same processor: 100,000 of them, 64 at a time, had 127 numbers with
+// GOMAXPROCS 2 and 394 with 16.
 func stackNumber() uintptr { return uintptr(unsafe.Pointer(new(struct{}))) >> stackShift }
 
 // stripes is a set of rows. All that an add reads of it is written only when
@@ -207,15 +207,14 @@ func meet(s *stripes, row int, at uintptr, metric unsafe.Pointer) bool {
 // that matters only if a program adds a hundred million times a second.
 var recent [1024]atomic.Uint32
 
-// programStart is where the clock of recent begins.
-var programStart = time.Now()
-
 // oftenMet notes a meeting in a metric without stripes and reports whether it needs
 // them. Meetings further apart cost less than a hundredth of a core, and stripes for
 // them would cost memory and a slower scrape for ever.
 func oftenMet(metric unsafe.Pointer) bool {
 	known := &recent[uint32(uintptr(metric)>>5)*phi>>22]
-	met := nextMet(known.Load(), time.Since(programStart))
+	// The wall clock, since what time.Since needs is 3 KB in a program that has it from
+	// nowhere else; where that clock jumps, a meeting or two are taken for rare or often.
+	met := nextMet(known.Load(), time.Duration(time.Now().UnixNano()))
 	known.Store(met)
 	return met&0xff >= meetings && runtime.GOMAXPROCS(0) > 1
 }

@@ -164,6 +164,7 @@ func (s *stripes) round(running []uintptr) (meet int, small bool) {
 // run all the time soon have rows of their own, from two of them to as many as
 // GOMAXPROCS is, and few have moved for it.
 func TestThoseWhoMeetArePart(t *testing.T) {
+	needThreads(t)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for _, procs := range []int{2, 4, 16, 64} {
@@ -340,6 +341,7 @@ func TestChanceMeetings(t *testing.T) {
 // TestOwner: a goroutine that adds for a while owns the counter, but not once there
 // are stripes, and neither changes the count.
 func TestOwner(t *testing.T) {
+	needThreads(t)
 	var c Counter
 	n := uint64(0)
 	add := func() { // from one frame, so that there is one stack number
@@ -395,6 +397,7 @@ func TestManyGoroutinesMakeNoStripes(t *testing.T) {
 // TestTurnsMakeStripes: two goroutines that take quick turns, so that one never gets
 // between another's reading and writing, get stripes all the same.
 func TestTurnsMakeStripes(t *testing.T) {
+	needThreads(t)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	for _, procs := range []int{1, 2} {
 		runtime.GOMAXPROCS(procs)
@@ -449,4 +452,13 @@ func TestContentionMakesStripes(t *testing.T) {
 		}
 	}
 	t.Skipf("goroutines hardly ran at the same time: they met %d times", failed.Load())
+}
+
+// needThreads skips a test of what happens where goroutines run at once: WebAssembly
+// has one thread, on which nobody meets, and makes no stripes.
+func needThreads(t *testing.T) {
+	t.Helper()
+	if runtime.GOARCH == "wasm" {
+		t.Skip("one thread")
+	}
 }

@@ -79,6 +79,7 @@ type table struct {
 // before the series and matters only with it. A reader that sees one of them changed
 // and not the other takes the slot for another series' and asks again under the mutex.
 type slot struct {
+	_    incomparable
 	s    atomic.Pointer[series] // nil ends a probe
 	hash atomic.Uint32
 }

@@ -15,7 +15,7 @@ import (
 type expecter struct {
 	escaping model.EscapingScheme // how names outside the legacy set are shown
 	created  bool
-	grammar  bool // OpenMetrics is to be read by its grammar too, which takes long
+	grammar  int // how long OpenMetrics may be to be read by its grammar too, which takes long
 	metrics  []*metric
 	named    []*metric // those and the ones without series, whose names are taken nonetheless
 }

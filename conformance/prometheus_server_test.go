@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -60,8 +61,8 @@ type target struct {
 	want    string // Content-Type
 
 	address string
-	began   atomic.Int64                // scrapes
-	last    atomic.Pointer[http.Header] // of the response
+	last    atomic.Pointer[http.Header] // of a response
+	at      time.Time                   // of the scrape that wait waited for
 }
 
 const scrapeInterval = 400 * time.Millisecond
@@ -126,7 +127,6 @@ func newServer(t *testing.T, targets []*target) *server {
 
 func (g *target) serve(t *testing.T) {
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		g.began.Add(1)
 		g.handler.ServeHTTP(w, r)
 		header := w.Header().Clone()
 		g.last.Store(&header)
@@ -135,23 +135,27 @@ func (g *target) serve(t *testing.T) {
 	g.address = web.Listener.Addr().String()
 }
 
-// wait returns once every target was scraped from now on, and the last scrape of
-// it is in the storage.
+// wait returns once the storage has a scrape of every target that began from now on
+// and succeeded: on a busy machine one may take longer than Prometheus waits for it.
+// Its time is where queries look at the target from.
 func (s *server) wait(t *testing.T, targets []*target) {
 	t.Helper()
-	// The first scrape to begin from now on is over, and so, since a target is scraped
-	// by one loop, is storing it, once the one after it begins.
-	want := map[*target]int64{}
+	start := time.Now()
+	// Prometheus moves times by up to 2 ms where that makes them evenly spaced.
+	since := start.Add(2 * scrape.ScrapeTimestampTolerance)
 	for _, g := range targets {
-		want[g] = g.began.Load() + 2
-	}
-	for start := time.Now(); ; time.Sleep(5 * time.Millisecond) {
-		i := slices.IndexFunc(targets, func(g *target) bool { return g.began.Load() < want[g] })
-		if i < 0 {
-			return
-		}
-		if time.Since(start) > time.Minute {
-			t.Fatalf("%s is not scraped: %v", targets[i].job, s.problem(targets[i]))
+		for {
+			up := `up{job="` + g.job + `"}`
+			vector := s.query(t, "timestamp("+up+") and "+up+" == 1", time.Now())
+			if len(vector) == 1 {
+				if g.at = time.UnixMilli(int64(math.Round(vector[0].F * 1000))); g.at.After(since) {
+					break
+				}
+			}
+			if time.Since(start) > time.Minute {
+				t.Fatalf("%s is not scraped: %v", g.job, s.problem(g))
+			}
+			time.Sleep(5 * time.Millisecond)
 		}
 	}
 }
@@ -163,10 +167,10 @@ func (s *server) problem(g *target) error {
 	return fmt.Errorf("no such target")
 }
 
-// query answers an expression as of now.
-func (s *server) query(t *testing.T, expr string) promql.Vector {
+// query answers an expression as of a time.
+func (s *server) query(t *testing.T, expr string, at time.Time) promql.Vector {
 	t.Helper()
-	q, err := s.engine.NewInstantQuery(t.Context(), s.db, nil, expr, time.Now())
+	q, err := s.engine.NewInstantQuery(t.Context(), s.db, nil, expr, at)
 	if err != nil {
 		t.Fatalf("%s: %v", expr, err)
 	}
@@ -182,10 +186,21 @@ func (s *server) query(t *testing.T, expr string) promql.Vector {
 	return slices.Clone(vector)
 }
 
-// points returns the stored samples of the one series that a selector finds.
-func (s *server) points(t *testing.T, selector string) []promql.FPoint {
+// one answers an expression about a target whose result is one value.
+func (s *server) one(t *testing.T, g *target, expr string) float64 {
 	t.Helper()
-	q, err := s.engine.NewInstantQuery(t.Context(), s.db, nil, selector+"[10m]", time.Now())
+	vector := s.query(t, expr, g.at)
+	if len(vector) != 1 {
+		t.Fatalf("%s: %d results: %v", expr, len(vector), vector)
+	}
+	return vector[0].F
+}
+
+// points returns the stored samples of the one series of a target that a selector
+// finds.
+func (s *server) points(t *testing.T, g *target, selector string) []promql.FPoint {
+	t.Helper()
+	q, err := s.engine.NewInstantQuery(t.Context(), s.db, nil, selector+"[10m]", g.at)
 	if err != nil {
 		t.Fatalf("%s: %v", selector, err)
 	}
@@ -195,16 +210,6 @@ func (s *server) points(t *testing.T, selector string) []promql.FPoint {
 		t.Fatalf("%s: %v, %d series", selector, err, len(matrix))
 	}
 	return slices.Clone(matrix[0].Floats)
-}
-
-// one answers an expression whose result is one value.
-func (s *server) one(t *testing.T, expr string) float64 {
-	t.Helper()
-	vector := s.query(t, expr)
-	if len(vector) != 1 {
-		t.Fatalf("%s: %d results: %v", expr, len(vector), vector)
-	}
-	return vector[0].F
 }
 
 // exemplars returns what the exemplar storage has for a metric of a job.

@@ -1,4 +1,4 @@
-//go:build !race
+//go:build !race && !tacho_nohttp
 
 package httpclient
 

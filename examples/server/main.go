@@ -1,10 +1,13 @@
 //go:build !tacho_nohttp
 
 // Server is a small Tachikoma-like server with metrics: a few JSON routes, the
-// middleware around them, /metrics and /metrics/json, and a background workload
-// that moves every metric. Requests that carry a trace leave it as an exemplar.
+// middleware around them, /metrics, /metrics/json and a dashboard, the metrics of
+// the Go runtime and the process, and a background workload that moves every metric.
+// Requests that carry a trace leave it as an exemplar. With -write it also pushes to
+// a receiver of Prometheus' remote write protocol, by a client that is measured too.
 //
 //	go run ./examples/server -addr 127.0.0.1:8080
+//	go run ./examples/server -write http://127.0.0.1:9090/api/v1/write
 package main
 
 import (
@@ -40,6 +43,7 @@ func main() {
 func run(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("server", flag.ContinueOnError)
 	addr := flags.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 takes a free one")
+	write := flags.String("write", "", "`URL` to push the metrics to by remote write, every 15 seconds and at the end")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -50,6 +54,20 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	metrics := tachikoma.New(tacho.WithExemplar(traceExemplar))
 	goruntime.Register(metrics.Registry)
 	process.Register(metrics.Registry)
+	if *write != "" {
+		pusher, err := newPusher(metrics.Registry, *write, listener.Addr().String())
+		if err != nil {
+			return err
+		}
+		go pusher.Run(ctx)
+		defer func() { // the last push
+			grace, done := context.WithTimeout(context.Background(), 5*time.Second)
+			defer done()
+			if err := pusher.Shutdown(grace); err != nil {
+				fmt.Fprintln(stdout, err)
+			}
+		}()
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	worked := make(chan struct{})

@@ -7,8 +7,10 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -18,7 +20,17 @@ func TestServer(t *testing.T) {
 	defer stop()
 	out, in := io.Pipe()
 	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, []string{"-addr", "127.0.0.1:0"}, in) }()
+	var pushes atomic.Int64
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Content-Encoding") == "snappy" {
+			pushes.Add(1)
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	defer receiver.Close()
+	go func() {
+		ended <- run(ctx, []string{"-addr", "127.0.0.1:0", "-write", receiver.URL + "/api/v1/write"}, in)
+	}()
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +77,7 @@ func TestServer(t *testing.T) {
 		}
 	}
 	for _, family := range []string{"tachikoma_missions_total", "tachikoma_forge_sessions_total", "tachikoma_tokens_used_total", "tachikoma_tokens_cost_dollars",
-		"db_connections_idle", "db_query_duration_seconds", "cache_hits_total", "go_goroutines"} {
+		"db_connections_idle", "db_query_duration_seconds", "cache_hits_total", "go_goroutines", "http_client_requests_in_flight"} {
 		if !strings.Contains(metrics, "# TYPE "+family+" ") {
 			t.Errorf("no %s", family)
 		}
@@ -73,5 +85,8 @@ func TestServer(t *testing.T) {
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("shutdown: %v", err)
+	}
+	if pushes.Load() == 0 {
+		t.Error("nothing was pushed, not at the end either")
 	}
 }

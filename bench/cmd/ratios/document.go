@@ -45,6 +45,10 @@ func targets(doc string) string {
 			if row[3] == "" { // what is added to a binary is no ratio
 				row[3] = cells[2]
 			}
+			if strings.Contains(line, dagger) {
+				row[4] += " " + dagger
+				t.note("%s", disturbed)
+			}
 			t.rows = append(t.rows, row)
 		}
 	}

@@ -40,6 +40,12 @@ const (
 	colTarget  = "target"
 )
 
+// A row with a dagger decides nothing.
+const (
+	dagger    = "†"
+	disturbed = dagger + " In more than a fifth of the turns another program had a core: measure again."
+)
+
 func timeTable(name string) *table {
 	return &table{name: name, header: []string{
 		colPath, colThreads, colAgainst, "tacho", "peer", colRatio, "rounds between", "allocations: tacho", "peer", colTarget}}
@@ -49,8 +55,8 @@ func (t *table) addTimes(c bench.Comparison) {
 	ours := c.Cost(0)
 	mark := ""
 	if c.Steady < 0.8 {
-		mark = " †"
-		t.note("† In more than a fifth of the turns another program had a core: measure again.")
+		mark = " " + dagger
+		t.note("%s", disturbed)
 	}
 	calls := float64(c.Path.Units) // allocations are counted by the call: a scrape has few, a line none
 	for side := 1; side < len(c.Peers); side++ {
@@ -60,7 +66,7 @@ func (t *table) addTimes(c bench.Comparison) {
 		goal := ""
 		if want, ok := bench.TargetOf(c.Path.Name, c.Parallel > 1, peer); ok {
 			// As testing.B has it, an allocation that several calls share is none.
-			goal = verdict(want.Ratio, ratio >= want.Ratio, !want.MayAlloc && ours.Allocations >= 1) + mark
+			goal = verdict(want.Ratio, ratio >= want.Ratio, !want.MayAlloc && ours.Allocations >= 1)
 		}
 		t.rows = append(t.rows, []string{
 			c.Path.Name, strconv.Itoa(c.Parallel), peer,

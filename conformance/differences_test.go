@@ -15,10 +15,10 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// TestOracles keeps the table in README.md honest: where parsers differ from each
+// TestDifferences keeps the table in README.md honest: where parsers differ from each
 // other or from the specification, this is the input that shows it. A line that
 // fails is a parser that changed, and a reason to compare more closely.
-func TestOracles(t *testing.T) {
+func TestDifferences(t *testing.T) {
 	for _, c := range []struct {
 		what        string
 		contentType string
@@ -77,8 +77,8 @@ func parses(data []byte, contentType string) error {
 	return err
 }
 
-// TestOracleReadings is TestOracles for what is read, but read differently.
-func TestOracleReadings(t *testing.T) {
+// TestReadings is TestDifferences for what is read, but read differently.
+func TestReadings(t *testing.T) {
 	read := func(data, contentType string, by func([]byte, string) (*exposition, error)) *exposition {
 		t.Helper()
 		e, err := by([]byte(data), contentType)
@@ -119,6 +119,15 @@ func TestOracleReadings(t *testing.T) {
 	var x promexemplar.Exemplar
 	if !parser.Exemplar(&x) || x.Labels.Get("a") != `\"` {
 		t.Errorf("the exemplar's label is %q", x.Labels.Get("a"))
+	}
+
+	// Names in quotes stay escaped in the lines about a family; readTextparse undoes that.
+	parser = textparse.NewPromParser([]byte("# TYPE \"a\\\"b\" gauge\n"), labels.NewSymbolTable(), false)
+	if _, err := parser.Next(); err != nil {
+		t.Fatal(err)
+	}
+	if name, _ := parser.Type(); string(name) != `a\"b` {
+		t.Errorf("the name after TYPE is %s", name)
 	}
 
 	// A summary x_created loses its quantiles where times of creation are looked for.

@@ -1,0 +1,21 @@
+//go:build !tacho_nohttp
+
+package main
+
+import (
+	"net/http"
+
+	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/httpclient"
+	"github.com/tachikoma/tacho/push"
+)
+
+// newPusher returns what sends the metrics to a receiver of Prometheus' remote write
+// protocol, through a client that is measured itself.
+func newPusher(reg *tacho.Registry, url, instance string) (*push.Pusher, error) {
+	client := &http.Client{Transport: httpclient.New(reg, httpclient.Config{}).RoundTripper(nil)}
+	return push.New(
+		push.RemoteWrite{URL: url, Labels: []string{"job", "tachikoma", "instance", instance}},
+		push.Config{Registry: reg, Client: client},
+	)
+}
