@@ -12,7 +12,7 @@ import (
 // 0.0.4 for all others; compressed with gzip for those that accept it (section
 // 12.5.3). It answers GET and HEAD, and 405 to the rest. A client that goes away
 // ends its scrape and nothing else; one that reads slowly holds the memory of its
-// scrape, 64 KiB and 100 KiB more where it is compressed, for as long as the
+// scrape, 64 KiB and 73 KiB more where it is compressed, for as long as the
 // server's WriteTimeout lets it.
 func (r *Registry) Handler() http.Handler {
 	return serve("Accept, Accept-Encoding", func(req *http.Request) (string, func(io.Writer) error) {
