@@ -8,10 +8,9 @@ import (
 )
 
 func Example() {
-	reg := tacho.NewRegistry()
-	jobs := reg.CounterVec("jobs_total", "Jobs done, by result.", []string{"result"})
-
 	TestJobs := func(t *testing.T) {
+		reg := tacho.NewRegistry()
+		jobs := reg.CounterVec("jobs_total", "Jobs done, by result.", []string{"result"})
 		jobs.With("ok").Add(2) // what the program under test does
 		if got := tachotest.Value(t, reg, "jobs_total", "result", "ok"); got != 2 {
 			t.Errorf("%v jobs", got)
