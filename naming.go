@@ -1,5 +1,7 @@
 package tacho
 
+import "unsafe"
+
 // Expositions do not all call a family by the name of its definition. Names
 // outside the legacy set are escaped for most clients. OpenMetrics takes _total
 // and _info off the name of a family and puts them on its samples, so that a
@@ -26,8 +28,8 @@ func (n naming) of(f *family) exposed {
 	return exposed{name: f.name}
 }
 
-// rename answers for a naming. Registries and encoders hold this function, so that the
-// types of a naming are only in programs that make one.
+// rename answers for a naming. Encoders hold this function, and registries a pointer of
+// no type, so that the types of a naming are only in programs that make one.
 func (n naming) rename(f *family) (name string, plain bool) {
 	x := n.of(f)
 	return x.name, x.plain
@@ -121,33 +123,51 @@ func (n naming) claims(f *family, open bool) []string {
 	return []string{name}
 }
 
-// naming returns the naming for a scrape of these families. It is worked out
-// once for what is defined; what collectors emit can differ from scrape to scrape.
-func (r *Registry) naming(families []*family, open bool, s escaping) func(*family) (string, bool) {
-	kept := &r.namings[s]
-	if open {
-		kept = &r.namings[len(escapings)+int(s)]
-	}
-	r.mu.Lock()
-	n := *kept
-	if !sameList(r.sorted, families) {
-		n = nil
-	}
-	r.mu.Unlock()
-	if n != nil {
-		return n
-	}
-	n = r.nameFamilies(families, open, s).rename
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if sameList(r.sorted, families) {
-		*kept = n
-	}
-	return n
+// A keptNaming is the naming of the last scrape.
+type keptNaming struct {
+	named  []named // the families that it is for
+	rename func(*family) (name string, plain bool)
 }
 
-// sameList reports whether two lists are one in memory. A registry is never
-// without families.
-func sameList(a, b []*family) bool {
-	return len(a) == len(b) && len(a) > 0 && &a[0] == &b[0]
+// named is what of a family decides how an exposition calls it.
+type named struct {
+	name string
+	kind kind
+}
+
+// isFor reports whether the naming is for these families or others that are alike, as
+// those are that collectors make anew for each scrape.
+func (k *keptNaming) isFor(families []*family) bool {
+	if k == nil || len(k.named) != len(families) {
+		return false
+	}
+	for i, f := range families {
+		if k.named[i].name != f.name || k.named[i].kind != f.kind {
+			return false
+		}
+	}
+	return true
+}
+
+// naming returns the naming for a scrape of these families. It is worked out anew when
+// there are others than at the last scrape.
+func (r *Registry) naming(families []*family, open bool, s escaping) func(*family) (string, bool) {
+	last := &r.namings[s]
+	if open {
+		last = &r.namings[len(escapings)+int(s)]
+	}
+	r.mu.Lock()
+	k := (*keptNaming)(*last)
+	r.mu.Unlock()
+	if k.isFor(families) {
+		return k.rename
+	}
+	k = &keptNaming{make([]named, len(families)), r.nameFamilies(families, open, s).rename}
+	for i, f := range families {
+		k.named[i] = named{f.name, f.kind}
+	}
+	r.mu.Lock()
+	*last = unsafe.Pointer(k)
+	r.mu.Unlock()
+	return k.rename
 }

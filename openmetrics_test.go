@@ -2,6 +2,7 @@ package tacho
 
 import (
 	"bytes"
+	"io"
 	"math"
 	"strconv"
 	"strings"
@@ -106,6 +107,34 @@ func TestNamingFollowsDefinitions(t *testing.T) {
 	is("a_total unknown")
 	on = false
 	is("a counter")
+}
+
+// TestNamingFollowsCollectors: a family that is another type at the next scrape has
+// another name then; one that is the same costs a scrape no naming.
+func TestNamingFollowsCollectors(t *testing.T) {
+	r := NewRegistry()
+	info := true
+	r.Gauge("b", "").Set(1)
+	r.Collect(func(e *Emitter) {
+		if info {
+			e.Info("b_info", "", "x", "y")
+		} else {
+			e.Gauge("b_info", "", 1, "x", "y")
+		}
+	})
+	for range 3 {
+		info = !info
+		if got := open(t, r); strings.Count(got, "# TYPE b ") != 1 || !strings.Contains(got, "# TYPE b_info gauge\n") {
+			t.Errorf("info: %t\n%s", info, got)
+		}
+	}
+	if raceEnabled {
+		return // the race detector allocates
+	}
+	inText := testing.AllocsPerRun(20, func() { r.WriteText(io.Discard) })
+	if inOpen := testing.AllocsPerRun(20, func() { r.WriteOpenMetrics(io.Discard) }); inOpen > inText {
+		t.Errorf("%v allocations, %v in the text format", inOpen, inText)
+	}
 }
 
 // TestScrapesDuringDefinitions: every scrape has unique families, whatever is

@@ -32,13 +32,13 @@ type Registry struct {
 	utf8      *utf8Rules            // nil where names are of the legacy set
 
 	mu         sync.Mutex
-	families   map[string]*family                               // by name
-	defined    []*family                                        // the same ones, in the order of their definition
-	taken      map[string]*family                               // by the other names their samples take
-	collectors unsafe.Pointer                                   // *[]func(*Emitter), replaced, never changed
-	collect    func() []*family                                 // what they emit; nil before the first
-	sorted     []*family                                        // families by name; nil after a change, else never changed
-	namings    [2 * len(escapings)]func(*family) (string, bool) // what expositions call those; zero after a change
+	families   map[string]*family                 // by name
+	defined    []*family                          // the same ones, in the order of their definition
+	taken      map[string]*family                 // by the other names their samples take
+	collectors unsafe.Pointer                     // *[]func(*Emitter), replaced, never changed
+	collect    func() []*family                   // what they emit; nil before the first
+	sorted     []*family                          // families by name; nil after a change, else never changed
+	namings    [2 * len(escapings)]unsafe.Pointer // *keptNaming, how expositions call families
 
 	errors, overflow *vec // of counters
 }
@@ -241,7 +241,7 @@ func (r *Registry) add(f *family) *family {
 	for _, name := range f.sampleNames() {
 		r.taken[name] = f
 	}
-	r.sorted, r.namings = nil, [2 * len(escapings)]func(*family) (string, bool){}
+	r.sorted = nil
 	return f
 }
 
@@ -277,7 +277,7 @@ func (r *Registry) Unregister(name string) bool {
 	delete(r.families, name)
 	r.defined = slices.DeleteFunc(r.defined, func(other *family) bool { return other == f })
 	r.retake()
-	r.sorted, r.namings = nil, [2 * len(escapings)]func(*family) (string, bool){}
+	r.sorted = nil
 	return true
 }
 
