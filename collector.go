@@ -279,7 +279,11 @@ func (c *collection) taken(name string, k kind) bool {
 // other series.
 func seriesKey(labels []label) string {
 	sorted := slices.Clone(labels)
-	sortList(sorted, func(a, b label) int { return compareKeys(a.name, b.name) })
+	for i := range sorted { // few, and mostly in order
+		for ; i > 0 && compareKeys(sorted[i].name, sorted[i-1].name) < 0; i-- {
+			sorted[i], sorted[i-1] = sorted[i-1], sorted[i]
+		}
+	}
 	var key []byte
 	for _, l := range sorted {
 		if l.value == "" {
@@ -292,16 +296,16 @@ func seriesKey(labels []label) string {
 
 // encodeRows hands the samples of an emitted family to an encoder.
 func (f *emitted) encodeRows(e *encoder) {
-	keys := make([]string, 0, len(f.rows))
+	sorted := make([]*series, 0, len(f.rows))
 	for key := range f.rows {
-		keys = append(keys, key)
+		sorted = append(sorted, &series{text: key, cut: uint32(len(key))})
 	}
-	sortList(keys, compareKeys)
-	for i, key := range keys {
+	sortSeries(sorted)
+	for i, s := range sorted {
 		if i == 0 {
 			e.begin(&f.family)
 		}
-		r := f.rows[key]
+		r := f.rows[s.text]
 		if !r.encode(e) {
 			return
 		}

@@ -28,7 +28,15 @@ type Counter struct {
 var counters = metricType{kindCounter, newCounter, walkCounters}
 
 func newCounter(f *family, _ string, early bool) unsafe.Pointer {
-	c := newMetric[Counter](early)
+	var c *Counter
+	if early {
+		c = &new(struct {
+			m Counter
+			_ apart
+		}).m
+	} else {
+		c = new(Counter)
+	}
 	c.last.p.Store(f.none)
 	return unsafe.Pointer(c)
 }
@@ -139,7 +147,15 @@ type FloatCounter struct {
 var floatCounters = metricType{kindCounter, newFloatCounter, walkFloatCounters}
 
 func newFloatCounter(f *family, _ string, early bool) unsafe.Pointer {
-	c := newMetric[FloatCounter](early)
+	var c *FloatCounter
+	if early {
+		c = &new(struct {
+			m FloatCounter
+			_ apart
+		}).m
+	} else {
+		c = new(FloatCounter)
+	}
 	c.last.p.Store(f.none)
 	return unsafe.Pointer(c)
 }

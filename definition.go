@@ -65,13 +65,14 @@ const (
 	kindSummary
 )
 
-// String returns the name in the text format 0.0.4, which has no info.
-func (k kind) String() string {
+// name is that of the text format 0.0.4, which has no info. It is not called String, or
+// the linker would keep it for every type that something may print.
+func (k kind) name() string {
 	return [...]string{"counter", "gauge", "histogram", "untyped", "gauge", "summary"}[k]
 }
 
-// openString returns the name in OpenMetrics 1.0.
-func (k kind) openString() string {
+// openName is that of OpenMetrics 1.0.
+func (k kind) openName() string {
 	return [...]string{"counter", "gauge", "histogram", "unknown", "info", "summary"}[k]
 }
 
@@ -153,25 +154,25 @@ func (f *family) checkLabels() string {
 	return ""
 }
 
-// differs says in what the definition of f is not that of old.
+// differs says in what the definition of f is not that of old, which is already defined.
 func (f *family) differs(old *family) string {
 	switch {
 	case f.kind != old.kind:
-		return "already defined as a " + old.kind.String()
+		return " as a " + old.kind.name()
 	case f.help != old.help:
-		return "already defined with help " + quote(old.help)
+		return " with help " + quote(old.help)
 	case f.unit != old.unit:
-		return "already defined with unit " + quote(old.unit)
+		return " with unit " + quote(old.unit)
 	case !slices.Equal(f.labels, old.labels):
-		return "already defined with the labels" + quoteAll(old.labels)
+		return " with the labels" + quoteAll(old.labels)
 	case f.constBlock() != old.constBlock():
-		return "already defined with other const labels"
+		return " with other const labels"
 	case f.metric == nil || old.metric == nil:
-		return "already defined, and functions cannot be compared"
+		return ", and functions cannot be compared"
 	case f.metric != old.metric:
-		return "already defined with another type of value"
+		return " with another type of value"
 	case f.hist != nil && !slices.Equal(f.hist.bounds, old.hist.bounds):
-		return "already defined with other buckets"
+		return " with other buckets"
 	}
 	return ""
 }

@@ -20,8 +20,6 @@ const (
 // escapings are the schemes by the name they have in HTTP headers.
 var escapings = [...]string{"underscores", "dots", "values", "allow-utf-8"}
 
-func (s escaping) String() string { return escapings[s] }
-
 // valuesPrefix begins every name that the scheme "values" made. Names in a
 // registry may not begin so, or they could be taken for one.
 const valuesPrefix = "U__"

@@ -86,7 +86,7 @@ func textBegin(e *encoder, f *family) {
 	name, _ := e.called(f)
 	e.enter(f, name, name)
 	b := appendHelp(e.appendHead(e.buf, "# HELP "), f.help)
-	b = append(e.appendHead(b, "\n# TYPE "), f.kind.String()...)
+	b = append(e.appendHead(b, "\n# TYPE "), f.kind.name()...)
 	e.buf = append(b, '\n')
 }
 

@@ -20,7 +20,13 @@ type Gauge struct{ n atomic.Int64 }
 var gauges = metricType{kindGauge, newGauge, walkGauges}
 
 func newGauge(_ *family, _ string, early bool) unsafe.Pointer {
-	return unsafe.Pointer(newMetric[Gauge](early))
+	if early {
+		return unsafe.Pointer(&new(struct {
+			m Gauge
+			_ apart
+		}).m)
+	}
+	return unsafe.Pointer(new(Gauge))
 }
 
 // Set makes the value n.
@@ -47,7 +53,13 @@ type FloatGauge struct{ bits atomic.Uint64 }
 var floatGauges = metricType{kindGauge, newFloatGauge, walkFloatGauges}
 
 func newFloatGauge(_ *family, _ string, early bool) unsafe.Pointer {
-	return unsafe.Pointer(newMetric[FloatGauge](early))
+	if early {
+		return unsafe.Pointer(&new(struct {
+			m FloatGauge
+			_ apart
+		}).m)
+	}
+	return unsafe.Pointer(new(FloatGauge))
 }
 
 // Set makes the value v.

@@ -129,7 +129,9 @@ func appendJSONLabels(b []byte, block string) []byte {
 // appendJSONQuoted appends the quoted string that block begins with as a JSON
 // string, and returns what follows it. The three escapes of the text format mean
 // the same in JSON (RFC 8259, section 7); what is left to do is to escape control
-// characters.
+// characters. It is not inlined, since appendJSONLabels would have it twice.
+//
+//go:noinline
 func appendJSONQuoted(b []byte, block string) ([]byte, string) {
 	start := 0
 	for i := 1; ; i++ {

@@ -35,7 +35,7 @@ func openBegin(e *encoder, f *family) {
 	full, plain := e.called(f)
 	name, sample := full, full
 	e.dated = f.kind == kindCounter && !plain || f.kind == kindHistogram
-	kind := f.kind.openString()
+	kind := f.kind.openName()
 	switch {
 	case plain && f.kind == kindCounter:
 		kind = "unknown"

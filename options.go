@@ -18,6 +18,7 @@ type options struct {
 	httpOptions // what only the HTTP middleware reads
 }
 
+//go:noinline
 func makeOptions(opts []Option) *options {
 	o := new(options)
 	for _, opt := range opts {

@@ -73,10 +73,16 @@ func (f *family) fault(reason string) {
 }
 
 func (r *Registry) fault(metric, reason string) {
-	vecOf[Counter](r.errors).With(metric, reason).Inc()
+	count(r.errors, metric, reason)
 }
 
-func (f *family) overflowed() { vecOf[Counter](f.reg.overflow).With(f.name).Inc() }
+//go:noinline
+func (f *family) overflowed() { count(f.reg.overflow, f.name) }
+
+// count adds 1 to a counter of a vector of the registry's own.
+//
+//go:noinline
+func count(v *vec, values ...string) { vecOf[Counter](v).With(values...).Inc() }
 
 // Counter defines a counter, or returns the one defined before in the same way.
 // Like every definition it panics with a *[DefinitionError] if the name or a
@@ -229,7 +235,7 @@ func (r *Registry) add(f *family) *family {
 	defer r.mu.Unlock()
 	if old := r.families[f.name]; old != nil {
 		if reason := f.differs(old); reason != "" {
-			refuse(f.name, reason, old.where)
+			refuse(f.name, "already defined"+reason, old.where)
 		}
 		return old
 	}

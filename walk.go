@@ -109,10 +109,9 @@ func (r *Registry) byName() []*family {
 	return r.sorted
 }
 
-// sortFamilies returns families sorted by name.
+// sortFamilies returns families sorted by name, by way of series, which there is a sort
+// for.
 func sortFamilies(families []*family) []*family {
-	// By way of series, since a type that a generic function is made for counts to
-	// the linker as one in an interface; see encoding.
 	byName := make([]*series, len(families))
 	for i, f := range families {
 		byName[i] = &series{text: f.name, cut: uint32(len(f.name)), m: unsafe.Pointer(f)}
