@@ -7,11 +7,12 @@ import (
 )
 
 // An Emitter takes the samples that a collector computes at a scrape. Labels
-// are given as name, value, name, value. Help is that of the family's first sample. A sample that no format can say (a bad
-// name, an odd number of label strings, a series that was emitted before, a
-// family that is defined or was emitted with another type) is left out and
-// counted in tacho_errors_total{metric,reason}, so the scrape stays valid. An
-// Emitter belongs to the call that got it: no concurrent use, no use after it.
+// are given as name, value, name, value. Help is that of the family's first
+// sample. A sample that no format can say (a bad name, an odd number of label
+// strings, a series that was emitted before, a family that is defined or was
+// emitted with another type) is left out and counted in
+// tacho_errors_total{metric,reason}, so the scrape stays valid. An Emitter
+// belongs to the call that got it: no concurrent use, no use after it.
 type Emitter struct {
 	*collection
 	time *details // of the samples to come; nil for none

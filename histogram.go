@@ -278,7 +278,7 @@ func (d *histogramDef) bound(i int) float64 {
 	return math.Inf(+1)
 }
 
-// read fills counts, not cumulated, over all shards and returns the sum.
+// read fills counts, not cumulated, over all rows and returns the sum.
 func (h *Histogram) read(counts []uint64) (sum float64) {
 	sum = math.Float64frombits(h.row[0].Load())
 	for i := range counts {

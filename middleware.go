@@ -110,7 +110,8 @@ type HTTPMetrics struct {
 
 // NewHTTPMetrics defines the HTTP metrics in reg. [WithDurationBuckets],
 // [WithSizeBuckets], [WithPathLabel], [WithMaxPaths], [WithExemplar],
-// [WithConstLabels] and, for what has a path, [WithIdleExpiry] apply. It panics with a *[DefinitionError] if a definition conflicts.
+// [WithConstLabels] and, for what has a path, [WithIdleExpiry] apply. It panics
+// with a *[DefinitionError] if a definition conflicts.
 func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 	o := makeOptions(opts)
 	if o.duration == nil {

@@ -65,11 +65,11 @@ func WithUnit(unit string) Option {
 func WithCreated() Option { return func(o *options) { o.created = newTracked } }
 
 // WithUTF8Names lets the names of a registry's metrics and labels be any UTF-8
-// text, as in Prometheus 3, but for those that begin with "U__" or have a NUL. Without it they
-// are of the legacy set: letters, digits, underscores and, for metrics, colons. A
-// client that accepts UTF-8 names gets the others in quotes, {"a.b",x="y"}; the
-// rest get them escaped as they ask for, by underscores if they do not
-// (prometheus.io, "UTF-8 metric and label name escaping schemes"). Two metrics
-// that become one so are escaped by the scheme "values"; two labels of one metric
-// are refused.
+// text, as in Prometheus 3, but for those that begin with "U__" or have a NUL.
+// Without it they are of the legacy set: letters, digits, underscores and, for
+// metrics, colons. A client that accepts UTF-8 names gets the others in quotes,
+// {"a.b",x="y"}; the rest get them escaped as they ask for, by underscores if they
+// do not (prometheus.io, "UTF-8 metric and label name escaping schemes"). Two
+// metrics that become one so are escaped by the scheme "values"; two labels of one
+// metric are refused.
 func WithUTF8Names() Option { return func(o *options) { o.utf8 = &utf8Names } }

@@ -150,9 +150,9 @@ func (r *Registry) HistogramVec(name, help string, buckets []float64, labels []s
 
 // CounterFunc defines a counter whose value f returns at each scrape. f must be
 // safe for concurrent use. If it panics, or returns a negative number or NaN, the
-// scrape goes on without this family and tacho_errors_total{metric,reason}
-// counts. Functions cannot be
-// compared, so defining one twice is a conflict; see [Registry.Counter].
+// scrape goes on without this family and tacho_errors_total{metric,reason} counts.
+// Functions cannot be compared, so defining one twice is a conflict; see
+// [Registry.Counter].
 func (r *Registry) CounterFunc(name, help string, f func() float64, opts ...Option) {
 	r.defineFunc(&family{name: name, help: help, kind: kindCounter}, f, opts)
 }

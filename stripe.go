@@ -24,10 +24,10 @@ import (
 // nobody with it but the few that share its place in the deal. When that has happened
 // as often as there are rows, they are too few, and a set of twice the size follows,
 // until there are four rows for each of GOMAXPROCS. Meetings in a row must double in
-// number before they move somebody again: where more goroutines run than there are rows, moving is no
-// help, and the deal, which every add reads, must not change all the time. So the
-// memory follows the number of cores that really meet on a metric, and no pair of
-// goroutines stays together.
+// number before they move somebody again: where more goroutines run than there are
+// rows, moving is no help, and the deal, which every add reads, must not change all
+// the time. So the memory follows the number of cores that really meet on a metric,
+// and no pair of goroutines stays together.
 //
 // Why this is safe under the Go memory model: every word is only touched through
 // sync/atomic, so no access races. Each add lands in exactly one word, and no
@@ -83,7 +83,7 @@ type stripes struct {
 	_     [cacheLine - 4]byte
 }
 
-const phi = 0x9e3779b9 // 2^32 divided by the phi ratio: spreads what is evenly spaced
+const phi = 0x9e3779b9 // 2^32 divided by the golden ratio: spreads what is evenly spaced
 
 func newStripes(rows, stride int, before *stripes) *stripes {
 	s := &stripes{

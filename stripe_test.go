@@ -63,30 +63,30 @@ func TestTotalsAreExact(t *testing.T) {
 	}
 }
 
-// TestValuesNeverGoDown reads while others write and stripes appear.
+// TestValuesNeverGoDown reads while others write and stripes appear; what was read
+// last is all that was written.
 func TestValuesNeverGoDown(t *testing.T) {
 	r := NewRegistry()
 	c, f, h := r.Counter("c", ""), r.FloatCounter("f", ""), r.Histogram("h", "", []float64{1})
-	done := make(chan struct{})
+	done := make(chan int, 1)
 	go func() {
-		defer close(done)
-		hammer(20000, func(i int) {
+		done <- hammer(20000, func(i int) {
 			if i == 5000 || i == 10000 {
 				wider(&c.wide, lineWords)
 				wider(&f.wide, lineWords)
 				wider(&h.wide, h.def.stride)
 			}
 			c.Inc()
-			f.Add(0.1)
+			f.Add(0.5)
 			h.Observe(0.5)
 		})
 	}()
 	var lastC, lastH uint64
 	var lastF float64
-	for running := true; running; runtime.Gosched() {
+	total := 0
+	for ; total == 0; runtime.Gosched() {
 		select {
-		case <-done:
-			running = false
+		case total = <-done:
 		default:
 		}
 		nc, nf, s := c.Value(), f.Value(), h.Snapshot()
@@ -94,6 +94,9 @@ func TestValuesNeverGoDown(t *testing.T) {
 			t.Fatalf("%d after %d, %v after %v, %d after %d", nc, lastC, nf, lastF, s.Count, lastH)
 		}
 		lastC, lastF, lastH = nc, nf, s.Count
+	}
+	if lastC != uint64(total) || lastF != 0.5*float64(total) || lastH != uint64(total) {
+		t.Errorf("%d, %v and %d of %d", lastC, lastF, lastH, total)
 	}
 }
 

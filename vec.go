@@ -77,7 +77,7 @@ type table struct {
 // A slot repeats the hash of its series, so that a probe looks at no series but the
 // one it is after, which in a large vector is mostly not in the cache. It is stored
 // before the series and matters only with it. A reader that sees one of them changed
-// and not the other takes the slot for another series' and asks again under the mutex.
+// and not the other takes the slot for another series', and the slow path looks again.
 type slot struct {
 	_    incomparable
 	s    atomic.Pointer[series] // nil ends a probe

@@ -581,11 +581,17 @@ func TestReplaceIsSeenWhole(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for n := range int64(300) {
+		for n := range int64(2000) {
 			generation(n)
 		}
 	}()
+	// A look at the length takes no longer than a gap of some nanoseconds would last.
 	for ; ; runtime.Gosched() {
+		for range 1000 {
+			if n := v.Len(); n != 50 {
+				t.Fatalf("%d series", n)
+			}
+		}
 		seen := map[float64]int{}
 		for _, s := range engParse(t, text(t, r)) {
 			seen[s.value]++
