@@ -62,6 +62,10 @@ type Side struct {
 	// on every side alike. It may run in several goroutines.
 	Run func(from, to int)
 
+	// Sleeps says that goroutines which meet in a lock sleep and wake each other. Then
+	// their threads wait for a core by themselves, which is no sign of other programs.
+	Sleeps bool
+
 	// Reset, if set, is called before each round, and is no part of the cost.
 	Reset func()
 

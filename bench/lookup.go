@@ -111,7 +111,7 @@ func lookup1Sides(n int) []Side {
 				}
 			}
 		}},
-		{Peer: Victoria, Scrape: vmScrape(set), Run: func(from, to int) {
+		{Peer: Victoria, Sleeps: true, Scrape: vmScrape(set), Run: func(from, to int) {
 			k := from % n
 			for range to - from {
 				set.GetOrCreateCounter(vmName1(counterName, paths[k])).Inc()
@@ -185,7 +185,7 @@ func lookup3Sides(n int) []Side {
 				}
 			}
 		}},
-		{Peer: Victoria, Scrape: vmScrape(set), Run: func(from, to int) {
+		{Peer: Victoria, Sleeps: true, Scrape: vmScrape(set), Run: func(from, to int) {
 			k := from % n
 			for range to - from {
 				set.GetOrCreateCounter(vmName3(counterName, method, paths[k], status)).Inc()

@@ -148,7 +148,7 @@ func floatSides() []Side {
 				client.Add(0.5)
 			}
 		}},
-		{Peer: Victoria, Scrape: vmScrape(set), Run: func(from, to int) {
+		{Peer: Victoria, Sleeps: true, Scrape: vmScrape(set), Run: func(from, to int) {
 			for range to - from {
 				victoria.Add(0.5)
 			}
@@ -257,7 +257,7 @@ func observeSides(values *[samples]float64) []Side {
 				client.Observe(values[i&(samples-1)])
 			}
 		}},
-		{Peer: Victoria, Scrape: vmScrape(set), Run: func(from, to int) {
+		{Peer: Victoria, Sleeps: true, Scrape: vmScrape(set), Run: func(from, to int) {
 			for i := from; i < to; i++ {
 				victoria.Update(values[i&(samples-1)])
 			}
