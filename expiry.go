@@ -212,7 +212,7 @@ func (v *vec) bury(p *parked, m unsafe.Pointer) {
 	if now[0] == p.was[0] {
 		return
 	}
-	if s := v.table.Load().findKey(p.hash, p.key()); s != nil {
+	if s := v.table.Load().find(p.hash, p.key()); s != nil {
 		v.aging(s.m).absorb(p.was, now)
 	} else {
 		v.adopt(p, m)

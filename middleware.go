@@ -304,7 +304,7 @@ func (m *HTTPMetrics) route(method, path string) *route {
 func (m *HTTPMetrics) find(method, path string) *route {
 	// A slice, not an array that is sliced: that would be copied, by loads that wait
 	// for the stores before them.
-	if s := m.routes.table.Load().find([]string{method, path}); s != nil {
+	if s := m.routes.find([]string{method, path}, false); s != nil {
 		return (*route)(s.m)
 	}
 	return nil

@@ -31,7 +31,7 @@ type vec struct {
 	track   func() *trackedSeries // makes the series of a vector that is dated or has expiry
 	expiry  *expiry               // of idle series; nil for none
 	parking unsafe.Pointer        // *parking, with expiry
-	lost    unsafe.Pointer        // the metric that takes what was recorded with a wrong number of values
+	lost    *series               // takes what was recorded with a wrong number of values
 
 	table    atomic.Pointer[table]
 	overflow atomic.Pointer[series] // not nil while the vector is full
@@ -96,24 +96,11 @@ func newTable(n int) *table {
 // at returns the i-th slot, counted around.
 func (t *table) at(i uint32) *slot { return &t.slots[int(i)&(len(t.slots)-1)] }
 
-// find returns the series with these label values, or nil.
-func (t *table) find(values []string) *series {
-	h := newHasher().add(values)
-	hash := h.hash()
-	for i := hash; ; i++ {
-		slot := t.at(i)
-		s := slot.s.Load()
-		if s == nil || slot.hash.Load() == hash && keyIs(s.key(), values, h.size) {
-			return s
-		}
-	}
-}
-
-// findKey is find for a key, whose values are valid. It is for lookups that missed,
-// and not inlined into each.
+// find returns the series with this key, whose values are valid, or nil. It is for
+// lookups that missed vec.find, and not inlined into each.
 //
 //go:noinline
-func (t *table) findKey(hash uint32, key string) *series {
+func (t *table) find(hash uint32, key string) *series {
 	for i := hash; ; i++ {
 		slot := t.at(i)
 		s := slot.s.Load()
@@ -198,7 +185,7 @@ func newVec(fam *family, limit limit) *vec {
 		v.track = fam.reg.created
 		v.dated = v.track != nil
 	}
-	v.lost = fam.metric.make(fam, "", false)
+	v.lost = &series{m: fam.metric.make(fam, "", false)}
 	v.table.Store(newTable(0))
 	return v
 }
@@ -215,19 +202,32 @@ func vecOf[M any](v *vec) *Vec[M] { return (*Vec[M])(unsafe.Pointer(v)) }
 // tacho_errors_total{metric,reason="label_count"}. Past the vector's limit (see
 // [WithMaxSeries]) a new combination returns the one series whose values are
 // all "other".
-func (v *Vec[M]) With(values ...string) *M { return (*M)(v.with(values)) }
+func (v *Vec[M]) With(values ...string) *M { return (*M)(v.find(values, true).m) }
 
-// with is With for all types: what is left of that is inlined.
-func (v *vec) with(values []string) unsafe.Pointer {
+// find returns the series with these label values, for all types: what is left of With
+// is inlined. One that does not exist is made, or nil.
+func (v *vec) find(values []string, create bool) *series {
 	if len(values) != len(v.fam.labels) {
 		v.fam.fault(reasonLabelCount)
 		return v.lost
 	}
-	s := v.table.Load().find(values)
-	if s == nil {
-		s = v.slow(values)
+	t := v.table.Load()
+	h := newHasher().add(values)
+	hash := h.hash()
+	for i := hash; ; i++ {
+		slot := t.at(i)
+		s := slot.s.Load()
+		if s == nil {
+			break
+		}
+		if slot.hash.Load() == hash && keyIs(s.key(), values, h.size) {
+			return s
+		}
 	}
-	return s.m
+	if create {
+		return v.slow(values)
+	}
+	return nil
 }
 
 // slow finds what the first look did not: values with invalid UTF-8, new
@@ -237,7 +237,7 @@ func (v *vec) slow(values []string) *series {
 	b := appendKey(store[:0], values)
 	key := unsafe.String(unsafe.SliceData(b), len(b)) // a view; create copies it
 	hash := hashKey(key, len(v.fam.labels))
-	if s := v.table.Load().findKey(hash, key); s != nil {
+	if s := v.table.Load().find(hash, key); s != nil {
 		return s
 	}
 	if s := v.overflow.Load(); s != nil {
@@ -246,7 +246,7 @@ func (v *vec) slow(values []string) *series {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if s := v.table.Load().findKey(hash, key); s != nil {
+	if s := v.table.Load().find(hash, key); s != nil {
 		return s
 	}
 	if v.expiry != nil {
@@ -280,7 +280,7 @@ func (v *vec) overflows() *series {
 		key = append(append(key, overflowValue...), keySep)
 	}
 	hash := hashKey(string(key), len(v.fam.labels))
-	s := v.table.Load().findKey(hash, string(key))
+	s := v.table.Load().find(hash, string(key))
 	switch {
 	case s == nil:
 		s = v.create(hash, string(key))
@@ -333,7 +333,7 @@ func (v *vec) Delete(values ...string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	delete(v.parked(), key)
-	s := v.table.Load().findKey(hashKey(key, len(v.fam.labels)), key)
+	s := v.table.Load().find(hashKey(key, len(v.fam.labels)), key)
 	if s == nil {
 		return false
 	}
