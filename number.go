@@ -8,8 +8,7 @@ import (
 
 // store64 puts a word into b, the lowest byte first; the compiler makes it one store
 // where the machine allows it.
-func store64(b []byte, v uint64) {
-	_ = b[7]
+func store64(b *[8]byte, v uint64) {
 	b[0], b[1], b[2], b[3] = byte(v), byte(v>>8), byte(v>>16), byte(v>>24)
 	b[4], b[5], b[6], b[7] = byte(v>>32), byte(v>>40), byte(v>>48), byte(v>>56)
 }
@@ -33,20 +32,23 @@ func appendUint(b []byte, v uint64) []byte {
 		return append(b, byte('0'+v))
 	}
 	b = room(b, maxDigits)
-	if v >= 1e8 {
-		q := v / 1e8
+	long := v >= maxShort
+	if long {
+		q := v / maxShort
 		b = appendUint(b, q)
-		n := len(b)
-		b = b[:n+8]
-		store64(b[n:], eightDigits(v-q*1e8)|eightZeros)
-		return b
+		v -= q * maxShort
 	}
-	d := eightDigits(v)
-	leading := bits.TrailingZeros64(d) &^ 7 // bits of the zeros before the number
-	n := len(b)
-	store64(b[n:n+8], (d|eightZeros)>>leading)
-	return b[:n+8-leading/8]
+	n, digits := len(b), eightDigits(v)
+	leading := leadingZeros(digits)
+	if long {
+		leading = 0
+	}
+	store64((*[8]byte)(b[n:n+8]), (digits|eightZeros)>>(8*leading))
+	return b[:n+8-leading]
 }
+
+// maxShort is the least number that has more than eight digits.
+const maxShort = 1e8
 
 const eightZeros = 0x3030303030303030 // "00000000"
 
@@ -61,6 +63,10 @@ func eightDigits(v uint64) uint64 {
 	q = v * 103 >> 10 & 0xf_000f_000f_000f
 	return q | (v-q*10)<<8
 }
+
+// leadingZeros returns how many of eight digits are zeros before the number; 0 has a
+// digit too.
+func leadingZeros(digits uint64) int { return bits.TrailingZeros64(digits|1<<56) / 8 }
 
 func appendInt(b []byte, v int64) []byte {
 	if v < 0 {

@@ -50,7 +50,7 @@ func openBegin(e *encoder, f *family) {
 			kind = "gauge"
 		}
 	}
-	e.enter(f, name, sample)
+	e.enter(f, name, sample, '.'|'0'<<8|'\n'<<16)
 	b := appendLabelValue(e.appendHead(e.buf, "# HELP "), f.help) // the same escapes as in label values
 	b = append(e.appendHead(b, "\n# TYPE "), kind...)
 	if f.unit != "" && hasSuffix(name, "_"+f.unit) { // not if it is plain, or escaping took the end

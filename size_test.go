@@ -32,7 +32,7 @@ func TestBinarySize(t *testing.T) {
 		limit                  int64
 	}{
 		{"without HTTP", "tacho_nohttp", "bare", "tacho", 100_000},
-		{"server", "", "barehttp", "tachohttp", 246_000},
+		{"server", "", "barehttp", "tachohttp", 242_000},
 	} {
 		bare, with := binarySize(t, c.bare, c.tags), binarySize(t, c.with, c.tags)
 		t.Logf("%s: %d bytes, %d with tacho: %d more", c.name, bare, with, with-bare)

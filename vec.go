@@ -244,23 +244,21 @@ func (v *vec) slow(values []string) *series {
 		v.fam.overflowed()
 		return s
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if s := v.table.Load().find(hash, key); s != nil {
-		return s
+	v.mu.Lock() // nothing of the program's runs under it: a deferred Unlock would be 500 bytes for nothing
+	s := v.table.Load().find(hash, key)
+	if s == nil && v.expiry != nil {
+		s = v.expiry.revive(v, string(b))
 	}
-	if v.expiry != nil {
-		if s := v.expiry.revive(v, string(b)); s != nil {
-			return s
-		}
-	}
-	if v.limit.max > 0 && v.table.Load().live >= v.limit.max {
-		if s := v.limit.overflows(v); s != nil {
+	if s == nil && v.limit.max > 0 && v.table.Load().live >= v.limit.max {
+		if s = v.limit.overflows(v); s != nil {
 			v.fam.overflowed()
-			return s
 		}
 	}
-	return v.create(hash, string(b))
+	if s == nil {
+		s = v.create(hash, string(b))
+	}
+	v.mu.Unlock()
+	return s
 }
 
 // A limit is how many series a vector may have; 0 or less means no limit. Vectors
@@ -439,13 +437,15 @@ func (v *vec) Len() int {
 
 // ordered returns the series sorted by label values. The work is that of what
 // changed since the last call; creating series waits for none of it.
-func (v *vec) ordered() []*series {
+func (v *vec) ordered() (order []*series) {
 	v.orderMu.Lock()
-	defer v.orderMu.Unlock()
 	if v.expiry != nil {
-		return v.expiry.ordered(v)
+		order = v.expiry.ordered(v)
+	} else {
+		order = v.merged()
 	}
-	return v.merged()
+	v.orderMu.Unlock()
+	return order
 }
 
 // merged brings order up to date. Its mutex is held.

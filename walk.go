@@ -22,8 +22,15 @@ type encoder struct {
 	head   string // the name in the lines about it
 	family string // and before the suffixes of samples
 	sample string // the name of samples that are one value
-	quoted bool   // names must stand in quotes, and inside the braces of a sample
-	dated  bool   // OpenMetrics: it may have exemplars and times of creation
+
+	// For lines put together by whole: the sample's name once more, its length or 0 if
+	// lines are not, and what follows the number, the first byte lowest.
+	name   [64]byte
+	size   int
+	end    uint64
+	ends   int
+	quoted bool // names must stand in quotes, and inside the braces of a sample
+	dated  bool // OpenMetrics: it may have exemplars and times of creation
 
 	// special appends a sample up to its value where names are quoted or escaped; nil
 	// where they go out as they are.
@@ -44,7 +51,7 @@ type encoding struct {
 	whole     func(e *encoder, block string, v uint64, negative bool, d *details) bool
 	float     func(e *encoder, block string, v float64, d *details) bool
 	histogram func(e *encoder, block string, def *histogramDef, counts []uint64, sum float64, d *details) bool
-	finish    func(e *encoder)
+	finish    func(e *encoder) // nil if nothing ends an exposition
 }
 
 // The formats, for tables that not every program needs.
@@ -134,7 +141,7 @@ func walkCounters(v *vec, e *encoder) {
 		if x := c.last.load(); x != nil || v.dated {
 			d = v.details(e, s, x, nil)
 		}
-		if !e.format.whole(e, s.block(), c.Value(), false, d) {
+		if !e.whole(s.block(), c.Value(), false, d) {
 			return
 		}
 	}
@@ -165,7 +172,7 @@ func walkGauges(v *vec, e *encoder) {
 		if v < 0 {
 			v, negative = -v, true // of the least value too: as a uint64 it is right
 		}
-		if !e.format.whole(e, s.block(), uint64(v), negative, nil) {
+		if !e.whole(s.block(), uint64(v), negative, nil) {
 			return
 		}
 	}
@@ -253,7 +260,9 @@ func (r *Registry) write(w io.Writer, format *encoding, s escaping) error {
 	}
 	e := &encoder{format: format, w: w, buf: (*p)[:0], scheme: s}
 	r.walk(e)
-	format.finish(e)
+	if format.finish != nil {
+		format.finish(e)
+	}
 	e.flush()
 	if cap(e.buf) <= maxPooled {
 		*p = e.buf
