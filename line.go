@@ -13,9 +13,11 @@ func (e *encoder) whole(block string, v uint64, negative bool, d *details) bool 
 		return e.format.whole(e, block, v, negative, d)
 	}
 	to := unsafe.Add(unsafe.Pointer(unsafe.SliceData(e.buf)), n)
-	*(*[32]byte)(to) = *(*[32]byte)(e.name[:32])
+	*(*[16]byte)(to) = *(*[16]byte)(e.name[:])
+	*(*[16]byte)(unsafe.Add(to, 16)) = *(*[16]byte)(e.name[16:])
 	if e.size > 32 {
-		*(*[32]byte)(unsafe.Add(to, 32)) = *(*[32]byte)(e.name[32:])
+		*(*[16]byte)(unsafe.Add(to, 32)) = *(*[16]byte)(e.name[32:])
+		*(*[16]byte)(unsafe.Add(to, 48)) = *(*[16]byte)(e.name[48:])
 	}
 	to = unsafe.Add(to, e.size)
 	from, last := unsafe.Pointer(unsafe.StringData(block)), len(block)-16

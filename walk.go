@@ -132,14 +132,15 @@ func sortFamilies(families []*family) []*family {
 }
 
 func walkCounters(v *vec, e *encoder) {
+	none := v.fam.none
 	for i, s := range v.ordered() {
 		if i == 0 {
 			e.begin(v.fam)
 		}
 		c := (*Counter)(s.m)
 		var d *details
-		if x := c.last.load(); x != nil || v.dated {
-			d = v.details(e, s, x, nil)
+		if c.last.p.Load() != none || v.dated {
+			d = v.details(e, s, c.last.load(), nil)
 		}
 		if !e.whole(s.block(), c.Value(), false, d) {
 			return
