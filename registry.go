@@ -220,7 +220,7 @@ func (r *Registry) apply(f *family, opts []Option) *options {
 		reason = o.checkUnit(f)
 	}
 	if o.badConsts || r.badConsts {
-		reason = "const labels must be pairs of a name and a value"
+		reason = "const labels must be pairs: name, value"
 	}
 	if reason != "" {
 		refuse(f.name, reason, "")

@@ -140,7 +140,7 @@ func walkCounters(v *vec, e *encoder) {
 		c := (*Counter)(s.m)
 		var d *details
 		if c.last.p.Load() != none || v.dated {
-			d = v.details(e, s, c.last.load(), nil)
+			d = v.details(e, s, &c.last, nil)
 		}
 		if !e.whole(s.block(), c.Value(), false, d) {
 			return
@@ -149,14 +149,15 @@ func walkCounters(v *vec, e *encoder) {
 }
 
 func walkFloatCounters(v *vec, e *encoder) {
+	none := v.fam.none
 	for i, s := range v.ordered() {
 		if i == 0 {
 			e.begin(v.fam)
 		}
 		c := (*FloatCounter)(s.m)
 		var d *details
-		if x := c.last.load(); x != nil || v.dated {
-			d = v.details(e, s, x, nil)
+		if c.last.p.Load() != none || v.dated {
+			d = v.details(e, s, &c.last, nil)
 		}
 		if !e.float(s.block(), c.Value(), d) {
 			return
@@ -169,11 +170,11 @@ func walkGauges(v *vec, e *encoder) {
 		if i == 0 {
 			e.begin(v.fam)
 		}
-		v, negative := (*Gauge)(s.m).Value(), false
-		if v < 0 {
-			v, negative = -v, true // of the least value too: as a uint64 it is right
+		n, negative := (*Gauge)(s.m).Value(), false
+		if n < 0 {
+			n, negative = -n, true // of the least value too: as a uint64 it is right
 		}
-		if !e.whole(s.block(), uint64(v), negative, nil) {
+		if !e.whole(s.block(), uint64(n), negative, nil) {
 			return
 		}
 	}
@@ -212,9 +213,12 @@ func walkHistograms(v *vec, e *encoder) {
 // callers look first whether there is anything.
 //
 //go:noinline
-func (v *vec) details(e *encoder, s *series, x *exemplar, buckets *[]exemplarSlot) *details {
+func (v *vec) details(e *encoder, s *series, last *exemplarSlot, buckets *[]exemplarSlot) *details {
 	d := &e.d
-	*d = details{exemplar: x}
+	*d = details{}
+	if last != nil {
+		d.exemplar = last.load()
+	}
 	if buckets != nil {
 		d.buckets = *buckets
 	}
