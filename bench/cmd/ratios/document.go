@@ -34,8 +34,8 @@ func targets(doc string) string {
 			header = nil
 		case header == nil:
 			header = cells
-		case len(header) > len(t.header) && len(cells) == len(header) && cells[slices.Index(header, colTarget)] != "" &&
-			!strings.HasPrefix(cells[0], "---"):
+		case len(header) > len(t.header) && len(cells) == len(header) && slices.Contains(header, colTarget) &&
+			cells[slices.Index(header, colTarget)] != "" && !strings.HasPrefix(cells[0], "---"):
 			row := make([]string, len(t.header))
 			for i, name := range t.header {
 				if at := slices.Index(header, name); at >= 0 {

@@ -48,7 +48,9 @@ func TestTargetsAreFound(t *testing.T) {
 	})
 	sizes := sizeTable(bench.Binaries)
 	sizes.addSizes(bench.Size{Name: "server", Bare: 1000, Peers: []string{bench.Tacho, bench.Client}, Bytes: []float64{120_001, 240_002}})
-	doc := "text\n\n" + times.String() + "\n" + disturbedTimes.String() + "\n### more\n\n" + sizes.String()
+	large := largeTable(bench.Million) // has no targets
+	large.addLarge(bench.LargeScrape{Name: "WriteText", Peers: []string{bench.Tacho, bench.Client}, Cost: make([]bench.Cost, 2), Peak: make([]float64, 2)})
+	doc := "text\n\n" + times.String() + "\n" + disturbedTimes.String() + "\n### more\n\n" + sizes.String() + "\n" + large.String()
 	want := `| path | goroutines | against | ratio | target |
 | --- | --- | --- | --- | --- |
 | Counter.Inc | 1 | bare | 0.90 | 0.85 met |
