@@ -72,7 +72,8 @@ func foldBounds(bounds []float64) ([]float64, string) {
 type histogramDef struct {
 	bounds []float64 // finite upper bounds; +Inf follows without being stored
 	le     []leLabel // what ends the label block of each bucket
-	stride int       // words of a row
+	words  int       // of the first row, whole cache lines
+	stride int       // words from one row of stripes to the next
 	fam    *family
 	index  bucketIndex // empty in a collector's, in which nobody observes
 }
@@ -85,8 +86,11 @@ type leLabel struct {
 }
 
 func newHistogramDef(bounds []float64) *histogramDef {
-	words := 1 + len(bounds) + 1 + 1 // sum, counts, meetings
-	d := &histogramDef{bounds: bounds, stride: (words + lineWords - 1) / lineWords * lineWords}
+	words := 1 + len(bounds) + 1 // sum, counts
+	d := &histogramDef{bounds: bounds, words: wholeLines(words), stride: wholeLines(words + 1)}
+	if d.stride > lineWords {
+		d.stride += rowsApart
+	}
 	for i := range len(bounds) + 1 {
 		text := string(append(appendFloat([]byte(`le="`), d.bound(i)), `"} `...))
 		le := leLabel{text: text, open: text, json: text[len(`le="`) : len(text)-len(`"} `)]}
@@ -120,7 +124,7 @@ type Histogram struct {
 var histograms = metricType{kindHistogram, newHistogram, walkHistograms}
 
 func newHistogram(f *family, _ string, _ bool) unsafe.Pointer {
-	return unsafe.Pointer(&Histogram{def: f.hist, row: make([]atomic.Uint64, f.hist.stride)})
+	return unsafe.Pointer(&Histogram{def: f.hist, row: make([]atomic.Uint64, f.hist.words)})
 }
 
 // Observe counts v in the first bucket whose upper bound is not below it, and

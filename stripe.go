@@ -47,6 +47,16 @@ const cacheLine = 64
 // lineWords is the number of 64-bit words in a line.
 const lineWords = cacheLine / 8
 
+// wholeLines rounds a number of words up to whole lines.
+func wholeLines(words int) int { return (words + lineWords - 1) / lineWords * lineWords }
+
+// rowsApart is how many words stay free between rows of several lines. A core that walks
+// along the lines of a row fetches those behind it before they are asked for, and takes
+// them from the neighbour: two goroutines in neighbouring rows took 6 to 10 ns for an
+// Observe, and take 5 with two lines between, as in two histograms. One line was not
+// enough.
+const rowsApart = 2 * lineWords
+
 const (
 	minRows = 4   // of the first set: two cores are parted soon
 	maxRows = 256 // of any set: 16 KiB for a counter
