@@ -57,7 +57,7 @@ func TestTargetsAreFound(t *testing.T) {
 | Observe | 2 | client_golang | 20.0 | 15.0 met † |
 | server |  | a bare one of 1,000 | +120,001 | at most 120,000 **missed** |
 
-- † In more than a fifth of the turns another program had a core: measure again.
+- † In more than a fifth of the turns threads waited for a core: for other programs, or for a collector of their own garbage.
 `
 	if got := targets(doc); got != want {
 		t.Errorf("got\n%s\nwant\n%s\nof\n%s", got, want, doc)

@@ -43,7 +43,7 @@ const (
 // A row with a dagger decides nothing.
 const (
 	dagger    = "†"
-	disturbed = dagger + " In more than a fifth of the turns another program had a core: measure again."
+	disturbed = dagger + " In more than a fifth of the turns threads waited for a core: for other programs, or for a collector of their own garbage."
 )
 
 func timeTable(name string) *table {
