@@ -78,15 +78,7 @@ func (e *encoder) appendOpen(b []byte, suffix, block string) []byte {
 }
 
 // textFormat is the text format 0.0.4 (prometheus.io, "Exposition formats").
-var textFormat = encoding{formatText, textNaming, textBegin, textWhole, textFloat, textHistogram, nil}
-
-// textNaming: the text format calls names of the legacy set by themselves.
-func textNaming(r *Registry, families []*family, s escaping) func(*family) (string, bool) {
-	if r.utf8 == nil {
-		return nil
-	}
-	return r.utf8.naming(r, families, false, s)
-}
+var textFormat = encoding{formatText, nil, textBegin, textWhole, textFloat, textHistogram, nil}
 
 func textBegin(e *encoder, f *family) {
 	name, _ := e.called(f)

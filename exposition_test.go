@@ -197,7 +197,7 @@ func stamp(r *Registry) {
 		if f.vec == nil {
 			continue
 		}
-		f.vec.table.Load().each(func(s *series) {
+		for s := range f.vec.table.Load().each {
 			switch f.metric {
 			case &counters:
 				at(&(*Counter)(s.m).last)
@@ -209,7 +209,7 @@ func stamp(r *Registry) {
 					at(&(*slots)[i])
 				}
 			}
-		})
+		}
 	}
 }
 

@@ -72,7 +72,6 @@ func foldBounds(bounds []float64) ([]float64, string) {
 type histogramDef struct {
 	bounds []float64 // finite upper bounds; +Inf follows without being stored
 	le     []leLabel // what ends the label block of each bucket
-	words  int       // of the first row, whole cache lines
 	stride int       // words from one row of stripes to the next
 	fam    *family
 	index  bucketIndex // empty in a collector's, in which nobody observes
@@ -86,11 +85,7 @@ type leLabel struct {
 }
 
 func newHistogramDef(bounds []float64) *histogramDef {
-	words := 1 + len(bounds) + 1 // sum, counts
-	d := &histogramDef{bounds: bounds, words: wholeLines(words), stride: wholeLines(words + 1)}
-	if d.stride > lineWords {
-		d.stride += rowsApart
-	}
+	d := &histogramDef{bounds: bounds, stride: rowStride(1 + len(bounds) + 1)} // sum, counts
 	for i := range len(bounds) + 1 {
 		text := string(append(appendFloat([]byte(`le="`), d.bound(i)), `"} `...))
 		le := leLabel{text: text, open: text, json: text[len(`le="`) : len(text)-len(`"} `)]}
@@ -124,7 +119,7 @@ type Histogram struct {
 var histograms = metricType{kindHistogram, newHistogram, walkHistograms}
 
 func newHistogram(f *family, _ string, _ bool) unsafe.Pointer {
-	return unsafe.Pointer(&Histogram{def: f.hist, row: make([]atomic.Uint64, f.hist.words)})
+	return unsafe.Pointer(&Histogram{def: f.hist, row: make([]atomic.Uint64, wholeLines(1+len(f.hist.bounds)+1))})
 }
 
 // Observe counts v in the first bucket whose upper bound is not below it, and

@@ -57,6 +57,15 @@ func wholeLines(words int) int { return (words + lineWords - 1) / lineWords * li
 // enough.
 const rowsApart = 2 * lineWords
 
+// rowStride returns how far apart rows of some words lie, and of one for meetings.
+func rowStride(words int) int {
+	stride := wholeLines(words + 1)
+	if stride > lineWords {
+		stride += rowsApart
+	}
+	return stride
+}
+
 const (
 	minRows = 4   // of the first set: two cores are parted soon
 	maxRows = 256 // of any set: 16 KiB for a counter

@@ -149,11 +149,11 @@ func (t *table) holds(s *series) bool {
 	}
 }
 
-// each calls f for every series.
-func (t *table) each(f func(*series)) {
+// each ranges over all series.
+func (t *table) each(yield func(*series) bool) {
 	for i := range t.slots {
-		if s := t.slots[i].s.Load(); s != nil && s != t.grave {
-			f(s)
+		if s := t.slots[i].s.Load(); s != nil && s != t.grave && !yield(s) {
+			return
 		}
 	}
 }
@@ -303,7 +303,9 @@ func (v *vec) add(s *series) *series {
 	t := v.table.Load()
 	if 4*(t.used+1) > 3*len(t.slots) {
 		grown := newTable(t.live + 1)
-		t.each(grown.insert)
+		for s := range t.each {
+			grown.insert(s)
+		}
 		v.table.Store(grown)
 		t = grown
 	}
@@ -344,11 +346,11 @@ func (v *vec) Delete(values ...string) bool {
 // it must not keep the slice.
 func (v *vec) DeleteFunc(f func(values []string) bool) int {
 	var doomed []*series
-	v.table.Load().each(func(s *series) {
+	for s := range v.table.Load().each {
 		if f(keyValues(s.key(), len(v.fam.labels))) {
 			doomed = append(doomed, s)
 		}
-	})
+	}
 	idle := v.idleKeys(f)
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -46,7 +46,7 @@ type encoder struct {
 // down to time.Time, and their methods: 70 KB in a program without HTTP.
 type encoding struct {
 	id        uint8                                                                          // one of those below
-	naming    func(r *Registry, families []*family, s escaping) func(*family) (string, bool) // nil if families keep their names
+	naming    func(r *Registry, families []*family, s escaping) func(*family) (string, bool) // nil if a family keeps its name but for escaping
 	begin     func(e *encoder, f *family)
 	whole     func(e *encoder, block string, v uint64, negative bool, d *details) bool
 	float     func(e *encoder, block string, v float64, d *details) bool
@@ -81,8 +81,11 @@ type details struct {
 // encoder runs, since an encoder writes to clients that may be slow.
 func (r *Registry) walk(e *encoder) {
 	families := r.scraped()
-	if e.format.naming != nil {
+	switch {
+	case e.format.naming != nil:
 		e.rename = e.format.naming(r, families, e.scheme)
+	case e.format.id == formatText && r.utf8 != nil:
+		e.rename = r.utf8.naming(r, families, false, e.scheme)
 	}
 	for _, f := range families {
 		if e.err != nil {
