@@ -297,9 +297,11 @@ func seriesKey(labels []label) string {
 
 // encodeRows hands the samples of an emitted family to an encoder.
 func (f *emitted) encodeRows(e *encoder) {
-	sorted := make([]*series, 0, len(f.rows))
+	all, sorted := make([]series, len(f.rows)), make([]*series, 0, len(f.rows))
 	for key := range f.rows {
-		sorted = append(sorted, &series{text: key, cut: uint32(len(key))})
+		s := &all[len(sorted)]
+		s.text, s.cut = key, uint32(len(key))
+		sorted = append(sorted, s)
 	}
 	sortSeries(sorted)
 	for i, s := range sorted {

@@ -10,7 +10,7 @@ import (
 // values cannot aim for one slot of a table.
 var hashSecrets = [3]uint64{rand.Uint64() | 1, rand.Uint64() | 1, rand.Uint64() | 1}
 
-// hashValues hashes the values of a series: of each its bytes, its length and its
+// A hasher hashes the values of a series: of each its bytes, its length and its
 // place, so that ("a","bc") and ("ab","c") differ. Label values are short, and for
 // those a call of hash/maphash costs more than the hashing: a lookup of three labels
 // took half as long again with it. Each two 64-bit words are multiplied into 128 bits
@@ -19,29 +19,9 @@ var hashSecrets = [3]uint64{rand.Uint64() | 1, rand.Uint64() | 1, rand.Uint64() 
 // at the end scatters values that count up, such as identifiers, whose products else
 // keep their distances: with some secrets a table of 64 such series took 18 steps a
 // lookup instead of a half.
-func hashValues(values []string) uint32 {
-	h := newHasher().add(values)
-	return h.hash()
-}
-
-// hashKey returns what hashValues returns for the n values of a key.
-func hashKey(key string, n int) uint32 {
-	h := newHasher()
-	for n > 0 {
-		var values [8]string // on the stack, however many there are: strangers cause misses
-		k := min(n, len(values))
-		for i := range k {
-			end := indexByte(key, keySep)
-			values[i], key = key[:end], key[end+1:]
-		}
-		h = h.add(values[:k])
-		n -= k
-	}
-	return h.hash()
-}
-
-// A hasher is the state after some values: their sum, the secrets that the next two
-// words meet, and the length of the key.
+//
+// It is the state after some values: their sum, the secrets that the next two words
+// meet, and the length of the key.
 type hasher struct {
 	sum, x, y uint64
 	size      int
@@ -82,6 +62,22 @@ func (h hasher) add(values []string) hasher {
 		h.x, h.y = bits.RotateLeft64(h.x, 23), bits.RotateLeft64(h.y, 41)
 	}
 	return h
+}
+
+// hashKey returns the hash of the n values of a key.
+func hashKey(key string, n int) uint32 {
+	h := newHasher()
+	for n > 0 {
+		var values [8]string // on the stack, however many there are: strangers cause misses
+		k := min(n, len(values))
+		for i := range k {
+			end := indexByte(key, keySep)
+			values[i], key = key[:end], key[end+1:]
+		}
+		h = h.add(values[:k])
+		n -= k
+	}
+	return h.hash()
 }
 
 // load64, load32 and load16 read little-endian words, at any alignment; the compiler

@@ -105,8 +105,8 @@ func newHistogramDef(bounds []float64) *histogramDef {
 // nothing, but for the few times that contention makes stripes. Make one
 // with [Registry.Histogram]: a zero Histogram has no buckets and records nothing.
 //
-// A row of words holds the bits of the sum, a count for each bound, one for +Inf,
-// and at its end what stripes keep there. The number of observations is not stored:
+// A row of words holds the bits of the sum, a count for each bound and one for +Inf;
+// the rows of stripes hold a word of theirs too. The number of observations is not stored:
 // it is the sum of the counts, so a scrape cannot show a _count that its buckets
 // contradict.
 type Histogram struct {

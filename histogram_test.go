@@ -259,3 +259,18 @@ func TestBucketIndexIsSharp(t *testing.T) {
 		}
 	}
 }
+
+// TestMeetingsAreNoObservations: a row has a word for meetings beside the buckets and
+// the sum, whatever the number of those.
+func TestMeetingsAreNoObservations(t *testing.T) {
+	for n := range 40 {
+		h := NewRegistry().Histogram("x", "", LinearBuckets(1, 1, n+1))
+		s := wider(&h.wide, h.def.stride)
+		for i := range s.deal {
+			s.met(i*int(s.stride), 0)
+		}
+		if got := h.Snapshot(); got.Count != 0 || got.Sum != 0 {
+			t.Errorf("%d bounds: %+v", n+1, got)
+		}
+	}
+}

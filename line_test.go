@@ -1,7 +1,9 @@
 package tacho
 
 import (
+	"bytes"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -44,21 +46,47 @@ func TestShortLines(t *testing.T) {
 // is written.
 func TestShortLinesFit(t *testing.T) {
 	r := NewRegistry()
-	c := r.CounterVec("n", "", []string{"l"}).With("some value")
-	c.Add(12345)
-	const line = "n{l=\"some value\"} 12345\n"
-	for room := range 200 {
-		var out strings.Builder
-		memory := []byte(strings.Repeat(".", flushAt+1000))
-		behind := memory[flushAt+room:]
-		e := &encoder{format: &textFormat, w: &out, buf: memory[: flushAt-len(line) : flushAt+room]}
-		e.enter(r.families["n"], "n", "n", '\n')
-		e.whole(`{l="some value"} `, c.Value(), false, nil)
-		if got := out.String(); len(e.buf) != 0 || len(got) != flushAt || !strings.HasSuffix(got, "."+line) {
-			t.Fatalf("%d bytes of room: %d left, %d written: %q", room, len(e.buf), len(got), got[max(0, len(got)-40):])
+	for _, size := range []int{1, 16, 31, 33, 64} {
+		name := strings.Repeat("n", size)
+		r.GaugeVec(name, "", []string{"l"})
+		for _, block := range []string{`{l="123456789"} `, `{l="some value"} `} {
+			for _, value := range []string{"0", "12345", "99999999"} {
+				line := name + block + value + "\n"
+				v, _ := strconv.ParseUint(value, 10, 64)
+				for room := range 140 {
+					var out strings.Builder
+					memory := bytes.Repeat([]byte("."), flushAt+1000)
+					behind := memory[flushAt+room:]
+					e := &encoder{format: &textFormat, w: &out, buf: memory[: flushAt-len(line) : flushAt+room]}
+					e.enter(r.families[name], name, name, '\n')
+					e.whole(block, v, false, nil)
+					if got := out.String(); len(e.buf) != 0 || len(got) != flushAt || !strings.HasSuffix(got, "."+line) {
+						t.Fatalf("%d bytes of room for %q: %d left, %d written: %q", room, line, len(e.buf), len(got), got[max(0, len(got)-40):])
+					}
+					if len(bytes.Trim(behind, ".")) > 0 {
+						t.Fatalf("%d bytes of room for %q: wrote behind it: %q", room, line, behind[:100])
+					}
+				}
+			}
 		}
-		if strings.Trim(string(behind), ".") != "" {
-			t.Fatalf("%d bytes of room: wrote behind it: %q", room, behind[:100])
+	}
+}
+
+// TestShortLinesChange: a family whose lines are not put together does not take the
+// name of the one before it.
+func TestShortLinesChange(t *testing.T) {
+	r := NewRegistry(WithUTF8Names())
+	long := strings.Repeat("c", 65)
+	for i, name := range []string{"a", "b.c", long} {
+		r.GaugeVec(name, "", []string{"l"}).With("some value").Set(int64(i + 1))
+	}
+	var out strings.Builder
+	if err := r.write(&out, &textFormat, escapeNone); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`a{l="some value"} 1`, `{"b.c",l="some value"} 2`, long + `{l="some value"} 3`} {
+		if !strings.Contains(out.String(), "\n"+want+"\n") {
+			t.Errorf("no %q in\n%s", want, out.String())
 		}
 	}
 }

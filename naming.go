@@ -123,7 +123,8 @@ func (n naming) claims(f *family, open bool) []string {
 	return []string{name}
 }
 
-// A keptNaming is the naming of the last scrape.
+// A keptNaming is the naming of the last scrape in a format and escaping scheme. Its
+// strings are its own: what a collector emitted may be part of something large.
 type keptNaming struct {
 	named  []named // the families that it is for
 	rename func(*family) (name string, plain bool)
@@ -133,6 +134,19 @@ type keptNaming struct {
 type named struct {
 	name string
 	kind kind
+}
+
+func keepNaming(families []*family, n naming) *keptNaming {
+	own := func(s string) string { return string(append([]byte(nil), s...)) }
+	kept, list := naming{}, make([]named, len(families))
+	for i, f := range families {
+		name := own(f.name)
+		list[i] = named{name, f.kind}
+		if x, ok := n[name]; ok {
+			kept[name] = exposed{own(x.name), x.plain}
+		}
+	}
+	return &keptNaming{list, kept.rename}
 }
 
 // isFor reports whether the naming is for these families or others that are alike, as
@@ -162,10 +176,7 @@ func (r *Registry) naming(families []*family, open bool, s escaping) func(*famil
 	if k.isFor(families) {
 		return k.rename
 	}
-	k = &keptNaming{make([]named, len(families)), r.nameFamilies(families, open, s).rename}
-	for i, f := range families {
-		k.named[i] = named{f.name, f.kind}
-	}
+	k = keepNaming(families, r.nameFamilies(families, open, s))
 	r.mu.Lock()
 	*last = unsafe.Pointer(k)
 	r.mu.Unlock()

@@ -28,7 +28,7 @@ func room(b []byte, n int) []byte {
 // and stored where they belong: strconv.AppendUint makes them two at a time elsewhere,
 // and copies them while the processor still stores them.
 func appendUint(b []byte, v uint64) []byte {
-	if v < 10 { // as most buckets are
+	if v < 10 { // as all buckets below the values are
 		return append(b, byte('0'+v))
 	}
 	b = room(b, maxDigits)

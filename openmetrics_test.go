@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"io"
 	"math"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 func TestEmptyOpenMetrics(t *testing.T) {
@@ -107,6 +109,39 @@ func TestNamingFollowsDefinitions(t *testing.T) {
 	is("a_total unknown")
 	on = false
 	is("a counter")
+	r.Gauge("a", "").Set(1)
+	is("a_total unknown")
+	r.Unregister("a")
+	r.Gauge("A", "").Set(1) // as many families of the same types, in the same order
+	is("a counter")
+}
+
+// TestNamingKeepsNothing: what a collector emitted is not kept from scrape to scrape,
+// though its name may be part of something large.
+func TestNamingKeepsNothing(t *testing.T) {
+	r := NewRegistry()
+	var text []byte
+	r.Collect(func(e *Emitter) {
+		if text != nil {
+			e.Counter(unsafe.String(&text[0], len("emitted_total")), "", 1)
+			e.Gauge("emitted", "", 1) // so that the counter is called by another name
+		}
+	})
+	text = append(make([]byte, 0, 1<<20), "emitted_total"...)
+	gone := make(chan struct{})
+	runtime.SetFinalizer(&text[0], func(*byte) { close(gone) })
+	open(t, r)
+	text = nil
+	for range 100 {
+		runtime.GC()
+		select {
+		case <-gone:
+			open(t, r)
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	t.Error("still there")
 }
 
 // TestNamingFollowsCollectors: a family that is another type at the next scrape has

@@ -18,6 +18,8 @@ type options struct {
 	httpOptions // what only the HTTP middleware reads
 }
 
+// makeOptions is not inlined, which would be a loop in each of three callers.
+//
 //go:noinline
 func makeOptions(opts []Option) *options {
 	o := new(options)

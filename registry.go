@@ -76,6 +76,9 @@ func (r *Registry) fault(metric, reason string) {
 	count(r.errors, metric, reason)
 }
 
+// overflowed counts a lookup that a full vector answered. Neither this nor count is on
+// the way of a hit, so they are not inlined.
+//
 //go:noinline
 func (f *family) overflowed() { count(f.reg.overflow, f.name) }
 

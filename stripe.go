@@ -50,14 +50,14 @@ const lineWords = cacheLine / 8
 // wholeLines rounds a number of words up to whole lines.
 func wholeLines(words int) int { return (words + lineWords - 1) / lineWords * lineWords }
 
-// rowsApart is how many words stay free between rows of several lines. A core that walks
+// rowsApart is how many words stay free behind each row of several lines. A core that walks
 // along the lines of a row fetches those behind it before they are asked for, and takes
 // them from the neighbour: two goroutines in neighbouring rows took 6 to 10 ns for an
 // Observe, and take 5 with two lines between, as in two histograms. One line was not
 // enough.
 const rowsApart = 2 * lineWords
 
-// rowStride returns how far apart rows of some words lie, and of one for meetings.
+// rowStride returns how far apart rows lie of some words and one that counts meetings.
 func rowStride(words int) int {
 	stride := wholeLines(words + 1)
 	if stride > lineWords {
@@ -93,7 +93,7 @@ func stackNumber() uintptr { return uintptr(unsafe.Pointer(new(struct{}))) >> st
 type stripes struct {
 	words  []atomic.Uint64 // of all rows, each whole cache lines long
 	deal   []atomic.Uint32 // factors, one for as many stack numbers as there are rows
-	stride uint32          // words in a row; the last one counts meetings
+	stride uint32          // words from one row to the next; the last of a row counts meetings
 	shift  uint32          // of a 32-bit hash, to the number of a row
 	before *stripes        // the smaller set that this one followed
 
@@ -158,7 +158,11 @@ func (s *stripes) row(at uintptr) int {
 // and then. It reports whether the set is too small: it is for the caller, who
 // knows the pointer, to widen it.
 func (s *stripes) met(row int, at uintptr) bool {
-	n := s.words[row+int(s.stride)-1].Add(1)
+	last := row + int(s.stride) - 1
+	if s.stride > lineWords {
+		last -= rowsApart
+	}
+	n := s.words[last].Add(1)
 	if n < meetings || n&(n-1) != 0 && n%(1<<16) != 0 {
 		return false
 	}

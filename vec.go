@@ -77,7 +77,7 @@ type table struct {
 // A slot repeats the hash of its series, so that a probe looks at no series but the
 // one it is after, which in a large vector is mostly not in the cache. It is stored
 // before the series and matters only with it. A reader that sees one of them changed
-// and not the other takes the slot for another series', and the slow path looks again.
+// and not the other takes the slot for another series', and what then finds nothing looks again by the key.
 type slot struct {
 	_    incomparable
 	s    atomic.Pointer[series] // nil ends a probe
@@ -96,8 +96,8 @@ func newTable(n int) *table {
 // at returns the i-th slot, counted around.
 func (t *table) at(i uint32) *slot { return &t.slots[int(i)&(len(t.slots)-1)] }
 
-// find returns the series with this key, whose values are valid, or nil. It is for
-// lookups that missed vec.find, and not inlined into each.
+// find returns the series with this key, whose values are valid, or nil. It is not for
+// hits, which vec.find is, and not inlined.
 //
 //go:noinline
 func (t *table) find(hash uint32, key string) *series {
@@ -205,7 +205,8 @@ func vecOf[M any](v *vec) *Vec[M] { return (*Vec[M])(unsafe.Pointer(v)) }
 func (v *Vec[M]) With(values ...string) *M { return (*M)(v.find(values, true).m) }
 
 // find returns the series with these label values, for all types: what is left of With
-// is inlined. One that does not exist is made, or nil.
+// is inlined. One that does not exist is made, or nil; of a wrong number of values it is
+// always lost.
 func (v *vec) find(values []string, create bool) *series {
 	if len(values) != len(v.fam.labels) {
 		v.fam.fault(reasonLabelCount)
@@ -244,7 +245,7 @@ func (v *vec) slow(values []string) *series {
 		v.fam.overflowed()
 		return s
 	}
-	v.mu.Lock() // nothing of the program's runs under it: a deferred Unlock would be 500 bytes for nothing
+	v.mu.Lock() // no deferred Unlock, 500 bytes: nothing of the program's runs under it
 	s := v.table.Load().find(hash, key)
 	if s == nil && v.expiry != nil {
 		s = v.expiry.revive(v, string(b))
@@ -440,7 +441,7 @@ func (v *vec) Len() int {
 // ordered returns the series sorted by label values. The work is that of what
 // changed since the last call; creating series waits for none of it.
 func (v *vec) ordered() (order []*series) {
-	v.orderMu.Lock()
+	v.orderMu.Lock() // nor is Unlock deferred here
 	if v.expiry != nil {
 		order = v.expiry.ordered(v)
 	} else {

@@ -22,15 +22,15 @@ type encoder struct {
 	head   string // the name in the lines about it
 	family string // and before the suffixes of samples
 	sample string // the name of samples that are one value
+	quoted bool   // names must stand in quotes, and inside the braces of a sample
+	dated  bool   // OpenMetrics: it may have exemplars and times of creation
 
 	// For lines put together by whole: the sample's name once more, its length or 0 if
 	// lines are not, and what follows the number, the first byte lowest.
-	name   [64]byte
-	size   int
-	end    uint64
-	ends   int
-	quoted bool // names must stand in quotes, and inside the braces of a sample
-	dated  bool // OpenMetrics: it may have exemplars and times of creation
+	name [64]byte
+	size int
+	end  uint64
+	ends int
 
 	// special appends a sample up to its value where names are quoted or escaped; nil
 	// where they go out as they are.
@@ -122,9 +122,10 @@ func (r *Registry) byName() []*family {
 // sortFamilies returns families sorted by name, by way of series, which there is a sort
 // for.
 func sortFamilies(families []*family) []*family {
-	byName := make([]*series, len(families))
+	all, byName := make([]series, len(families)), make([]*series, len(families))
 	for i, f := range families {
-		byName[i] = &series{text: f.name, cut: uint32(len(f.name)), m: unsafe.Pointer(f)}
+		byName[i] = &all[i]
+		all[i] = series{text: f.name, cut: uint32(len(f.name)), m: unsafe.Pointer(f)}
 	}
 	sortSeries(byName)
 	sorted := make([]*family, len(families))

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // TestServer runs the whole program on a free port and stops it.
@@ -75,6 +76,11 @@ func TestServer(t *testing.T) {
 		if !strings.Contains(metrics, want+"\n") {
 			t.Errorf("no %s in\n%s", want, metrics)
 		}
+	}
+	// The workload runs beside, and may not have begun.
+	for tries := 0; tries < 500 && !strings.Contains(metrics, "# TYPE db_query_duration_seconds "); tries++ {
+		time.Sleep(10 * time.Millisecond)
+		metrics = do("GET", "/metrics", "", 200)
 	}
 	for _, family := range []string{"tachikoma_missions_total", "tachikoma_forge_sessions_total", "tachikoma_tokens_used_total", "tachikoma_tokens_cost_dollars",
 		"db_connections_idle", "db_query_duration_seconds", "cache_hits_total", "go_goroutines", "http_client_requests_in_flight"} {
