@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unsafe"
 )
 
@@ -648,5 +649,56 @@ func TestEarlySeriesLieApart(t *testing.T) {
 	slices.Sort(lines)
 	if n := len(slices.Compact(lines)); n != 4*earlySeries {
 		t.Errorf("%d metrics begin on %d lines", 4*earlySeries, n)
+	}
+}
+
+// TestRecordingTakesNoLock: once a series exists, what creates, deletes, sorts and
+// scrapes others, for however long, holds up nobody who records. Here all mutexes are
+// held meanwhile.
+func TestRecordingTakesNoLock(t *testing.T) {
+	r := NewRegistry()
+	c, f := r.CounterVec("c", "", []string{"l"}), r.FloatCounterVec("f", "", []string{"l"})
+	g, h := r.GaugeVec("g", "", []string{"l"}), r.HistogramVec("h", "", nil, []string{"l"})
+	full := r.CounterVec("full", "", []string{"l"}, WithMaxSeries(1))
+	idle := r.CounterVec("idle", "", []string{"l"}, WithIdleExpiry(time.Hour))
+	n := 0
+	record := func() {
+		n++
+		for _, value := range []string{"x", "\xff"} { // the second is found by another way
+			c.With(value).Inc()
+			f.With(value).Add(0.5)
+			g.With(value).Set(1)
+			h.With(value).Observe(1)
+			idle.With(value).Inc()
+		}
+		full.With("x").Inc()
+		full.With(strconv.Itoa(n)).Inc() // one too many, and new each time
+		c.With("too", "many").Inc()
+		f.With("x").Add(-1)
+	}
+	record()
+	record() // the series of what is refused exist now, too
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, v := range []*vec{&c.vec, &f.vec, &g.vec, &h.vec, &full.vec, &idle.vec, r.errors, r.overflow} {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.orderMu.Lock()
+		defer v.orderMu.Unlock()
+	}
+	recorded := make(chan struct{})
+	go func() {
+		for range 100 {
+			record()
+		}
+		close(recorded)
+	}()
+	select {
+	case <-recorded:
+	case <-time.After(time.Minute):
+		t.Fatal("recording waits for a lock")
+	}
+	if got := c.With("x").Value(); got != 102 {
+		t.Errorf("%d", got)
 	}
 }
