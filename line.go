@@ -6,7 +6,7 @@ import "unsafe"
 // scrape are such, and most of those are short and have labels. Their lines are put
 // together here, by moves of fixed size that may go past the end, since there is room: a
 // call for each part, around which the processor's registers are saved and loaded, takes
-// a quarter longer.
+// half as long again.
 func (e *encoder) whole(block string, v uint64, negative bool, d *details) bool {
 	n := len(e.buf)
 	if e.size == 0 || len(block) < 16 || v >= maxShort || negative || d != nil || cap(e.buf)-n < len(e.name)+len(block)+16 {

@@ -17,7 +17,7 @@ import (
 type Cost struct {
 	Nanoseconds, Allocations float64
 
-	disturbed float64 // the part of the time that other programs had a core
+	disturbed float64 // the part of the time that threads waited for a core
 }
 
 // steady is how much of its time a turn may be disturbed. One that is disturbed
