@@ -82,10 +82,11 @@ func (c *Counter) word(at uintptr) *atomic.Uint64 {
 }
 
 // share is called now and then, for a goroutine that may not own the word it adds to.
-// Where n had another owner it counts as a meeting; those make stripes and end all
-// ownership of n, so that every core can read the counter and none writes to it. Who
-// becomes the owner looks for stripes after that, so one of the two ends it. The second
-// word of a row is the owner of its first; there it takes two at the same time to meet.
+// A change of the owner of n is a sign of contention, but no proof: one goroutine that
+// adds from two depths of its stack changes it too. After 16 changes in quick succession
+// share watches n. Only an add of another goroutine meanwhile makes stripes. They end all
+// ownership of n, so that every core can read the counter and none writes to it. The
+// second word of a row is the owner of its first; there each change of owner is checked.
 func (c *Counter) share(at uintptr) {
 	if s := c.wide.Load(); s != nil {
 		row := s.row(at)
@@ -94,7 +95,7 @@ func (c *Counter) share(at uintptr) {
 			return
 		}
 		owner.Store(uint64(at))
-		if changes(word) && s.met(row, at) {
+		if changes(word, 32) && s.met(row, at) {
 			widen(&c.wide, s, lineWords)
 		}
 		return
@@ -102,9 +103,15 @@ func (c *Counter) share(at uintptr) {
 	if c.owner.Load() == at {
 		return
 	}
-	if oftenMet(unsafe.Pointer(c)) {
+	if oftenMet(unsafe.Pointer(c)) && changes(&c.n, 1024) {
 		widen(&c.wide, nil, lineWords)
 	}
+	c.reassign(at)
+}
+
+// reassign makes goroutine at the owner of n, unless there are stripes. owner is stored
+// before wide is read again: a concurrent widen cannot leave n owned.
+func (c *Counter) reassign(at uintptr) {
 	c.owner.Store(at)
 	if c.wide.Load() != nil {
 		c.owner.Store(0)

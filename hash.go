@@ -36,20 +36,20 @@ func (h hasher) add(values []string) hasher {
 		p, n := unsafe.Pointer(unsafe.StringData(s)), len(s)
 		h.size += n + 1
 		y := h.y + uint64(n)
-		// Two words overlap where there are fewer bytes than they hold.
+		// If the words hold more bytes than are left, they overlap. No word begins before s
+		// or ends behind it: that memory may not be mapped.
 		var a, b uint64
 		switch {
-		case n >= 8:
+		case n > 16:
 			for ; n > 16; n -= 16 {
 				hi, lo := bits.Mul64(load64(p)^h.x, load64(unsafe.Add(p, 8))^h.y)
 				h.sum += hi ^ lo
 				h.x, h.y = bits.RotateLeft64(h.x, 23), bits.RotateLeft64(h.y, 41)
 				p = unsafe.Add(p, 16)
 			}
-			if a = load64(p); n < 8 {
-				a = load64(unsafe.Add(p, n-16)) // of a long value these are the last 16 bytes, some of them again
-			}
-			b = load64(unsafe.Add(p, n-8))
+			a, b = load64(unsafe.Add(p, n-16)), load64(unsafe.Add(p, n-8)) // the last 16 bytes, some of them again
+		case n >= 8:
+			a, b = load64(p), load64(unsafe.Add(p, n-8))
 		case n >= 4:
 			a, b = load32(p), load32(unsafe.Add(p, n-4))
 		case n >= 2:

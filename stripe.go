@@ -202,11 +202,11 @@ func (s *stripes) sumFloat() (v float64) {
 // the clock, cost nothing.
 func nowAndThen(n uint64) bool { return n*0x9e3779b97f4a7c15>>58 == 0 }
 
-// changes reports whether somebody else is adding to w: it looks for some tens of
-// nanoseconds.
-func changes(w *atomic.Uint64) bool {
+// changes reports whether another goroutine adds to w during the given number of loads,
+// each of which takes less than a nanosecond.
+func changes(w *atomic.Uint64, loads int) bool {
 	was := w.Load()
-	for range 32 {
+	for range loads {
 		if w.Load() != was {
 			return true
 		}
@@ -237,18 +237,22 @@ func oftenMet(metric unsafe.Pointer) bool {
 	known := &recent[uint32(uintptr(metric)>>5)*phi>>22]
 	// The wall clock, since what time.Since needs is 3 KB in a program that has it from
 	// nowhere else; where that clock jumps, a meeting or two are taken for rare or often.
-	met := nextMet(known.Load(), time.Duration(time.Now().UnixNano()))
+	met, often := nextMet(known.Load(), time.Duration(time.Now().UnixNano()))
 	known.Store(met)
-	return met&0xff >= meetings && runtime.GOMAXPROCS(0) > 1
+	return often && runtime.GOMAXPROCS(0) > 1
 }
 
-// nextMet is what is known after one more meeting.
-func nextMet(was uint32, now time.Duration) uint32 {
+// nextMet is what is known after one more meeting. often is true for each 16th in quick
+// succession.
+func nextMet(was uint32, now time.Duration) (_ uint32, often bool) {
 	tick := uint32(now>>19) << 8
 	if tick-was&^0xff > 1<<8 {
-		return tick | 1
+		return tick | 1, false
 	}
-	return tick | min(was&0xff+1, 0xff)
+	if n := was&0xff + 1; n < meetings {
+		return tick | n, false
+	}
+	return tick, true
 }
 
 // swapAdd tries once to add v to the float64 whose bits w holds.
