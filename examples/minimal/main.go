@@ -1,5 +1,6 @@
-// Minimal records a few metrics and writes them to standard output. It needs no
-// HTTP; built without it, the binary holds nothing of net or net/http:
+// Minimal records metrics and writes the text format to standard output. The program
+// does not use HTTP. With the build tag tacho_nohttp, the binary does not contain net
+// and net/http:
 //
 //	go build -tags tacho_nohttp ./examples/minimal
 package main

@@ -1,7 +1,8 @@
 //go:build !tacho_nohttp
 
-// Push is a job that nobody could scrape: it does its work, pushes what it measured
-// and ends. Without a Pushgateway it says so and exits with status 1.
+// Push is a batch job that ends before a scrape. The job walks a directory, pushes its
+// metrics to a Pushgateway and ends. If the push fails, Push writes the error to standard
+// error and exits with status 1.
 //
 //	go run ./examples/push -url http://127.0.0.1:9091
 package main
@@ -26,8 +27,8 @@ var (
 )
 
 func main() {
-	url := flag.String("url", "http://127.0.0.1:9091", "Pushgateway, which may have a user and password")
-	dir := flag.String("dir", ".", "directory to look at")
+	url := flag.String("url", "http://127.0.0.1:9091", "`URL` of the Pushgateway, with an optional user and password")
+	dir := flag.String("dir", ".", "`directory` to walk")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -47,13 +48,13 @@ func run(ctx context.Context, url, dir string) error {
 		URL:      url,
 		Job:      "backup",
 		Grouping: []string{"instance", host, "dir", dir},
-		Add:      true, // a job that fails leaves the time of the latest success alone
+		Add:      true, // a failed job must not delete the time of the latest success
 	}, push.Config{Retries: 2})
 	if err != nil {
 		return err
 	}
 	backupErr := backup(dir)
-	// Pushed either way: a job that failed is what somebody wants to know of.
+	// A failed job pushes its metrics too, so an alert can detect the failure.
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	if err := p.Push(ctx); err != nil {
@@ -62,7 +63,7 @@ func run(ctx context.Context, url, dir string) error {
 	return backupErr
 }
 
-// backup is the work; here it only looks at files.
+// backup does the work of the job. This example only counts files and bytes.
 func backup(dir string) error {
 	start := time.Now()
 	defer func() { duration.Set(time.Since(start).Seconds()) }()
@@ -79,7 +80,7 @@ func backup(dir string) error {
 		return nil
 	})
 	if err == nil {
-		// Defined no earlier: a job that fails would push 0.
+		// The gauge is defined here, because otherwise a failed job would push 0.
 		tacho.Default.FloatGauge("backup_last_success_timestamp_seconds",
 			"Time of the latest backup that succeeded, in Unix seconds.", tacho.WithUnit("seconds")).SetToCurrentTime()
 	}

@@ -1,13 +1,31 @@
 //go:build !tacho_nohttp
 
-// Server is a small Tachikoma-like server with metrics: a few JSON routes, the
-// middleware around them, /metrics, /metrics/json and a dashboard, the metrics of
-// the Go runtime and the process, and a background workload that moves every metric.
-// Requests that carry a trace leave it as an exemplar. With -write it also pushes to
-// a receiver of Prometheus' remote write protocol, by a client that is measured too.
+// Server is an HTTP server with the metrics of package tachikoma. It serves JSON routes,
+// the metrics and a dashboard:
+//
+//	GET    /missions            lists the missions
+//	POST   /missions            creates a mission and returns its UUID
+//	GET    /missions/{id}       returns a mission
+//	DELETE /missions/{id}       completes a mission
+//	GET    /forge/sessions      returns the number of open forge sessions
+//	GET    /forge/sessions/...  returns an open forge session
+//	GET    /healthz             returns the status of the server
+//	GET    /metrics             returns the metrics in a format of Prometheus
+//	GET    /metrics/json        returns the metrics as JSON
+//	GET    /dashboard           returns the dashboard
+//
+// A workload changes every metric of package tachikoma in the background. The simulated
+// clients of the workload request paths with UUIDs, but no UUID becomes a label value.
+// The path label of /missions/{id} is the pattern of the route. The path label of a forge
+// session is /forge/sessions/:id, the result of [tacho.NormalizePath].
+//
+// Packages goruntime and process add the metrics of the Go runtime and of the process. A
+// request with a sampled W3C trace adds an exemplar. With the flag -write, the server also
+// pushes the metrics to a receiver of Prometheus' remote write protocol.
 //
 //	go run ./examples/server -addr 127.0.0.1:8080
 //	go run ./examples/server -write http://127.0.0.1:9090/api/v1/write
+//	curl -d '{"name":"laughing man"}' http://127.0.0.1:8080/missions
 package main
 
 import (
@@ -39,11 +57,11 @@ func main() {
 	}
 }
 
-// run serves until ctx ends, then lets requests in flight finish.
+// run serves until ctx ends. Requests in flight then have 5 seconds to finish.
 func run(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("server", flag.ContinueOnError)
-	addr := flags.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 takes a free one")
-	write := flags.String("write", "", "`URL` to push the metrics to by remote write, every 15 seconds and at the end")
+	addr := flags.String("addr", "127.0.0.1:8080", "`address` to listen on, with port 0 for any free port")
+	write := flags.String("write", "", "`URL` of a remote write receiver, for a push every 15 seconds and at the end")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -60,7 +78,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 			return err
 		}
 		go pusher.Run(ctx)
-		defer func() { // the last push
+		defer func() { // Shutdown pushes once more.
 			grace, done := context.WithTimeout(context.Background(), 5*time.Second)
 			defer done()
 			if err := pusher.Shutdown(grace); err != nil {
@@ -70,21 +88,23 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	worked := make(chan struct{})
+	a := newAPI(metrics)
+	handler := metrics.Middleware(a.routes())
+	workloadDone := make(chan struct{})
 	go func() {
-		defer close(worked)
-		workload(ctx, metrics)
+		defer close(workloadDone)
+		(&workload{api: a, handler: handler}).run(ctx)
 	}()
 
 	server := &http.Server{
-		Handler:           metrics.Middleware(routes(metrics)),
+		Handler:           handler,
 		ConnState:         metrics.HTTP.ConnState,
 		ReadHeaderTimeout: 5 * time.Second,
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	base := "http://" + listener.Addr().String()
-	fmt.Fprintf(stdout, "tachikoma is up: open %s/metrics or %s/dashboard, try %s/missions/42\n", base, base, base)
+	fmt.Fprintf(stdout, "server: open %s/metrics or %s/dashboard, list missions at %s/missions\n", base, base, base)
 
 	select {
 	case err = <-served:
@@ -94,6 +114,6 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		err = server.Shutdown(grace)
 	}
 	cancel()
-	<-worked
+	<-workloadDone
 	return err
 }

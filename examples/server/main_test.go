@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -13,9 +14,11 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 )
 
-// TestServer runs the whole program on a free port and stops it.
+// TestServer runs the program on a free port, sends requests and stops the program.
 func TestServer(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -38,7 +41,7 @@ func TestServer(t *testing.T) {
 	}
 	base := regexp.MustCompile(`http://[0-9.:]+`).FindString(line)
 	if !strings.Contains(line, base+"/metrics ") {
-		t.Fatalf("the line on start does not say what to open: %q", line)
+		t.Fatalf("first line: got %q, want the URL of /metrics", line)
 	}
 	do := func(method, path, body string, want int) string {
 		t.Helper()
@@ -50,49 +53,74 @@ func TestServer(t *testing.T) {
 		defer resp.Body.Close()
 		b, _ := io.ReadAll(resp.Body)
 		if resp.StatusCode != want {
-			t.Errorf("%s %s: %d, want %d", method, path, resp.StatusCode, want)
+			t.Errorf("%s %s: got status %d, want %d", method, path, resp.StatusCode, want)
 		}
 		return string(b)
 	}
 	do("GET", "/healthz", "", 200)
-	do("POST", "/missions", `{"name":"laughing man"}`, 201)
-	do("POST", "/missions", `{`, 400)
-	if got := do("GET", "/missions/1", "", 200); !strings.Contains(got, "laughing man") {
-		t.Errorf("mission 1: %s", got)
+	var created mission
+	if err := json.Unmarshal([]byte(do("POST", "/missions", `{"name":"laughing man"}`, 201)), &created); err != nil {
+		t.Fatal(err)
 	}
+	if err := uuid.Validate(created.ID); err != nil {
+		t.Errorf("ID %q of the created mission: %v", created.ID, err)
+	}
+	do("POST", "/missions", `{`, 400)
+	if got := do("GET", "/missions/"+created.ID, "", 200); !strings.Contains(got, "laughing man") {
+		t.Errorf("mission %s: got %s, want the name laughing man", created.ID, got)
+	}
+	if got := do("GET", "/missions", "", 200); !strings.Contains(got, created.ID) {
+		t.Errorf("missions: got %s, want mission %s", got, created.ID)
+	}
+	do("DELETE", "/missions/"+created.ID, "", 200)
+	do("DELETE", "/missions/"+created.ID, "", 404)
 	for _, id := range []string{"2", "77", "any"} {
 		do("GET", "/missions/"+id, "", 200)
 	}
 	do("GET", "/nowhere", "", 404)
+	do("GET", "/nowhere/"+created.ID, "", 404)
 
+	// The workload runs concurrently. Its first step may be missing, and one of its
+	// requests may be in flight.
 	metrics := do("GET", "/metrics", "", 200)
+	for tries := 0; tries < 500; tries++ {
+		if strings.Contains(metrics, `path="/forge/sessions/:id"`) && strings.Contains(metrics, "# TYPE db_query_duration_seconds ") &&
+			strings.Contains(metrics, "http_requests_in_flight 1\n") {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+		metrics = do("GET", "/metrics", "", 200)
+	}
+	if id := regexp.MustCompile(`(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`).FindString(metrics); id != "" {
+		t.Errorf("UUID %s in\n%s", id, metrics)
+	}
 	for _, want := range []string{
 		`http_requests_total{method="GET",path="/missions/{id}",status="200"} 4`,
 		`http_requests_total{method="POST",path="/missions",status="400"} 1`,
 		`http_requests_total{method="GET",path="/nowhere",status="404"} 1`,
-		`http_requests_in_flight 1`, // this one
+		`http_requests_total{method="GET",path="/nowhere/:id",status="404"} 1`,
+		`http_requests_total{method="DELETE",path="/missions/{id}",status="404"} 1`,
+		`http_requests_in_flight 1`, // the scrape
 		`http_connections{state="active"} 1`,
 	} {
 		if !strings.Contains(metrics, want+"\n") {
-			t.Errorf("no %s in\n%s", want, metrics)
+			t.Errorf("want %s in\n%s", want, metrics)
 		}
 	}
-	// The workload runs beside, and may not have begun.
-	for tries := 0; tries < 500 && !strings.Contains(metrics, "# TYPE db_query_duration_seconds "); tries++ {
-		time.Sleep(10 * time.Millisecond)
-		metrics = do("GET", "/metrics", "", 200)
+	if want := `http_requests_total{method="GET",path="/forge/sessions/:id",status="200"} `; !strings.Contains(metrics, want) {
+		t.Errorf("want %s in\n%s", want, metrics)
 	}
 	for _, family := range []string{"tachikoma_missions_total", "tachikoma_forge_sessions_total", "tachikoma_tokens_used_total", "tachikoma_tokens_cost_dollars",
 		"db_connections_idle", "db_query_duration_seconds", "cache_hits_total", "go_goroutines", "http_client_requests_in_flight"} {
 		if !strings.Contains(metrics, "# TYPE "+family+" ") {
-			t.Errorf("no %s", family)
+			t.Errorf("no family %s", family)
 		}
 	}
 	stop()
 	if err := <-ended; err != nil {
-		t.Errorf("shutdown: %v", err)
+		t.Errorf("run returned %v after the end of ctx, want nil", err)
 	}
 	if pushes.Load() == 0 {
-		t.Error("nothing was pushed, not at the end either")
+		t.Error("no push, want at least the push of Shutdown")
 	}
 }

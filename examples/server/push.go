@@ -10,8 +10,8 @@ import (
 	"github.com/tachikoma/tacho/push"
 )
 
-// newPusher returns what sends the metrics to a receiver of Prometheus' remote write
-// protocol, through a client that is measured itself.
+// newPusher returns a pusher of the metrics to a receiver of Prometheus' remote write
+// protocol. Package httpclient measures the pusher's HTTP client.
 func newPusher(reg *tacho.Registry, url, instance string) (*push.Pusher, error) {
 	client := &http.Client{Transport: httpclient.New(reg, httpclient.Config{}).RoundTripper(nil)}
 	return push.New(

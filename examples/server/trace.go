@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// traceExemplar returns the trace that a request is part of, by the header of W3C
-// Trace Context ("traceparent": version, trace, span and flags in hexadecimal), if
-// that trace is kept.
+// traceExemplar returns the labels trace_id and span_id for a request of a sampled trace,
+// and nil for any other request. The trace is in the header traceparent of W3C Trace
+// Context: version, trace, span and flags in hexadecimal.
 func traceExemplar(r *http.Request) []string {
 	fields := strings.Split(r.Header.Get("traceparent"), "-")
 	if len(fields) != 4 || len(fields[0]) != 2 || len(fields[1]) != 32 || len(fields[2]) != 16 || len(fields[3]) != 2 {

@@ -5,18 +5,26 @@ package main
 import (
 	"context"
 	"math/rand/v2"
+	"net/http"
+	"net/url"
 	"time"
-
-	"github.com/tachikoma/tacho/tachikoma"
 )
 
-// workload makes up a server's day until ctx ends.
-func workload(ctx context.Context, m *tachikoma.AppMetrics) {
-	m.DBConnectionsIdle.Set(10)
+// A workload simulates clients, a database and a cache.
+type workload struct {
+	api      *api
+	handler  http.Handler // the routes of api within the middleware
+	missions []string     // UUIDs of the active missions of the simulated clients
+	sessions []string     // UUIDs of the open forge sessions
+}
+
+// run makes 20 steps a second until ctx ends.
+func (w *workload) run(ctx context.Context) {
+	w.api.metrics.DBConnectionsIdle.Set(10)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		work(m)
+		w.step()
 		select {
 		case <-ctx.Done():
 			return
@@ -25,19 +33,11 @@ func workload(ctx context.Context, m *tachikoma.AppMetrics) {
 	}
 }
 
-// work is one step, which moves every metric.
-func work(m *tachikoma.AppMetrics) {
-	step(m.MissionsActive.Value(), m.MissionsActive.Add, func() {
-		m.MissionsTotal.With("completed").Inc()
-	}, func() {
-		m.MissionsTotal.With("created").Inc()
-	})
-	step(m.ForgeSessionsActive.Value(), m.ForgeSessionsActive.Add, func() {
-		m.ForgeSessionsTotal.With("closed").Inc()
-	}, func() {
-		m.ForgeSessionsTotal.With("opened").Inc()
-	})
+func (w *workload) step() {
+	w.stepMissions()
+	w.stepSessions()
 
+	m := w.api.metrics
 	model := pick("fuchikoma-small", "fuchikoma-large")
 	input, output := rand.Uint64N(2000), rand.Uint64N(500)
 	m.RecordTokens(model, input, output, float64(input)*3e-6+float64(output)*15e-6)
@@ -54,15 +54,50 @@ func work(m *tachikoma.AppMetrics) {
 	}
 }
 
-// step lets the number of things under way, now n, wander between 0 and 10.
-func step(n int64, add func(int64), ended, began func()) {
-	if n > 0 && rand.Int64N(10) < n {
-		add(-1)
-		ended()
+// A mission begins without a request and ends with a request.
+func (w *workload) stepMissions() {
+	if grow(len(w.missions)) {
+		if m, ok := w.api.add("simulated mission"); ok {
+			w.missions = append(w.missions, m.ID)
+		}
 		return
 	}
-	add(1)
-	began()
+	w.request(http.MethodDelete, "/missions/"+w.missions[0])
+	w.missions = w.missions[1:]
 }
+
+// A session begins and ends without a request. Each step requests one open session.
+func (w *workload) stepSessions() {
+	if grow(len(w.sessions)) {
+		w.sessions = append(w.sessions, w.api.openSession())
+	} else {
+		w.api.closeSession(w.sessions[0])
+		w.sessions = w.sessions[1:]
+	}
+	if len(w.sessions) > 0 {
+		w.request(http.MethodGet, "/forge/sessions/"+pick(w.sessions...))
+	}
+}
+
+// request passes a request to the handler without a connection and drops the response.
+func (w *workload) request(method, path string) {
+	w.handler.ServeHTTP(discard{http.Header{}}, &http.Request{
+		Method: method,
+		URL:    &url.URL{Path: path},
+		Header: http.Header{},
+		Body:   http.NoBody,
+	})
+}
+
+// A discard is a ResponseWriter that drops the body.
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header       { return d.header }
+func (discard) Write(b []byte) (int, error) { return len(b), nil }
+func (discard) WriteHeader(int)             {}
+
+// grow reports whether a set of n elements is to grow. The random choice keeps n
+// between 0 and 10.
+func grow(n int) bool { return n == 0 || rand.IntN(10) >= n }
 
 func pick(from ...string) string { return from[rand.IntN(len(from))] }
