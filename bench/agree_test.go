@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestSidesAgree shows that the comparison is honest: after the same calls, alone
-// and from two goroutines, every side has recorded the same.
+// TestSidesAgree checks that all sides record the same values after the same calls,
+// from one goroutine and from two goroutines.
 func TestSidesAgree(t *testing.T) {
 	for _, p := range Paths(Small) {
 		t.Run(p.Name, func(t *testing.T) {
@@ -34,7 +34,7 @@ func agree(t *testing.T, p Path, parallel int) {
 	if p.Group == Scraping {
 		n = 2
 	}
-	var first facts
+	var first summary
 	for i, s := range p.Sides() {
 		if s.Reset != nil {
 			s.Reset()
@@ -42,7 +42,7 @@ func agree(t *testing.T, p Path, parallel int) {
 		run(s.Run, parallel, n)
 		if s.Scrape == nil {
 			if s.Peer != Bare {
-				t.Errorf("%s shows nothing", s.Peer)
+				t.Errorf("%s has no Scrape function", s.Peer)
 			}
 			continue
 		}
@@ -51,37 +51,37 @@ func agree(t *testing.T, p Path, parallel int) {
 		case i == 0:
 			first = got
 			if got.samples == 0 || got.total == 0 || got.series == 0 {
-				t.Errorf("%s did nothing: %+v", s.Peer, got)
+				t.Errorf("%s: empty scrape: %+v", s.Peer, got)
 			}
 			if p.Group != Scraping && p.Name != "FloatCounter.Add" && p.Name != "Gauge.Set" && got.total != float64(n) {
-				t.Errorf("%s recorded %v calls of %d", s.Peer, got.total, n)
+				t.Errorf("%s recorded %v calls, want %d", s.Peer, got.total, n)
 			}
-		case p.Name == "Gauge.Set" && parallel > 1: // the last to set it may be any
+		case p.Name == "Gauge.Set" && parallel > 1: // the order of the last calls is random
 		case s.Peer == Bare && p.Group != Scraping, p.Group == Middleware:
-			// What is shown has another form; how much was done has not.
+			// The series of the two scrapes differ, but the number of calls must not.
 			if got.total != first.total {
-				t.Errorf("%s recorded %v, tacho %v", s.Peer, got.total, first.total)
+				t.Errorf("%s recorded %v, want %v as in tacho", s.Peer, got.total, first.total)
 			}
 		case got.samples != first.samples || got.series != first.series || math.Abs(got.total-first.total) > 1e-9*first.total:
-			t.Errorf("%s shows %+v, tacho %+v", s.Peer, got, first)
+			t.Errorf("%s: scrape %+v, want %+v as in tacho", s.Peer, got, first)
 		}
 		if strings.HasSuffix(p.Name, "Exemplar") && s.Peer != Bare && got.exemplars == 0 {
-			t.Errorf("%s keeps no exemplar", s.Peer)
+			t.Errorf("%s: no exemplar in the scrape", s.Peer)
 		}
 	}
 }
 
-// facts are what a scrape says.
-type facts struct {
+// A summary is the part of a scrape that must be the same in all sides.
+type summary struct {
 	samples   int
-	series    int     // that have a path
-	total     float64 // of what was recorded; of all samples of a path that scrapes
+	series    int     // number of values of the label "path"
+	total     float64 // sum of the calls; for the group Scraping, sum of all samples
 	exemplars int
 }
 
-func read(t *testing.T, p Path, body []byte) facts {
+func read(t *testing.T, p Path, body []byte) summary {
 	t.Helper()
-	if strings.HasPrefix(p.Name, asked.name) || strings.HasPrefix(p.Name, gzipHandler.name) {
+	if strings.HasPrefix(p.Name, negotiated.name) || strings.HasPrefix(p.Name, gzipHandler.name) {
 		z, err := gzip.NewReader(bytes.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
@@ -91,14 +91,14 @@ func read(t *testing.T, p Path, body []byte) facts {
 		}
 	}
 	if strings.HasPrefix(p.Name, jsonView.name) {
-		// The JSON of two libraries has nothing in common but its series.
+		// The JSON formats of the libraries differ, except for the number of series.
 		if !json.Valid(body) {
-			t.Errorf("no JSON: %.200s", body)
+			t.Errorf("invalid JSON: %.200s", body)
 		}
 		n := bytes.Count(body, []byte(`"/api/`))
-		return facts{samples: n, series: n, total: 1}
+		return summary{samples: n, series: n, total: 1}
 	}
-	var f facts
+	var f summary
 	paths := map[string]bool{}
 	for line := range strings.Lines(string(body)) {
 		if strings.HasPrefix(line, "#") {
@@ -111,7 +111,7 @@ func read(t *testing.T, p Path, body []byte) facts {
 		at := strings.LastIndexByte(line, ' ')
 		value, err := strconv.ParseFloat(line[at+1:], 64)
 		if err != nil {
-			t.Errorf("bad line %q: %v", line, err)
+			t.Errorf("invalid value in line %q: %v", line, err)
 		}
 		f.samples++
 		paths[pathIn(line)] = true
@@ -129,7 +129,7 @@ func pathIn(line string) string {
 	return path
 }
 
-// recorded says whether a line counts calls of the path.
+// recorded reports whether a line counts calls of the path.
 func recorded(p Path, line string) bool {
 	name := line[:strings.IndexAny(line, "{ ")]
 	if p.Group == Middleware {

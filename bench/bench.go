@@ -1,20 +1,20 @@
-// Package bench does the same work through tacho and through the libraries that
-// a program could use in its place, so that the cost of each can be compared:
+// Package bench compares the cost of the same work in tacho and in other metric
+// libraries:
 //
-//   - client_golang, Prometheus' own library
-//   - VictoriaMetrics/metrics
-//   - OpenTelemetry's metric SDK, with its Prometheus exporter where a scrape is due
-//   - bare: what no library can beat, an atomic add or a copy of the same bytes;
-//     each path says which
+//   - Client is client_golang, the library of the Prometheus project.
+//   - Victoria is VictoriaMetrics/metrics.
+//   - OTel is the metric SDK of OpenTelemetry, with the Prometheus exporter for scrapes.
+//   - Bare is a lower bound without a library, such as an atomic add or a copy of
+//     the same bytes. Path.Bare describes the lower bound of a path.
 //
-// The benchmarks of this package run one side after another, as go test does.
-// For ratios, run the command cmd/ratios: it takes the sides in turn, a few
-// milliseconds each, so that all meet the same machine.
+// The benchmarks of this package time one side after another. The command
+// cmd/ratios measures ratios: the sides work in turn, a few milliseconds each.
+// A change in the speed of the machine then affects all sides.
 package bench
 
 import "io"
 
-// The sides of a comparison, in the order in which they are shown.
+// Names of the sides of a comparison, in the order of the tables.
 const (
 	Tacho    = "tacho"
 	Bare     = "bare"
@@ -23,69 +23,68 @@ const (
 	OTel     = "OpenTelemetry"
 )
 
-// Peers are all sides.
+// Peers lists all sides, tacho included.
 var Peers = []string{Tacho, Bare, Client, Victoria, OTel}
 
-// A Path is one piece of work that each side can do.
+// A Path is a piece of work that every side can do.
 type Path struct {
-	Group string // the table it belongs to
+	Group string // name of the table
 	Name  string
-	Bare  string // what the bare side does
-	Unit  string // what is counted
+	Bare  string // description of the work of the bare side
+	Unit  string // unit of the work, such as "call" or "line"
 
-	// Units is how many units one call of the work makes, such as the lines of a
-	// scrape; 0 means one.
+	// Units is the number of units in one call of Run, for example the lines of a
+	// scrape. 0 means 1.
 	Units int
-	// Batch, if not 0, is how often a round does the work, from a fresh start
-	// (see Side.Reset); otherwise a round does it for as long as it should take.
+	// Batch, if not 0, is the number of calls in a round. Side.Reset precedes each
+	// round. If Batch is 0, a round lasts for a set time.
 	Batch int
-	// Alone says that the work makes no sense from several goroutines at once.
+	// Alone excludes the path from runs with several goroutines.
 	Alone bool
-	// Settle says that garbage is collected before each round. It is set where
-	// sides leave so much of it that the collector would run into the round of
-	// another side.
+	// Settle requests a garbage collection before each round. Without a collection,
+	// the garbage of one side would slow down the round of another side.
 	Settle bool
-	// Heavy says that the work takes long, so that few rounds must do.
+	// Heavy marks slow work: a comparison uses fewer rounds.
 	Heavy bool
 
-	// Sides makes the sides, tacho's first. What they hold can be gigabytes:
-	// callers let go of one path's sides before they make those of the next.
+	// Sides makes the sides, tacho first. The sides can hold gigabytes. Callers
+	// release the sides of one path before the next call of Sides.
 	Sides func() []Side
 }
 
-// A Side is one library doing the work of a path.
+// A Side is the implementation of a path with one library.
 type Side struct {
 	Peer string
 
-	// Run does the work once for each number in [from, to). The loop is within,
-	// so that the call under test is direct, and inlined where the compiler can,
-	// on every side alike. It may run in several goroutines.
+	// Run does the work once for each number in [from, to). Run contains the loop,
+	// so the call under test is direct and the compiler can inline the call.
+	// Run may run in several goroutines.
 	Run func(from, to int)
 
-	// Sleeps says that goroutines which meet in a lock sleep and wake each other. Then
-	// their threads wait for a core by themselves, which is no sign of other programs.
+	// Sleeps marks libraries whose goroutines sleep under lock contention. The
+	// threads of a sleeping goroutine wait for a core without any other program.
 	Sleeps bool
 
-	// Reset, if set, is called before each round, and is no part of the cost.
+	// Reset, if set, is called before each round. The cost excludes Reset.
 	Reset func()
 
-	// Scrape writes what was recorded, or what Run scrapes, so that a test can
-	// compare what the sides did.
+	// Scrape writes the recorded metrics, or the output of Run if Run scrapes.
+	// Tests compare the sides by Scrape.
 	Scrape func(io.Writer) error
 }
 
-// Sizes says how large the paths are, in series.
+// Sizes sets the sizes of the paths, in series.
 type Sizes struct {
-	Lookup     []int // in a vector
-	Create     []int // made
-	Counters   []int // scraped; the first in every format
-	Histograms int   // scraped
-	Memory     []int // whose bytes are counted
-	Million    int   // scraped by each peer alone
-	Heavy      int   // from which a path is heavy
+	Lookup     []int // series in a vector
+	Create     []int // series to create
+	Counters   []int // counters in a scrape; only the first size runs in every format
+	Histograms int   // histograms in a scrape
+	Memory     []int // series in a measurement of memory
+	Million    int   // series in LargeScrapes
+	Heavy      int   // smallest number of series or lines with Path.Heavy
 }
 
-// Full is what is published; Small is enough to show that the paths work.
+// Full is the size of the published tables. Small is a size for tests.
 var (
 	Full = Sizes{
 		Lookup:     []int{64, 8192, 200_000},
@@ -107,7 +106,7 @@ var (
 	}
 )
 
-// The tables: of times, and of bytes.
+// Names of the tables. The first five contain times.
 const (
 	Recording  = "recording"
 	Lookup     = "lookup"
@@ -120,7 +119,7 @@ const (
 	Binaries = "binary"
 )
 
-// Paths returns all paths that are timed.
+// Paths returns all timed paths.
 func Paths(s Sizes) []Path {
 	var all []Path
 	add := func(group string, paths []Path) {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-var heavy = flag.Bool("heavy", false, "run the benchmarks of 100,000 series and more too")
+var heavy = flag.Bool("heavy", false, "also run the benchmarks with 100,000 series and more")
 
 func BenchmarkRecording(b *testing.B)  { benchmark(b, Recording) }
 func BenchmarkLookup(b *testing.B)     { benchmark(b, Lookup) }
@@ -16,7 +16,8 @@ func BenchmarkCreating(b *testing.B)   { benchmark(b, Creating) }
 func BenchmarkScraping(b *testing.B)   { benchmark(b, Scraping) }
 func BenchmarkMiddleware(b *testing.B) { benchmark(b, Middleware) }
 
-// benchmark runs the paths of a table as path/peer/alone and path/peer/parallel.
+// benchmark runs the paths of a table. The names of the sub-benchmarks are
+// path/peer/alone and path/peer/parallel.
 func benchmark(b *testing.B, group string) {
 	sizes := Full
 	if !*heavy {
@@ -58,18 +59,18 @@ func work(b *testing.B, p Path, s Side, parallel int) {
 	if p.Batch > 0 || p.Units > 1 {
 		b.ReportMetric(float64(took.Nanoseconds())/float64(units), "ns/"+p.Unit)
 	} else {
-		b.ReportMetric(float64(took.Nanoseconds())/float64(units), "ns/op") // without the meeting of goroutines
+		b.ReportMetric(float64(took.Nanoseconds())/float64(units), "ns/op") // excludes the barrier of run
 	}
 }
 
-// TestTargetsBelongToPaths: a target whose path was renamed would be shown
-// nowhere, and looks like one that is met.
+// TestTargetsBelongToPaths checks that each target has a path. The tables omit a
+// target without a path, for example after a rename.
 func TestTargetsBelongToPaths(t *testing.T) {
 	var names []string
 	for _, p := range Paths(Full) {
 		names = append(names, p.Name)
 		if p.Unit == "" || p.Bare == "" || p.Units < 1 {
-			t.Errorf("%s says too little: %+v", p.Name, p)
+			t.Errorf("%s: Unit, Bare or Units is missing: %+v", p.Name, p)
 		}
 	}
 	for _, l := range memoryLoads(Full) {
@@ -77,11 +78,11 @@ func TestTargetsBelongToPaths(t *testing.T) {
 	}
 	for _, target := range Targets {
 		if !slices.Contains(names, target.Path) || !slices.Contains(Peers, target.Peer) {
-			t.Errorf("no path for %+v", target)
+			t.Errorf("unknown path or peer in the target %+v", target)
 		}
 	}
 	slices.Sort(names)
 	if unique := slices.Compact(slices.Clone(names)); len(unique) != len(names) {
-		t.Error("two paths have one name")
+		t.Error("duplicate path name")
 	}
 }

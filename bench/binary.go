@@ -7,8 +7,9 @@ import (
 	"path/filepath"
 )
 
-// BinaryBytes builds the programs below size/, stripped, and returns by how much
-// each is larger than the bare one. It needs the go command, in this module.
+// BinaryBytes builds the programs in the folder size, stripped. Each result is the
+// number of bytes that a library adds to the bare program. BinaryBytes runs the
+// go command, and the current folder must belong to this module.
 func BinaryBytes() ([]Size, error) {
 	dir, err := os.MkdirTemp("", "tacho-size")
 	if err != nil {
@@ -37,7 +38,8 @@ func BinaryBytes() ([]Size, error) {
 	return sizes, nil
 }
 
-// build returns the size of a program. The tag changes tacho's program alone.
+// build returns the size of a program in bytes. The tag tacho_nohttp affects only
+// the program with tacho.
 func build(dir, kind, name string) (int64, error) {
 	out := filepath.Join(dir, kind+"-"+name)
 	args := []string{"build", "-trimpath", "-ldflags=-s -w", "-o", out}

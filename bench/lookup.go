@@ -17,20 +17,21 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// LookupPaths find a series by its label values and count in it.
+// LookupPaths returns the paths that look up a series by label values and
+// increment the series.
 func LookupPaths(s Sizes) []Path {
 	var paths []Path
 	for _, n := range s.Lookup {
 		paths = append(paths,
-			Path{Unit: "call", Name: fmt.Sprintf("With(1 label).Inc, %s series", Count(n)), Bare: "a lookup in a map that nobody writes, and an atomic add",
+			Path{Unit: "call", Name: fmt.Sprintf("With(1 label).Inc, %s series", Count(n)), Bare: "a lookup in a read-only map, and an atomic add",
 				Sides: func() []Side { return lookup1Sides(n) }},
-			Path{Unit: "call", Name: fmt.Sprintf("With(3 labels).Inc, %s series", Count(n)), Bare: "a lookup in a map that nobody writes, and an atomic add",
+			Path{Unit: "call", Name: fmt.Sprintf("With(3 labels).Inc, %s series", Count(n)), Bare: "a lookup in a read-only map, and an atomic add",
 				Sides: func() []Side { return lookup3Sides(n) }})
 	}
 	return paths
 }
 
-// Count writes a number with its thousands apart.
+// Count formats a non-negative number with commas between thousands.
 func Count(n int) string {
 	s := strconv.Itoa(n)
 	for i := len(s) - 3; i > 0; i -= 3 {
@@ -44,12 +45,13 @@ const (
 	status = "200"
 )
 
-// pathValue is the label value of series i, of one length for up to nine million.
+// pathValue returns the label value of series i. The values of the first 9,000,000
+// series have the same length.
 func pathValue(i int) string { return "/api/" + strconv.Itoa(1_000_000+i) }
 
-// requested returns the label values of n series in the order in which they are
-// looked up, which is not that in which they were made. The strings themselves
-// lie in order: a request has read its path just before it looks it up.
+// requested returns the label values of n series in the order of the lookups. The
+// order of creation is different. The strings are consecutive in memory. A server
+// also reads the path of a request just before the lookup.
 func requested(n int) []string {
 	paths := make([]string, n)
 	for k, i := range rand.New(rand.NewPCG(1, 2)).Perm(n) {
@@ -206,13 +208,13 @@ func lookup3Sides(n int) []Side {
 	}
 }
 
-// otelLabels is the option that names a series by three labels.
+// otelLabels returns an option with three labels. The option selects a series.
 func otelLabels(path string) otelmetric.MeasurementOption {
 	return otelmetric.WithAttributes(
 		attribute.String("method", method), attribute.String("path", path), attribute.String("status", status))
 }
 
-// bareVec writes a line for each entry.
+// bareVec returns a scrape with a line for each entry.
 func bareVec[K comparable](m map[K]*atomic.Uint64) func(io.Writer) error {
 	return func(w io.Writer) error {
 		var b strings.Builder
@@ -224,8 +226,8 @@ func bareVec[K comparable](m map[K]*atomic.Uint64) func(io.Writer) error {
 	}
 }
 
-// CreatePaths make series that were not there, in a vector that starts empty.
-// One goroutine makes them: programs make a series once.
+// CreatePaths returns the paths that create series in an empty vector. Only a
+// single goroutine creates series, because programs create each series once.
 func CreatePaths(s Sizes) []Path {
 	var paths []Path
 	for _, n := range s.Create {

@@ -12,38 +12,39 @@ import (
 	"time"
 )
 
-// A Cost is what one unit of a path's work costs a side: nanoseconds by the
-// clock on the wall, and allocations.
+// A Cost is the cost of one unit of work: wall-clock nanoseconds and allocations.
 type Cost struct {
 	Nanoseconds, Allocations float64
 
-	disturbed float64 // the part of the time that threads waited for a core
+	disturbed float64 // share of the turn in which threads waited for a core
 }
 
-// steady is how much of its time a turn may be disturbed. One that is disturbed
-// more is taken again: two goroutines that take turns on a core do not meet in
-// memory, and what suffers from that looks better than it is.
-const steady = 0.02
+// maxDisturbed is the largest accepted share of waiting time in a turn. Compare
+// repeats a turn with a larger share. The reason is memory contention. Goroutines
+// on the same core have no contention, so a side with contention looks too fast.
+const maxDisturbed = 0.02
 
-// retries is how long turns may be taken again, by the time that all should take.
+// retries limits the time for repeated turns. The unit is the planned time of all
+// turns.
 const retries = 2
 
-// A Comparison is what the rounds of one path showed.
+// A Comparison is the result of all rounds of one path.
 type Comparison struct {
 	Path     Path
-	Parallel int // goroutines
+	Parallel int // number of goroutines
 	Peers    []string
 	Rounds   [][]Cost // by peer, then by round
-	Steady   float64  // the part of the turns that had the cores to themselves
+	Steady   float64  // share of the turns without a wait for a core
 }
 
-// Compare takes the sides in turn, round after round: what else the machine does
-// meets all of them. Each turn lasts about as long as round says.
+// Compare measures the sides of a path in rounds. In each round every side has one
+// turn. A turn lasts about as long as the argument round.
 //
-// The ratio of two sides is taken within each round, and the median of those is
-// the result. The minimum would be wrong here: it shows a structure that spreads
-// by chance over cache lines at its luckiest, and two minima come from two
-// different moments of the machine.
+// The sides take turns because the speed of the machine changes over time.
+// Comparison.Ratio divides times of the same round and returns the median. The
+// minimum is no substitute, for two reasons. A data structure with a random layout
+// over cache lines shows its best layout. Two minima also come from different
+// rounds.
 func Compare(p Path, parallel, rounds int, round time.Duration) Comparison {
 	sides := p.Sides()
 	c := Comparison{Path: p, Parallel: parallel, Rounds: make([][]Cost, len(sides))}
@@ -53,12 +54,12 @@ func Compare(p Path, parallel, rounds int, round time.Duration) Comparison {
 		calls[i] = calibrate(p, s, parallel, round)
 	}
 	spare := retries * time.Duration(rounds*len(sides)) * round
-	good, asked := 0, 0
+	good, counted := 0, 0
 	for r := range rounds {
 		for k := range sides {
-			i := (k + r) % len(sides) // nobody is always after the same neighbour
+			i := (k + r) % len(sides) // the first side changes from round to round
 			cost := turn(p, sides[i], parallel, calls[i])
-			for cost.disturbed > steady && spare > 0 && !p.Heavy {
+			for cost.disturbed > maxDisturbed && spare > 0 && !p.Heavy {
 				start := time.Now()
 				if again := turn(p, sides[i], parallel, calls[i]); again.disturbed < cost.disturbed {
 					cost = again
@@ -66,19 +67,20 @@ func Compare(p Path, parallel, rounds int, round time.Duration) Comparison {
 				spare -= time.Since(start)
 			}
 			if !sides[i].Sleeps || parallel == 1 {
-				asked++
-				if cost.disturbed <= steady {
+				counted++
+				if cost.disturbed <= maxDisturbed {
 					good++
 				}
 			}
 			c.Rounds[i] = append(c.Rounds[i], cost)
 		}
 	}
-	c.Steady = float64(good) / float64(asked)
+	c.Steady = float64(good) / float64(counted)
 	return c
 }
 
-// calibrate returns how many calls take about a round.
+// calibrate returns the number of calls for a turn. The calls take about as long as
+// round.
 func calibrate(p Path, s Side, parallel int, round time.Duration) int {
 	if p.Batch > 0 {
 		return p.Batch
@@ -93,7 +95,7 @@ func calibrate(p Path, s Side, parallel int, round time.Duration) int {
 	}
 }
 
-// turn times n calls of a side.
+// turn measures n calls of a side.
 func turn(p Path, s Side, parallel, n int) Cost {
 	if s.Reset != nil {
 		s.Reset()
@@ -101,7 +103,7 @@ func turn(p Path, s Side, parallel, n int) Cost {
 	if p.Settle {
 		runtime.GC()
 		if p.Batch == 0 {
-			s.Run(0, 1) // what is pooled was collected too
+			s.Run(0, 1) // the collection also emptied each sync.Pool
 		}
 	}
 	var before, after runtime.MemStats
@@ -111,7 +113,7 @@ func turn(p Path, s Side, parallel, n int) Cost {
 	runtime.ReadMemStats(&after)
 	waited = waitedForCore() - waited
 	if s.Sleeps && parallel > 1 {
-		waited = 0 // nothing tells whose doing it was; the other sides' turns show what the machine did
+		waited = 0 // the wait has two possible causes: lock contention and other programs
 	}
 	units := float64(n * p.Units)
 	return Cost{
@@ -121,9 +123,9 @@ func turn(p Path, s Side, parallel, n int) Cost {
 	}
 }
 
-// waitedForCore returns how long the threads of this process were ready to run
-// and did not, in nanoseconds. Linux says so; elsewhere it is 0, and every turn
-// counts.
+// waitedForCore returns the time in which threads of this process were ready to run
+// but had no core, in nanoseconds. The source is the schedstat file of Linux. On
+// other systems the result is 0, so Compare repeats no turn.
 func waitedForCore() (sum int64) {
 	threads, _ := filepath.Glob("/proc/self/task/*/schedstat")
 	for _, name := range threads {
@@ -136,29 +138,29 @@ func waitedForCore() (sum int64) {
 	return sum
 }
 
-// run makes n calls from several goroutines and returns how long they took.
+// run makes n calls from several goroutines and returns the duration.
 func run(work func(from, to int), parallel, n int) time.Duration {
 	if parallel <= 1 {
 		start := time.Now()
 		work(0, n)
 		return time.Since(start)
 	}
-	// Each goroutine takes a part when it is done with one, as testing.PB deals
-	// calls out: one that the machine holds up does not hold up the result. The
-	// parts are large, so that dealing costs nothing.
+	// A goroutine fetches the next part after each part, like testing.PB. A delayed
+	// goroutine then runs fewer parts and does not delay the result. The parts are
+	// large, so the cost of the shared counter is negligible.
 	part := max(1, n/(parallel*16))
 	try := 1
 	if parallel > runtime.GOMAXPROCS(0) {
-		try = meetTries // there is no core for each
+		try = barrierTries // more goroutines than cores: the barrier cannot succeed
 	}
 	for ; ; try++ {
 		var next atomic.Int64
 		var done sync.WaitGroup
-		m := meeting{of: int64(parallel)}
+		b := barrier{of: int64(parallel)}
 		begin, end := make([]time.Time, parallel), make([]time.Time, parallel)
 		for g := range parallel {
 			done.Go(func() {
-				if try < meetTries && !m.meet(g == 0) {
+				if try < barrierTries && !b.wait(g == 0) {
 					return
 				}
 				begin[g] = time.Now()
@@ -177,56 +179,60 @@ func run(work func(from, to int), parallel, n int) time.Duration {
 		if !end[0].IsZero() {
 			return slices.MaxFunc(end, time.Time.Compare).Sub(slices.MinFunc(begin, time.Time.Compare))
 		}
-		time.Sleep(time.Millisecond) // the threads sleep too, and wake up where there is room
+		time.Sleep(time.Millisecond) // the threads sleep too, and the system may wake up each thread on an idle core
 	}
 }
 
-// A meeting lets goroutines go on together, when each has a core: goroutines
-// that were just started may share one for longer than a turn lasts, and would
-// then never touch the same memory at the same time.
-type meeting struct {
-	of      int64
-	arrived atomic.Int64
-	last    atomic.Int64 // the time they meet after which they part
-	well    bool         // they part because they met well
+// A barrier releases goroutines at the same time, when every goroutine has a core.
+// New goroutines may share a core for longer than a turn. Such goroutines never
+// access the same memory at the same time.
+type barrier struct {
+	of      int64        // number of goroutines
+	arrived atomic.Int64 // arrivals in all passes
+	last    atomic.Int64 // number of the last pass
+	fast    bool         // the last passes were fast
 }
 
+// The last barrierPasses passes are fast if the passes took less than barrierTime for
+// each goroutine. Every goroutine then had a core.
 const (
-	meetings  = 100                   // in a row,
-	together  = 50 * time.Microsecond // this fast for each goroutine: nobody was without a core
-	meetFor   = 3 * time.Millisecond
-	meetTries = 10
+	barrierPasses  = 100
+	barrierTime    = 50 * time.Microsecond
+	barrierTimeout = 3 * time.Millisecond
+	barrierTries   = 10
 )
 
-// meet waits for all others, again and again, until they answer at once, which
-// it reports, or have not for some time. One of them leads.
-func (m *meeting) meet(leads bool) bool {
+// wait passes the barrier until the last passes are fast, or until barrierTimeout.
+// The result reports whether the last passes were fast. Exactly one goroutine must
+// set leads.
+func (b *barrier) wait(leads bool) bool {
 	start := time.Now()
 	mark := start
 	for k := int64(1); ; k++ {
 		if leads {
 			now := time.Now()
-			m.well = k%meetings == 0 && now.Sub(mark) < together*time.Duration(m.of)
-			if m.well || now.Sub(start) > meetFor {
-				m.last.Store(k)
+			b.fast = k%barrierPasses == 0 && now.Sub(mark) < barrierTime*time.Duration(b.of)
+			if b.fast || now.Sub(start) > barrierTimeout {
+				b.last.Store(k)
 			}
-			if k%meetings == 0 {
+			if k%barrierPasses == 0 {
 				mark = now
 			}
 		}
-		m.arrived.Add(1)
-		for m.arrived.Load() < k*m.of {
+		b.arrived.Add(1)
+		for b.arrived.Load() < k*b.of {
 		}
-		if m.last.Load() == k {
-			return m.well
+		if b.last.Load() == k {
+			return b.fast
 		}
 	}
 }
 
-// median returns the middle of values, which it sorts.
+// median sorts values and returns the median.
 func median(values []float64) float64 { return quantile(values, 0.5) }
 
-// quantile returns the value below which the part q of values lies. It sorts them.
+// quantile sorts values and returns the quantile q, from 0 to 1, by linear
+// interpolation.
 func quantile(values []float64, q float64) float64 {
 	slices.Sort(values)
 	at := q * float64(len(values)-1)
@@ -245,7 +251,7 @@ func (c Comparison) each(side int, f func(Cost) float64) []float64 {
 	return values
 }
 
-// Cost returns the median cost of a side.
+// Cost returns the median cost of a side over the rounds.
 func (c Comparison) Cost(side int) Cost {
 	return Cost{
 		Nanoseconds: median(c.each(side, func(v Cost) float64 { return v.Nanoseconds })),
@@ -253,8 +259,8 @@ func (c Comparison) Cost(side int) Cost {
 	}
 }
 
-// Ratio returns the median over the rounds of a peer's time by tacho's, and
-// between which ratios the middle eight tenths of the rounds lay.
+// Ratio returns the time of a side divided by the time of tacho: the median over
+// the rounds, the quantile 0.1 and the quantile 0.9.
 func (c Comparison) Ratio(side int) (mid, low, high float64) {
 	ratios := make([]float64, len(c.Rounds[side]))
 	for i, cost := range c.Rounds[side] {

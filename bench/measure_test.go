@@ -38,30 +38,30 @@ func TestCompare(t *testing.T) {
 	p := Path{Units: 1, Sides: func() []Side { return []Side{sleeper(0, time.Microsecond), sleeper(1, 10*time.Millisecond)} }}
 	c := Compare(p, 1, 4, time.Millisecond)
 	if len(c.Peers) != 2 || len(c.Rounds[0]) != 4 || len(c.Rounds[1]) != 4 {
-		t.Fatalf("%d peers, %d and %d rounds", len(c.Peers), len(c.Rounds[0]), len(c.Rounds[1]))
+		t.Fatalf("%d peers with %d and %d rounds, want 2 peers with 4 rounds each", len(c.Peers), len(c.Rounds[0]), len(c.Rounds[1]))
 	}
 	if calls[0].Load() == 0 || calls[1].Load() < 5 {
-		t.Errorf("%d and %d calls", calls[0].Load(), calls[1].Load())
+		t.Errorf("%d and %d calls, want at least 1 and 5", calls[0].Load(), calls[1].Load())
 	}
 	mid, low, high := c.Ratio(1)
 	if !(low <= mid && mid <= high) || low <= 0 {
-		t.Errorf("ratio %v, rounds between %v and %v", mid, low, high)
+		t.Errorf("ratio %v is not between the quantiles %v and %v", mid, low, high)
 	}
 }
 
-func TestBatchesStartAfresh(t *testing.T) {
+func TestResetPrecedesEachBatch(t *testing.T) {
 	made, batches := 0, 0
 	side := Side{Peer: Tacho,
 		Reset: func() { made, batches = 0, batches+1 },
 		Run: func(from, to int) {
 			if from != 0 || to != 7 || made != 0 {
-				t.Errorf("calls from %d to %d after %d", from, to, made)
+				t.Errorf("Run(%d, %d) after %d calls, want Run(0, 7) after Reset", from, to, made)
 			}
 			made += to - from
 		}}
 	Compare(Path{Units: 1, Batch: 7, Alone: true, Heavy: true, Sides: func() []Side { return []Side{side} }}, 1, 3, time.Millisecond)
 	if batches != 3 {
-		t.Errorf("%d batches of 3", batches)
+		t.Errorf("%d batches, want 3", batches)
 	}
 }
 
@@ -84,10 +84,11 @@ func TestQuantile(t *testing.T) {
 	}
 }
 
-// TestPeakSeesMemoryThatIsGone: what a scrape took and gave back counts.
-func TestPeakSeesMemoryThatIsGone(t *testing.T) {
+// TestPeakIncludesFreedMemory checks that the peak includes memory that the scrape
+// frees before the end.
+func TestPeakIncludesFreedMemory(t *testing.T) {
 	const size = 64 << 20
-	_, _, peak := watch(func(w io.Writer) error {
+	_, _, peak := measureScrape(func(w io.Writer) error {
 		b := make([]byte, size)
 		for i := range b {
 			b[i] = 1
@@ -96,18 +97,18 @@ func TestPeakSeesMemoryThatIsGone(t *testing.T) {
 		return err
 	})
 	if peak < 0.9*size || peak > 2*size {
-		t.Errorf("a scrape that takes %d bytes has a peak of %.0f", size, peak)
+		t.Errorf("peak %.0f of a scrape that allocates %d bytes", peak, size)
 	}
 }
 
 func TestLargeScrapes(t *testing.T) {
 	large := LargeScrapes(Small)
 	if len(large) != len(formats) {
-		t.Errorf("%d scrapes in %d formats", len(large), len(formats))
+		t.Errorf("%d scrapes for %d formats", len(large), len(formats))
 	}
 	for _, l := range large {
 		if len(l.Peers) < 3 || len(l.Cost) != len(l.Peers) || len(l.Peak) != len(l.Peers) || l.Peers[0] != Tacho {
-			t.Errorf("%+v", l)
+			t.Errorf("incomplete result, or tacho is not first: %+v", l)
 		}
 	}
 }
@@ -115,9 +116,9 @@ func TestLargeScrapes(t *testing.T) {
 func TestSeriesBytes(t *testing.T) {
 	for _, size := range SeriesBytes(Small) {
 		for i, bytes := range size.Bytes {
-			// A series has labels of 14 bytes that no other has, and its value.
+			// A series has unique labels of 14 bytes and a value of 8 bytes.
 			if bytes < 22 || bytes > 10_000 {
-				t.Errorf("%s takes %.0f bytes in %s", size.Name, bytes, size.Peers[i])
+				t.Errorf("%s: %.0f bytes in %s", size.Name, bytes, size.Peers[i])
 			}
 		}
 	}

@@ -2,16 +2,16 @@ package bench
 
 import "runtime"
 
-// A Size is a number of bytes that tacho and its peers take for the same thing.
+// A Size is a number of bytes for tacho and for each peer.
 type Size struct {
 	Name  string
 	Peers []string
 	Bytes []float64 // by peer
-	Bare  float64   // of a binary without metrics
+	Bare  float64   // size of a binary without metrics
 }
 
-// SeriesBytes returns the bytes on the heap for each series of three labels, one
-// of which no other series has.
+// SeriesBytes returns the bytes on the heap for each series. A series has three
+// labels. The value of the label "path" is unique.
 func SeriesBytes(s Sizes) []Size {
 	var sizes []Size
 	for _, l := range memoryLoads(s) {
@@ -47,7 +47,7 @@ func (l load) fill(peer string) any {
 	return l.otel(newOTel())
 }
 
-// heapOf returns how much the live heap grows by what f returns.
+// heapOf returns the growth of the live heap, in bytes, with the result of f.
 func heapOf(f func() any) float64 {
 	before := liveHeap()
 	v := f()
@@ -58,7 +58,7 @@ func heapOf(f func() any) float64 {
 
 func liveHeap() uint64 {
 	runtime.GC()
-	runtime.GC() // what was pooled goes with the second
+	runtime.GC() // the second collection frees the contents of each sync.Pool
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc

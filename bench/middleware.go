@@ -12,9 +12,10 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// MiddlewarePaths measure one request of a server: how many, how long, how
-// large, how many at once (OpenTelemetry leaves that out, and measures the size
-// of the request). VictoriaMetrics has no middleware.
+// MiddlewarePaths returns the path of one server request. The middleware records
+// the count, the duration, the response size and the requests in flight.
+// OpenTelemetry records the request size instead of the requests in flight.
+// VictoriaMetrics has no middleware.
 func MiddlewarePaths() []Path {
 	return []Path{{Name: "middleware, one request", Bare: "the handler alone", Unit: "request", Sides: middlewareSides}}
 }
@@ -41,7 +42,7 @@ func middlewareSides() []Side {
 	}
 }
 
-// requests serves one request after another, as a connection does.
+// requests serves requests one after another, like a connection.
 func requests(h http.Handler) func(from, to int) {
 	return func(from, to int) {
 		w := &response{Writer: io.Discard, header: http.Header{}}
@@ -52,9 +53,9 @@ func requests(h http.Handler) func(from, to int) {
 	}
 }
 
-// promhttpStack measures what tacho's middleware does, as promhttp documents it:
-// four wrappers, and the path given where the handler is registered. It is the
-// easier work: the path need not be found for each request.
+// promhttpStack records the same metrics as the middleware of tacho. The stack has
+// the four wrappers of the promhttp documentation. The path is fixed at
+// registration, so promhttpStack derives no path from the request.
 func promhttpStack(reg *prometheus.Registry, next http.Handler) http.Handler {
 	total := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "http_requests_total"}, []string{"path", "method", "code"})
 	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "http_request_duration_seconds",

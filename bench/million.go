@@ -8,24 +8,24 @@ import (
 	"time"
 )
 
-// A LargeScrape is what a scrape of very many series costs. Here the peers do
-// not take turns, and each is alone in memory: how far garbage grows before it
-// is collected depends on all that lives.
+// A LargeScrape is the cost of a scrape of very many series. The peers are
+// measured one after another, and only one peer is in memory. The reason is the
+// garbage collector: the size of the live heap sets the amount of garbage before
+// the next collection.
 type LargeScrape struct {
 	Name  string
 	Peers []string
-	Cost  []Cost    // by peer: nanoseconds a series, allocations a scrape
-	Peak  []float64 // by peer: bytes by which the program grows, at most
+	Cost  []Cost    // by peer: nanoseconds per series, allocations per scrape
+	Peak  []float64 // by peer: largest growth of the memory of the process, in bytes
 }
 
-// A scrape is repeated up to largeRepeats times, as long as that takes no longer
-// than largeTime.
+// LargeScrapes repeats a scrape up to largeRepeats times within largeTime.
 const (
 	largeRepeats = 3
 	largeTime    = time.Second
 )
 
-// LargeScrapes measures scrapes of counters of three labels in every format.
+// LargeScrapes measures scrapes of counters with three labels in every format.
 func LargeScrapes(s Sizes) []LargeScrape {
 	l := load{counters: s.Million}
 	large := make([]LargeScrape, len(formats))
@@ -42,7 +42,7 @@ func LargeScrapes(s Sizes) []LargeScrape {
 			var times []float64
 			var allocations, peak float64
 			for start := time.Now(); len(times) == 0 || len(times) < largeRepeats && time.Since(start) < largeTime; {
-				took, allocs, bytes := watch(scrape)
+				took, allocs, bytes := measureScrape(scrape)
 				times = append(times, float64(took.Nanoseconds())/float64(s.Million))
 				allocations = allocs
 				peak = max(peak, bytes)
@@ -55,12 +55,12 @@ func LargeScrapes(s Sizes) []LargeScrape {
 	return large
 }
 
-// watch scrapes once and returns how long it took, how much it allocated, and by
-// how much the memory that the runtime holds grew, looking every millisecond.
-func watch(scrape func(io.Writer) error) (took time.Duration, allocations, peak float64) {
+// measureScrape scrapes once. The results are the duration, the number of
+// allocations, and the largest growth of heldBytes, sampled every millisecond.
+func measureScrape(scrape func(io.Writer) error) (took time.Duration, allocations, peak float64) {
 	debug.FreeOSMemory()
-	debug.FreeOSMemory() // what was pooled goes with the second
-	base := held()
+	debug.FreeOSMemory() // the second collection frees the contents of each sync.Pool
+	base := heldBytes()
 	most := base
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -72,7 +72,7 @@ func watch(scrape func(io.Writer) error) (took time.Duration, allocations, peak 
 			case <-stop:
 				return
 			case <-tick.C:
-				most = max(most, held())
+				most = max(most, heldBytes())
 			}
 		}
 	}()
@@ -87,10 +87,12 @@ func watch(scrape func(io.Writer) error) (took time.Duration, allocations, peak 
 	if err != nil {
 		panic(err)
 	}
-	return took, float64(after.Mallocs - before.Mallocs), float64(max(most, held()) - base)
+	return took, float64(after.Mallocs - before.Mallocs), float64(max(most, heldBytes()) - base)
 }
 
-func held() uint64 {
+// heldBytes returns the memory of the runtime in bytes. Heap memory returned to the
+// operating system does not count.
+func heldBytes() uint64 {
 	s := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(s)
 	return s[0].Value.Uint64() - s[1].Value.Uint64()

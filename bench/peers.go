@@ -13,11 +13,11 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// Twelve bounds, 1 ms to 2 s.
+// bounds has 12 bounds from 1 ms to 2 s.
 var bounds = tacho.ExponentialBuckets(0.001, 2, 12)
 
-// The names and labels that all sides use. VictoriaMetrics takes labels as part
-// of the name: requestName writes it as cheaply as a program can.
+// Names and labels of all sides. VictoriaMetrics expects the labels in the name:
+// vmName1 and vmName3 build the name with one concatenation.
 const (
 	counterName   = "http_requests_total"
 	histogramName = "http_request_duration_seconds"
@@ -34,7 +34,7 @@ func vmName3(name, method, path, status string) string {
 	return name + `{method="` + method + `",path="` + path + `",status="` + status + `"}`
 }
 
-// gather returns a scrape of a client_golang registry in a format.
+// The result of gather scrapes a client_golang registry in a format.
 func gather(reg *prometheus.Registry, format expfmt.Format) func(io.Writer) error {
 	return func(w io.Writer) error {
 		families, err := reg.Gather()
@@ -47,7 +47,7 @@ func gather(reg *prometheus.Registry, format expfmt.Format) func(io.Writer) erro
 				return err
 			}
 		}
-		if c, ok := enc.(expfmt.Closer); ok { // OpenMetrics ends with a line of its own
+		if c, ok := enc.(expfmt.Closer); ok { // Close writes the # EOF line of OpenMetrics
 			return c.Close()
 		}
 		return nil
@@ -66,14 +66,14 @@ func vmScrape(set *vm.Set) func(io.Writer) error {
 	}
 }
 
-// otelSide is an OpenTelemetry meter whose metrics a client_golang registry
-// shows. It is set up as lean as it can be, and without the limit of 2,000
-// series that would fold the rest into one.
+// otelSide is an OpenTelemetry meter with its exporter. The configuration omits
+// optional output. The default limit of 2,000 series is off, because the SDK
+// merges further series into a single series.
 type otelSide struct {
 	provider *sdkmetric.MeterProvider
 	meter    otelmetric.Meter
-	reg      *prometheus.Registry
-	reader   *sdkmetric.ManualReader // of newOTelReader, which has no reg
+	reg      *prometheus.Registry    // set by newOTel
+	reader   *sdkmetric.ManualReader // set by newOTelReader
 }
 
 func newOTel() otelSide {
@@ -86,7 +86,7 @@ func newOTel() otelSide {
 	return otelSide{provider: p, meter: p.Meter("bench"), reg: reg}
 }
 
-// newOTelReader has the SDK's own reader in place of the Prometheus exporter.
+// newOTelReader uses the ManualReader of the SDK instead of the Prometheus exporter.
 func newOTelReader() otelSide {
 	reader := sdkmetric.NewManualReader()
 	p := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithCardinalityLimit(0))

@@ -17,15 +17,15 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// RecordPaths are the calls on one metric that the program holds.
+// RecordPaths returns the paths that record in one metric without a lookup.
 func RecordPaths() []Path {
 	return []Path{
 		{Unit: "call", Name: "Counter.Inc", Bare: "an atomic add", Sides: counterSides},
 		{Unit: "call", Name: "FloatCounter.Add", Bare: "a compare-and-swap loop", Sides: floatSides},
 		{Unit: "call", Name: "Gauge.Set", Bare: "an atomic store", Sides: gaugeSides},
-		{Unit: "call", Name: "Observe", Bare: "two atomic adds: a bucket and the sum",
+		{Unit: "call", Name: "Observe", Bare: "two atomic adds, to a count and to a sum",
 			Sides: func() []Side { return observeSides(repeating()) }},
-		{Unit: "call", Name: "Observe, values in no order", Bare: "two atomic adds: a bucket and the sum",
+		{Unit: "call", Name: "Observe, values in no order", Bare: "two atomic adds, to a count and to a sum",
 			Sides: func() []Side { return observeSides(unordered()) }},
 		{Unit: "call", Name: "Counter.AddExemplar", Bare: "an atomic add, the time, and a pointer to a new record",
 			Sides: counterExemplarSides},
@@ -34,11 +34,12 @@ func RecordPaths() []Path {
 	}
 }
 
-// samples is how many values are observed in turn, a power of two.
+// samples is the number of observed values in a cycle. The number must be a power of
+// two.
 const samples = 1024
 
-// repeating is eight values over and over: the processor learns which branch
-// comes next.
+// repeating returns eight values in a cycle. The branch predictor of the processor
+// learns the cycle.
 func repeating() *[samples]float64 {
 	latencies := [8]float64{.001, .5, .02, .003, .9, .05, .2, .0015}
 	var v [samples]float64
@@ -48,17 +49,18 @@ func repeating() *[samples]float64 {
 	return &v
 }
 
-// unordered is what a server sees: any bucket may come next.
+// unordered returns random values. The next bucket is unpredictable, as with the
+// latencies of a server.
 func unordered() *[samples]float64 {
 	random := rand.New(rand.NewPCG(1, 2))
 	var v [samples]float64
 	for i := range v {
-		v[i] = math.Exp(random.Float64()*math.Log(4000)) / 1000 // 1 ms to 4 s, evenly by logarithm
+		v[i] = math.Exp(random.Float64()*math.Log(4000)) / 1000 // 1 ms to 4 s, log-uniform
 	}
 	return &v
 }
 
-// bareScrape writes a number as the only sample of a scrape.
+// bareScrape returns a scrape whose only sample is the result of value.
 func bareScrape(value func() float64) func(io.Writer) error {
 	return func(w io.Writer) error {
 		_, err := fmt.Fprintln(w, "bare", strconv.FormatFloat(value(), 'g', -1, 64))
@@ -207,8 +209,8 @@ func gaugeSides() []Side {
 	}
 }
 
-// bareHistogram is the least that an observation must write, if it is to be
-// counted and summed; it looks for no bucket.
+// bareHistogram has the minimal state of an observation. The state is a count and a
+// sum, without buckets.
 type bareHistogram struct {
 	count, sum atomic.Uint64
 	exemplar   atomic.Pointer[bareExemplar]
@@ -270,7 +272,8 @@ func observeSides(values *[samples]float64) []Side {
 	}
 }
 
-// A trace gives each call an identifier, which OpenTelemetry finds in the context.
+// traces has a trace identifier for each call. OpenTelemetry reads the identifier
+// from the context.
 type traces struct {
 	ids      [samples]string
 	contexts [samples]context.Context
@@ -287,8 +290,7 @@ func newTraces() *traces {
 	return &t
 }
 
-// The sides with exemplars lack VictoriaMetrics, which has none.
-
+// counterExemplarSides has no side for VictoriaMetrics, which lacks exemplars.
 func counterExemplarSides() []Side {
 	t := newTraces()
 	r := tacho.NewRegistry()
@@ -329,6 +331,7 @@ func counterExemplarSides() []Side {
 	}
 }
 
+// exemplarSides has no side for VictoriaMetrics, which lacks exemplars.
 func exemplarSides(values *[samples]float64) []Side {
 	t := newTraces()
 	r := tacho.NewRegistry()

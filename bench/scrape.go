@@ -19,15 +19,16 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// observations is how many values each scraped histogram holds.
+// observations is the number of values in each scraped histogram.
 const observations = 100
 
-// A load is what the sides of a scrape hold: the same series with the same values.
+// A load describes the series of a scrape. Every side has the same series and
+// values.
 type load struct {
 	counters, histograms int
 }
 
-func (l load) lines() int { return l.counters + l.histograms*(len(bounds)+3) } // +Inf, sum, count
+func (l load) lines() int { return l.counters + l.histograms*(len(bounds)+3) } // + 3 for +Inf, _sum and _count
 
 func (l load) String() string {
 	if l.histograms > 0 {
@@ -36,7 +37,7 @@ func (l load) String() string {
 	return Count(l.counters) + " counters"
 }
 
-// A format is a way to scrape.
+// A format is a kind of scrape. The field bare describes the bare side.
 type format struct{ name, bare string }
 
 var (
@@ -45,19 +46,20 @@ var (
 	jsonView    = format{"WriteJSON", "a copy of the same bytes"}
 	handler     = format{"Handler", "a copy of the same bytes"}
 	gzipHandler = format{"Handler with gzip", "compress/gzip at BestSpeed over the same bytes"}
-	asked       = format{"Handler as Prometheus asks", "compress/gzip at BestSpeed over the same bytes"}
+	negotiated  = format{"Handler as Prometheus asks", "compress/gzip at BestSpeed over the same bytes"}
 )
 
-// formats has JSON last, for which OpenTelemetry is filled anew.
-var formats = []format{text, openMetrics, handler, gzipHandler, asked, jsonView}
+// The last format is jsonView, because the OpenTelemetry side needs new state for
+// jsonView (see load.open).
+var formats = []format{text, openMetrics, handler, gzipHandler, negotiated, jsonView}
 
-// prometheus3 is what Prometheus 3 accepts: OpenMetrics first, and it always
-// asks for gzip too.
+// prometheus3 is the Accept header of Prometheus 3. OpenMetrics has the highest
+// weight. The Accept-Encoding header of Prometheus 3 is always gzip.
 const prometheus3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.7," +
 	"application/openmetrics-text;version=0.0.1;q=0.6,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.5," +
 	"text/plain;version=0.0.4;q=0.4,*/*;q=0.3"
 
-// ScrapePaths write all that is recorded.
+// ScrapePaths returns the paths that write all recorded metrics.
 func ScrapePaths(s Sizes) []Path {
 	var paths []Path
 	add := func(l load, formats ...format) {
@@ -69,7 +71,7 @@ func ScrapePaths(s Sizes) []Path {
 	add(load{counters: s.Counters[0]}, formats...)
 	add(load{histograms: s.Histograms}, formats...)
 	for _, n := range s.Counters[1:] {
-		add(load{counters: n}, text, asked)
+		add(load{counters: n}, text, negotiated)
 	}
 	return paths
 }
@@ -78,14 +80,14 @@ func (l load) sides(f format) []Side {
 	var sides []Side
 	for _, peer := range Peers {
 		if scrape := l.open(peer)(f); scrape != nil {
-			sides = append(sides, scraped(peer, scrape))
+			sides = append(sides, scrapeSide(peer, scrape))
 		}
 	}
 	return sides
 }
 
-// open fills a peer and returns what makes its scrape in a format, or nil where
-// it has no such format.
+// open creates the series in a peer. The result maps a format to a scrape, or to
+// nil if the peer does not support the format.
 func (l load) open(peer string) func(format) func(io.Writer) error {
 	switch peer {
 	case Tacho:
@@ -114,8 +116,8 @@ func (l load) open(peer string) func(format) func(io.Writer) error {
 	}
 }
 
-// scraped makes a side whose work is a scrape.
-func scraped(peer string, scrape func(io.Writer) error) Side {
+// scrapeSide makes a side that scrapes.
+func scrapeSide(peer string, scrape func(io.Writer) error) Side {
 	return Side{Peer: peer, Scrape: scrape, Run: func(from, to int) {
 		for range to - from {
 			if err := scrape(io.Discard); err != nil {
@@ -214,11 +216,11 @@ func tachoScrape(r *tacho.Registry, f format) func(io.Writer) error {
 	case jsonView:
 		return r.WriteJSON
 	}
-	return served(r.Handler(), f)
+	return handlerScrape(r.Handler(), f)
 }
 
-// clientScrape scrapes client_golang. It has no JSON view: the families that it
-// gathers are given to encoding/json, as programs that want JSON do.
+// clientScrape scrapes client_golang. For jsonView, which client_golang lacks,
+// encoding/json encodes the gathered families.
 func clientScrape(reg *prometheus.Registry, f format) func(io.Writer) error {
 	switch f {
 	case text:
@@ -234,31 +236,31 @@ func clientScrape(reg *prometheus.Registry, f format) func(io.Writer) error {
 			return json.NewEncoder(w).Encode(families)
 		}
 	}
-	return served(promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true}), f)
+	return handlerScrape(promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true}), f)
 }
 
-// victoriaScrape scrapes VictoriaMetrics, which has no OpenMetrics, no JSON view
-// and no handler: its documentation calls WritePrometheus in one of the
-// program's, and leaves compression to the program, which here does it like tacho.
+// victoriaScrape scrapes VictoriaMetrics. VictoriaMetrics has no OpenMetrics, no
+// JSON view and no handler. The handler below calls WritePrometheus, as the
+// documentation of VictoriaMetrics recommends. Compression uses the level of tacho.
 func victoriaScrape(set *vm.Set, f format) func(io.Writer) error {
 	switch f {
 	case text:
 		return vmScrape(set)
-	case openMetrics, jsonView, asked:
+	case openMetrics, jsonView, negotiated:
 		return nil
 	}
-	return served(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	return handlerScrape(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.Header.Get("Accept-Encoding") != "gzip" {
 			set.WritePrometheus(w)
 			return
 		}
 		w.Header().Set("Content-Encoding", "gzip")
-		_ = zipped(w, vmScrape(set)) // an error means that the client is gone
+		_ = compressed(w, vmScrape(set)) // an error means a closed connection
 	}), f)
 }
 
-// otelJSON gives encoding/json what OpenTelemetry's reader collects, which is
-// what its exporter to standard output does.
+// otelJSON encodes the metrics of the OpenTelemetry reader with encoding/json. The
+// standard output exporter of OpenTelemetry does the same.
 func otelJSON(o otelSide) func(io.Writer) error {
 	return func(w io.Writer) error {
 		var data metricdata.ResourceMetrics
@@ -269,7 +271,7 @@ func otelJSON(o otelSide) func(io.Writer) error {
 	}
 }
 
-// bareScrapeOf copies, or compresses, what tacho writes.
+// bareScrapeOf copies or compresses a finished scrape of tacho.
 func bareScrapeOf(r *tacho.Registry, f format) func(io.Writer) error {
 	switch f {
 	case text:
@@ -282,11 +284,11 @@ func bareScrapeOf(r *tacho.Registry, f format) func(io.Writer) error {
 		return copyBytes(r.WriteText)
 	}
 	body := bodyOf(r.WriteText)
-	if f == asked {
+	if f == negotiated {
 		body = bodyOf(r.WriteOpenMetrics)
 	}
 	return func(w io.Writer) error {
-		return zipped(w, func(z io.Writer) error {
+		return compressed(w, func(z io.Writer) error {
 			_, err := z.Write(body)
 			return err
 		})
@@ -301,10 +303,10 @@ func bodyOf(scrape func(io.Writer) error) []byte {
 	return b.Bytes()
 }
 
-// bufferSize is about that of the encoders' buffers.
+// bufferSize is close to the buffer sizes of the encoders.
 const bufferSize = 32 << 10
 
-// copyBytes writes what scrape wrote once, through a buffer.
+// The result of copyBytes copies the output of a single scrape through a buffer.
 func copyBytes(scrape func(io.Writer) error) func(io.Writer) error {
 	all := bodyOf(scrape)
 	buf := make([]byte, bufferSize)
@@ -320,7 +322,8 @@ func copyBytes(scrape func(io.Writer) error) func(io.Writer) error {
 	}
 }
 
-// copyLines is copyBytes for lines that each lie somewhere else, as series do.
+// copyLines is like copyBytes with another memory layout. Each line has a separate
+// allocation, like a series.
 func copyLines(scrape func(io.Writer) error) func(io.Writer) error {
 	var lines []string
 	for line := range bytes.Lines(bodyOf(scrape)) {
@@ -343,11 +346,11 @@ func copyLines(scrape func(io.Writer) error) func(io.Writer) error {
 	}
 }
 
-var zips = sync.Pool{New: func() any { return must(gzip.NewWriterLevel(nil, gzip.BestSpeed)) }}
+var gzipWriters = sync.Pool{New: func() any { return must(gzip.NewWriterLevel(nil, gzip.BestSpeed)) }}
 
-func zipped(w io.Writer, write func(io.Writer) error) error {
-	z := zips.Get().(*gzip.Writer)
-	defer zips.Put(z)
+func compressed(w io.Writer, write func(io.Writer) error) error {
+	z := gzipWriters.Get().(*gzip.Writer)
+	defer gzipWriters.Put(z)
 	z.Reset(w)
 	if err := write(z); err != nil {
 		return err
@@ -355,7 +358,7 @@ func zipped(w io.Writer, write func(io.Writer) error) error {
 	return z.Close()
 }
 
-// response is a ResponseWriter that costs nothing of its own.
+// response is a ResponseWriter with minimal overhead.
 type response struct {
 	io.Writer
 	header http.Header
@@ -366,15 +369,16 @@ func (r *response) Header() http.Header { return r.header }
 
 func (r *response) WriteHeader(status int) { r.status = status }
 
-// served scrapes a handler.
-func served(h http.Handler, f format) func(io.Writer) error {
+// handlerScrape returns a scrape through a handler. The scrape fails if the status
+// is 300 or more, or if the encoding or the type of the response does not match f.
+func handlerScrape(h http.Handler, f format) func(io.Writer) error {
 	req := must(http.NewRequest(http.MethodGet, "/metrics", nil))
 	encoding, contentType := "", "text/plain"
 	if f != handler {
 		encoding = "gzip"
 		req.Header.Set("Accept-Encoding", encoding)
 	}
-	if f == asked {
+	if f == negotiated {
 		contentType = "application/openmetrics-text"
 		req.Header.Set("Accept", prometheus3)
 	}

@@ -1,15 +1,15 @@
 package bench
 
-// A Target is what tacho means to reach: a peer's cost by its own, at least.
+// A Target is a minimum for the ratio between the cost of a peer and of tacho.
 type Target struct {
-	Path     string
-	Parallel bool // from several goroutines
+	Path     string // Path.Name, or Size.Name
+	Parallel bool   // measured with several goroutines
 	Peer     string
 	Ratio    float64
-	MayAlloc bool // else tacho's side must not allocate
+	MayAlloc bool // if false, the work of tacho must not allocate
 }
 
-// Targets, for 2 cores.
+// Targets lists the targets. The ratios apply to a machine with 2 cores.
 var Targets = []Target{
 	{Path: "Counter.Inc", Peer: Bare, Ratio: 0.85},
 	{Path: "Counter.Inc", Parallel: true, Peer: Bare, Ratio: 2.5},
@@ -34,7 +34,8 @@ var Targets = []Target{
 	{Path: "a series of 10,000 histograms", Peer: Client, Ratio: 4, MayAlloc: true},
 }
 
-// TargetOf returns the target of a path, if it has one.
+// TargetOf returns the target of a path and a peer. The second result reports
+// whether the target exists.
 func TargetOf(path string, parallel bool, peer string) (Target, bool) {
 	for _, t := range Targets {
 		if t.Path == path && t.Parallel == parallel && t.Peer == peer {
@@ -44,5 +45,6 @@ func TargetOf(path string, parallel bool, peer string) (Target, bool) {
 	return Target{}, false
 }
 
-// BinaryTargets is how many bytes tacho may add to a program, at most.
+// BinaryTargets is the maximum number of bytes that tacho adds to a program, by
+// Size.Name.
 var BinaryTargets = map[string]float64{"server": 120_000, "program": 100_000}

@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// replace puts text between the marks of a section of the document.
+// replace replaces the text between the markers of a section. A document without the
+// markers is an error.
 func replace(doc, section, text string) (string, error) {
 	begin, end := "<!-- ratios: "+section+" -->\n", "<!-- /ratios -->"
 	before, rest, found := strings.Cut(doc, begin)
@@ -20,7 +21,8 @@ func replace(doc, section, text string) (string, error) {
 	return before + begin + strings.TrimRight(text, "\n") + "\n" + end + after, nil
 }
 
-// targets makes a table of the rows of the document that have a target.
+// targets returns a table of the rows with a target. The rows come from the tables of
+// the document.
 func targets(doc string) string {
 	t := table{header: []string{colPath, colThreads, colAgainst, colRatio, colTarget}}
 	var header []string
@@ -42,7 +44,7 @@ func targets(doc string) string {
 					row[i] = cells[at]
 				}
 			}
-			if row[3] == "" { // what is added to a binary is no ratio
+			if row[3] == "" { // a row about bytes added to a binary has no ratio
 				row[3] = cells[2]
 			}
 			if strings.Contains(line, dagger) {
@@ -55,7 +57,8 @@ func targets(doc string) string {
 	return t.String()
 }
 
-// machine says where the tables come from.
+// machine describes the machine. The description includes the Go version and the
+// versions of the peers.
 func machine() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d cores (%s), %s, %s/%s.\n", runtime.GOMAXPROCS(0), processor(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
@@ -72,13 +75,13 @@ func machine() string {
 	return b.String()
 }
 
-// processor is what the system calls it, where it says so in a file.
+// processor returns the model name of the processor on Linux.
 func processor() string {
-	b, _ := os.ReadFile("/proc/cpuinfo") // elsewhere there is none
+	b, _ := os.ReadFile("/proc/cpuinfo") // only Linux has the file
 	for line := range strings.Lines(string(b)) {
 		if name, value, found := strings.Cut(line, ":"); found && strings.TrimSpace(name) == "model name" {
 			return strings.TrimSpace(value)
 		}
 	}
-	return "unnamed"
+	return "unknown processor"
 }

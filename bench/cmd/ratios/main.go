@@ -1,11 +1,13 @@
-// Command ratios measures tacho beside its peers and prints tables of ratios.
+// Command ratios compares tacho with other metric libraries and prints tables of
+// ratios.
 //
-//	go run ./cmd/ratios                              # everything, a few minutes
-//	go run ./cmd/ratios -path 'Counter|Observe'      # some paths
-//	go run ./cmd/ratios -path scraping -rounds 30    # one table, with more rounds
-//	go run ./cmd/ratios -write ../BENCHMARKS.md      # put the tables into a document
+//	go run ./cmd/ratios                                # all tables, takes minutes
+//	go run ./cmd/ratios -path 'Counter|Observe'        # some paths
+//	go run ./cmd/ratios -path scraping -rounds 30      # one table, with more rounds
+//	go run ./cmd/ratios -write ../docs/BENCHMARKS.md   # replace the tables in a document
 //
-// It runs in the folder of the module, which it needs for the sizes of binaries.
+// The current folder must be the folder of the module, because ratios builds
+// programs of the module to measure binary sizes.
 package main
 
 import (
@@ -23,17 +25,17 @@ import (
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("ratios: ")
-	path := flag.String("path", "", "regular expression for the names of paths or tables (default all)")
-	rounds := flag.Int("rounds", 15, "rounds of each path; heavy ones have a fifth of them, at least 3")
-	round := flag.Duration("round", 20*time.Millisecond, "how long each side works in a round")
-	write := flag.String("write", "", "document in which to replace the tables that were measured")
+	path := flag.String("path", "", "regular expression for names of paths or tables (default all)")
+	rounds := flag.Int("rounds", 15, "rounds of each path; heavy paths use a fifth of the rounds, at least 3")
+	round := flag.Duration("round", 20*time.Millisecond, "working time of each side in a round")
+	write := flag.String("write", "", "document in which the measured tables are replaced")
 	flag.Parse()
 	match, err := regexp.Compile(*path)
 	if err != nil || flag.NArg() > 0 || *rounds < 1 || *round <= 0 {
 		flag.Usage()
 		os.Exit(2)
 	}
-	// A document is read before the minutes of measuring, and not after.
+	// An unreadable document must fail before the measurement, which takes minutes.
 	doc := ""
 	if *write != "" {
 		b, err := os.ReadFile(*write)
@@ -45,7 +47,7 @@ func main() {
 
 	tables := measure(match, *rounds, *round)
 	if len(tables) == 0 {
-		log.Fatalf("nothing is called %q", *path)
+		log.Fatalf("no path or table matches %q", *path)
 	}
 	for _, t := range tables {
 		fmt.Printf("### %s\n\n%s\n", t.name, t)
@@ -69,7 +71,7 @@ func main() {
 	}
 }
 
-// measure returns the tables of the paths that match, one a group.
+// measure returns a table for each group with a matching path.
 func measure(match *regexp.Regexp, rounds int, round time.Duration) []*table {
 	var tables []*table
 	start := time.Now()
@@ -95,7 +97,7 @@ func measure(match *regexp.Regexp, rounds int, round time.Duration) []*table {
 		for _, procs := range parallel {
 			c := bench.Compare(p, procs, n, round)
 			t.addTimes(c)
-			note("%s, goroutines: %d; %.0f%% of the turns had the cores to themselves", p.Name, procs, 100*c.Steady)
+			note("%s, goroutines: %d; %.0f%% of the turns did not wait for a core", p.Name, procs, 100*c.Steady)
 		}
 	}
 	if match.MatchString(bench.Million) {

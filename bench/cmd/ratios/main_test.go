@@ -19,12 +19,13 @@ func TestReplace(t *testing.T) {
 	}
 	for _, bad := range []string{"", "<!-- ratios: x -->\nno end", "<!-- /ratios -->"} {
 		if _, err := replace(bad, "x", "new"); err == nil {
-			t.Errorf("%q has no such section", bad)
+			t.Errorf("%q: no error, want an error for the missing section", bad)
 		}
 	}
 }
 
-// TestTargetsAreFound writes tables as the command does and reads them back.
+// TestTargetsAreFound writes tables like the command. The function targets must find
+// the rows with a target.
 func TestTargetsAreFound(t *testing.T) {
 	times := timeTable(bench.Recording)
 	times.addTimes(bench.Comparison{
@@ -48,19 +49,19 @@ func TestTargetsAreFound(t *testing.T) {
 	})
 	sizes := sizeTable(bench.Binaries)
 	sizes.addSizes(bench.Size{Name: "server", Bare: 1000, Peers: []string{bench.Tacho, bench.Client}, Bytes: []float64{120_001, 240_002}})
-	large := largeTable(bench.Million) // has no targets
+	large := largeTable(bench.Million) // without targets
 	large.addLarge(bench.LargeScrape{Name: "WriteText", Peers: []string{bench.Tacho, bench.Client}, Cost: make([]bench.Cost, 2), Peak: make([]float64, 2)})
 	doc := "text\n\n" + times.String() + "\n" + disturbedTimes.String() + "\n### more\n\n" + sizes.String() + "\n" + large.String()
 	want := `| path | goroutines | against | ratio | target |
 | --- | --- | --- | --- | --- |
 | Counter.Inc | 1 | bare | 0.90 | 0.85 met |
 | Observe | 2 | client_golang | 20.0 | 15.0 met † |
-| server |  | a bare one of 1,000 | +120,001 | at most 120,000 **missed** |
+| server |  | bare, 1,000 bytes | +120,001 | at most 120,000 **missed** |
 
-- † In more than a fifth of the turns threads waited for a core: for other programs, or for a collector of their own garbage.
+- † marks rows where more than a fifth of the turns waited for a core. They do not count for or against a target.
 `
 	if got := targets(doc); got != want {
-		t.Errorf("got\n%s\nwant\n%s\nof\n%s", got, want, doc)
+		t.Errorf("got\n%s\nwant\n%s\nfrom\n%s", got, want, doc)
 	}
 }
 
@@ -73,7 +74,7 @@ func TestVerdict(t *testing.T) {
 		{0.9, 0, "0.85 met"},
 		{0.85, 0.06, "0.85 met"},
 		{0.84, 0, "0.85 **missed**"},
-		{0.9, 1, "0.85 **missed: it allocates**"},
+		{0.9, 1, "0.85 **missed: tacho allocates**"},
 	} {
 		table := timeTable(bench.Recording)
 		table.addTimes(bench.Comparison{
@@ -98,9 +99,9 @@ func TestNumber(t *testing.T) {
 	}
 }
 
-// TestDocument: the document has a place for every table.
+// TestDocument checks that the document has a section for every table.
 func TestDocument(t *testing.T) {
-	b, err := os.ReadFile("../../../BENCHMARKS.md")
+	b, err := os.ReadFile("../../../docs/BENCHMARKS.md")
 	if err != nil {
 		t.Fatal(err)
 	}

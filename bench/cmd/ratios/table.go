@@ -9,12 +9,12 @@ import (
 	"github.com/tachikoma/tacho/bench"
 )
 
-// A table is written as markdown.
+// A table is a Markdown table.
 type table struct {
 	name   string
 	header []string
 	rows   [][]string
-	notes  []string // below it
+	notes  []string // list below the table
 }
 
 func (t *table) String() string {
@@ -31,7 +31,7 @@ func (t *table) String() string {
 	return b.String()
 }
 
-// The columns that every table with targets has, by which targets finds them.
+// Names of the columns that the function targets reads.
 const (
 	colPath    = "path"
 	colThreads = "goroutines"
@@ -40,10 +40,11 @@ const (
 	colTarget  = "target"
 )
 
-// A row with a dagger decides nothing.
+// A dagger marks a disturbed row. A wait for a core has two causes: other programs on
+// the machine, and garbage collection in the measured side.
 const (
 	dagger    = "†"
-	disturbed = dagger + " In more than a fifth of the turns threads waited for a core: for other programs, or for a collector of their own garbage."
+	disturbed = dagger + " marks rows where more than a fifth of the turns waited for a core. They do not count for or against a target."
 )
 
 func timeTable(name string) *table {
@@ -58,14 +59,14 @@ func (t *table) addTimes(c bench.Comparison) {
 		mark = " " + dagger
 		t.note("%s", disturbed)
 	}
-	calls := float64(c.Path.Units) // allocations are counted by the call: a scrape has few, a line none
+	calls := float64(c.Path.Units) // the table has allocations per call, because a line of a scrape has close to 0
 	for side := 1; side < len(c.Peers); side++ {
 		peer := c.Peers[side]
 		theirs := c.Cost(side)
 		ratio, low, high := c.Ratio(side)
 		goal := ""
 		if want, ok := bench.TargetOf(c.Path.Name, c.Parallel > 1, peer); ok {
-			// As testing.B has it, an allocation that several calls share is none.
+			// An allocation for several calls counts as 0 allocations per call, as in testing.B.
 			goal = verdict(want.Ratio, ratio >= want.Ratio, !want.MayAlloc && ours.Allocations >= 1)
 		}
 		t.rows = append(t.rows, []string{
@@ -74,10 +75,11 @@ func (t *table) addTimes(c bench.Comparison) {
 			number(low) + " – " + number(high) + mark,
 			number(ours.Allocations * calls), number(theirs.Allocations * calls), goal})
 	}
-	t.note("%s: bare is %s; nanoseconds a %s.", kind(c.Path.Name), c.Path.Bare, c.Path.Unit)
+	t.note("The bare side of %s is %s. Times are per %s.", kind(c.Path.Name), c.Path.Bare, c.Path.Unit)
 }
 
-// kind is the part of a path's name that says what is done, and not to how many.
+// kind returns the name of a path without the number of series. The paths of a kind
+// share a note.
 func kind(name string) string {
 	if what, load, found := strings.Cut(name, ", "); found && load[0] >= '0' && load[0] <= '9' {
 		return what
@@ -85,7 +87,7 @@ func kind(name string) string {
 	return name
 }
 
-// note adds a line that is not yet there.
+// note adds a line to the notes. A duplicate line is ignored.
 func (t *table) note(format string, args ...any) {
 	line := "- " + fmt.Sprintf(format, args...)
 	for _, n := range t.notes {
@@ -96,11 +98,11 @@ func (t *table) note(format string, args ...any) {
 	t.notes = append(t.notes, line)
 }
 
-// verdict says what was wanted and whether it was reached.
+// verdict returns the target and the result. The result is met or missed.
 func verdict(want float64, met, allocates bool) string {
 	switch {
 	case allocates:
-		return number(want) + " **missed: it allocates**"
+		return number(want) + " **missed: tacho allocates**"
 	case met:
 		return number(want) + " met"
 	}
@@ -118,7 +120,7 @@ func (t *table) addSizes(s bench.Size) {
 		if ours > limit {
 			goal = "at most " + bench.Count(int(limit)) + " **missed**"
 		}
-		t.rows = append(t.rows, []string{s.Name, "a bare one of " + bench.Count(int(s.Bare)), "+" + bench.Count(int(ours)), "", "", goal})
+		t.rows = append(t.rows, []string{s.Name, "bare, " + bench.Count(int(s.Bare)) + " bytes", "+" + bench.Count(int(ours)), "", "", goal})
 	}
 	for i := 1; i < len(s.Peers); i++ {
 		ratio, goal := s.Bytes[i]/ours, ""
@@ -146,8 +148,9 @@ func (t *table) addLarge(l bench.LargeScrape) {
 	}
 }
 
-// number writes three digits, as many as the rounds agree on; what is next to
-// nothing (an allocation of the runtime's own, shared by a million calls) is 0.
+// number formats a value with about three digits. Further digits vary from round to round.
+// A value below 0.005 becomes 0: such values are allocations of the Go runtime,
+// divided by a large number of calls.
 func number(v float64) string {
 	switch {
 	case math.Abs(v) < 0.005:

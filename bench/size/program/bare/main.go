@@ -1,4 +1,5 @@
-// Command bare is the program that the others in this folder add metrics to.
+// Command bare is the program without metrics. Each program in the neighbouring
+// folders adds metrics to the program bare.
 package main
 
 import "os"

@@ -1,5 +1,5 @@
-// Command clientgolang is the bare program with a vector of counters and a
-// histogram, written to standard output.
+// Command clientgolang is the program bare with a counter vector and a histogram.
+// The program writes both metrics to standard output.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command opentelemetry is the bare program with a counter and a histogram,
-// written to standard output through the Prometheus exporter.
+// Command opentelemetry is the program bare with a counter and a histogram. The
+// Prometheus exporter provides the metrics for the output to standard output.
 package main
 
 import (

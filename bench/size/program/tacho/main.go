@@ -1,5 +1,6 @@
-// Command tacho is the bare program with a vector of counters and a histogram,
-// written to standard output. It is built with the tag tacho_nohttp.
+// Command tacho is the program bare with a counter vector and a histogram. The
+// program writes both metrics to standard output. bench.BinaryBytes builds the
+// program with the tag tacho_nohttp.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command victoriametrics is the bare program with counters and a histogram,
-// written to standard output.
+// Command victoriametrics is the program bare with a counter and a histogram. The
+// program writes both metrics to standard output.
 package main
 
 import (

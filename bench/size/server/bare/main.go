@@ -1,4 +1,5 @@
-// Command bare is the server that the others in this folder add metrics to.
+// Command bare is the server without metrics. Each server in the neighbouring
+// folders adds metrics to the server bare.
 package main
 
 import (

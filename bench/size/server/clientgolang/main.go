@@ -1,5 +1,5 @@
-// Command clientgolang is the bare server with a vector of counters, a
-// histogram, promhttp's four wrappers, its handler, and a JSON view.
+// Command clientgolang is the server bare with a counter vector, a histogram, four
+// promhttp wrappers, the promhttp handler and a JSON view.
 package main
 
 import (

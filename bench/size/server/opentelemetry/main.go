@@ -1,5 +1,5 @@
-// Command opentelemetry is the bare server with a counter, a histogram,
-// otelhttp's middleware, and the Prometheus exporter.
+// Command opentelemetry is the server bare with a counter, a histogram, the otelhttp
+// middleware and the Prometheus exporter.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command tacho is the bare server with a vector of counters, a histogram, the
-// middleware, and both handlers.
+// Command tacho is the server bare with a counter vector, a histogram, the
+// middleware and both handlers.
 package main
 
 import (

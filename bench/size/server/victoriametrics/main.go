@@ -1,5 +1,5 @@
-// Command victoriametrics is the bare server with counters, a histogram and a
-// page of metrics. The library has no middleware and no JSON view.
+// Command victoriametrics is the server bare with a counter, a histogram and a
+// metrics handler. VictoriaMetrics has no middleware and no JSON view.
 package main
 
 import (
