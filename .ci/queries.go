@@ -1,7 +1,7 @@
 //go:build ignore
 
-// Queries prints the queries of a Grafana dashboard, one a line, with its variables
-// filled in.
+// Command queries prints the queries of a Grafana dashboard, a query per line. The
+// program replaces the variables of the dashboard with values.
 package main
 
 import (

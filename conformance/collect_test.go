@@ -8,7 +8,7 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// A collector is a function given to Registry.Collect, as a list of what it emits.
+// A collector lists the calls that a function for Registry.Collect makes.
 type collector struct {
 	emissions []emission
 	panics    bool
@@ -24,7 +24,7 @@ type emission struct {
 	at               *time.Time
 }
 
-// A function is what CounterFunc or GaugeFunc was given.
+// A function is the function of a CounterFunc or a GaugeFunc.
 type function struct {
 	value  float64
 	panics bool
@@ -66,79 +66,81 @@ func (f function) call() float64 {
 	return f.value
 }
 
-// scrape returns the metrics that there are at a scrape from now on, and counts
-// what it refuses. It must be called once for each scrape.
-func (l *ledger) scrape(functions map[string]function, collectors []collector) []*metric {
+// scrape returns the metrics of the next scrape and counts the errors of the scrape.
+// A test must call scrape exactly once for each scrape of the registry.
+func (r *reference) scrape(functions map[string]function, collectors []collector) []*metric {
 	emitted := map[string]*metric{}
 	for _, c := range collectors {
-		l.collect(c, emitted)
+		r.collect(c, emitted)
 	}
 	var all []*metric
 	for _, m := range emitted {
 		all = append(all, m)
 	}
-	for _, m := range l.metrics {
+	for _, m := range r.metrics {
 		if m.function {
-			m.series = l.evaluate(m, functions[m.name])
+			m.series = r.evaluate(m, functions[m.name])
 		}
 		all = append(all, m)
 	}
-	all = append(all, l.own("tacho_errors_total", "Recordings and collected samples that were refused.", "metric", "reason"))
-	all = append(all, l.own("tacho_series_overflow_total", "Lookups that a full vector answered with its overflow series.", "metric"))
+	all = append(all, r.ownCounter("tacho_errors_total", "Recordings and collected samples that were refused.", "metric", "reason"))
+	all = append(all, r.ownCounter("tacho_series_overflow_total", "Lookups that a full vector answered with its overflow series.", "metric"))
 	return all
 }
 
-func (l *ledger) evaluate(m *metric, f function) map[string]*series {
+func (r *reference) evaluate(m *metric, f function) map[string]*series {
 	switch {
 	case f.panics:
-		l.fault(m.name, "panic")
+		r.countError(m.name, "panic")
 	case m.kind == "counter" && f.value < 0:
-		l.fault(m.name, "negative")
+		r.countError(m.name, "negative")
 	case m.kind == "counter" && f.value != f.value:
-		l.fault(m.name, "nan")
+		r.countError(m.name, "nan")
 	default:
-		return map[string]*series{"": {labels: slices.Concat(l.consts, m.consts), value: f.value}}
+		return map[string]*series{"": {labels: slices.Concat(r.consts, m.consts), value: f.value}}
 	}
 	return nil
 }
 
-// own makes one of the two counters that every registry has.
-func (l *ledger) own(name, help string, labels ...string) *metric {
+// ownCounter returns tacho_errors_total or tacho_series_overflow_total. Every registry
+// has both counters.
+func (r *reference) ownCounter(name, help string, labels ...string) *metric {
 	m := &metric{name: name, help: help, kind: "counter", series: map[string]*series{}}
 	add := func(value uint64, values ...string) {
-		s := &series{labels: slices.Clone(l.consts), value: float64(value), created: span{seconds(l.began), seconds(time.Now())}}
+		s := &series{labels: slices.Clone(r.consts), value: float64(value), created: span{seconds(r.began), seconds(time.Now())}}
 		for i, name := range labels {
 			s.labels = append(s.labels, label{name, valid(values[i])})
 		}
 		m.series[m.key(values)] = s
 	}
 	if len(labels) == 1 {
-		for metric, n := range l.overflow {
+		for metric, n := range r.overflow {
 			add(n, metric)
 		}
 		return m
 	}
-	for key, n := range l.errors {
+	for key, n := range r.errors {
 		add(n, key[0], key[1])
 	}
 	return m
 }
 
-// collect adds what one collector emits.
-func (l *ledger) collect(c collector, emitted map[string]*metric) {
+// collect adds the samples of a collector to emitted. If the collector panics,
+// collect removes the samples again.
+func (r *reference) collect(c collector, emitted map[string]*metric) {
 	type place struct{ metric, key string }
 	var undo []place
 	for _, s := range c.emissions {
-		key, reason := l.emit(s, emitted)
+		key, reason := r.emit(s, emitted)
 		if reason == "" {
 			undo = append(undo, place{s.name, key})
 			continue
 		}
 		charged := s.name
-		if !legacy(s.name) && !goodName(s.name, l.utf8) {
+		if !legacy(s.name) && !goodName(s.name, r.utf8) {
 			charged = ""
 		}
-		l.fault(charged, reason)
+		r.countError(charged, reason)
 	}
 	if !c.panics {
 		return
@@ -149,12 +151,13 @@ func (l *ledger) collect(c collector, emitted map[string]*metric) {
 			delete(emitted, p.metric)
 		}
 	}
-	l.fault("", "panic")
+	r.countError("", "panic")
 }
 
-// emit adds a sample or says why not. Where there is more than one reason, the
-// order in which they are looked for is the engine's own.
-func (l *ledger) emit(s emission, emitted map[string]*metric) (key, reason string) {
+// emit adds a sample and returns the key of the sample, or returns the reason for a
+// rejection. The checks have the same order as the checks in tacho, so the reason
+// is the same if a sample has several errors.
+func (r *reference) emit(s emission, emitted map[string]*metric) (key, reason string) {
 	out := &series{value: s.value, at: s.at}
 	m := &metric{name: s.name, help: valid(s.help), kind: s.kind, emitted: true, series: map[string]*series{}}
 	switch s.kind {
@@ -168,7 +171,7 @@ func (l *ledger) emit(s emission, emitted map[string]*metric) (key, reason strin
 		out.value = 1
 	case "histogram":
 		var ok bool
-		if out.bounds, out.buckets, ok = uncumulated(s.snapshot); !ok {
+		if out.bounds, out.buckets, ok = perBucket(s.snapshot); !ok {
 			return "", "invalid"
 		}
 		out.value = s.snapshot.Sum
@@ -183,11 +186,11 @@ func (l *ledger) emit(s emission, emitted map[string]*metric) (key, reason strin
 	if len(s.labels)%2 != 0 || s.at != nil && (s.at.UnixMilli() < 0 || s.at.Year() > 9999) {
 		return "", "invalid"
 	}
-	out.labels = slices.Clone(l.consts)
+	out.labels = slices.Clone(r.consts)
 	for i := 0; i < len(s.labels); i += 2 {
 		out.labels = append(out.labels, label{s.labels[i], valid(s.labels[i+1])})
 	}
-	if !goodName(s.name, l.utf8) || !goodLabels(out.labels, l.utf8) || s.kind == "histogram" && hasLabel(out.labels, "le") || s.kind == "summary" && hasLabel(out.labels, "quantile") {
+	if !goodName(s.name, r.utf8) || !goodLabels(out.labels, r.utf8) || s.kind == "histogram" && hasLabel(out.labels, "le") || s.kind == "summary" && hasLabel(out.labels, "quantile") {
 		return "", "invalid"
 	}
 	if old := emitted[s.name]; old != nil {
@@ -195,11 +198,11 @@ func (l *ledger) emit(s emission, emitted map[string]*metric) (key, reason strin
 			return "", "conflict"
 		}
 		m = old
-	} else if l.taken(m, emitted) {
+	} else if r.taken(m, emitted) {
 		return "", "conflict"
 	}
-	if l.utf8 {
-		// Nor must two labels of a family become one where names are escaped.
+	if r.utf8 {
+		// Two labels of a family must not have the same escaped name.
 		var names []label
 		for _, name := range m.labels {
 			names = append(names, label{name: name})
@@ -217,7 +220,8 @@ func (l *ledger) emit(s emission, emitted map[string]*metric) (key, reason strin
 			m.labels = append(m.labels, p.name)
 		}
 	}
-	// An empty label is none, and order makes no difference.
+	// A label with an empty value equals a missing label. The order of labels is not
+	// significant.
 	line := sample{name: s.name}
 	for _, p := range out.labels {
 		if p.value != "" {
@@ -232,23 +236,25 @@ func (l *ledger) emit(s emission, emitted map[string]*metric) (key, reason strin
 	return key, ""
 }
 
-func (l *ledger) taken(m *metric, emitted map[string]*metric) bool {
+// taken reports whether a name of m collides with a name of another metric.
+func (r *reference) taken(m *metric, emitted map[string]*metric) bool {
 	own := []*metric{{name: "tacho_errors_total", kind: "counter"}, {name: "tacho_series_overflow_total", kind: "counter"}}
-	for _, others := range []map[string]*metric{l.metrics, emitted} {
+	for _, others := range []map[string]*metric{r.metrics, emitted} {
 		for _, other := range others {
 			own = append(own, other)
 		}
 	}
-	return slices.ContainsFunc(own, m.meets)
+	return slices.ContainsFunc(own, m.collides)
 }
 
 func hasLabel(labels []label, name string) bool {
 	return slices.ContainsFunc(labels, func(l label) bool { return l.name == name })
 }
 
-// uncumulated takes a snapshot apart, unless it is none: bounds that do not rise,
-// counts that fall.
-func uncumulated(s tacho.HistogramSnapshot) (bounds []float64, counts []uint64, ok bool) {
+// perBucket returns the bounds and the counts of each bucket, not cumulative. The
+// result ok is false for an invalid snapshot: bounds that do not increase, or
+// counts that decrease.
+func perBucket(s tacho.HistogramSnapshot) (bounds []float64, counts []uint64, ok bool) {
 	below := uint64(0)
 	for i, b := range s.Buckets {
 		if b.UpperBound != b.UpperBound || b.Count < below || math.IsInf(b.UpperBound, -1) {

@@ -12,11 +12,11 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// A readout is a scrape by name of family, read by the parser of client libraries.
-type readout map[string]*dto.MetricFamily
+// familiesByName maps the names of families to the families of a scrape.
+type familiesByName map[string]*dto.MetricFamily
 
-// ofTacho reads what tacho writes.
-func ofTacho(t *testing.T, reg *tacho.Registry) readout {
+// tachoFamilies scrapes reg and parses the scrape with expfmt.
+func tachoFamilies(t *testing.T, reg *tacho.Registry) familiesByName {
 	t.Helper()
 	var b bytes.Buffer
 	if err := reg.WriteText(&b); err != nil {
@@ -29,8 +29,8 @@ func ofTacho(t *testing.T, reg *tacho.Registry) readout {
 	return byName(families)
 }
 
-// ofClient reads what client_golang gathers.
-func ofClient(t *testing.T, reg *prometheus.Registry) readout {
+// clientFamilies gathers the families of a client_golang registry.
+func clientFamilies(t *testing.T, reg *prometheus.Registry) familiesByName {
 	t.Helper()
 	families, err := reg.Gather()
 	if err != nil {
@@ -39,16 +39,16 @@ func ofClient(t *testing.T, reg *prometheus.Registry) readout {
 	return byName(families)
 }
 
-func byName(families []*dto.MetricFamily) readout {
-	r := readout{}
+func byName(families []*dto.MetricFamily) familiesByName {
+	r := familiesByName{}
 	for _, f := range families {
 		r[f.GetName()] = f
 	}
 	return r
 }
 
-// names returns the families, sorted.
-func (r readout) names() []string {
+// names returns the sorted names of the families.
+func (r familiesByName) names() []string {
 	names := []string{}
 	for name := range r {
 		names = append(names, name)
@@ -57,8 +57,8 @@ func (r readout) names() []string {
 	return names
 }
 
-// value returns the value of a family that has one series.
-func (r readout) value(name string) float64 {
+// value returns the value of a family with a single series.
+func (r familiesByName) value(name string) float64 {
 	m := r[name].GetMetric()[0]
 	if c := m.GetCounter(); c != nil {
 		return c.GetValue()
@@ -66,8 +66,8 @@ func (r readout) value(name string) float64 {
 	return m.GetGauge().GetValue()
 }
 
-// labels returns the labels of a family that has one series, by name.
-func (r readout) labels(name string) map[string]string {
+// labels returns the labels of a family with a single series, by name.
+func (r familiesByName) labels(name string) map[string]string {
 	labels := map[string]string{}
 	for _, l := range r[name].GetMetric()[0].GetLabel() {
 		labels[l.GetName()] = l.GetValue()
@@ -75,34 +75,35 @@ func (r readout) labels(name string) map[string]string {
 	return labels
 }
 
-// sameFamilies compares names, types and what help says: it is in tacho's words, but
-// must be there and say that a value comes from the same metrics of runtime/metrics.
-func sameFamilies(t *testing.T, tacho, client readout) {
+// compareFamilies compares names, types and help texts. A help text of tacho must not
+// be empty and must mention the same metrics of package runtime/metrics as the help
+// text of client_golang. The rest of the help text may differ.
+func compareFamilies(t *testing.T, tacho, client familiesByName) {
 	t.Helper()
 	if got, want := tacho.names(), client.names(); !slices.Equal(got, want) {
-		t.Fatalf("families\n%q, client_golang has\n%q", got, want)
+		t.Fatalf("families\n%q, want the families of client_golang\n%q", got, want)
 	}
 	for name, f := range tacho {
 		if f.GetType() != client[name].GetType() {
-			t.Errorf("%s is a %v, of client_golang's a %v", name, f.GetType(), client[name].GetType())
+			t.Errorf("%s has type %v, want %v as in client_golang", name, f.GetType(), client[name].GetType())
 		}
 		if len(f.GetMetric()) != 1 || len(client[name].GetMetric()) != 1 {
-			t.Errorf("%s: %d series, of client_golang's %d", name, len(f.GetMetric()), len(client[name].GetMetric()))
+			t.Errorf("%s has %d series and %d in client_golang, want 1 each", name, len(f.GetMetric()), len(client[name].GetMetric()))
 		}
 		got, want := sources(f.GetHelp()), sources(client[name].GetHelp())
 		if f.GetHelp() == "" || !slices.Equal(got, want) {
-			t.Errorf("%s: help %q, client_golang's %q", name, f.GetHelp(), client[name].GetHelp())
+			t.Errorf("%s: help %q, want the runtime/metrics names of client_golang's help %q", name, f.GetHelp(), client[name].GetHelp())
 		}
 	}
 }
 
 var source = regexp.MustCompile(`/[a-z-]+(?:/[a-z-]+)*:[a-z-]+`)
 
-// sources returns the names in package runtime/metrics that a help text has, sorted.
+// sources returns the runtime/metrics names in a help text, sorted.
 func sources(help string) []string {
 	found := source.FindAllString(help, -1)
 	for i, name := range found {
-		if name == "/memory/classes/total:byte" { // in the help of go_memstats_sys_bytes, a slip
+		if name == "/memory/classes/total:byte" { // a mistake in client_golang's help of go_memstats_sys_bytes
 			found[i] = "/memory/classes/total:bytes"
 		}
 	}
@@ -110,8 +111,9 @@ func sources(help string) []string {
 	return found
 }
 
-// agree compares a value with client_golang's before and after it was read.
-func agree(name string, before, now, after readout) bool {
+// isBetween reports whether the value of tacho lies between two values of
+// client_golang: a value read before and a value read after.
+func isBetween(name string, before, now, after familiesByName) bool {
 	a, v, b := before.value(name), now.value(name), after.value(name)
 	return min(a, b) <= v && v <= max(a, b)
 }

@@ -15,58 +15,60 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// TestDifferences keeps the table in README.md honest: where parsers differ from each
-// other or from the specification, this is the input that shows it. A line that
-// fails is a parser that changed, and a reason to compare more closely.
+// TestDifferences checks the table of differences in README.md. Each row has an input
+// that the parsers treat differently, or treat differently from the specification. A
+// failure means that a parser has changed: update README.md, and compare more if
+// possible.
 func TestDifferences(t *testing.T) {
 	for _, c := range []struct {
-		what        string
+		name        string
 		contentType string
 		data        string
-		prometheus  string // what textparse says against it; "" for nothing
-		expfmt      string // likewise
+		prometheus  string // error text of textparse, or "" for no error
+		expfmt      string // error text of expfmt, or "" for no error
 	}{
-		{"a time before 1970", typeText, "x 1 -1\n", "expected timestamp or new record", ""},
-		{"the same in OpenMetrics", typeOpenMetrics, "# TYPE x gauge\nx 1 -1\n# EOF\n", "", ""},
+		{"a timestamp before 1970", typeText, "x 1 -1\n", "expected timestamp or new record", ""},
+		{"a timestamp before 1970", typeOpenMetrics, "# TYPE x gauge\nx 1 -1\n# EOF\n", "", ""},
 		{"NUL in a label value", typeText, "x{a=\"\x00\"} 1\n", "", ""},
 		{"NUL in a label value", typeOpenMetrics, "# TYPE x gauge\nx{a=\"\x00\"} 1\n# EOF\n", "", ""},
 		{"NUL in an exemplar", typeOpenMetrics, "# TYPE x counter\nx_total 1 # {a=\"\x00\"} 1\n# EOF\n", "expected label value", ""},
 		{"NUL in a quoted name", typeText, "# TYPE \"a\x00\" gauge\n{\"a\x00\"} 1\n", "expected metric name", ""},
 		{"a label with a colon, not in quotes", typeText, "x{a:b=\"1\"} 1\n", "expected equal", "expected '='"},
-		{"an exemplar of infinite value", typeOpenMetrics, "# TYPE x counter\nx_total 1 # {a=\"b\"} +Inf\n# EOF\n", "", "invalid exemplar value"},
+		{"an exemplar with an infinite value", typeOpenMetrics, "# TYPE x counter\nx_total 1 # {a=\"b\"} +Inf\n# EOF\n", "", "invalid exemplar value"},
 		{"an exemplar over 128 characters", typeOpenMetrics, "# TYPE x counter\nx_total 1 # {a=\"" + strings.Repeat("b", 128) + "\"} 1\n# EOF\n", "", "exceeds 128 runes"},
 		{"an exemplar on a gauge", typeOpenMetrics, "# TYPE x gauge\nx 1 # {a=\"b\"} 1\n# EOF\n", "", "exemplar not allowed on gauge"},
 		{"help that ends in a carriage return", typeOpenMetrics, "# HELP x a\r\n# TYPE x gauge\nx 1\n# EOF\n", "", "unexpected carriage return"},
-		{"an info", typeOpenMetrics, "# TYPE x info\nx_info{a=\"b\"} 1\n# EOF\n", "", "unsupported metric type"},
-		{"TYPE twice", typeOpenMetrics, "# TYPE x gauge\n# TYPE x gauge\nx 1\n# EOF\n", "", "second TYPE line"},
-		{"a family in two pieces", typeOpenMetrics, "# TYPE x gauge\nx{a=\"1\"} 1\n# TYPE y gauge\ny 1\nx{a=\"2\"} 1\n# EOF\n", "", "interleaved"},
+		{"a family of type info", typeOpenMetrics, "# TYPE x info\nx_info{a=\"b\"} 1\n# EOF\n", "", "unsupported metric type"},
+		{"a duplicate TYPE line", typeOpenMetrics, "# TYPE x gauge\n# TYPE x gauge\nx 1\n# EOF\n", "", "second TYPE line"},
+		{"an interleaved family", typeOpenMetrics, "# TYPE x gauge\nx{a=\"1\"} 1\n# TYPE y gauge\ny 1\nx{a=\"2\"} 1\n# EOF\n", "", "interleaved"},
 		{"a counter without _total", typeOpenMetrics, "# TYPE x counter\nx 1\n# EOF\n", "", "missing required suffix"},
 		{"a negative counter", typeOpenMetrics, "# TYPE x counter\nx_total -1\n# EOF\n", "", "must not be negative"},
 		{"a negative sum of a histogram", typeOpenMetrics, "# TYPE x histogram\nx_bucket{le=\"+Inf\"} 1\nx_sum -1\nx_count 1\n# EOF\n", "", "invalid sum"},
-		{"a series twice", typeOpenMetrics, "# TYPE x gauge\nx 1\nx 2\n# EOF\n", "", ""},
-		{"bucket counts that fall", typeOpenMetrics, "# TYPE x histogram\nx_bucket{le=\"1.0\"} 2\nx_bucket{le=\"+Inf\"} 1\nx_sum 1\nx_count 1\n# EOF\n", "", ""},
-		{"a label twice", typeOpenMetrics, "# TYPE x gauge\nx{a=\"1\",a=\"2\"} 1\n# EOF\n", "", "duplicate label"},
-		{"a unit that is no suffix", typeOpenMetrics, "# TYPE x gauge\n# UNIT x seconds\nx 1\n# EOF\n", "not a suffix", "not a suffix"},
-		{"a gauge and a counter of one family name", typeOpenMetrics, "# TYPE x gauge\nx 1\n# TYPE x counter\nx_total 1\n# EOF\n", "", "after samples"},
-		{"names that clash by a suffix", typeOpenMetrics, "# TYPE x counter\nx_total 1\n# TYPE x_created gauge\nx_created 1\n# EOF\n", "", ""},
-		{"no end", typeOpenMetrics, "# TYPE x gauge\nx 1\n", "does not end with # EOF", "does not end with # EOF"},
+		{"a duplicate series", typeOpenMetrics, "# TYPE x gauge\nx 1\nx 2\n# EOF\n", "", ""},
+		{"decreasing bucket counts", typeOpenMetrics, "# TYPE x histogram\nx_bucket{le=\"1.0\"} 2\nx_bucket{le=\"+Inf\"} 1\nx_sum 1\nx_count 1\n# EOF\n", "", ""},
+		{"a duplicate label", typeOpenMetrics, "# TYPE x gauge\nx{a=\"1\",a=\"2\"} 1\n# EOF\n", "", "duplicate label"},
+		{"a unit that is not a suffix of the name", typeOpenMetrics, "# TYPE x gauge\n# UNIT x seconds\nx 1\n# EOF\n", "not a suffix", "not a suffix"},
+		{"a gauge and a counter with the same family name", typeOpenMetrics, "# TYPE x gauge\nx 1\n# TYPE x counter\nx_total 1\n# EOF\n", "", "after samples"},
+		{"names that collide by a suffix", typeOpenMetrics, "# TYPE x counter\nx_total 1\n# TYPE x_created gauge\nx_created 1\n# EOF\n", "", ""},
+		{"no # EOF line", typeOpenMetrics, "# TYPE x gauge\nx 1\n", "does not end with # EOF", "does not end with # EOF"},
 	} {
 		for oracle, complaint := range map[string]string{"textparse": c.prometheus, "expfmt": c.expfmt} {
 			var err error
 			if oracle == "textparse" {
-				err = parses([]byte(c.data), c.contentType)
+				err = textparseError([]byte(c.data), c.contentType)
 			} else {
 				_, err = decode([]byte(c.data), c.contentType+"; escaping=allow-utf-8")
 			}
 			if (err == nil) != (complaint == "") || err != nil && !strings.Contains(err.Error(), complaint) {
-				t.Errorf("%s (%s): %s says %v, want %q", c.what, c.contentType[:10], oracle, err, complaint)
+				t.Errorf("%s (%s): %s returned %v, want %q", c.name, c.contentType[:10], oracle, err, complaint)
 			}
 		}
 	}
 }
 
-// parses reads a scrape as textparse does, without the checks of readTextparse.
-func parses(data []byte, contentType string) error {
+// textparseError parses a scrape with textparse and returns the error. The function has
+// none of the checks of readTextparse.
+func textparseError(data []byte, contentType string) error {
 	p, err := textparse.New(data, contentType, labels.NewSymbolTable(), textparse.ParserOptions{})
 	for err == nil {
 		_, err = p.Next()
@@ -77,7 +79,7 @@ func parses(data []byte, contentType string) error {
 	return err
 }
 
-// TestReadings is TestDifferences for what is read, but read differently.
+// TestReadings checks inputs that both parsers accept, with different results.
 func TestReadings(t *testing.T) {
 	read := func(data, contentType string, by func([]byte, string) (*exposition, error)) *exposition {
 		t.Helper()
@@ -101,7 +103,8 @@ func TestReadings(t *testing.T) {
 		t.Errorf("help of NUL: textparse %q, expfmt %q", p, e)
 	}
 
-	// Times are floats in OpenMetrics; Prometheus cuts them off, expfmt rounds.
+	// Timestamps are floats in OpenMetrics. Prometheus truncates to milliseconds, but
+	// expfmt rounds.
 	timed := "# TYPE x gauge\nx 1 1520879607.789\nx{a=\"b\"} 1 1.001\n# EOF\n"
 	p, e := read(timed, typeOpenMetrics, readTextparse).families["x"], read(timed, typeOpenMetrics, readExpfmt).families["x"]
 	late := (&sample{name: "x", labels: []label{{"a", "b"}}}).key()
@@ -109,7 +112,7 @@ func TestReadings(t *testing.T) {
 		t.Errorf("1.001 s: textparse %d ms, expfmt %d", *p.samples[late].at, *e.samples[late].at)
 	}
 
-	// The values of labels of exemplars stay escaped; readSample undoes that.
+	// The parser does not unescape label values of exemplars. readSample does.
 	parser := textparse.NewOpenMetricsParser([]byte("# TYPE x counter\nx_total 1 # {a=\"\\\"\"} 1\n# EOF\n"), labels.NewSymbolTable())
 	for range 2 {
 		if _, err := parser.Next(); err != nil {
@@ -118,27 +121,28 @@ func TestReadings(t *testing.T) {
 	}
 	var x promexemplar.Exemplar
 	if !parser.Exemplar(&x) || x.Labels.Get("a") != `\"` {
-		t.Errorf("the exemplar's label is %q", x.Labels.Get("a"))
+		t.Errorf("exemplar label is %q, want an escaped quote", x.Labels.Get("a"))
 	}
 
-	// Names in quotes stay escaped in the lines about a family; readTextparse undoes that.
+	// The parser does not unescape quoted names in TYPE lines. readTextparse does.
 	parser = textparse.NewPromParser([]byte("# TYPE \"a\\\"b\" gauge\n"), labels.NewSymbolTable(), false)
 	if _, err := parser.Next(); err != nil {
 		t.Fatal(err)
 	}
 	if name, _ := parser.Type(); string(name) != `a\"b` {
-		t.Errorf("the name after TYPE is %s", name)
+		t.Errorf("name in the TYPE line is %s, want an escaped quote", name)
 	}
 
-	// A summary x_created loses its quantiles where times of creation are looked for.
+	// With start times enabled, textparse drops the quantiles of a summary x_created.
 	starts, err := startTimes([]byte("# TYPE x_created summary\nx_created{quantile=\"0.5\"} 1\nx_created_sum 1\nx_created_count 1\n# EOF\n"))
 	if err != nil || len(starts) != 2 {
-		t.Errorf("%d samples of a summary x_created, error %v", len(starts), err)
+		t.Errorf("%d samples of a summary x_created, want 2, error %v", len(starts), err)
 	}
 }
 
-// TestInfiniteExemplar: the grammar has room for it, Prometheus reads it and expfmt
-// does not, so the fuzz targets leave it out. It is written as it was recorded.
+// TestInfiniteExemplar checks an exemplar with the value +Inf. The grammar of OpenMetrics
+// allows the value, and Prometheus accepts the value. The parser expfmt rejects the
+// value, so the fuzz targets have no such exemplars.
 func TestInfiniteExemplar(t *testing.T) {
 	reg := tacho.NewRegistry()
 	reg.Histogram("h", "", []float64{1}).ObserveExemplar(math.Inf(1), "trace_id", "x")
@@ -154,9 +158,9 @@ func TestInfiniteExemplar(t *testing.T) {
 	got := e.families["h"].samples[inf.key()]
 	want := exemplar{value: math.Inf(1), labels: []label{{"trace_id", "x"}}, within: span{0, seconds(time.Now())}}
 	if len(got.exemplar) != 1 || !got.exemplar[0].matches(want) {
-		t.Errorf("%+v", got)
+		t.Errorf("sample %+v, want the exemplar %v", got, want)
 	}
 	if _, err := decode([]byte(b.String()), typeOpenMetrics); err == nil || !strings.Contains(err.Error(), "invalid exemplar value") {
-		t.Errorf("expfmt: %v", err)
+		t.Errorf("expfmt returned %v, want an error for the exemplar", err)
 	}
 }

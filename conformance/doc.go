@@ -1,5 +1,5 @@
-// Package conformance has no code of its own. Its tests read what tacho writes with
-// the parsers of Prometheus and client_golang, let Prometheus' own scrape loop,
-// storage and query engine have it, and compare both with what was recorded; see
-// README.md.
+// Package conformance contains only tests. The tests read the output of tacho with
+// the parsers of Prometheus and client_golang. The scrape loop, the storage and the
+// query engine of Prometheus read the output too. The tests compare the results
+// with the recorded values. README.md describes the tests.
 package conformance

@@ -20,8 +20,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// startExample builds and starts examples/server as its users do, and returns its
-// address. The program ends with the test.
+// startExample builds and starts examples/server and returns the base URL. The cleanup
+// of the test stops the program.
 func startExample(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "server")
@@ -44,7 +44,7 @@ func startExample(t *testing.T) string {
 			t.Error(err)
 		}
 		if err := cmd.Wait(); err != nil {
-			t.Errorf("the server ended with %v", err)
+			t.Errorf("examples/server exited with %v", err)
 		}
 	})
 	line, err := bufio.NewReader(stdout).ReadString('\n')
@@ -55,11 +55,11 @@ func startExample(t *testing.T) string {
 	return base
 }
 
-// TestExampleServer sends requests to the example program and scrapes it as
-// Prometheus 2.42, Prometheus 3 and a person with curl do.
+// TestExampleServer sends requests to the example program. The test then scrapes the
+// program with the headers of Prometheus 2.42, Prometheus 3 and curl.
 func TestExampleServer(t *testing.T) {
 	base := startExample(t)
-	client := &http.Client{Transport: &http.Transport{DisableCompression: true}} // what is asked for is what is sent
+	client := &http.Client{Transport: &http.Transport{DisableCompression: true}} // the transport must not add Accept-Encoding
 	get := func(path string, headers ...string) (*http.Response, []byte) {
 		t.Helper()
 		req, err := http.NewRequest("GET", base+path, nil)
@@ -98,14 +98,14 @@ func TestExampleServer(t *testing.T) {
 	}
 	resp.Body.Close()
 
-	for _, c := range []struct{ who, accept, encoding, contentType string }{
+	for _, c := range []struct{ scraper, accept, encoding, contentType string }{
 		{"Prometheus 2.42", accept2, "gzip", typeOpenMetrics},
 		{"Prometheus 3", accept3, "gzip", typeOpenMetrics},
 		{"Prometheus 3 with native histograms", acceptProto + accept3, "zstd,gzip", typeOpenMetrics},
 		{"text only", "text/plain;version=0.0.4", "gzip", typeText},
 		{"curl", "*/*", "", typeText},
 	} {
-		t.Run(c.who, func(t *testing.T) {
+		t.Run(c.scraper, func(t *testing.T) {
 			headers := []string{"Accept", c.accept}
 			if c.encoding != "" {
 				headers = append(headers, "Accept-Encoding", c.encoding)
@@ -117,20 +117,20 @@ func TestExampleServer(t *testing.T) {
 			if got, want := resp.Header.Get("Content-Encoding"), strings.TrimPrefix(c.encoding, "zstd,"); got != want {
 				t.Errorf("Content-Encoding %q, want %q", got, want)
 			}
-			e, families := oneReading(t, data, c.contentType)
-			if err := e.clashes(); err != nil && c.contentType == typeOpenMetrics {
+			e, families := readBoth(t, data, c.contentType)
+			if err := e.nameCollision(); err != nil && c.contentType == typeOpenMetrics {
 				t.Error(err)
 			}
-			e.counts(t, c.contentType == typeOpenMetrics)
+			e.checkCounts(t, c.contentType == typeOpenMetrics)
 			lintExample(t, families, c.contentType)
-			asPeer(t, e, families, c.accept, c.contentType)
+			checkPromhttp(t, e, families, c.accept, c.contentType)
 		})
 	}
 }
 
-// oneReading wants textparse and expfmt to read the same, and returns it as both
-// have it.
-func oneReading(t *testing.T, data []byte, contentType string) (*exposition, []*dto.MetricFamily) {
+// readBoth parses a scrape with textparse and with expfmt. The results must be
+// equal. readBoth returns both results.
+func readBoth(t *testing.T, data []byte, contentType string) (*exposition, []*dto.MetricFamily) {
 	t.Helper()
 	prom, err := readTextparse(data, contentType)
 	if err != nil {
@@ -155,22 +155,22 @@ func oneReading(t *testing.T, data []byte, contentType string) (*exposition, []*
 			}
 		}
 	}
-	compare(t, "expfmt beside textparse", prom, client, blind{})
+	compare(t, "expfmt and textparse", prom, client, ignored{})
 	return prom, families
 }
 
-// counts wants what was sent to be there.
-func (e *exposition) counts(t *testing.T, open bool) {
+// checkCounts checks the metrics of the requests from TestExampleServer.
+func (e *exposition) checkCounts(t *testing.T, openMetrics bool) {
 	t.Helper()
 	requests, suffix, unit := "http_requests_total", "", ""
-	if open {
+	if openMetrics {
 		requests, suffix, unit = "http_requests", "_total", "seconds"
 	}
 	want := func(family, kind, unit, help string, s *sample) {
 		t.Helper()
 		f := e.families[family]
 		if f == nil || f.kind != kind || f.unit != unit || f.help != help {
-			t.Fatalf("family %s is %+v", family, f)
+			t.Fatalf("family %s is %+v, want a %s with unit %q and help %q", family, f, kind, unit, help)
 		}
 		if got := f.samples[s.key()]; got == nil || got.value != s.value {
 			t.Errorf("%s is %+v, want %v", s.key(), got, s.value)
@@ -198,13 +198,13 @@ func (e *exposition) counts(t *testing.T, open bool) {
 		"tachikoma_tokens_cost_dollars": "counter", "tachikoma_missions" + strings.TrimPrefix("_total", suffix): "counter",
 	} {
 		if f := e.families[name]; f == nil || f.kind != kind || len(f.samples) == 0 {
-			t.Errorf("%s is no %s with samples: %+v", name, kind, f)
+			t.Errorf("%s is not a %s with samples: %+v", name, kind, f)
 		}
 	}
 }
 
-// lintExample wants of promlint nothing but the one complaint about a name that
-// the example keeps for those who know it.
+// lintExample checks that promlint reports a single problem: a counter without the
+// suffix _total. The name is part of the public metrics of the example.
 func lintExample(t *testing.T, families []*dto.MetricFamily, contentType string) {
 	t.Helper()
 	problems, err := promlint.NewWithMetricFamilies(families).Lint()
@@ -212,17 +212,17 @@ func lintExample(t *testing.T, families []*dto.MetricFamily, contentType string)
 		t.Fatal(err)
 	}
 	var want []promlint.Problem
-	if contentType == typeText { // in OpenMetrics it has the suffix
+	if contentType == typeText { // in OpenMetrics the sample has the suffix
 		want = []promlint.Problem{{Metric: "tachikoma_tokens_cost_dollars", Text: `counter metrics should have "_total" suffix`}}
 	}
 	if !slices.Equal(problems, want) {
-		t.Errorf("promlint: %v, want %v", problems, want)
+		t.Errorf("promlint returned %v, want %v", problems, want)
 	}
 }
 
-// asPeer serves what was read by client_golang's handler to the same client, and
-// wants the answer to be the same.
-func asPeer(t *testing.T, got *exposition, families []*dto.MetricFamily, accept, contentType string) {
+// checkPromhttp serves the parsed families with promhttp. The Content-Type and the
+// body of promhttp must equal the response of tacho.
+func checkPromhttp(t *testing.T, got *exposition, families []*dto.MetricFamily, accept, contentType string) {
 	t.Helper()
 	h := promhttp.HandlerFor(prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return families, nil }),
 		promhttp.HandlerOpts{EnableOpenMetrics: true, AcceptedFormats: textFormats})
@@ -230,13 +230,13 @@ func asPeer(t *testing.T, got *exposition, families []*dto.MetricFamily, accept,
 	r := httptest.NewRequest("GET", "/metrics", nil)
 	r.Header.Set("Accept", accept)
 	h.ServeHTTP(w, r)
-	theirs, _, _ := strings.Cut(w.Header().Get("Content-Type"), "; escaping=")
-	if theirs != contentType {
-		t.Errorf("promhttp answers %s, tacho %s", theirs, contentType)
+	clientType, _, _ := strings.Cut(w.Header().Get("Content-Type"), "; escaping=")
+	if clientType != contentType {
+		t.Errorf("Content-Type of promhttp is %s, want %s", clientType, contentType)
 	}
 	want, err := readTextparse(w.Body.Bytes(), contentType)
 	if err != nil {
 		t.Fatalf("promhttp: %v", err)
 	}
-	compare(t, "promhttp", want, got, blind{})
+	compare(t, "promhttp", want, got, ignored{})
 }

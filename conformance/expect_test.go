@@ -11,17 +11,17 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// An expecter turns what a ledger holds into what a format must show of it.
+// An expecter converts the metrics of a reference to the expected content of a format.
 type expecter struct {
-	escaping model.EscapingScheme // how names outside the legacy set are shown
-	created  bool
-	grammar  int // how long OpenMetrics may be to be read by its grammar too, which takes long
-	metrics  []*metric
-	named    []*metric // those and the ones without series, whose names are taken nonetheless
+	escaping model.EscapingScheme // scheme for names outside the legacy character set
+	created  bool                 // write creation times
+	grammar  int                  // maximum length of an OpenMetrics scrape for the slow parser expfmt
+	metrics  []*metric            // metrics with at least one series
+	named    []*metric            // all metrics; names without series can collide too
 }
 
-func newExpecter(l *ledger, metrics []*metric) *expecter {
-	x := &expecter{escaping: escapedNames, created: l.created, named: metrics}
+func newExpecter(r *reference, metrics []*metric) *expecter {
+	x := &expecter{escaping: escapedNames, created: r.created, named: metrics}
 	for _, m := range metrics {
 		if len(m.series) > 0 {
 			x.metrics = append(x.metrics, m)
@@ -30,11 +30,11 @@ func newExpecter(l *ledger, metrics []*metric) *expecter {
 	return x
 }
 
-// escapedNames is what a registry writes for a client that says nothing of names.
+// escapedNames is the scheme for requests without an escaping parameter.
 const escapedNames = model.UnderscoreEscaping
 
-// text is what the text format must show: every family under its own name, and
-// none of what the format has no words for.
+// text returns the expected content of the text format. The text format has no units,
+// no exemplars, no creation times and no infos. Each family keeps its name.
 func (x *expecter) text(t testing.TB) *exposition {
 	t.Helper()
 	e := newExposition()
@@ -64,33 +64,34 @@ func (x *expecter) text(t testing.TB) *exposition {
 	return e
 }
 
-// openMetrics is what OpenMetrics must show.
+// openMetrics returns the expected content of OpenMetrics.
 func (x *expecter) openMetrics(t testing.TB) *exposition {
 	t.Helper()
 	e := newExposition()
 	names := x.names()
-	plain := x.plain(names)
+	fallback := x.fallbacks(names)
 	for _, m := range x.metrics {
 		name, kind, suffix := names[m], m.kind, ""
 		base, isInfo := strings.CutSuffix(name, "_info")
 		switch {
-		case m.kind == "counter" && plain[m]:
+		case m.kind == "counter" && fallback[m]:
 			kind = "unknown"
 		case m.kind == "counter":
 			name, suffix = strings.TrimSuffix(name, "_total"), "_total"
-		case m.kind == "info" && (plain[m] || !isInfo):
+		case m.kind == "info" && (fallback[m] || !isInfo):
 			kind = "gauge"
 		case m.kind == "info":
 			name, suffix = base, "_info"
 		}
 		f := x.begin(t, e, m, name, kind)
 		if !strings.HasSuffix(name, "_"+m.unit) {
-			f.unit = "" // as that of a plain or an escaped counter need not any more
+			f.unit = "" // the name of a fallback or an escaped counter need not end in the unit
 		}
 		for _, s := range m.series {
 			switch kind {
 			case "histogram":
-				// Both must be counters there, which such observations would not make them.
+				// In OpenMetrics _sum and _count must be counters. With negative observations
+				// the sum is not a counter.
 				negative := len(s.bounds) > 0 && s.bounds[0] < 0
 				x.histogram(t, f, s, !negative && s.value >= 0)
 			case "summary":
@@ -115,7 +116,7 @@ func (x *expecter) begin(t testing.TB, e *exposition, m *metric, name, kind stri
 	t.Helper()
 	f, err := e.add(name)
 	if err != nil {
-		t.Fatalf("expectation: %v", err)
+		t.Fatalf("invalid expectation: %v", err)
 	}
 	f.kind, f.help, f.unit = kind, m.help, m.unit
 	return f
@@ -132,7 +133,7 @@ func (x *expecter) line(t testing.TB, f *family, s *series, suffix string, value
 		out.labels = append(out.labels, label{escapeLabel(l.name, x.escaping), l.value})
 	}
 	if err := f.add(out); err != nil {
-		t.Fatalf("expectation: %v", err)
+		t.Fatalf("invalid expectation: %v", err)
 	}
 	return out
 }
@@ -160,8 +161,8 @@ func (x *expecter) totals(t testing.TB, f *family, s *series, count uint64) {
 	x.line(t, f, s, "_count", float64(count))
 }
 
-// summary leaves out the quantiles whose value is below the least that a format has
-// room for.
+// summary adds the quantiles of a summary. A quantile with a value below least is
+// invalid in the format and is omitted.
 func (x *expecter) summary(t testing.TB, f *family, s *series, least float64) {
 	t.Helper()
 	for _, q := range s.quantiles {
@@ -171,9 +172,9 @@ func (x *expecter) summary(t testing.TB, f *family, s *series, least float64) {
 	}
 }
 
-// names gives every metric the name that it has in the text format: its own, or
-// an escaped one. Those whose escaped names or samples would be another's are
-// escaped by values, which no other name can be.
+// names returns the name of each metric in the text format: the original name or an
+// escaped name. If an escaped name or its samples collide with another metric, the
+// scheme is ValueEncodingEscaping, whose names never collide.
 func (x *expecter) names() map[*metric]string {
 	names := map[*metric]string{}
 	for _, m := range x.named {
@@ -185,7 +186,7 @@ func (x *expecter) names() map[*metric]string {
 	if x.escaping == model.NoEscaping {
 		return names
 	}
-	for m := range meeting(x.named, func(m *metric) []string {
+	for m := range colliding(x.named, func(m *metric) []string {
 		if m.kind == "histogram" || m.kind == "summary" {
 			return (&metric{name: names[m], kind: m.kind}).names()
 		}
@@ -198,10 +199,10 @@ func (x *expecter) names() map[*metric]string {
 	return names
 }
 
-// plain are the counters and infos that OpenMetrics cannot show as what they are,
-// because families would then have a name in common.
-func (x *expecter) plain(names map[*metric]string) map[*metric]bool {
-	plain := meeting(x.named, func(m *metric) []string {
+// fallbacks returns the counters and infos that have another type in OpenMetrics. With
+// the proper type, the name of the family would collide with another family.
+func (x *expecter) fallbacks(names map[*metric]string) map[*metric]bool {
+	fallback := colliding(x.named, func(m *metric) []string {
 		name := names[m]
 		switch m.kind {
 		case "histogram", "summary":
@@ -216,17 +217,18 @@ func (x *expecter) plain(names map[*metric]string) map[*metric]bool {
 	})
 	for _, m := range x.named {
 		if m.kind == "counter" && names[m] == "_total" || m.kind == "info" && names[m] == "_info" {
-			plain[m] = true // nothing would be left
+			fallback[m] = true // the family name would be empty
 		}
 		if m.kind != "counter" && m.kind != "info" {
-			delete(plain, m)
+			delete(fallback, m)
 		}
 	}
-	return plain
+	return fallback
 }
 
-// meeting returns the metrics that claim a name that another claims too.
-func meeting(metrics []*metric, claims func(*metric) []string) map[*metric]bool {
+// colliding returns the metrics that have a name in common with another metric. The
+// function claims returns the names of a metric.
+func colliding(metrics []*metric, claims func(*metric) []string) map[*metric]bool {
 	by := map[string][]*metric{}
 	for _, m := range metrics {
 		names := claims(m)
@@ -235,19 +237,20 @@ func meeting(metrics []*metric, claims func(*metric) []string) map[*metric]bool 
 			by[name] = append(by[name], m)
 		}
 	}
-	met := map[*metric]bool{}
+	result := map[*metric]bool{}
 	for _, list := range by {
 		for _, m := range list {
 			if len(list) > 1 {
-				met[m] = true
+				result[m] = true
 			}
 		}
 	}
-	return met
+	return result
 }
 
-// escapeLabel is model.EscapeName for labels, whose names may not have the colons
-// that it leaves, nor begin with the underscores that it makes.
+// escapeLabel is like model.EscapeName, but for label names. A label name must not
+// contain a colon or begin with two underscores. EscapeName preserves colons and can
+// return two underscores at the start.
 func escapeLabel(name string, scheme model.EscapingScheme) string {
 	if legacyLabel(name) || scheme == model.NoEscaping {
 		return name

@@ -11,31 +11,31 @@ import (
 	"time"
 )
 
-// An exposition is what was recorded, or what a parser read of a scrape, in one
-// form, so that the two can be compared. It is made of the lines that a scrape
-// has, not of the objects of one parser: what a parser would gloss over (a
-// family in two pieces, a sample outside of its family) must show.
+// An exposition is the content of a scrape, either expected or parsed. The two kinds
+// have the same form, so that compare can compare them. An exposition contains the
+// lines of a scrape, not the objects of a parser. Some parsers accept an interleaved
+// family, or a sample outside of its family. The methods add reject such lines.
 type exposition struct {
 	families map[string]*family
 }
 
-// A family has the name, the type and the samples that one format gives it.
+// A family has the name, the type and the samples of a metric in one format.
 type family struct {
 	name    string
-	kind    string // in the words of OpenMetrics: counter, gauge, histogram, info, summary, unknown
+	kind    string // type name of OpenMetrics: counter, gauge, histogram, info, summary, unknown
 	help    string
 	unit    string
 	samples map[string]*sample // by key
 }
 
-// A sample is one line.
+// A sample is a sample line.
 type sample struct {
 	name     string
 	labels   []label
 	value    float64
-	within   *span // for times that only the engine knows exactly: the value lies in here
-	at       *int64
-	exemplar []exemplar // none or one read; of those expected, any one may have been the latest
+	within   *span      // if set, the expected value is a time in within
+	at       *int64     // timestamp in milliseconds
+	exemplar []exemplar // at most 1 in a parsed sample; each expected exemplar can be the last
 }
 
 type label struct{ name, value string }
@@ -43,30 +43,31 @@ type label struct{ name, value string }
 type exemplar struct {
 	labels []label
 	value  float64
-	within span // when it was recorded
-	at     *float64
+	within span     // expected time of recording
+	at     *float64 // parsed timestamp in seconds
 }
 
 func (x exemplar) String() string {
 	if x.at == nil {
-		return fmt.Sprintf("%v %v of %f to %f", x.labels, x.value, x.within.from, x.within.to)
+		return fmt.Sprintf("%v %v between %f and %f", x.labels, x.value, x.within.from, x.within.to)
 	}
 	return fmt.Sprintf("%v %v at %f", x.labels, x.value, *x.at)
 }
 
-// A span is two times, in seconds since 1970.
+// A span is a time interval, in seconds since 1970.
 type span struct{ from, to float64 }
 
-// Formats and clocks differ in resolution: Prometheus keeps milliseconds and cuts the rest off.
+// timeSlack is the tolerance of a time comparison, in seconds. Formats and clocks have
+// different resolutions: Prometheus truncates timestamps to milliseconds.
 const timeSlack = 0.002
 
-func (s span) holds(v float64) bool { return s.from-timeSlack <= v && v <= s.to+timeSlack }
+func (s span) contains(v float64) bool { return s.from-timeSlack <= v && v <= s.to+timeSlack }
 
 func seconds(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
 
 func newExposition() *exposition { return &exposition{families: map[string]*family{}} }
 
-// key tells lines apart: the name and the labels, sorted.
+// key returns the name and the sorted labels, which identify a sample.
 func (s *sample) key() string {
 	labels := slices.Clone(s.labels)
 	slices.SortStableFunc(labels, func(a, b label) int { return strings.Compare(a.name, b.name) })
@@ -78,32 +79,32 @@ func (s *sample) key() string {
 	return b.String()
 }
 
-// add adds a family, which must be the first of its name.
+// add adds a family. A second family with the same name is an error.
 func (e *exposition) add(name string) (*family, error) {
 	if e.families[name] != nil {
-		return nil, fmt.Errorf("family %q comes twice", name)
+		return nil, fmt.Errorf("duplicate family %q", name)
 	}
 	f := &family{name: name, samples: map[string]*sample{}}
 	e.families[name] = f
 	return f, nil
 }
 
-// add adds a sample, which must be the first of its name and labels, and have a
-// name that the type of the family allows.
+// add adds a sample. The name must be valid for the type of the family. A duplicate
+// series or a duplicate label name is an error.
 func (f *family) add(s *sample) error {
 	suffix, ok := strings.CutPrefix(s.name, f.name)
 	if !ok || !slices.Contains(suffixes[f.kind], suffix) {
-		return fmt.Errorf("sample %q in the %s %q", s.name, f.kind, f.name)
+		return fmt.Errorf("invalid sample name %q in the %s %q", s.name, f.kind, f.name)
 	}
-	s.settle(f.kind)
+	s.normalize(f.kind)
 	key := s.key()
 	if f.samples[key] != nil {
-		return fmt.Errorf("series %s comes twice", key)
+		return fmt.Errorf("duplicate series %s", key)
 	}
 	for i, l := range s.labels {
 		for _, other := range s.labels[:i] {
 			if l.name == other.name {
-				return fmt.Errorf("label %q comes twice in %s", l.name, key)
+				return fmt.Errorf("duplicate label %q in %s", l.name, key)
 			}
 		}
 	}
@@ -111,8 +112,9 @@ func (f *family) add(s *sample) error {
 	return nil
 }
 
-// settle gives the numbers in labels one form.
-func (s *sample) settle(kind string) {
+// normalize rewrites the values of the labels le and quantile, so that equal numbers
+// are equal strings.
+func (s *sample) normalize(kind string) {
 	number := map[string]string{"histogram": "le", "summary": "quantile"}[kind]
 	for i, l := range s.labels {
 		if l.name != number {
@@ -124,8 +126,8 @@ func (s *sample) settle(kind string) {
 	}
 }
 
-// suffixes are what names of samples add to that of their family, by type. A
-// counter has "" in the text format, which names its family in full.
+// suffixes has the suffixes of sample names, by type. A counter has the suffix "" in
+// the text format, because the family name already ends in _total.
 var suffixes = map[string][]string{
 	"counter":   {"", "_total", "_created"},
 	"gauge":     {""},
@@ -135,9 +137,10 @@ var suffixes = map[string][]string{
 	"unknown":   {""},
 }
 
-// clashes checks the rule of OpenMetrics that no parser here checks: the name of
-// a family, with or without a suffix that its type has, is nobody else's.
-func (e *exposition) clashes() error {
+// nameCollision checks a rule of OpenMetrics: a family name, with or without a suffix
+// of its type, must not collide with a name of another family. Neither textparse nor
+// expfmt checks the rule.
+func (e *exposition) nameCollision() error {
 	owner := map[string]string{}
 	for _, f := range e.families {
 		names := []string{f.name}
@@ -148,7 +151,7 @@ func (e *exposition) clashes() error {
 		}
 		for _, name := range names {
 			if other, taken := owner[name]; taken {
-				return fmt.Errorf("families %q and %q both may have a %q", other, f.name, name)
+				return fmt.Errorf("the families %q and %q collide in the sample name %q", other, f.name, name)
 			}
 			owner[name] = f.name
 		}
@@ -156,16 +159,17 @@ func (e *exposition) clashes() error {
 	return nil
 }
 
-// What an oracle cannot tell is left out of the comparison that it takes part in.
-type blind struct {
+// ignored selects the parts of a comparison that a parser cannot support.
+type ignored struct {
 	exemplars  bool
-	help       bool                 // of families whose help it changes
-	timestamps bool                 // to the millisecond
-	skip       func(f *family) bool // families that it does not read
+	help       bool
+	timestamps bool                 // accept a difference of 1 ms
+	skip       func(f *family) bool // reports whether to skip a family
 }
 
-// compare says in what got is not want, both ways.
-func compare(t testing.TB, oracle string, want, got *exposition, b blind) {
+// compare reports all differences between want and got: missing parts, unexpected
+// parts and wrong values.
+func compare(t testing.TB, oracle string, want, got *exposition, b ignored) {
 	t.Helper()
 	skipped := func(f *family) bool { return b.skip != nil && b.skip(f) }
 	for _, name := range slices.Sorted(maps.Keys(want.families)) {
@@ -175,19 +179,19 @@ func compare(t testing.TB, oracle string, want, got *exposition, b blind) {
 		}
 		g := got.families[name]
 		if g == nil {
-			t.Errorf("%s: no family %q (%s)", oracle, name, w.kind)
+			t.Errorf("%s: missing family %q (%s)", oracle, name, w.kind)
 			continue
 		}
 		w.compare(t, oracle, g, b)
 	}
 	for _, name := range slices.Sorted(maps.Keys(got.families)) {
 		if want.families[name] == nil {
-			t.Errorf("%s: family %q (%s) came from nowhere", oracle, name, got.families[name].kind)
+			t.Errorf("%s: unexpected family %q (%s)", oracle, name, got.families[name].kind)
 		}
 	}
 }
 
-func (w *family) compare(t testing.TB, oracle string, g *family, b blind) {
+func (w *family) compare(t testing.TB, oracle string, g *family, b ignored) {
 	t.Helper()
 	if g.kind != w.kind {
 		t.Errorf("%s: %q is a %s, want a %s", oracle, w.name, g.kind, w.kind)
@@ -202,31 +206,31 @@ func (w *family) compare(t testing.TB, oracle string, g *family, b blind) {
 		if s := g.samples[key]; s != nil {
 			w.samples[key].compare(t, oracle, key, s, b)
 		} else {
-			t.Errorf("%s: no sample %s of the %s %q", oracle, key, w.kind, w.name)
+			t.Errorf("%s: missing sample %s of the %s %q", oracle, key, w.kind, w.name)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(g.samples)) {
 		if w.samples[key] == nil {
-			t.Errorf("%s: sample %s of the %s %q came from nowhere", oracle, key, w.kind, w.name)
+			t.Errorf("%s: unexpected sample %s of the %s %q", oracle, key, w.kind, w.name)
 		}
 	}
 }
 
-func (w *sample) compare(t testing.TB, oracle, key string, g *sample, b blind) {
+func (w *sample) compare(t testing.TB, oracle, key string, g *sample, b ignored) {
 	t.Helper()
 	switch {
 	case w.within != nil:
-		if !w.within.holds(g.value) {
-			t.Errorf("%s: %s is the time %f, want one of %f to %f", oracle, key, g.value, w.within.from, w.within.to)
+		if !w.within.contains(g.value) {
+			t.Errorf("%s: %s is the time %f, want %f to %f", oracle, key, g.value, w.within.from, w.within.to)
 		}
 	case !same(w.value, g.value):
 		t.Errorf("%s: %s is %v, want %v", oracle, key, g.value, w.value)
 	}
 	switch {
 	case (w.at == nil) != (g.at == nil):
-		t.Errorf("%s: %s has a timestamp: %v, want %v", oracle, key, g.at != nil, w.at != nil)
+		t.Errorf("%s: %s has a timestamp is %v, want %v", oracle, key, g.at != nil, w.at != nil)
 	case w.at != nil && *w.at != *g.at && !(b.timestamps && math.Abs(float64(*w.at-*g.at)) <= 1):
-		t.Errorf("%s: %s is of %d ms, want %d", oracle, key, *g.at, *w.at)
+		t.Errorf("%s: timestamp of %s is %d ms, want %d", oracle, key, *g.at, *w.at)
 	}
 	if b.exemplars {
 		return
@@ -235,20 +239,21 @@ func (w *sample) compare(t testing.TB, oracle, key string, g *sample, b blind) {
 		return
 	}
 	if len(g.exemplar) != 1 || !slices.ContainsFunc(w.exemplar, g.exemplar[0].matches) {
-		t.Errorf("%s: %s has exemplar %v, want one of %v", oracle, key, g.exemplar, w.exemplar)
+		t.Errorf("%s: exemplars of %s are %v, want exactly one from %v", oracle, key, g.exemplar, w.exemplar)
 	}
 }
 
-// matches reports whether what was read is what was recorded.
+// matches reports whether the parsed exemplar got equals the recorded exemplar want.
 func (got exemplar) matches(want exemplar) bool {
 	sorted := func(labels []label) []label {
 		return slices.SortedFunc(slices.Values(labels), func(a, b label) int { return strings.Compare(a.name, b.name) })
 	}
 	return same(want.value, got.value) && slices.Equal(sorted(want.labels), sorted(got.labels)) &&
-		got.at != nil && want.within.holds(*got.at)
+		got.at != nil && want.within.contains(*got.at)
 }
 
-// same is equality bit by bit, but for NaN, of which the formats have one.
+// same reports whether a and b have the same bits. All NaN values are equal, because
+// the formats have a single NaN.
 func same(a, b float64) bool {
 	return math.Float64bits(a) == math.Float64bits(b) || a != a && b != b
 }

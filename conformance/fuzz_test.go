@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// seed adds n inputs that are made of nothing but chance, the same ones every time.
+// seed adds n pseudo-random inputs. The inputs are the same in every run.
 func seed(f *testing.F, n uint64) {
 	f.Helper()
 	for i := range n {
@@ -18,26 +18,26 @@ func seed(f *testing.F, n uint64) {
 	}
 }
 
-// FuzzText makes a registry from bytes, records in it, and wants all of it back
-// from what the text format says, scrape after scrape.
+// FuzzText makes a random registry from the input. Each scrape in the text format
+// must match the reference.
 func FuzzText(f *testing.F) {
 	seed(f, 150)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		w := newTwin(t, &dice{data}, false)
+		r := newRandomRegistry(t, &generator{data}, false)
 		for range 2 {
-			data, x := w.scrapeAs(t, typeText), w.expect()
+			data, x := r.scrapeAs(t, typeText), r.expect()
 			checkText(t, data, x)
 		}
 	})
 }
 
-// FuzzOpenMetrics is FuzzText for OpenMetrics.
+// FuzzOpenMetrics is like FuzzText, but for OpenMetrics.
 func FuzzOpenMetrics(f *testing.F) {
 	seed(f, 100)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		w := newTwin(t, &dice{data}, false)
+		r := newRandomRegistry(t, &generator{data}, false)
 		for scrape := range 2 {
-			data, x := w.scrapeAs(t, typeOpenMetrics), w.expect()
+			data, x := r.scrapeAs(t, typeOpenMetrics), r.expect()
 			if scrape == 0 {
 				x.grammar = grammarLimit
 			}
@@ -46,15 +46,15 @@ func FuzzOpenMetrics(f *testing.F) {
 	})
 }
 
-// FuzzNames lets names be any UTF-8 text, and asks for both formats with each way
-// to say such names.
+// FuzzNames is like FuzzText, but with UTF-8 names. FuzzNames scrapes both formats
+// with every escaping scheme.
 func FuzzNames(f *testing.F) {
 	seed(f, 50)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		w, size := newTwin(t, &dice{data}, true), len(data)
+		r, size := newRandomRegistry(t, &generator{data}, true), len(data)
 		for _, contentType := range contentTypes {
 			for i, scheme := range schemes {
-				data, x := serve(t, w.reg, contentType, scheme), w.expect()
+				data, x := serve(t, r.reg, contentType, scheme), r.expect()
 				if x.escaping = scheme; i == size%len(schemes) {
 					x.grammar = grammarLimit
 				}
@@ -63,7 +63,7 @@ func FuzzNames(f *testing.F) {
 					check = checkOpenMetrics
 				}
 				if check(t, data, x); t.Failed() {
-					t.Fatalf("with names by %v; refused: %v", scheme, w.errors)
+					t.Fatalf("escaping scheme %v, counted errors %v", scheme, r.errors)
 				}
 			}
 		}

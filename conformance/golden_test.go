@@ -15,22 +15,22 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// TestGoldens reads the engine's golden files with parsers that are not its own.
-// What they must say is not taken from them: names, labels, values, buckets and
-// times come from the JSON file of the same registry, which has its own encoder
-// and a standard decoder; what JSON does not show is in the table below. Types and
-// help are those of the text format, and must be the same in OpenMetrics.
+// TestGoldens parses the golden files of package tacho with textparse and expfmt. The
+// expected names, labels, values, buckets and timestamps come from the JSON file of
+// the same registry, decoded by encoding/json. The variable openMetricsOnly has the
+// expected units and exemplars, which JSON lacks. The expected types and help texts
+// come from the text format and must be the same in OpenMetrics.
 func TestGoldens(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("..", "testdata", "*.txt.golden"))
 	if err != nil || len(files) < 9 {
-		t.Fatalf("%d golden files, error %v", len(files), err)
+		t.Fatalf("%d golden files, want at least 9, error %v", len(files), err)
 	}
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".txt.golden")
 		t.Run(name, func(t *testing.T) {
-			text, open, view := golden(t, name+".txt"), golden(t, name+".om"), golden(t, name+".json")
+			text, openMetrics, view := golden(t, name+".txt"), golden(t, name+".om"), golden(t, name+".json")
 			x := fromJSON(t, view)
-			x.typesOf(t, text)
+			x.addTypes(t, text)
 			x.grammar = math.MaxInt
 			for _, m := range x.metrics {
 				m.unit = openMetricsOnly.units[m.name]
@@ -44,13 +44,13 @@ func TestGoldens(t *testing.T) {
 				}
 			}
 			checkText(t, text, x)
-			checkOpenMetrics(t, open, x)
+			checkOpenMetrics(t, openMetrics, x)
 		})
 	}
 }
 
-// openMetricsOnly is what the registry of openmetrics.om.golden was given and no
-// other format shows, by the name of the metric.
+// openMetricsOnly has the units and exemplars of the registry in openmetrics.om.golden,
+// by metric name. No other format has units or exemplars.
 var openMetricsOnly = struct {
 	units     map[string]string
 	exemplars map[string][]goldenExemplar
@@ -72,7 +72,7 @@ var openMetricsOnly = struct {
 }
 
 type goldenExemplar struct {
-	labelValue string // of the series, if it has a label
+	labelValue string // first label value of the series, or "" for a series without labels
 	bucket     int
 	exemplar
 }
@@ -91,7 +91,8 @@ func golden(t *testing.T, name string) []byte {
 	return data
 }
 
-// fromJSON makes metrics of the JSON view. Null is left as NaN, to be looked up.
+// fromJSON converts the JSON view to metrics. A null becomes NaN, which addTypes
+// replaces.
 func fromJSON(t *testing.T, view []byte) *expecter {
 	t.Helper()
 	var families map[string][]struct {
@@ -125,7 +126,7 @@ func fromJSON(t *testing.T, view []byte) *expecter {
 	for name, list := range families {
 		m := &metric{name: name, kind: "gauge", series: map[string]*series{}}
 		for i, in := range list {
-			s := &series{labels: inOrder(t, in.Labels), value: number(in.Value), count: in.Count}
+			s := &series{labels: labelsInOrder(t, in.Labels), value: number(in.Value), count: in.Count}
 			if in.Timestamp != nil {
 				at := time.UnixMilli(int64(math.Round(number(in.Timestamp) * 1000)))
 				s.at = &at
@@ -147,11 +148,12 @@ func fromJSON(t *testing.T, view []byte) *expecter {
 		}
 		metrics = append(metrics, m)
 	}
-	return newExpecter(&ledger{}, metrics)
+	return newExpecter(&reference{}, metrics)
 }
 
-// inOrder decodes an object of strings, in order and with members that come twice.
-func inOrder(t *testing.T, object json.RawMessage) (labels []label) {
+// labelsInOrder decodes a JSON object of strings. The result preserves the order and
+// the duplicate members.
+func labelsInOrder(t *testing.T, object json.RawMessage) (labels []label) {
 	t.Helper()
 	d := json.NewDecoder(strings.NewReader(string(object)))
 	var words []string
@@ -173,9 +175,9 @@ func inOrder(t *testing.T, object json.RawMessage) (labels []label) {
 	return labels
 }
 
-// typesOf completes what JSON does not say: types and help, and the values that
-// JSON has no word for.
-func (x *expecter) typesOf(t *testing.T, text []byte) {
+// addTypes sets types and help texts from the text format. addTypes also sets values
+// that are null in JSON, such as infinities.
+func (x *expecter) addTypes(t *testing.T, text []byte) {
 	t.Helper()
 	shown, err := readTextparse(text, typeText)
 	if err != nil {
@@ -192,7 +194,7 @@ func (x *expecter) typesOf(t *testing.T, text []byte) {
 			m.kind = f.kind
 		}
 		if m.kind == "gauge" && strings.HasSuffix(names[m], "_info") {
-			m.kind = "info" // no golden registry has a gauge of such a name
+			m.kind = "info" // no golden registry has a gauge with such a name
 		}
 		suffix := ""
 		if m.kind == "histogram" || m.kind == "summary" {
@@ -211,7 +213,7 @@ func (x *expecter) typesOf(t *testing.T, text []byte) {
 				t.Fatalf("no sample %s in the text format", line.key())
 			}
 			if found.value == found.value && !math.IsInf(found.value, 0) {
-				t.Errorf("%s is %v, but null in JSON", line.key(), found.value)
+				t.Errorf("%s is %v in the text format, but null in JSON", line.key(), found.value)
 			}
 			s.value = found.value
 		}

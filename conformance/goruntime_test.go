@@ -15,53 +15,53 @@ import (
 	"github.com/tachikoma/tacho/goruntime"
 )
 
-// TestGoruntime holds package goruntime against client_golang's collectors of the
-// runtime and the build, name by name.
+// TestGoruntime compares package goruntime with the Go collector and the build info
+// collector of client_golang, metric by metric.
 func TestGoruntime(t *testing.T) {
 	client := prometheus.NewRegistry()
 	client.MustRegister(collectors.NewGoCollector(), collectors.NewBuildInfoCollector())
 	reg := tacho.NewRegistry()
 	goruntime.Register(reg)
-	sameFamilies(t, ofTacho(t, reg), ofClient(t, client))
+	compareFamilies(t, tachoFamilies(t, reg), clientFamilies(t, client))
 
-	// Between two readings the runtime now and then does work of its own, which can go
-	// either way: each value must agree in one of some tries.
+	// Background work of the runtime can change a value between two reads, so the test
+	// repeats the comparison. Each metric must agree once.
 	defer debug.SetGCPercent(debug.SetGCPercent(10000))
 	runtime.GC()
-	open := map[string]bool{}
-	for _, name := range ofTacho(t, reg).names() {
-		open[name] = true
+	pending := map[string]bool{}
+	for _, name := range tachoFamilies(t, reg).names() {
+		pending[name] = true
 	}
 	for range 50 {
-		before := ofClient(t, client)
-		now := ofTacho(t, reg)
-		after := ofClient(t, client)
-		for name := range open {
+		before := clientFamilies(t, client)
+		now := tachoFamilies(t, reg)
+		after := clientFamilies(t, client)
+		for name := range pending {
 			agrees := false
 			switch {
 			case name == "go_gc_duration_seconds":
 				a, b := now[name].GetMetric()[0].GetSummary(), before[name].GetMetric()[0].GetSummary()
-				// The text format has every digit of a float64.
+				// The text format preserves every float64 exactly.
 				agrees = a.String() == b.String() && len(a.GetQuantile()) == 5 && a.GetSampleCount() > 0
 			case strings.HasSuffix(name, "_info"):
 				agrees = maps.Equal(now.labels(name), before.labels(name)) && now.value(name) == 1
 			case name == "go_goroutines":
-				// client_golang's are more: it starts some to gather.
+				// The value of client_golang is higher, because Gather starts goroutines.
 				v := now.value(name)
 				agrees = v == float64(runtime.NumGoroutine()) && v <= before.value(name)
 			default:
-				agrees = agree(name, before, now, after)
+				agrees = isBetween(name, before, now, after)
 			}
 			if agrees {
-				delete(open, name)
+				delete(pending, name)
 			}
 		}
-		if len(open) == 0 {
+		if len(pending) == 0 {
 			return
 		}
 	}
-	before, now := ofClient(t, client), ofTacho(t, reg)
-	for _, name := range slices.Sorted(maps.Keys(open)) {
-		t.Errorf("%v, client_golang's %v", now[name], before[name])
+	before, now := clientFamilies(t, client), tachoFamilies(t, reg)
+	for _, name := range slices.Sorted(maps.Keys(pending)) {
+		t.Errorf("%v, want %v as in client_golang", now[name], before[name])
 	}
 }

@@ -9,8 +9,9 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// TestMiddlewareExemplars: the trace of a request is found from its count, its
-// duration and its size by Prometheus' parser, and by expfmt's.
+// TestMiddlewareExemplars checks that the count, the duration and the size of a request
+// have the trace identifier as exemplar. Both textparse and expfmt must read the
+// exemplars.
 func TestMiddlewareExemplars(t *testing.T) {
 	reg := tacho.NewRegistry()
 	began := seconds(time.Now())
@@ -38,12 +39,12 @@ func TestMiddlewareExemplars(t *testing.T) {
 		}
 		resp.Body.Close()
 	}
-	web.Close() // what was answered is recorded
+	web.Close() // waits until all requests are recorded
 	response := httptest.NewRecorder()
 	request := httptest.NewRequest("GET", "/metrics", nil)
 	request.Header.Set("Accept", accept3)
 	reg.Handler().ServeHTTP(response, request)
-	e, _ := oneReading(t, response.Body.Bytes(), typeOpenMetrics)
+	e, _ := readBoth(t, response.Body.Bytes(), typeOpenMetrics)
 
 	latest := exemplar{labels: []label{{"trace_id", `"latest"`}}, within: span{began, seconds(time.Now())}}
 	for family, suffix := range map[string]string{
@@ -60,7 +61,7 @@ func TestMiddlewareExemplars(t *testing.T) {
 				latest.value = 1
 			case "http_response_size_bytes":
 				latest.value = 1234
-			default: // only the server knows how long it took, and the trace may be in either of two buckets
+			default: // the test cannot know the duration, and the two traces can be in different buckets
 				latest.value = got.value
 			}
 			if got.labels[0].value == "first" && family == "http_request_duration_seconds" {
@@ -68,11 +69,11 @@ func TestMiddlewareExemplars(t *testing.T) {
 			}
 			found++
 			if !got.matches(latest) {
-				t.Errorf("%s has the exemplar %v, want %v", key, got, latest)
+				t.Errorf("exemplar of %s is %v, want %v", key, got, latest)
 			}
 		}
 		if found != 1 {
-			t.Errorf("%s has %d exemplars of the latest trace", family, found)
+			t.Errorf("%s has %d exemplars of the last trace, want 1", family, found)
 		}
 	}
 }

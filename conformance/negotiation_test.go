@@ -21,75 +21,75 @@ const (
 	acceptProto = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;escaping=allow-utf-8;q=0.8,"
 )
 
-// TestNegotiation sends the same Accept to a tacho handler and to one of
-// client_golang's promhttp, and wants the same Content-Type from both, unless a
-// line says why not.
+// TestNegotiation sends the same Accept header to a handler of tacho and to a handler
+// of promhttp. The Content-Type headers must be equal, except for the rows with a
+// reason for a difference.
 func TestNegotiation(t *testing.T) {
 	peer := promhttp.HandlerFor(prometheus.NewRegistry(), promhttp.HandlerOpts{EnableOpenMetrics: true})
 	legacy := tacho.NewRegistry()
 	utf8 := tacho.NewRegistry(tacho.WithUTF8Names())
 	const (
-		text      = "text/plain; version=0.0.4; charset=utf-8; escaping="
-		open      = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping="
-		old       = "application/openmetrics-text; version=0.0.1; charset=utf-8; escaping="
-		protobuf  = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping="
-		under     = "underscores"
-		unescaped = "allow-utf-8"
+		text           = "text/plain; version=0.0.4; charset=utf-8; escaping="
+		openMetrics    = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping="
+		openMetrics001 = "application/openmetrics-text; version=0.0.1; charset=utf-8; escaping="
+		protobuf       = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping="
+		underscores    = "underscores"
+		unescaped      = "allow-utf-8"
 	)
 	for _, c := range []struct {
 		accept string
-		want   string // of tacho
-		peer   string // of promhttp, where that is another
-		why    string
+		want   string // Content-Type of tacho
+		peer   string // Content-Type of promhttp, if different
+		reason string
 	}{
-		// What scrapers send.
-		{accept: accept2, want: open + under},
-		{accept: accept3, want: open + unescaped},
-		{accept: acceptProto + accept3, want: open + unescaped, peer: protobuf + unescaped, why: "no protobuf: it is asked for first where native histograms are on, and OpenMetrics next"},
-		{accept: "application/openmetrics-text;version=2.0.0;escaping=allow-utf-8;q=0.8," + accept3, want: open + unescaped},
-		{accept: strings.ReplaceAll(accept3, "allow-utf-8", "underscores"), want: open + under},
-		{accept: strings.ReplaceAll(accept3, "allow-utf-8", "dots"), want: open + "dots"},
-		{accept: strings.ReplaceAll(accept3, "allow-utf-8", "values"), want: open + "values"},
-		// What else there is.
-		{accept: "", want: text + under},
-		{accept: "*/*", want: text + under},
-		{accept: "text/*", want: text + under},
-		{accept: "text/plain", want: text + under},
-		{accept: "text/plain;version=0.0.4", want: text + under},
+		// Scrapers.
+		{accept: accept2, want: openMetrics + underscores},
+		{accept: accept3, want: openMetrics + unescaped},
+		{accept: acceptProto + accept3, want: openMetrics + unescaped, peer: protobuf + unescaped, reason: "tacho has no protobuf format: with native histograms, Prometheus prefers protobuf to OpenMetrics"},
+		{accept: "application/openmetrics-text;version=2.0.0;escaping=allow-utf-8;q=0.8," + accept3, want: openMetrics + unescaped},
+		{accept: strings.ReplaceAll(accept3, "allow-utf-8", "underscores"), want: openMetrics + underscores},
+		{accept: strings.ReplaceAll(accept3, "allow-utf-8", "dots"), want: openMetrics + "dots"},
+		{accept: strings.ReplaceAll(accept3, "allow-utf-8", "values"), want: openMetrics + "values"},
+		// Other clients.
+		{accept: "", want: text + underscores},
+		{accept: "*/*", want: text + underscores},
+		{accept: "text/*", want: text + underscores},
+		{accept: "text/plain", want: text + underscores},
+		{accept: "text/plain;version=0.0.4", want: text + underscores},
 		{accept: "text/plain;version=0.0.4;escaping=values", want: text + "values"},
 		{accept: "text/plain;version=0.0.4;escaping=allow-utf-8", want: text + unescaped},
-		{accept: "text/plain;version=1.0.0;escaping=allow-utf-8", want: text + unescaped, peer: text + under,
-			why: "the client reads quoted names and can have them: promhttp knows no text of that version and falls back"},
-		{accept: "text/plain;version=0.0.3", want: text + under},
-		{accept: "application/openmetrics-text", want: old + under},
-		{accept: "application/openmetrics-text;version=0.0.1", want: old + under},
-		{accept: "application/openmetrics-text;version=1.0.0", want: open + under},
-		{accept: "application/openmetrics-text; version=1.0.0; charset=utf-8", want: open + under},
-		{accept: "application/openmetrics-text;version=1.0.0;escaping=nonsense", want: open + under},
-		{accept: "application/openmetrics-text;version=2.0.0", want: text + under},
-		{accept: "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8", want: text + under},
-		{accept: "application/json", want: text + under},
-		{accept: "garbage", want: text + under},
+		{accept: "text/plain;version=1.0.0;escaping=allow-utf-8", want: text + unescaped, peer: text + underscores,
+			reason: "the client accepts quoted names, but promhttp does not support version 1.0.0 of the text format"},
+		{accept: "text/plain;version=0.0.3", want: text + underscores},
+		{accept: "application/openmetrics-text", want: openMetrics001 + underscores},
+		{accept: "application/openmetrics-text;version=0.0.1", want: openMetrics001 + underscores},
+		{accept: "application/openmetrics-text;version=1.0.0", want: openMetrics + underscores},
+		{accept: "application/openmetrics-text; version=1.0.0; charset=utf-8", want: openMetrics + underscores},
+		{accept: "application/openmetrics-text;version=1.0.0;escaping=nonsense", want: openMetrics + underscores},
+		{accept: "application/openmetrics-text;version=2.0.0", want: text + underscores},
+		{accept: "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8", want: text + underscores},
+		{accept: "application/json", want: text + underscores},
+		{accept: "garbage", want: text + underscores},
 		// Weights.
-		{accept: "text/plain;q=0.5,application/openmetrics-text;version=1.0.0", want: open + under},
-		{accept: "text/plain,application/openmetrics-text;version=1.0.0;q=0.5", want: text + under},
-		{accept: "text/plain,application/openmetrics-text;version=1.0.0", want: text + under},
-		{accept: "application/openmetrics-text;version=1.0.0,text/plain", want: open + under},
-		{accept: "*/*;q=0.9,application/openmetrics-text;version=1.0.0;q=0.5", want: text + under, peer: open + under,
-			why: "the range that is preferred is one of text too: promhttp has no use for wildcards"},
-		{accept: "*/*,application/openmetrics-text;version=1.0.0", want: open + under},
-		{accept: "application/openmetrics-text;version=1.0.0;q=0", want: text + under, peer: open + under,
-			why: "q=0 means not acceptable (RFC 9110, section 12.4.2)"},
-		{accept: "application/openmetrics-text;version=1.0.0;q=0,text/plain;q=0.1", want: text + under},
-		{accept: "application/openmetrics-text;version=1.0.0;q=nonsense,text/plain;q=0.1", want: text + under},
-		{accept: "application/openmetrics-text;version=1.0.0;q=7,text/plain;q=0.1", want: text + under, peer: open + under,
-			why: "a weight is 0 to 1; an element without a valid one is not counted on"},
-		// How it is written.
-		{accept: "Application/OpenMetrics-Text;Version=1.0.0", want: open + under, peer: text + under,
-			why: "types and names of parameters are case-insensitive (RFC 9110, section 8.3.1)"},
-		{accept: `application/openmetrics-text;version="1.0.0"`, want: open + under, peer: text + under,
-			why: "a value may stand in quotes (RFC 9110, section 5.6.6)"},
-		{accept: "application/openmetrics-text ; version=1.0.0", want: open + under},
+		{accept: "text/plain;q=0.5,application/openmetrics-text;version=1.0.0", want: openMetrics + underscores},
+		{accept: "text/plain,application/openmetrics-text;version=1.0.0;q=0.5", want: text + underscores},
+		{accept: "text/plain,application/openmetrics-text;version=1.0.0", want: text + underscores},
+		{accept: "application/openmetrics-text;version=1.0.0,text/plain", want: openMetrics + underscores},
+		{accept: "*/*;q=0.9,application/openmetrics-text;version=1.0.0;q=0.5", want: text + underscores, peer: openMetrics + underscores,
+			reason: "the preferred media range includes text, but promhttp ignores wildcards"},
+		{accept: "*/*,application/openmetrics-text;version=1.0.0", want: openMetrics + underscores},
+		{accept: "application/openmetrics-text;version=1.0.0;q=0", want: text + underscores, peer: openMetrics + underscores,
+			reason: "q=0 means not acceptable (RFC 9110, section 12.4.2)"},
+		{accept: "application/openmetrics-text;version=1.0.0;q=0,text/plain;q=0.1", want: text + underscores},
+		{accept: "application/openmetrics-text;version=1.0.0;q=nonsense,text/plain;q=0.1", want: text + underscores},
+		{accept: "application/openmetrics-text;version=1.0.0;q=7,text/plain;q=0.1", want: text + underscores, peer: openMetrics + underscores,
+			reason: "a weight is 0 to 1, and tacho ignores an element with an invalid weight"},
+		// Upper case, quotes and spaces.
+		{accept: "Application/OpenMetrics-Text;Version=1.0.0", want: openMetrics + underscores, peer: text + underscores,
+			reason: "types and parameter names are case-insensitive (RFC 9110, section 8.3.1)"},
+		{accept: `application/openmetrics-text;version="1.0.0"`, want: openMetrics + underscores, peer: text + underscores,
+			reason: "a parameter value may be a quoted string (RFC 9110, section 5.6.6)"},
+		{accept: "application/openmetrics-text ; version=1.0.0", want: openMetrics + underscores},
 	} {
 		ask := func(h http.Handler) string {
 			w := httptest.NewRecorder()
@@ -112,15 +112,16 @@ func TestNegotiation(t *testing.T) {
 			want = c.want
 		}
 		if got := ask(peer); got != want {
-			t.Errorf("%q: promhttp says %s, not %s as we do", c.accept, got, want)
+			t.Errorf("%q: promhttp returned %s, want %s", c.accept, got, want)
 		}
-		if (c.why == "") != (c.peer == "") {
-			t.Errorf("%q: a difference and its reason go together", c.accept)
+		if (c.reason == "") != (c.peer == "") {
+			t.Errorf("%q: only one of peer and reason is set", c.accept)
 		}
 	}
 }
 
-// TestContentEncoding does the same with Accept-Encoding, and reads what comes.
+// TestContentEncoding is like TestNegotiation, but for Accept-Encoding. The test also
+// compares the bodies.
 func TestContentEncoding(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	gauge := prometheus.NewGauge(prometheus.GaugeOpts{Name: "g", Help: "h"})
@@ -129,7 +130,7 @@ func TestContentEncoding(t *testing.T) {
 	reg := tacho.NewRegistry()
 	reg.Gauge("g", "h")
 	for _, c := range []struct {
-		accept, want, peer, why string
+		accept, want, peer, reason string
 	}{
 		{accept: "gzip", want: "gzip"}, // Prometheus
 		{accept: "zstd,gzip", want: "gzip"},
@@ -141,9 +142,9 @@ func TestContentEncoding(t *testing.T) {
 		{accept: "gzip;q=0", want: ""},
 		{accept: "gzip;q=0.5", want: "gzip"},
 		{accept: "identity;q=0.5, gzip", want: "gzip"},
-		{accept: "*", want: "gzip", peer: "none", why: "any coding is accepted, and the smaller one is served"},
-		{accept: "GZIP", want: "gzip", peer: "none", why: "codings are case-insensitive (RFC 9110, section 8.4.1)"},
-		{accept: "x-gzip", want: "gzip", peer: "none", why: "x-gzip means gzip (RFC 9110, section 8.4.1.3)"},
+		{accept: "*", want: "gzip", peer: "none", reason: "the client accepts every coding, so tacho selects the smaller body"},
+		{accept: "GZIP", want: "gzip", peer: "none", reason: "codings are case-insensitive (RFC 9110, section 8.4.1)"},
+		{accept: "x-gzip", want: "gzip", peer: "none", reason: "x-gzip means gzip (RFC 9110, section 8.4.1.3)"},
 	} {
 		var bodies []string
 		for i, h := range []http.Handler{reg.Handler(), peer} {
@@ -175,14 +176,14 @@ func TestContentEncoding(t *testing.T) {
 			}
 			bodies = append(bodies, string(plain))
 			if vary := strings.Join(w.Header().Values("Vary"), ", "); vary != "Accept, Accept-Encoding" {
-				t.Errorf("%q, handler %d: Vary is %q", c.accept, i, vary)
+				t.Errorf("%q, handler %d: Vary is %q, want both request headers", c.accept, i, vary)
 			}
 		}
 		if bodies[0] != bodies[1] {
-			t.Errorf("%q: %q, promhttp %q", c.accept, bodies[0], bodies[1])
+			t.Errorf("%q: body %q, want %q as from promhttp", c.accept, bodies[0], bodies[1])
 		}
-		if (c.why == "") != (c.peer == "") {
-			t.Errorf("%q: a difference and its reason go together", c.accept)
+		if (c.reason == "") != (c.peer == "") {
+			t.Errorf("%q: only one of peer and reason is set", c.accept)
 		}
 	}
 }

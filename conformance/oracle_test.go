@@ -13,8 +13,8 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// checkText holds a scrape in the text format against what it must show, as
-// Prometheus, client libraries and promlint read it.
+// checkText compares a scrape in the text format with the expectation x. The scrape
+// is parsed by textparse, expfmt and promlint.
 func checkText(t testing.TB, data []byte, x *expecter) {
 	t.Helper()
 	want := x.text(t)
@@ -25,7 +25,7 @@ func checkText(t testing.TB, data []byte, x *expecter) {
 	if err != nil {
 		t.Fatalf("textparse: %v\n%s", err, data)
 	}
-	compare(t, "textparse, text", want, got, blind{})
+	compare(t, "textparse, text", want, got, ignored{})
 	got, err = readExpfmt(data, typeText+escapingParameter(x))
 	if err != nil {
 		t.Fatalf("expfmt: %v\n%s", err, data)
@@ -34,26 +34,27 @@ func checkText(t testing.TB, data []byte, x *expecter) {
 	for _, f := range want.families {
 		f.help = expfmtHelp(f.help)
 	}
-	compare(t, "expfmt, text", want, got, blind{})
+	compare(t, "expfmt, text", want, got, ignored{})
 	lint(t, data, x)
 	if t.Failed() {
-		t.Logf("the scrape:\n%s", data)
+		t.Logf("scrape:\n%s", data)
 	}
 }
 
-// checkOpenMetrics is checkText for OpenMetrics, and wants of the times of creation
-// that Prometheus finds them from every sample.
+// checkOpenMetrics is like checkText, but for OpenMetrics. checkOpenMetrics also
+// checks that Prometheus finds the creation time of every sample. Only scrapes of
+// at most x.grammar bytes are parsed by expfmt.
 func checkOpenMetrics(t testing.TB, data []byte, x *expecter) {
 	t.Helper()
 	want := x.openMetrics(t)
-	if err := want.clashes(); err != nil {
-		t.Errorf("what is expected is no OpenMetrics: %v", err)
+	if err := want.nameCollision(); err != nil {
+		t.Errorf("the expectation is invalid in OpenMetrics: %v", err)
 	}
 	got, err := readTextparse(data, typeOpenMetrics)
 	if err != nil {
 		t.Fatalf("textparse: %v\n%s", err, data)
 	}
-	compare(t, "textparse, OpenMetrics", want, got, blind{timestamps: true})
+	compare(t, "textparse, OpenMetrics", want, got, ignored{timestamps: true})
 	starts, err := startTimes(data)
 	if err != nil {
 		t.Fatalf("textparse, start times: %v\n%s", err, data)
@@ -62,7 +63,8 @@ func checkOpenMetrics(t testing.TB, data []byte, x *expecter) {
 	if t.Failed() || len(data) > x.grammar {
 		return
 	}
-	// expfmt refuses a help text that ends in a carriage return, which the grammar allows.
+	// The parser expfmt rejects a help text with a carriage return at the end. The
+	// grammar of OpenMetrics allows such a help text.
 	got, err = readExpfmt(bytes.ReplaceAll(withoutInfo(data), []byte("\r\n"), []byte("\n")), typeOpenMetrics+escapingParameter(x))
 	if err != nil {
 		t.Fatalf("expfmt: %v\n%s", err, data)
@@ -70,27 +72,27 @@ func checkOpenMetrics(t testing.TB, data []byte, x *expecter) {
 	for _, f := range want.families {
 		f.help = strings.TrimSuffix(f.help, "\r")
 	}
-	compare(t, "expfmt, OpenMetrics", want, got, blind{skip: func(f *family) bool {
+	compare(t, "expfmt, OpenMetrics", want, got, ignored{skip: func(f *family) bool {
 		return f.kind == "info" || len(f.samples) == 0
 	}})
 	if t.Failed() {
-		t.Logf("the scrape:\n%s", data)
+		t.Logf("scrape:\n%s", data)
 	}
 }
 
-// grammarLimit is how long a random scrape may be for expfmt to read it: matching
-// lines against the grammar takes it about 35 µs a byte, 600 times what textparse
-// does.
+// grammarLimit is the maximum length, in bytes, of a random OpenMetrics scrape for
+// expfmt. The grammar-based parser of expfmt is far slower than textparse (see
+// README.md).
 const grammarLimit = 1 << 10
 
-// compareStarts wants the time of creation with every sample of a series that has
-// one, and none with the others.
+// compareStarts compares the start times from textparse with the creation times. A
+// sample of a series without a creation time must have no start time.
 func (e *exposition) compareStarts(t testing.TB, starts map[string]float64) {
 	t.Helper()
 	for _, f := range e.families {
 		for key, s := range f.samples {
 			if strings.HasSuffix(s.name, "_created") && typeHasStart[f.kind] {
-				continue // the parser takes it for the time of another, even a quantile of a summary x_created
+				continue // textparse reads such a sample as a creation time, even a quantile of a summary x_created
 			}
 			created := &sample{name: f.name + "_created"}
 			for _, l := range s.labels {
@@ -100,11 +102,11 @@ func (e *exposition) compareStarts(t testing.TB, starts map[string]float64) {
 			}
 			start, ok := starts[key]
 			if c := f.samples[created.key()]; !ok {
-				t.Errorf("no start time was looked for with %s", key)
+				t.Errorf("startTimes did not return %s", key)
 			} else if c == nil && start == start {
-				t.Errorf("%s began at %f, of which nothing is known", key, start)
-			} else if c != nil && !c.within.holds(start) {
-				t.Errorf("%s began at %f, want one of %f to %f", key, start, c.within.from, c.within.to)
+				t.Errorf("%s has start time %f, want none", key, start)
+			} else if c != nil && !c.within.contains(start) {
+				t.Errorf("%s has start time %f, want %f to %f", key, start, c.within.from, c.within.to)
 			}
 		}
 	}
@@ -112,9 +114,9 @@ func (e *exposition) compareStarts(t testing.TB, starts map[string]float64) {
 
 var typeHasStart = map[string]bool{"counter": true, "histogram": true, "summary": true}
 
-// withoutInfo leaves out the families of a type that expfmt does not read.
+// withoutInfo removes the families of type info, which expfmt rejects.
 func withoutInfo(data []byte) []byte {
-	var kept, head []byte // head: the lines of a family before its first sample
+	var kept, head []byte // head has the lines of a family before the first sample
 	info := false
 	for line := range bytes.Lines(data) {
 		if bytes.HasPrefix(line, []byte("# HELP ")) {
@@ -138,8 +140,8 @@ func withoutInfo(data []byte) []byte {
 	return kept
 }
 
-// textparseHelp is what Prometheus' text parser makes of a help text: it takes one
-// of nothing but blanks, or NUL, for separators.
+// textparseHelp returns the help text from the text parser of textparse. The parser
+// returns an empty help text for a help text of blanks and NUL bytes.
 func textparseHelp(help string) string {
 	if strings.Trim(help, " \t\x00") == "" {
 		return ""
@@ -147,16 +149,18 @@ func textparseHelp(help string) string {
 	return help
 }
 
-// expfmtHelp is what expfmt's text parser makes of a help text: it takes the
-// blanks before it for separators.
+// expfmtHelp returns the help text from the text parser of expfmt. The parser removes
+// blanks at the start.
 func expfmtHelp(help string) string { return strings.TrimLeft(help, " \t") }
 
-// escapingParameter is what tells expfmt's decoder which names to expect.
+// escapingParameter returns the media type parameter with the escaping scheme. The
+// decoder of expfmt needs the parameter to accept quoted names.
 func escapingParameter(x *expecter) string {
 	return "; escaping=" + x.escaping.String()
 }
 
-// lint wants of promlint exactly the problems that it has with the definitions.
+// lint runs promlint on a scrape and on the expected families. The problems must be
+// the same.
 func lint(t testing.TB, data []byte, x *expecter) {
 	t.Helper()
 	want, err := promlint.NewWithMetricFamilies(x.dto()).Lint()
@@ -165,7 +169,7 @@ func lint(t testing.TB, data []byte, x *expecter) {
 	}
 	var l *promlint.Linter
 	if x.escaping == model.NoEscaping {
-		// The linter's own reader takes legacy names only.
+		// The parser inside promlint accepts only legacy names.
 		families, err := decode(data, typeText+escapingParameter(x))
 		if err != nil {
 			t.Fatal(err)
@@ -179,11 +183,11 @@ func lint(t testing.TB, data []byte, x *expecter) {
 		t.Fatalf("promlint: %v\n%s", err, data)
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("promlint: %v, want %v", got, want)
+		t.Errorf("promlint returned %v, want %v", got, want)
 	}
 }
 
-// dto is what x expects as client_golang would hand it to its encoders.
+// dto returns the expected families as input for the encoders of client_golang.
 func (x *expecter) dto() []*dto.MetricFamily {
 	names := x.names()
 	var families []*dto.MetricFamily
@@ -251,8 +255,8 @@ func (s *series) dto() *dto.Histogram {
 	return h
 }
 
-// peer encodes what x expects with client_golang's encoder.
-func peer(t testing.TB, families []*dto.MetricFamily, format expfmt.Format) []byte {
+// encodeWithClient encodes families with the encoder of client_golang.
+func encodeWithClient(t testing.TB, families []*dto.MetricFamily, format expfmt.Format) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	e := expfmt.NewEncoder(&b, format)

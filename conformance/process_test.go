@@ -12,30 +12,31 @@ import (
 	"github.com/tachikoma/tacho/process"
 )
 
-// TestProcess holds package process against client_golang's collector, name by name.
+// TestProcess compares package process with the process collector of client_golang,
+// metric by metric.
 func TestProcess(t *testing.T) {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
-		t.Skip("what there is without /proc differs")
+		t.Skip("without /proc the metrics of client_golang differ")
 	}
 	client := prometheus.NewRegistry()
 	client.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	reg := tacho.NewRegistry()
 	process.Register(reg)
-	before, now, after := ofClient(t, client), ofTacho(t, reg), ofClient(t, client)
-	sameFamilies(t, now, before)
+	before, now, after := clientFamilies(t, client), tachoFamilies(t, reg), clientFamilies(t, client)
+	compareFamilies(t, now, before)
 
 	const tick = 0.01 // the resolution of client_golang's CPU time, in seconds
 	const mapped = 32 << 20
 	slack := map[string]float64{
-		"process_cpu_seconds_total":     2 * tick, // user and system time are rounded each
-		"process_start_time_seconds":    1,        // the boot, in whole seconds, moves when the clock is set
-		"process_resident_memory_bytes": mapped,   // the kernel counts pages for each processor, and adds up later
+		"process_cpu_seconds_total":     2 * tick, // the kernel rounds the user time and the system time
+		"process_start_time_seconds":    1,        // the boot time, in whole seconds, changes with the system clock
+		"process_resident_memory_bytes": mapped,   // the kernel adds the page counters of the processors with a delay
 		"process_virtual_memory_bytes":  mapped,
 	}
 	for _, name := range now.names() {
 		a, v, b := before.value(name), now.value(name), after.value(name)
 		if v < math.Min(a, b)-slack[name] || v > math.Max(a, b)+slack[name] {
-			t.Errorf("%s is %v, client_golang's %v before and %v after", name, v, a, b)
+			t.Errorf("%s is %v, want a value between %v and %v of client_golang", name, v, a, b)
 		}
 	}
 }

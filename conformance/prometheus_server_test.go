@@ -25,44 +25,44 @@ import (
 	"github.com/prometheus/prometheus/tsdb"
 )
 
-// A server is the part of Prometheus 3 that a metrics endpoint meets: its scrape
-// loops, its storage and its query engine, put together as its main function does
-// it, without rules, alerts, discovery and the web.
+// A server is a part of Prometheus 3: the scrape loops, the storage and the query
+// engine, connected like in the main function of Prometheus. A server has no rules,
+// no alerts, no discovery and no web interface.
 type server struct {
-	log     complaints
+	log     warnings
 	db      *tsdb.DB
 	engine  *promql.Engine
 	manager *scrape.Manager
 }
 
-// complaints are what a server logged as a warning or an error.
-type complaints struct {
+// warnings collects log lines with level warning or error.
+type warnings struct {
 	mu   sync.Mutex
 	text strings.Builder
 }
 
-func (c *complaints) Write(line []byte) (int, error) {
+func (c *warnings) Write(line []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.text.Write(line)
 }
 
-func (c *complaints) String() string {
+func (c *warnings) String() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.text.String()
 }
 
-// A target is one job of a server: a handler that is scraped in one way.
+// A target is a job of a server: a handler with a scrape configuration.
 type target struct {
 	job     string
-	config  string // lines of its scrape configuration
+	config  string // lines of the scrape configuration
 	handler http.Handler
-	want    string // Content-Type
+	want    string // expected Content-Type
 
 	address string
-	last    atomic.Pointer[http.Header] // of a response
-	at      time.Time                   // of the scrape that wait waited for
+	last    atomic.Pointer[http.Header] // header of the last response
+	at      time.Time                   // time of the last scrape in method wait
 }
 
 const scrapeInterval = 400 * time.Millisecond
@@ -73,7 +73,7 @@ func newServer(t *testing.T, targets []*target) *server {
 	log := slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	opts := tsdb.DefaultOptions()
 	opts.EnableExemplarStorage, opts.MaxExemplars = true, 10000
-	opts.EnableSTAsZeroSample = true // the flag created-timestamp-zero-ingestion, with ParseST below
+	opts.EnableSTAsZeroSample = true // with ParseST below: the feature flag created-timestamp-zero-ingestion
 	var err error
 	if s.db, err = tsdb.Open(t.TempDir(), log, nil, opts, tsdb.NewDBStats()); err != nil {
 		t.Fatal(err)
@@ -135,13 +135,13 @@ func (g *target) serve(t *testing.T) {
 	g.address = web.Listener.Addr().String()
 }
 
-// wait returns once the storage has a scrape of every target that began from now on
-// and succeeded: on a busy machine one may take longer than Prometheus waits for it.
-// Its time is where queries look at the target from.
+// wait returns when the storage has a new, successful scrape of every target. On a busy
+// machine a scrape can exceed the scrape timeout and fail. wait sets target.at, the
+// evaluation time of later queries.
 func (s *server) wait(t *testing.T, targets []*target) {
 	t.Helper()
 	start := time.Now()
-	// Prometheus moves times by up to 2 ms where that makes them evenly spaced.
+	// Prometheus changes scrape timestamps by up to 2 ms to make intervals equal.
 	since := start.Add(2 * scrape.ScrapeTimestampTolerance)
 	for _, g := range targets {
 		for {
@@ -153,7 +153,7 @@ func (s *server) wait(t *testing.T, targets []*target) {
 				}
 			}
 			if time.Since(start) > time.Minute {
-				t.Fatalf("%s is not scraped: %v", g.job, s.problem(g))
+				t.Fatalf("%s: no successful scrape in a minute: %v", g.job, s.problem(g))
 			}
 			time.Sleep(5 * time.Millisecond)
 		}
@@ -167,7 +167,7 @@ func (s *server) problem(g *target) error {
 	return fmt.Errorf("no such target")
 }
 
-// query answers an expression as of a time.
+// query evaluates a PromQL expression at a time.
 func (s *server) query(t *testing.T, expr string, at time.Time) promql.Vector {
 	t.Helper()
 	q, err := s.engine.NewInstantQuery(t.Context(), s.db, nil, expr, at)
@@ -186,18 +186,18 @@ func (s *server) query(t *testing.T, expr string, at time.Time) promql.Vector {
 	return slices.Clone(vector)
 }
 
-// one answers an expression about a target whose result is one value.
-func (s *server) one(t *testing.T, g *target, expr string) float64 {
+// value evaluates a PromQL expression with a single result.
+func (s *server) value(t *testing.T, g *target, expr string) float64 {
 	t.Helper()
 	vector := s.query(t, expr, g.at)
 	if len(vector) != 1 {
-		t.Fatalf("%s: %d results: %v", expr, len(vector), vector)
+		t.Fatalf("%s: %d results, want 1: %v", expr, len(vector), vector)
 	}
 	return vector[0].F
 }
 
-// points returns the stored samples of the one series of a target that a selector
-// finds.
+// points returns the stored samples of a selector. The selector must match a single
+// series.
 func (s *server) points(t *testing.T, g *target, selector string) []promql.FPoint {
 	t.Helper()
 	q, err := s.engine.NewInstantQuery(t.Context(), s.db, nil, selector+"[10m]", g.at)
@@ -207,12 +207,13 @@ func (s *server) points(t *testing.T, g *target, selector string) []promql.FPoin
 	defer q.Close()
 	matrix, err := q.Exec(t.Context()).Matrix()
 	if err != nil || len(matrix) != 1 {
-		t.Fatalf("%s: %v, %d series", selector, err, len(matrix))
+		t.Fatalf("%s: error %v, %d series, want 1", selector, err, len(matrix))
 	}
 	return slices.Clone(matrix[0].Floats)
 }
 
-// exemplars returns what the exemplar storage has for a metric of a job.
+// exemplars returns the stored exemplars of a metric of a job, by bucket bound. The
+// bound is "" without a label le.
 func (s *server) exemplars(t *testing.T, job, metric string) map[string][]exemplar {
 	t.Helper()
 	q, err := s.db.ExemplarQuerier(context.Background())

@@ -14,26 +14,27 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// TestPrometheus lets Prometheus 3 scrape one registry in several ways while the
-// program records, and asks it what was recorded.
+// TestPrometheus runs Prometheus 3 with several scrape configurations for the same
+// registry. The test records during the scrapes and then compares query results
+// with the recorded values.
 func TestPrometheus(t *testing.T) {
 	const utf8 = "; escaping=allow-utf-8"
 	began := span{seconds(time.Now()), 0}
 	reg := tacho.NewRegistry(tacho.WithConstLabels("region", "eu"), tacho.WithCreated(), tacho.WithUTF8Names())
 	requests := reg.CounterVec("requests_total", "Requests.", []string{"path"})
-	twice := reg.Counter("twice_total", "Twice as many.")
-	dotted := reg.CounterVec("http.server.requests_total", "By a name in UTF-8.", []string{"http.method"})
-	cost := reg.FloatCounter("cost_dollars", "What it cost.", tacho.WithUnit("dollars"))
+	twice := reg.Counter("twice_total", "Twice the requests.")
+	dotted := reg.CounterVec("http.server.requests_total", "Requests, with a UTF-8 name.", []string{"http.method"})
+	cost := reg.FloatCounter("cost_dollars", "Total cost.", tacho.WithUnit("dollars"))
 	queued := reg.Gauge("queued", "Queue, \"quoted\" \\ and\nbroken.")
-	temperature := reg.FloatGauge("temperature_celsius", "May be below zero.", tacho.WithUnit("celsius"))
-	latency := reg.Histogram("latency_seconds", "How long.", []float64{0.25, 0.5, 1}, tacho.WithUnit("seconds"))
+	temperature := reg.FloatGauge("temperature_celsius", "Can be negative.", tacho.WithUnit("celsius"))
+	latency := reg.Histogram("latency_seconds", "Latency.", []float64{0.25, 0.5, 1}, tacho.WithUnit("seconds"))
 	measured := time.UnixMilli(time.Now().UnixMilli() - 1234)
 	reg.Collect(func(e *tacho.Emitter) {
 		e.Gauge("emitted", "", math.Inf(-1), "kind", "é\n\"\\")
-		e.Info("program_info", "What runs.", "version", "1.2.3")
+		e.Info("program_info", "Program version.", "version", "1.2.3")
 		e.Untyped("untyped", "", -0.5)
-		e.At(measured).Gauge("measured", "Elsewhere.", 5)
-		e.Summary("pauses_seconds", "In quantiles.", tacho.SummarySnapshot{Count: 4, Sum: 2, Quantiles: []tacho.Quantile{{Quantile: 0.5, Value: 0.25}}})
+		e.At(measured).Gauge("measured", "A value with a timestamp.", 5)
+		e.Summary("pauses_seconds", "Pause quantiles.", tacho.SummarySnapshot{Count: 4, Sum: 2, Quantiles: []tacho.Quantile{{Quantile: 0.5, Value: 0.25}}})
 	})
 
 	handler := reg.Handler()
@@ -71,8 +72,8 @@ func TestPrometheus(t *testing.T) {
 	requests.With("/deleted").Inc()
 	s.wait(t, targets)
 	for _, g := range targets {
-		if got := s.one(t, g, `requests_total{path="/deleted",job="`+g.job+`"}`); got != 1 {
-			t.Errorf("%s: %v", g.job, got)
+		if got := s.value(t, g, `requests_total{path="/deleted",job="`+g.job+`"}`); got != 1 {
+			t.Errorf("%s: requests_total of /deleted is %v, want 1", g.job, got)
 		}
 	}
 	requests.Delete("/deleted")
@@ -86,10 +87,10 @@ func TestPrometheus(t *testing.T) {
 			if got, want := g.last.Load().Get("Content-Encoding"), map[bool]string{false: "gzip"}[g.job == "plain"]; got != want {
 				t.Errorf("Content-Encoding %q, want %q", got, want)
 			}
-			open := strings.HasPrefix(g.want, typeOpenMetrics)
+			openMetrics := strings.HasPrefix(g.want, typeOpenMetrics)
 			job := `job="` + g.job + `"`
 			costs, dotted := "cost_dollars", `http_server_requests_total{http_method="GET",`
-			if open {
+			if openMetrics {
 				costs = "cost_dollars_total"
 			}
 			if strings.HasSuffix(g.want, utf8) {
@@ -120,32 +121,33 @@ func TestPrometheus(t *testing.T) {
 				"histogram_quantile(0.5, rate(latency_seconds_bucket{" + job + "}[10m]))":                     0.375,
 				"rate(latency_seconds_sum{" + job + "}[10m]) / rate(latency_seconds_count{" + job + "}[10m])": 2.875 / 4,
 			} {
-				if got := s.one(t, g, expr); got != want && !(math.Abs(got-want) <= 1e-9) {
+				if got := s.value(t, g, expr); got != want && !(math.Abs(got-want) <= 1e-9) {
 					t.Errorf("%s is %v, want %v", expr, got, want)
 				}
 			}
-			s.overTime(t, g, open, counts, began)
-			s.checkExemplars(t, g, open, traces, began)
+			s.checkValuesOverTime(t, g, openMetrics, counts, began)
+			s.checkExemplars(t, g, openMetrics, traces, began)
 			if got := s.query(t, `requests_total{path="/deleted",`+job+`}`, g.at); len(got) != 0 {
-				t.Errorf("a deleted series is not stale: %v", got)
+				t.Errorf("deleted series still in the result: %v", got)
 			}
 			if got := s.points(t, g, "measured{"+job+"}"); len(got) != 1 || got[0].T > measured.UnixMilli() || got[0].T < measured.UnixMilli()-1 {
-				// Where a time is a float, Prometheus cuts it off a millisecond below where it should.
-				t.Errorf("measured at %d: %v", measured.UnixMilli(), got)
+				// Prometheus truncates a timestamp that is a float, so the stored timestamp
+				// can be 1 ms too early.
+				t.Errorf("measured is %v, want a single point at %d ms", got, measured.UnixMilli())
 			}
 			want := map[string]scrapeMetadata{
 				"queued":              {model.MetricTypeGauge, "Queue, \"quoted\" \\ and\nbroken.", ""},
-				"latency_seconds":     {model.MetricTypeHistogram, "How long.", "seconds"},
-				"temperature_celsius": {model.MetricTypeGauge, "May be below zero.", "celsius"},
+				"latency_seconds":     {model.MetricTypeHistogram, "Latency.", "seconds"},
+				"temperature_celsius": {model.MetricTypeGauge, "Can be negative.", "celsius"},
 				"untyped":             {model.MetricTypeUnknown, "", ""},
-				"measured":            {model.MetricTypeGauge, "Elsewhere.", ""},
-				"pauses_seconds":      {model.MetricTypeSummary, "In quantiles.", ""},
-				"cost_dollars":        {model.MetricTypeCounter, "What it cost.", "dollars"},
+				"measured":            {model.MetricTypeGauge, "A value with a timestamp.", ""},
+				"pauses_seconds":      {model.MetricTypeSummary, "Pause quantiles.", ""},
+				"cost_dollars":        {model.MetricTypeCounter, "Total cost.", "dollars"},
 				"requests":            {model.MetricTypeCounter, "Requests.", ""},
-				"program":             {model.MetricTypeInfo, "What runs.", ""},
+				"program":             {model.MetricTypeInfo, "Program version.", ""},
 			}
-			if !open { // the format has no units, no infos, and counters by their full names
-				want["requests_total"], want["program_info"] = want["requests"], scrapeMetadata{model.MetricTypeGauge, "What runs.", ""}
+			if !openMetrics { // the text format has no units and no infos, and a counter family has the suffix _total
+				want["requests_total"], want["program_info"] = want["requests"], scrapeMetadata{model.MetricTypeGauge, "Program version.", ""}
 				delete(want, "requests")
 				delete(want, "program")
 				for name, m := range want {
@@ -153,22 +155,22 @@ func TestPrometheus(t *testing.T) {
 					want[name] = m
 				}
 			}
-			s.metadata(t, g, want)
+			s.checkMetadata(t, g, want)
 		})
 	}
 	if log := s.log.String(); log != "" {
-		t.Errorf("Prometheus complains:\n%s", log)
+		t.Errorf("warnings of Prometheus:\n%s", log)
 	}
 }
 
-// overTime wants every value that was there for a scrape, in order and none that
-// was not, after a zero at the time of creation where the format tells that.
-func (s *server) overTime(t *testing.T, g *target, open bool, counts []float64, began span) {
+// checkValuesOverTime checks that the stored values of requests_total are exactly
+// counts, in order. In OpenMetrics a 0 at the creation time precedes the values.
+func (s *server) checkValuesOverTime(t *testing.T, g *target, openMetrics bool, counts []float64, began span) {
 	t.Helper()
 	points := s.points(t, g, `requests_total{path="/a",job="`+g.job+`"}`)
-	if open {
-		if first := points[0]; first.F != 0 || !began.holds(float64(first.T)/1e3) {
-			t.Errorf("the first sample is %v, want 0 at the time of creation", first)
+	if openMetrics {
+		if first := points[0]; first.F != 0 || !began.contains(float64(first.T)/1e3) {
+			t.Errorf("first sample %v, want 0 at the creation time", first)
 		}
 		counts = append([]float64{0}, counts...)
 	}
@@ -177,37 +179,37 @@ func (s *server) overTime(t *testing.T, g *target, open bool, counts []float64, 
 	}
 	seen := points[len(points)-1].F - points[0].F
 	length := float64(points[len(points)-1].T-points[0].T) / 1e3
-	got := s.one(t, g, `rate(requests_total{path="/a",job="`+g.job+`"}[10m]) * 600`)
-	// The ends of the range are extrapolated, each by at most 1.1 times the mean
-	// distance of two samples, so the increase is what was seen and a little more.
+	got := s.value(t, g, `rate(requests_total{path="/a",job="`+g.job+`"}[10m]) * 600`)
+	// Prometheus extrapolates at both ends of the range, each time by at most 1.1 times
+	// the mean distance of two samples.
 	if most := seen * (1 + 2.2/float64(len(points)-1)); got < seen || got > most+1e-9 {
-		t.Errorf("the increase in %v s is %v, want one of %v to %v", length, got, seen, most)
+		t.Errorf("increase in %v s is %v, want %v to %v", length, got, seen, most)
 	}
-	if !open { // then both counters were first seen in one scrape
-		ratio := s.one(t, g, `rate(twice_total{job="`+g.job+`"}[10m]) / ignoring(path) rate(requests_total{path="/a",job="`+g.job+`"}[10m])`)
+	if !openMetrics { // in the text format both counters appear first in the same scrape
+		ratio := s.value(t, g, `rate(twice_total{job="`+g.job+`"}[10m]) / ignoring(path) rate(requests_total{path="/a",job="`+g.job+`"}[10m])`)
 		if math.Abs(ratio-2) > 1e-9 {
-			t.Errorf("twice as many are %v times as many", ratio)
+			t.Errorf("rate of twice_total divided by rate of requests_total is %v, want 2", ratio)
 		}
 	}
 }
 
-// checkExemplars wants the latest of every step, which was there for a scrape, in
-// exemplar storage, in order.
-func (s *server) checkExemplars(t *testing.T, g *target, open bool, traces []string, began span) {
+// checkExemplars checks that the exemplar storage has the last exemplar of each step,
+// in order. The text format has no exemplars.
+func (s *server) checkExemplars(t *testing.T, g *target, openMetrics bool, traces []string, began span) {
 	t.Helper()
 	for metric, buckets := range map[string]map[string]float64{
-		"requests_total":         {"": math.NaN()}, // another value in each step
+		"requests_total":         {"": math.NaN()}, // NaN: the value depends on the step
 		"latency_seconds_bucket": {"0.25": 0.125, "0.5": 0.375, "+Inf": 2},
 	} {
 		got := s.exemplars(t, g.job, metric)
-		if !open {
+		if !openMetrics {
 			if len(got) != 0 {
-				t.Errorf("exemplars of %s: %v", metric, got)
+				t.Errorf("%s has exemplars in the text format: %v", metric, got)
 			}
 			continue
 		}
 		if len(got) != len(buckets) {
-			t.Errorf("%s has exemplars for %d buckets: %v", metric, len(got), got)
+			t.Errorf("%s has exemplars for %d buckets, want %d: %v", metric, len(got), len(buckets), got)
 		}
 		for le, value := range buckets {
 			if len(got[le]) != len(traces) {
@@ -219,9 +221,9 @@ func (s *server) checkExemplars(t *testing.T, g *target, open bool, traces []str
 				if w != w {
 					w = float64(1 + i)
 				}
-				// Prometheus keeps the escapes of exemplars' labels.
+				// Prometheus stores the label values of exemplars with escapes.
 				trace := strings.ReplaceAll(traces[i], `"`, `\"`)
-				if !slices.Equal(x.labels, []label{{"trace_id", trace}}) || x.value != w || !began.holds(*x.at) {
+				if !slices.Equal(x.labels, []label{{"trace_id", trace}}) || x.value != w || !began.contains(*x.at) {
 					t.Errorf("%s, le=%q: exemplar %d is %v at %f, want %s %v", metric, le, i, x, *x.at, trace, w)
 				}
 			}
@@ -235,11 +237,11 @@ type scrapeMetadata struct {
 	unit string
 }
 
-func (s *server) metadata(t *testing.T, g *target, want map[string]scrapeMetadata) {
+func (s *server) checkMetadata(t *testing.T, g *target, want map[string]scrapeMetadata) {
 	t.Helper()
 	active := s.manager.TargetsActive()[g.job]
 	if len(active) != 1 {
-		t.Fatalf("%d targets", len(active))
+		t.Fatalf("%d active targets, want 1", len(active))
 	}
 	for name, w := range want {
 		got, ok := active[0].GetMetadata(name)
@@ -249,7 +251,7 @@ func (s *server) metadata(t *testing.T, g *target, want map[string]scrapeMetadat
 	}
 }
 
-// distinct are the values in order, each once for a run of it.
+// distinct returns the values in order, without consecutive duplicates.
 func distinct(points []promql.FPoint) []float64 {
 	var values []float64
 	for _, p := range points {

@@ -24,8 +24,8 @@ import (
 	"github.com/tachikoma/tacho/push"
 )
 
-// What is pushed by remote write to Prometheus 3 is, sample by sample, what its
-// parser reads in a scrape.
+// TestRemoteWrite checks that the samples pushed to Prometheus 3 by remote write equal
+// the samples of a scrape.
 func TestRemoteWrite(t *testing.T) {
 	taken := 0
 	for i := range 200 {
@@ -34,12 +34,12 @@ func TestRemoteWrite(t *testing.T) {
 		for j := range data {
 			data[j] = byte(r.Uint32())
 		}
-		if checkRemoteWrite(t, newTwin(t, &dice{data}, i%2 == 1).reg) {
+		if checkRemoteWrite(t, newRandomRegistry(t, &generator{data}, i%2 == 1).reg) {
 			taken++
 		}
 	}
 	if taken < 100 {
-		t.Errorf("only %d of 200 registries were taken", taken)
+		t.Errorf("%d of 200 pushes succeeded, want at least 100", taken)
 	}
 	many := tacho.NewRegistry(tacho.WithCreated())
 	v := many.HistogramVec("h", "", []float64{1, 2}, []string{"n"})
@@ -47,7 +47,7 @@ func TestRemoteWrite(t *testing.T) {
 		v.With(string(rune('一' + i))).Observe(1.5)
 	}
 	if !checkRemoteWrite(t, many) {
-		t.Error("refused")
+		t.Error("push rejected")
 	}
 }
 
@@ -66,7 +66,7 @@ func checkRemoteWrite(t *testing.T, reg *tacho.Registry) (taken bool) {
 	before := time.Now().UnixMilli()
 	if err := p.Push(context.Background()); err != nil {
 		if strings.Contains(err.Error(), "too far in the future") {
-			return false // a collector said so
+			return false // the timestamp of a collector
 		}
 		t.Fatal(err)
 	}
@@ -78,7 +78,8 @@ func checkRemoteWrite(t *testing.T, reg *tacho.Registry) (taken bool) {
 	}
 	want := map[string]*sample{}
 	for _, s := range scrapedSamples(t, scraped) {
-		// An empty label is none; a label that is the target's, too, gets another name.
+		// A label with an empty value equals a missing label. A label of the sample with
+		// the name of a target label gets the prefix exported_.
 		s.labels = slices.DeleteFunc(s.labels, func(l label) bool { return l.value == "" })
 		for i := range s.labels {
 			if s.labels[i].name == "b" {
@@ -93,18 +94,18 @@ func checkRemoteWrite(t *testing.T, reg *tacho.Registry) (taken bool) {
 		s.name, s.labels = split(got.L)
 		w := want[s.key()]
 		if w == nil {
-			t.Errorf("%s was pushed and is not scraped, or twice", s.key())
+			t.Errorf("%s was pushed twice, or is not in the scrape", s.key())
 			continue
 		}
 		delete(want, s.key())
 		if s.name == "tacho_errors_total" {
-			continue // a scrape counts what it refuses, so two differ
+			continue // each scrape increments the errors
 		}
 		if w.value != s.value && !(math.IsNaN(w.value) && math.IsNaN(s.value)) {
 			t.Errorf("%s is %v, want %v", s.key(), s.value, w.value)
 		}
 		if w.at != nil && *w.at != got.T || w.at == nil && (got.T < before || got.T > after) {
-			t.Errorf("%s has the time %d, want %v, or from %d to %d", s.key(), got.T, at(w), before, after)
+			t.Errorf("%s has timestamp %d, want %v, or %d to %d without a timestamp", s.key(), got.T, timestampOf(w), before, after)
 		}
 	}
 	for key := range want {
@@ -113,7 +114,8 @@ func checkRemoteWrite(t *testing.T, reg *tacho.Registry) (taken bool) {
 	return true
 }
 
-// scrapedSamples returns what Prometheus' parser reads, as it is written.
+// scrapedSamples parses an OpenMetrics scrape with textparse and returns the samples in
+// order.
 func scrapedSamples(t *testing.T, data []byte) (samples []*sample) {
 	t.Helper()
 	p, err := textparse.New(data, typeOpenMetrics, labels.NewSymbolTable(), textparse.ParserOptions{})
@@ -134,7 +136,7 @@ func scrapedSamples(t *testing.T, data []byte) (samples []*sample) {
 	}
 }
 
-// A body is what was written.
+// A body is an io.Writer that keeps the written bytes.
 type body []byte
 
 func (b *body) Write(p []byte) (int, error) {
@@ -142,7 +144,7 @@ func (b *body) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func at(s *sample) any {
+func timestampOf(s *sample) any {
 	if s.at == nil {
 		return "none"
 	}

@@ -11,7 +11,8 @@ import (
 	"github.com/prometheus/common/expfmt"
 )
 
-// readExpfmt reads a scrape with the parsers of client libraries and pushgateways.
+// readExpfmt parses a scrape with expfmt, the parser of client libraries and of the
+// Pushgateway.
 func readExpfmt(data []byte, contentType string) (*exposition, error) {
 	families, err := decode(data, contentType)
 	if err != nil {
@@ -50,11 +51,11 @@ var dtoKinds = map[dto.MetricType]string{
 	dto.MetricType_UNTYPED:   "unknown",
 }
 
-// addFamily takes a family apart into the lines that it was read from.
+// addFamily splits a family into the lines of the scrape and adds the lines to e.
 func (e *exposition) addFamily(mf *dto.MetricFamily, contentType string) error {
 	name, total := mf.GetName(), ""
 	if mf.GetType() == dto.MetricType_COUNTER && expfmt.Format(contentType).FormatType() == expfmt.TypeOpenMetrics {
-		// The decoder joins the suffix of the samples to the name of the family.
+		// The decoder appends the suffix of the samples to the name of the family.
 		name, total = name[:len(name)-len("_total")], "_total"
 	}
 	f, err := e.add(name)

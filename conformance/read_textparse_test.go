@@ -19,27 +19,28 @@ const (
 
 var contentTypes = []string{typeText, typeOpenMetrics}
 
-// readTextparse reads a scrape as Prometheus' scrape loop does.
+// readTextparse parses a scrape with textparse, the parser of the scrape loop of
+// Prometheus.
 func readTextparse(data []byte, contentType string) (*exposition, error) {
 	p, err := textparse.New(data, contentType, labels.NewSymbolTable(), textparse.ParserOptions{})
 	if err != nil {
 		return nil, err
 	}
 	e := newExposition()
-	var f *family // the one that the parser is in
+	var f *family // current family
 	has := map[string]bool{}
-	meta := func(what string, name []byte) error {
-		if n := unquoted(name); f == nil || f.name != n {
+	meta := func(keyword string, name []byte) error {
+		if n := unescape(name); f == nil || f.name != n {
 			var err error
 			if f, err = e.add(n); err != nil {
 				return err
 			}
 			clear(has)
 		}
-		if has[what] || len(f.samples) > 0 {
-			return fmt.Errorf("%s of %q stands twice, or after samples", what, f.name)
+		if has[keyword] || len(f.samples) > 0 {
+			return fmt.Errorf("%s line of %q is a duplicate, or follows a sample", keyword, f.name)
 		}
-		has[what] = true
+		has[keyword] = true
 		return nil
 	}
 	for {
@@ -71,11 +72,11 @@ func readTextparse(data []byte, contentType string) (*exposition, error) {
 			}
 		case textparse.EntrySeries:
 			if f == nil {
-				return nil, errors.New("a sample before any family")
+				return nil, errors.New("sample before the first family")
 			}
 			err = f.add(readSample(p))
 		default:
-			return nil, fmt.Errorf("entry %d, which the engine does not write", entry)
+			return nil, fmt.Errorf("unexpected entry type %d", entry)
 		}
 		if err != nil {
 			return nil, err
@@ -98,8 +99,8 @@ func readSample(p textparse.Parser) *sample {
 	for p.Exemplar(&x) {
 		_, pairs := split(x.Labels)
 		for i := range pairs {
-			// The parser hands the labels of exemplars out as they are written, escapes and all.
-			pairs[i].value = unquoted([]byte(pairs[i].value))
+			// The parser returns label values of exemplars with escapes.
+			pairs[i].value = unescape([]byte(pairs[i].value))
 		}
 		read := exemplar{labels: pairs, value: x.Value}
 		if x.HasTs {
@@ -123,14 +124,14 @@ func split(ls labels.Labels) (name string, pairs []label) {
 	return name, pairs
 }
 
-// unquoted undoes the escapes in names of HELP, TYPE and UNIT lines, which the
-// parser returns as they are written.
-func unquoted(name []byte) string {
+// unescape replaces escape sequences in names of HELP, TYPE and UNIT lines and in label
+// values of exemplars. The parser returns both with escapes.
+func unescape(name []byte) string {
 	return strings.NewReplacer(`\\`, `\`, `\"`, `"`, `\n`, "\n").Replace(string(name))
 }
 
-// startTimes reads the scrape once more and returns the start time that
-// Prometheus would give each series, in seconds, by key.
+// startTimes parses the scrape again and returns the start time of each series in
+// Prometheus, in seconds, by key. The start time is NaN if Prometheus finds none.
 func startTimes(data []byte) (map[string]float64, error) {
 	p := textparse.NewOpenMetricsParser(data, labels.NewSymbolTable(), textparse.WithOMParserSTSeriesSkipped())
 	starts := map[string]float64{}
@@ -151,7 +152,7 @@ func startTimes(data []byte) (map[string]float64, error) {
 			continue
 		}
 		s := readSample(p)
-		s.settle(kind)
+		s.normalize(kind)
 		if st := p.StartTimestamp(); st != 0 {
 			starts[s.key()] = float64(st) / 1e3
 		} else {

@@ -1,20 +1,37 @@
 //go:build !tacho_nohttp
 
-// Package dashboard serves one page that shows a program's metrics while they
-// move, for the machine that has no Grafana: counters as rates, gauges as lines,
-// histograms as quantiles and a heat map, and which families have the most series.
-// The page is embedded, makes no request but to the program itself, and keeps what
-// it shows in the browser alone.
+// Package dashboard serves a web page with live charts of the metrics of a program. The
+// page is for machines without Grafana. The page shows counters as rates, gauges as lines,
+// and histograms as quantiles and a heat map. A table shows the families with the most
+// series.
 //
-//	mux.Handle("GET /metrics", reg.Handler())
-//	mux.Handle("GET /metrics/json", reg.JSONHandler())
-//	mux.Handle("GET /dashboard", dashboard.Handler("/metrics"))
+// The page is embedded in the program. The page requests nothing from other servers and
+// stores the values only in the browser.
+//
+// This program serves metrics and a dashboard:
+//
+//	package main
+//
+//	import (
+//		"log"
+//		"net/http"
+//
+//		"github.com/tachikoma/tacho"
+//		"github.com/tachikoma/tacho/dashboard"
+//	)
+//
+//	func main() {
+//		http.Handle("GET /metrics", tacho.Default.Handler())
+//		http.Handle("GET /metrics/json", tacho.Default.JSONHandler())
+//		http.Handle("GET /dashboard", dashboard.Handler("/metrics"))
+//		log.Fatal(http.ListenAndServe("127.0.0.1:8080", nil))
+//	}
 package dashboard
 
 import (
 	"bytes"
 	"crypto/sha256"
-	_ "embed" // for the three files of the page
+	_ "embed" // for go:embed
 	"encoding/base64"
 	"encoding/hex"
 	"html"
@@ -32,15 +49,19 @@ var style string
 //go:embed page.js
 var script string
 
-// Handler returns the handler of the page. metrics is the path under which the
-// same server has [tacho.Registry.Handler], of which the page reads the types of
-// the families, and, with /json behind it, [tacho.Registry.JSONHandler], which it
-// polls; "" means /metrics. The page can be mounted at any path. It answers GET and
-// HEAD, and 405 to the rest, and is safe for concurrent use.
+// Handler returns a handler that serves the page. A program can mount the handler at any
+// path. The handler accepts GET and HEAD, and responds to any other method with status
+// 405. It is safe for concurrent use.
 //
-// What the page may do is in its Content-Security-Policy: run its own script, by
-// hash, and connect to its own origin. Like the metrics themselves it has no access
-// control: put what guards those in front of it.
+// The argument metrics is the path of [tacho.Registry.Handler] on the same server. An
+// empty string means /metrics, and a slash at the end is ignored. The page reads types
+// and help texts from this path. The page polls the values from the same path with the suffix /json, so a program must mount
+// [tacho.Registry.JSONHandler] there.
+//
+// The page has no access control. A program that restricts access to its metrics should
+// restrict access to the page in the same way. The Content-Security-Policy of the page
+// allows only the script and the style of the page, by hash. Connections are allowed only
+// to the same origin.
 //
 // [tacho.Registry.Handler]: https://pkg.go.dev/github.com/tachikoma/tacho#Registry.Handler
 // [tacho.Registry.JSONHandler]: https://pkg.go.dev/github.com/tachikoma/tacho#Registry.JSONHandler
@@ -68,14 +89,14 @@ func Handler(metrics string) http.Handler {
 		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-cache") // it may be kept, if it is asked for again each time
+		h.Set("Cache-Control", "no-cache") // a cache must revalidate the page
 		h.Set("ETag", etag)
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader([]byte(body)))
 	})
 }
 
-// hash is the source expression that allows an inline element with this text (CSP
-// Level 3, "Hash source").
+// The result of hash is a source expression that allows an inline element with this text.
+// See CSP Level 3, section "Hash source".
 func hash(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"

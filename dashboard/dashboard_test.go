@@ -22,7 +22,7 @@ func get(h http.Handler, method string, header ...string) *httptest.ResponseReco
 	return w
 }
 
-// TestPolicy: the policy allows what is in the page, by hash, and nothing else.
+// TestPolicy checks that the policy allows only the inline script and style, by hash.
 func TestPolicy(t *testing.T) {
 	w := get(Handler("/metrics"), "GET")
 	body, policy := w.Body.String(), w.Header().Get("Content-Security-Policy")
@@ -30,29 +30,29 @@ func TestPolicy(t *testing.T) {
 		tag, _, _ := strings.Cut(element, " ")
 		found := regexp.MustCompile(`(?s)<`+regexp.QuoteMeta(element)+`>(.*?)</`+tag+`>`).FindAllStringSubmatch(body, -1)
 		if len(found) != 1 {
-			t.Fatalf("%d elements %s", len(found), element)
+			t.Fatalf("%d elements %s, want 1", len(found), element)
 		}
 		sum := sha256.Sum256([]byte(found[0][1]))
 		if want := directive + " 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "';"; !strings.Contains(policy, want) {
-			t.Errorf("no %s in %s", want, policy)
+			t.Errorf("want %s in the policy %s", want, policy)
 		}
 	}
 	for _, want := range []string{"default-src 'none'", "connect-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "require-trusted-types-for 'script'"} {
 		if !strings.Contains(policy, want) {
-			t.Errorf("no %s in %s", want, policy)
+			t.Errorf("want %s in the policy %s", want, policy)
 		}
 	}
 	if strings.Contains(policy, "unsafe") || strings.Contains(policy, "*") {
-		t.Errorf("policy %s", policy)
+		t.Errorf("policy %s, want no unsafe and no *", policy)
 	}
 	for _, bad := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", " style=", " onclick="} {
 		if strings.Contains(body, bad) {
-			t.Errorf("the page has %s", bad)
+			t.Errorf("the page contains %s", bad)
 		}
 	}
 	for _, url := range regexp.MustCompile(`(?:https?:)?//[a-z0-9.]+\.[a-z]+[^'"\s]*`).FindAllString(body, -1) {
-		if url != "http://www.w3.org/2000/svg" { // a name, which no browser fetches
-			t.Errorf("the page names %s", url)
+		if url != "http://www.w3.org/2000/svg" { // a namespace, which a browser does not fetch
+			t.Errorf("the page contains the URL %s", url)
 		}
 	}
 }
@@ -61,19 +61,19 @@ func TestHandler(t *testing.T) {
 	h := Handler("")
 	w := get(h, "GET")
 	if w.Code != 200 || w.Header().Get("Content-Type") != "text/html; charset=utf-8" || !strings.Contains(w.Body.String(), `name="metrics" content="/metrics"`) {
-		t.Errorf("GET: %d %v", w.Code, w.Header())
+		t.Errorf("GET: got status %d, header %v", w.Code, w.Header())
 	}
 	if again := get(h, "GET", "If-None-Match", w.Header().Get("ETag")); again.Code != 304 || again.Body.Len() != 0 {
-		t.Errorf("again: %d, %d bytes", again.Code, again.Body.Len())
+		t.Errorf("If-None-Match: got status %d, %d bytes, want 304 without a body", again.Code, again.Body.Len())
 	}
 	if head := get(h, "HEAD"); head.Code != 200 || head.Body.Len() != 0 || head.Header().Get("Content-Security-Policy") == "" {
-		t.Errorf("HEAD: %d %v", head.Code, head.Header())
+		t.Errorf("HEAD: got status %d, header %v, want 200, the policy and no body", head.Code, head.Header())
 	}
 	if post := get(h, "POST"); post.Code != 405 || post.Header().Get("Allow") != "GET, HEAD" {
-		t.Errorf("POST: %d %v", post.Code, post.Header())
+		t.Errorf("POST: got status %d, header %v, want 405 and Allow", post.Code, post.Header())
 	}
-	odd := get(Handler(`/a"><script>alert(1)</script>/`), "GET").Body.String()
-	if strings.Contains(odd, "<script>alert") || !strings.Contains(odd, `content="/a&#34;&gt;&lt;script&gt;alert(1)&lt;/script&gt;"`) {
-		t.Error("the path is not escaped")
+	body := get(Handler(`/a"><script>alert(1)</script>/`), "GET").Body.String()
+	if strings.Contains(body, "<script>alert") || !strings.Contains(body, `content="/a&#34;&gt;&lt;script&gt;alert(1)&lt;/script&gt;"`) {
+		t.Error("the argument of Handler is not escaped in the page")
 	}
 }

@@ -1,18 +1,19 @@
-// The page polls the JSON view and keeps the last minutes of what it shows. It has
-// no dependencies, and never builds HTML from text: label values are strangers'.
+// The page polls the JSON view of the metrics and stores the latest values. The script
+// has no dependencies. It never builds HTML from text, because clients of the program can
+// choose label values.
 
 const metrics = document.querySelector('meta[name=metrics]').content;
-const TICKS = 240;            // polls that are kept
-const WINDOW = 15;            // polls that quantiles look back over
-const KEEP_ALL = 3000;        // series in all, up to which every family is kept
-const MAX_SERIES = 500;       // series of one family that are kept
-const LINES = 12;             // lines of one chart
+const MAX_POLLS = 240;        // number of stored polls
+const QUANTILE_POLLS = 15;    // number of polls that a quantile covers
+const STORE_ALL = 3000;       // number of series up to which the values of all families are stored
+const MAX_SERIES = 500;       // maximum number of stored series of a family
+const MAX_LINES = 12;         // maximum number of lines of a chart
 const COLORS = ['#3b82f6', '#f59e0b', '#10b981', '#ef4444', '#8b5cf6', '#06b6d4', '#ec4899', '#84cc16', '#f97316', '#64748b', '#a16207', '#14b8a6'];
 
 const $ = id => document.getElementById(id);
-const families = new Map();   // by name: { name, kind, help, count, series, labels }
-const types = new Map();      // by name: { kind, help }, of the text format
-const times = new Float64Array(TICKS).fill(NaN);
+const families = new Map();   // by name: { name, kind, help, count, series, distinct }
+const types = new Map();      // by name: { kind, help }, from the text format
+const times = new Float64Array(MAX_POLLS).fill(NaN);
 const state = {
   tick: -1, paused: false, search: '', bySize: false, cursor: '',
   selected: new Set(), cards: new Map(), cardinality: false, hover: null,
@@ -24,20 +25,20 @@ function element(tag, properties = {}, ...children) {
   return e;
 }
 
-// ---- what comes in ----
+// ---- polling ----
 
 async function poll() {
-  const answer = await fetch(metrics + '/json', { cache: 'no-store' });
-  if (!answer.ok) throw new Error(`${metrics}/json answers ${answer.status}`);
-  const data = await answer.json();
+  const response = await fetch(metrics + '/json', { cache: 'no-store' });
+  if (!response.ok) throw new Error(`${metrics}/json: status ${response.status}`);
+  const data = await response.json();
   if (Object.keys(data).some(name => !types.has(name))) await readTypes(data);
-  ingest(data);
+  addPoll(data);
 }
 
-// readTypes reads HELP and TYPE of the text format, the only place that has them.
+// readTypes reads HELP and TYPE lines of the text format. The JSON view has no types.
 async function readTypes(data) {
-  const answer = await fetch(metrics, { cache: 'no-store', headers: { Accept: 'text/plain;version=1.0.0;escaping=allow-utf-8' } });
-  const text = answer.ok ? await answer.text() : '';
+  const response = await fetch(metrics, { cache: 'no-store', headers: { Accept: 'text/plain;version=1.0.0;escaping=allow-utf-8' } });
+  const text = response.ok ? await response.text() : '';
   const help = new Map();
   for (const line of text.split('\n')) {
     if (!line.startsWith('# ')) continue;
@@ -47,14 +48,14 @@ async function readTypes(data) {
     if (m[1] === 'HELP') help.set(name, m[4].replace(/\\(.)/g, (_, c) => c === 'n' ? '\n' : c));
     else types.set(name, { kind: m[4], help: help.get(name) ?? '' });
   }
-  for (const name of Object.keys(data)) if (!types.has(name)) types.set(name, { kind: guess(name), help: '' });
+  for (const name of Object.keys(data)) if (!types.has(name)) types.set(name, { kind: guessKind(name), help: '' });
 }
 
-function guess(name) { return name.endsWith('_total') ? 'counter' : 'gauge'; }
+function guessKind(name) { return name.endsWith('_total') ? 'counter' : 'gauge'; }
 
-function ingest(data) {
+function addPoll(data) {
   state.tick++;
-  const at = state.tick % TICKS;
+  const at = state.tick % MAX_POLLS;
   times[at] = Date.now() / 1000;
   const total = Object.values(data).reduce((n, list) => n + list.length, 0);
   for (const f of families.values()) f.count = 0;
@@ -64,13 +65,13 @@ function ingest(data) {
     const { kind, help } = types.get(name);
     Object.assign(f, { kind: list[0]?.buckets ? 'histogram' : kind, help, count: list.length });
     f.distinct = distinct(list);
-    if (total <= KEEP_ALL || state.selected.has(name)) keep(f, list, at);
+    if (total <= STORE_ALL || state.selected.has(name)) addValues(f, list, at);
     else f.series.clear();
   }
-  for (const f of families.values()) if (f.count === 0) forget(f, at);
+  for (const f of families.values()) if (f.count === 0) addGap(f, at);
 }
 
-// distinct counts the values of each label.
+// distinct returns the number of distinct values of each label.
 function distinct(list) {
   const values = new Map();
   for (const { labels } of list) {
@@ -82,34 +83,36 @@ function distinct(list) {
   return new Map([...values].map(([name, set]) => [name, set.size]));
 }
 
-function keep(f, list, at) {
+function addValues(f, list, at) {
   for (const s of f.series.values()) s.values[at] = NaN;
   for (const { labels, value, buckets, quantiles } of list) {
     const key = JSON.stringify(labels);
     let s = f.series.get(key);
     if (!s) {
       if (f.series.size >= MAX_SERIES) continue;
-      f.series.set(key, s = { text: labelText(labels), values: new Float64Array(TICKS).fill(NaN) });
+      f.series.set(key, s = { text: labelText(labels), values: new Float64Array(MAX_POLLS).fill(NaN) });
     }
     s.values[at] = value ?? NaN;
     s.last = state.tick;
-    if (buckets) keepBuckets(s, buckets, at);
+    if (buckets) addBuckets(s, buckets, at);
     if (quantiles) s.quantiles = quantiles;
   }
-  for (const [key, s] of f.series) if (state.tick - s.last >= TICKS) f.series.delete(key);
+  for (const [key, s] of f.series) if (state.tick - s.last >= MAX_POLLS) f.series.delete(key);
 }
 
-function keepBuckets(s, buckets, at) {
+function addBuckets(s, buckets, at) {
   if (s.bounds?.length !== buckets.length) {
     s.bounds = buckets.map(b => b.le ?? Infinity);
-    s.buckets = Array.from({ length: TICKS }, () => null);
+    s.buckets = Array.from({ length: MAX_POLLS }, () => null);
   }
   s.buckets[at] = buckets.map(b => b.count);
 }
 
-function forget(f, at) {
+// addGap adds a poll without series of the family. It deletes the family if no stored poll
+// has a series of the family.
+function addGap(f, at) {
   for (const s of f.series.values()) s.values[at] = NaN;
-  if (![...f.series.values()].some(s => state.tick - s.last < TICKS)) families.delete(f.name);
+  if (![...f.series.values()].some(s => state.tick - s.last < MAX_POLLS)) families.delete(f.name);
 }
 
 function labelText(labels) {
@@ -119,42 +122,42 @@ function labelText(labels) {
 
 // ---- numbers ----
 
+// ticks returns the indexes of the stored polls, oldest first.
 const ticks = () => {
-  const first = Math.max(0, state.tick - TICKS + 1);
-  return Array.from({ length: state.tick - first + 1 }, (_, i) => (first + i) % TICKS);
+  const first = Math.max(0, state.tick - MAX_POLLS + 1);
+  return Array.from({ length: state.tick - first + 1 }, (_, i) => (first + i) % MAX_POLLS);
 };
 
-// rates turns what a counter showed into what it grew by in a second. One that fell
-// began anew.
+// rates returns the increases per second of a counter. A decrease means that the counter
+// was reset to 0.
 function rates(values, at) {
   return at.map((t, i) => {
     if (i === 0) return NaN;
-    const before = values[at[i - 1]], grown = values[t] - before;
-    return (grown < 0 ? values[t] : grown) / (times[t] - times[at[i - 1]]);
+    const increase = values[t] - values[at[i - 1]];
+    return (increase < 0 ? values[t] : increase) / (times[t] - times[at[i - 1]]);
   });
 }
 
-// increases sums what the buckets of all series grew by between two polls.
+// increases returns the increase of each bucket between two polls, summed over all series.
 function increases(series, t, before) {
   let sum = null;
   for (const s of series) {
-    const now = s.buckets?.[t], then = s.buckets?.[before];
+    const now = s.buckets?.[t], previous = s.buckets?.[before];
     if (!now) continue;
     sum ??= new Float64Array(now.length);
     if (sum.length !== now.length) continue;
-    const last = now.length - 1, reset = then && now[last] < then[last];
+    const last = now.length - 1, reset = previous && now[last] < previous[last];
     let below = 0;
     for (let i = 0; i < now.length; i++) {
-      const grown = !then ? 0 : reset ? now[i] : now[i] - then[i];
-      sum[i] += grown - below;
-      below = grown;
+      const increase = !previous ? 0 : reset ? now[i] : now[i] - previous[i];
+      sum[i] += increase - below;
+      below = increase;
     }
   }
   return sum;
 }
 
-// quantile interpolates in the bucket that the quantile falls into, as Prometheus'
-// histogram_quantile does.
+// quantile interpolates linearly within a bucket, as Prometheus' histogram_quantile does.
 function quantile(q, bounds, counts) {
   const total = counts.reduce((a, b) => a + b, 0);
   if (!(total > 0)) return NaN;
@@ -172,25 +175,25 @@ function quantile(q, bounds, counts) {
 
 function format(v, name, perSecond) {
   if (!Number.isFinite(v)) return '–';
-  const tail = perSecond ? '/s' : '';
+  const suffix = perSecond ? '/s' : '';
   if (/_seconds(_total)?$/.test(name) && !perSecond && Math.abs(v) < 1e8) {
     const a = Math.abs(v);
     if (a === 0) return '0 s';
-    if (a < 1e-3) return trim(v * 1e6) + ' µs';
-    if (a < 1) return trim(v * 1e3) + ' ms';
-    return trim(v) + ' s';
+    if (a < 1e-3) return round(v * 1e6) + ' µs';
+    if (a < 1) return round(v * 1e3) + ' ms';
+    return round(v) + ' s';
   }
-  if (/_bytes(_total)?$/.test(name)) return scale(v, 1024, [' B', ' KiB', ' MiB', ' GiB', ' TiB', ' PiB']) + tail;
-  return scale(v, 1000, ['', ' k', ' M', ' G', ' T', ' P']) + tail;
+  if (/_bytes(_total)?$/.test(name)) return scale(v, 1024, [' B', ' KiB', ' MiB', ' GiB', ' TiB', ' PiB']) + suffix;
+  return scale(v, 1000, ['', ' k', ' M', ' G', ' T', ' P']) + suffix;
 }
 
 function scale(v, base, units) {
   let i = 0;
   for (; Math.abs(v) >= base && i < units.length - 1; i++) v /= base;
-  return trim(v) + units[i];
+  return round(v) + units[i];
 }
 
-function trim(v) {
+function round(v) {
   const a = Math.abs(v);
   if (a !== 0 && a < 0.001) return v.toExponential(1);
   return String(+v.toFixed(a >= 100 ? 0 : a >= 10 ? 1 : a >= 1 ? 2 : 3));
@@ -200,22 +203,22 @@ function trim(v) {
 
 const css = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-// begin sizes a canvas to its place and returns what to draw with.
-function begin(canvas) {
+// prepare resizes a canvas to its element and returns the drawing context and the size.
+function prepare(canvas) {
   const { width, height } = canvas.getBoundingClientRect();
-  const dots = window.devicePixelRatio || 1;
-  canvas.width = Math.round(width * dots);
-  canvas.height = Math.round(height * dots);
+  const pixelRatio = window.devicePixelRatio || 1;
+  canvas.width = Math.round(width * pixelRatio);
+  canvas.height = Math.round(height * pixelRatio);
   const g = canvas.getContext('2d');
-  g.scale(dots, dots);
+  g.scale(pixelRatio, pixelRatio);
   g.font = '11px system-ui, sans-serif';
   return { g, width, height };
 }
 
-const LEFT = 62;
+const LEFT = 62;              // width of the left margin, in pixels
 
 function drawLines(canvas, lines, at, name, perSecond) {
-  const { g, width, height } = begin(canvas);
+  const { g, width, height } = prepare(canvas);
   const bottom = height - 16, top = 6;
   const shown = lines.flatMap(l => l.values).filter(Number.isFinite);
   let low = Math.min(0, ...shown), high = Math.max(...shown, low + 1e-9);
@@ -239,14 +242,14 @@ function drawLines(canvas, lines, at, name, perSecond) {
     g.strokeStyle = line.color;
     g.lineWidth = 1.6;
     g.beginPath();
-    let pen = false;
+    let connect = false;
     line.values.forEach((v, i) => {
-      if (!Number.isFinite(v)) pen = false;
-      else if (pen) g.lineTo(x(i), y(v));
+      if (!Number.isFinite(v)) connect = false;
+      else if (connect) g.lineTo(x(i), y(v));
       else {
         g.moveTo(x(i), y(v));
         g.lineTo(x(i) + .01, y(v));
-        pen = true;
+        connect = true;
       }
     });
     g.stroke();
@@ -276,17 +279,17 @@ function crosshair(g, canvas, at, x, bottom) {
   g.stroke();
 }
 
-// hovered returns the place among the polls that the pointer is over, or null.
+// hovered returns the index in at of the poll under the pointer, or null.
 function hovered(canvas, at) {
   const h = state.hover;
   if (!h || h.card !== canvas.closest('article') || at.length < 2) return null;
   const { left, width } = canvas.getBoundingClientRect();
-  const part = (h.x - left - LEFT) / (width - LEFT - 4);
-  return part < 0 || part > 1 ? null : Math.round(part * (at.length - 1));
+  const fraction = (h.x - left - LEFT) / (width - LEFT - 4);
+  return fraction < 0 || fraction > 1 ? null : Math.round(fraction * (at.length - 1));
 }
 
 function drawHeat(canvas, columns, bounds, name, at) {
-  const { g, width, height } = begin(canvas);
+  const { g, width, height } = prepare(canvas);
   const bottom = height - 16, rows = bounds.length;
   const most = Math.max(1e-9, ...columns.flatMap(c => c ? [...c] : []));
   const w = (width - LEFT) / Math.max(1, columns.length), h = bottom / rows;
@@ -336,7 +339,7 @@ function drawCard(c) {
   const f = families.get(c.name);
   const at = ticks();
   if (!f) {
-    c.about.textContent = state.tick < 0 ? '' : 'has no series now';
+    c.about.textContent = state.tick < 0 ? '' : 'no series in the latest poll';
     return;
   }
   const counter = f.kind === 'counter';
@@ -353,11 +356,11 @@ function drawSeries(c, f, at, counter) {
     return { text: s.text, values, size: Math.max(...values.slice(-30).map(v => Number.isFinite(v) ? Math.abs(v) : -1)) };
   });
   all.sort((a, b) => b.size - a.size || (a.text < b.text ? -1 : 1));
-  const lines = all.slice(0, LINES).sort((a, b) => a.text < b.text ? -1 : 1);
+  const lines = all.slice(0, MAX_LINES).sort((a, b) => a.text < b.text ? -1 : 1);
   lines.forEach((l, i) => { l.color = COLORS[i % COLORS.length]; });
   drawLines(c.lines, lines.filter(l => !c.hidden.has(l.text)), at, f.name, counter);
   const rest = f.count - lines.length;
-  drawLegend(c, lines, at, f.name, counter, rest > 0 ? `${rest} more series: the ${LINES} largest are shown` : '');
+  drawLegend(c, lines, at, f.name, counter, rest > 0 ? `${rest} more series, only the ${MAX_LINES} largest are shown` : '');
 }
 
 function drawHistogram(c, f, at) {
@@ -366,7 +369,7 @@ function drawHistogram(c, f, at) {
   const columns = at.map((t, i) => i === 0 ? null : increases(series, t, at[i - 1]));
   const over = at.map((_, i) => {
     const sum = new Float64Array(bounds.length);
-    for (let j = Math.max(1, i - WINDOW + 1); j <= i; j++) columns[j]?.forEach((n, b) => { sum[b] += n; });
+    for (let j = Math.max(1, i - QUANTILE_POLLS + 1); j <= i; j++) columns[j]?.forEach((n, b) => { sum[b] += n; });
     return sum;
   });
   const lines = [[.5, 'p50'], [.9, 'p90'], [.99, 'p99']].map(([q, text], i) => ({
@@ -374,9 +377,9 @@ function drawHistogram(c, f, at) {
   }));
   drawLines(c.lines, lines.filter(l => !c.hidden.has(l.text)), at, f.name, false);
   drawHeat(c.heat, columns, bounds, f.name, at);
-  const seen = columns.at(-1)?.reduce((a, b) => a + b, 0) ?? 0;
+  const observed = columns.at(-1)?.reduce((a, b) => a + b, 0) ?? 0;
   const step = at.length > 1 ? times[at.at(-1)] - times[at.at(-2)] : 1;
-  drawLegend(c, lines, at, f.name, false, `${trim(seen / step)} observations a second; quantiles over the last ${WINDOW} polls, all series together`);
+  drawLegend(c, lines, at, f.name, false, `${round(observed / step)} observations per second · quantiles of all series over the last ${QUANTILE_POLLS} polls`);
 }
 
 function drawLegend(c, lines, at, name, perSecond, note) {
@@ -421,10 +424,10 @@ function cardinalityCard() {
       element('td', { textContent: widest ? `${widest[0]}: ${widest[1]}` : '' }),
       element('td', {}, show));
   });
-  const head = ['family', 'series', 'share', 'label with most values', ''].map((text, i) =>
+  const head = ['family', 'series', 'share', 'label with the most values', ''].map((text, i) =>
     element('th', { textContent: text, className: i === 1 ? 'number' : '' }));
   return element('article', { className: 'wide', id: 'sizes' },
-    element('h2', {}, element('span', { textContent: 'Series by family' })),
+    element('h2', {}, element('span', { textContent: 'Series per family' })),
     element('p', { textContent: `${total} series in ${all.length} families` }),
     element('table', {}, element('thead', {}, element('tr', {}, ...head)), element('tbody', {}, ...rows)));
 }
@@ -453,10 +456,10 @@ function drawCards() {
   }
   const empty = cards.querySelector('.empty');
   if (state.selected.size || state.cardinality) empty?.remove();
-  else if (!empty) cards.append(element('div', { className: 'empty', textContent: 'Choose families from the list.' }));
+  else if (!empty) cards.append(element('div', { className: 'empty', textContent: 'Select families in the list.' }));
 }
 
-// ---- the list ----
+// ---- list ----
 
 const KINDS = { counter: '↗', gauge: '∿', histogram: '▤', summary: '▥' };
 
@@ -499,12 +502,12 @@ function drawList() {
 
 function toggle(name) {
   if (!state.selected.delete(name)) state.selected.add(name);
-  remember();
+  saveSelection();
   draw();
 }
 
-// The choice is in the address, so that it can be kept and sent.
-function remember() {
+// saveSelection writes the selected families to the URL, for bookmarks and links.
+function saveSelection() {
   history.replaceState(null, '', state.selected.size ? '#' + [...state.selected].map(encodeURIComponent).join(',') : location.pathname + location.search);
 }
 
@@ -518,21 +521,22 @@ function moveCursor(by) {
   $('list').children[next].scrollIntoView({ block: 'nearest' });
 }
 
-// ---- the whole ----
+// ---- page ----
 
 function draw() {
   drawList();
   drawCards();
 }
 
-function say(text, bad = false) {
+function setStatus(text, bad = false) {
   $('status').textContent = text;
   $('status').classList.toggle('bad', bad);
 }
 
 let timer = 0, polling = false;
 
-async function turn() {
+// update polls, draws the page and schedules the next call of update.
+async function update() {
   clearTimeout(timer);
   if (state.paused || polling) return;
   if (!document.hidden) {
@@ -540,35 +544,35 @@ async function turn() {
     try {
       await poll();
       const total = [...families.values()].reduce((n, f) => n + f.count, 0);
-      if (!state.paused) say(`${total} series in ${[...families.values()].filter(f => f.count).length} families`);
-      if (state.tick === 0 && !state.selected.size) choose();
+      if (!state.paused) setStatus(`${total} series in ${[...families.values()].filter(f => f.count).length} families`);
+      if (state.tick === 0 && !state.selected.size) selectDefaults();
       draw();
     } catch (e) {
-      say(`no answer: ${e.message}; trying on`, true);
+      setStatus(`request failed, retrying: ${e.message}`, true);
     }
     polling = false;
   }
-  if (!state.paused) timer = setTimeout(turn, 1000 * $('interval').value);
+  if (!state.paused) timer = setTimeout(update, 1000 * $('interval').value);
 }
 
-// choose picks something to look at for who comes without a choice.
-function choose() {
-  const liked = ['http_requests_total', 'http_request_duration_seconds', 'http_requests_in_flight', 'go_goroutines'];
-  const some = [...liked.filter(n => families.has(n)), ...families.keys()];
-  for (const name of some.slice(0, 3)) state.selected.add(name);
+// selectDefaults selects families for a URL without a selection.
+function selectDefaults() {
+  const preferred = ['http_requests_total', 'http_request_duration_seconds', 'http_requests_in_flight', 'go_goroutines'];
+  const candidates = [...preferred.filter(n => families.has(n)), ...families.keys()];
+  for (const name of candidates.slice(0, 3)) state.selected.add(name);
 }
 
 function pause() {
   state.paused = !state.paused;
   $('pause').ariaPressed = String(state.paused);
-  $('pause').textContent = state.paused ? 'Go on' : 'Pause';
-  if (state.paused) say('paused');
-  else turn();
+  $('pause').textContent = state.paused ? 'Resume' : 'Pause';
+  if (state.paused) setStatus('paused');
+  else update();
 }
 
 function setTheme(theme) {
   document.documentElement.dataset.theme = theme;
-  try { localStorage.setItem('tacho-theme', theme); } catch { /* a browser that keeps nothing */ }
+  try { localStorage.setItem('tacho-theme', theme); } catch { /* the browser blocks storage */ }
   draw();
 }
 
@@ -583,7 +587,7 @@ const keys = {
   p: pause,
   t: () => $('theme').click(),
   c: switchCardinality,
-  x: () => { state.selected.clear(); remember(); draw(); },
+  x: () => { state.selected.clear(); saveSelection(); draw(); },
   '?': () => $('keys').showModal(),
   ArrowDown: e => { e.preventDefault(); moveCursor(1); },
   ArrowUp: e => { e.preventDefault(); moveCursor(-1); },
@@ -603,21 +607,21 @@ document.addEventListener('keydown', e => {
   keys[e.key]?.(e);
 });
 $('search').addEventListener('input', e => { state.search = e.target.value; state.cursor = visible()[0]?.name ?? ''; drawList(); });
-$('sort').onclick = () => { state.bySize = !state.bySize; $('sort').textContent = state.bySize ? '1-9' : 'A-Z'; drawList(); };
+$('sort').onclick = () => { state.bySize = !state.bySize; $('sort').textContent = state.bySize ? 'By series' : 'By name'; drawList(); };
 $('pause').onclick = pause;
 $('cardinality').onclick = switchCardinality;
 $('theme').onclick = () => setTheme(document.documentElement.dataset.theme === 'dark' ? 'light' : 'dark');
 $('help').onclick = () => $('keys').showModal();
-$('interval').onchange = turn;
+$('interval').onchange = update;
 $('drawer').onclick = () => { $('drawer').ariaExpanded = String($('side').classList.toggle('open')); };
-document.addEventListener('visibilitychange', () => { if (!document.hidden) turn(); });
+document.addEventListener('visibilitychange', () => { if (!document.hidden) update(); });
 window.addEventListener('resize', () => drawCards());
 
 let theme = null;
-try { theme = localStorage.getItem('tacho-theme'); } catch { /* as above */ }
+try { theme = localStorage.getItem('tacho-theme'); } catch { /* the browser blocks storage */ }
 document.documentElement.dataset.theme = theme ?? (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light');
 for (const name of location.hash.slice(1).split(',').filter(Boolean)) {
-  try { state.selected.add(decodeURIComponent(name)); } catch { /* not one of ours */ }
+  try { state.selected.add(decodeURIComponent(name)); } catch { /* not a valid encoding */ }
 }
 draw();
-turn();
+update();

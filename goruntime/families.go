@@ -2,8 +2,8 @@ package goruntime
 
 import "runtime"
 
-// A family is one exposed name. Its value is the sum of the metrics of package
-// runtime/metrics that from lists, if there are any.
+// A family is one exposed metric. If from lists metrics of package runtime/metrics,
+// the value of the family is the sum of the listed metrics.
 type family struct {
 	name, help string
 	counter    bool
@@ -23,10 +23,10 @@ const (
 	mcacheFree  = "/memory/classes/metadata/mcache/free:bytes"
 	allocs      = "/gc/heap/allocs:objects"
 	frees       = "/gc/heap/frees:objects"
-	tiny        = "/gc/heap/tiny/allocs:objects" // blocks that share an object; runtime.MemStats counts them on both sides
+	tiny        = "/gc/heap/tiny/allocs:objects" // runtime.MemStats adds tiny allocations to Mallocs and to Frees
 )
 
-// families are those that come from package runtime/metrics.
+// families lists the families with values from package runtime/metrics.
 var families = []family{
 	{name: "go_sched_gomaxprocs_threads", help: "Threads that may run Go code at once, GOMAXPROCS.",
 		from: []string{"/sched/gomaxprocs:threads"}},
@@ -86,8 +86,7 @@ var (
 	threads    = family{name: "go_threads", help: "Threads of the operating system that the runtime made."}
 )
 
-// goroutineCount leaves out the runtime's own goroutines, which package
-// runtime/metrics counts too.
+// Package runtime/metrics would include the goroutines of the runtime in the number.
 func goroutineCount() float64 { return float64(runtime.NumGoroutine()) }
 
 func threadCount() float64 {

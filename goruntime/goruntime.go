@@ -1,12 +1,27 @@
-// Package goruntime exposes the Go runtime in a registry: goroutines, threads,
-// memory and garbage collection, under the names and types that client_golang's
-// Go collector gives them, so that dashboards made for those show it.
+// Package goruntime exposes metrics of the Go runtime: goroutines, threads, memory and
+// garbage collection. Names and types are the same as in client_golang's Go collector,
+// so dashboards for that collector show the values.
 //
-//	goruntime.Register(tacho.Default)
+// This program serves the metrics of its own runtime:
 //
-// A scrape reads package runtime/metrics once, and the pauses of the garbage
-// collector from package runtime/debug, into memory that the next scrape uses
-// again. Neither stops the world, as runtime.ReadMemStats would.
+//	package main
+//
+//	import (
+//		"log"
+//		"net/http"
+//
+//		"github.com/tachikoma/tacho"
+//		"github.com/tachikoma/tacho/goruntime"
+//	)
+//
+//	func main() {
+//		goruntime.Register(tacho.Default)
+//		http.Handle("GET /metrics", tacho.Default.Handler())
+//		log.Fatal(http.ListenAndServe("127.0.0.1:8080", nil))
+//	}
+//
+// A scrape does not stop the world. Values come from package runtime/metrics and from
+// [debug.ReadGCStats]. [runtime.ReadMemStats] would stop the world.
 package goruntime
 
 import (
@@ -18,24 +33,31 @@ import (
 
 // Register defines the metrics of the Go runtime in reg:
 //
-//   - go_goroutines, go_threads and go_sched_gomaxprocs_threads;
-//   - go_gc_duration_seconds, a summary of the pauses of the latest 256 garbage
-//     collections, with count and sum of all; go_gc_gogc_percent and
-//     go_gc_gomemlimit_bytes;
-//   - go_memstats_*, what the fields of runtime.MemStats say;
-//   - go_info{version}, and go_build_info{path,version,checksum} of the main module.
+//	go_goroutines, go_threads                 goroutines and operating system threads
+//	go_sched_gomaxprocs_threads               GOMAXPROCS
+//	go_gc_gogc_percent                        GOGC
+//	go_gc_gomemlimit_bytes                    GOMEMLIMIT
+//	go_gc_duration_seconds                    summary of the pauses of garbage collections
+//	go_memstats_*                             the fields of runtime.MemStats
+//	go_info{version}                          the version of Go
+//	go_build_info{path,version,checksum}      the main module
 //
-// What a later version of Go does not measure any more is left out. Register
-// panics with a *[tacho.DefinitionError] if reg has one of the names, and so too if
-// it was called for reg before; then it changes nothing. Only the summary is emitted
-// at each scrape ([tacho.Emitter]), and a metric of its name prevails. Register is
-// safe for concurrent use, and so are the scrapes.
+// The quantiles of go_gc_duration_seconds cover the latest 256 garbage collections. Its
+// count and sum cover all garbage collections. A metric is not defined if the version
+// of Go does not measure its value.
+//
+// Register panics with a *[tacho.DefinitionError] if reg already has one of the names.
+// A second call with the same reg is such a conflict. After a panic reg is unchanged.
+// Register is safe for concurrent use, and so are the scrapes.
+//
+// Only go_gc_duration_seconds is not defined but emitted at each scrape; see
+// [tacho.Emitter]. If reg has a metric of this name, the scrape shows that metric instead.
 func Register(reg *tacho.Registry) {
 	var defined []string
 	done := false
 	defer func() {
 		for _, name := range defined {
-			if !done { // nothing would bring them up to date
+			if !done { // reg.Collect was not reached, so no scrape would update the metric
 				reg.Unregister(name)
 			}
 		}
@@ -63,7 +85,7 @@ func Register(reg *tacho.Registry) {
 	done = true
 }
 
-// unit returns the unit that the name ends in, if it does.
+// unit returns an option for the unit in the name, if any.
 func (f *family) unit() []tacho.Option {
 	for _, unit := range []string{"bytes", "seconds"} {
 		if strings.HasSuffix(strings.TrimSuffix(f.name, "_total"), "_"+unit) {

@@ -32,7 +32,7 @@ func text(t *testing.T, reg *tacho.Registry) string {
 	return b.String()
 }
 
-// scrape returns all samples by name and labels.
+// scrape returns the value of each sample by name and labels.
 func scrape(t *testing.T, reg *tacho.Registry) map[string]float64 {
 	t.Helper()
 	samples := map[string]float64{}
@@ -50,12 +50,11 @@ func scrape(t *testing.T, reg *tacho.Registry) map[string]float64 {
 	return samples
 }
 
-// TestMemStats compares with what runtime.ReadMemStats says before and after the
-// scrape. Now and then the runtime has work of its own in between, so one of some
-// tries must agree.
+// TestMemStats compares a scrape with runtime.ReadMemStats before and after the scrape.
+// The runtime can allocate in between, so one of several attempts must agree.
 func TestMemStats(t *testing.T) {
 	reg := registered()
-	defer debug.SetGCPercent(debug.SetGCPercent(10000)) // none comes by itself
+	defer debug.SetGCPercent(debug.SetGCPercent(10000)) // no automatic collection
 	runtime.GC()
 	var wrong []string
 	for range 20 {
@@ -97,11 +96,11 @@ func compareMemStats(t *testing.T, reg *tacho.Registry) (wrong []string) {
 		v, ok := got["go_memstats_"+name]
 		a, b := float64(field(&before)), float64(field(&after))
 		if !ok || v < min(a, b) || v > max(a, b) {
-			wrong = append(wrong, fmt.Sprintf("%s: %v (there: %t), %v before and %v after", name, v, ok, a, b))
+			wrong = append(wrong, fmt.Sprintf("%s: got %v (present: %t), want a value from %v to %v", name, v, ok, a, b))
 		}
 	}
 	if last := got["go_memstats_last_gc_time_seconds"]; last != float64(before.LastGC)/1e9 {
-		wrong = append(wrong, fmt.Sprintf("last GC at %v, want %v", last, float64(before.LastGC)/1e9))
+		wrong = append(wrong, fmt.Sprintf("go_memstats_last_gc_time_seconds: got %v, want %v", last, float64(before.LastGC)/1e9))
 	}
 	return wrong
 }
@@ -118,23 +117,22 @@ func TestRuntimeSettings(t *testing.T) {
 		`go_info{version="` + runtime.Version() + `"}`: 1,
 	} {
 		if v, ok := got[name]; !ok || v != want {
-			t.Errorf("%s = %v (there: %t), want %v", name, v, ok, want)
+			t.Errorf("%s: got %v (present: %t), want %v", name, v, ok, want)
 		}
 	}
 	if n := got["go_threads"]; n < 1 || n > 10000 {
-		t.Errorf("%v threads", n)
+		t.Errorf("go_threads: got %v, want 1 to 10000", n)
 	}
 	b, _ := debug.ReadBuildInfo()
 	for name := range got {
 		if strings.HasPrefix(name, "go_build_info{") && !strings.Contains(name, `,path="`+b.Main.Path+`",version="`+b.Main.Version+`"}`) {
-			t.Error(name)
+			t.Errorf("%s: want path %q and version %q", name, b.Main.Path, b.Main.Version)
 		}
 	}
 }
 
-// TestGoroutines compares with the runtime's own count before and after the scrape.
-// Goroutines of earlier tests may still be on their way out, and come back as one of
-// the runtime's own, so one of some tries must agree.
+// TestGoroutines compares a scrape with runtime.NumGoroutine before and after the scrape.
+// Goroutines of earlier tests can end in between, so one of several attempts must agree.
 func TestGoroutines(t *testing.T) {
 	reg := registered()
 	stop := make(chan struct{})
@@ -152,7 +150,7 @@ func TestGoroutines(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	t.Errorf("go_goroutines = %v, %v before and %v after", got, before, after)
+	t.Errorf("go_goroutines: got %v, want %v as before and %v as after the scrape", got, before, after)
 }
 
 func TestPauses(t *testing.T) {
@@ -167,23 +165,23 @@ func TestPauses(t *testing.T) {
 	debug.ReadGCStats(&want)
 	const name = "go_gc_duration_seconds"
 	if n := got[name+"_count"]; n < before[name+"_count"]+3 {
-		t.Errorf("%v collections after %v and 3", n, before[name+"_count"])
+		t.Errorf("%v collections, want at least 3 more than %v", n, before[name+"_count"])
 	}
 	if got[name+"_count"] != float64(want.NumGC) {
-		t.Skip("another collection came between the two readings")
+		t.Skip("a collection ran between the scrape and debug.ReadGCStats")
 	}
 	if sum := got[name+"_sum"]; math.Abs(sum-want.PauseTotal.Seconds()) > 1e-12 {
-		t.Errorf("%v s in sum, want %v", sum, want.PauseTotal)
+		t.Errorf("sum: got %v s, want %v", sum, want.PauseTotal)
 	}
 	for i, q := range []string{"0", "0.25", "0.5", "0.75", "1"} {
 		if v, ok := got[name+`{quantile="`+q+`"}`]; !ok || v != want.PauseQuantiles[i].Seconds() {
-			t.Errorf("quantile %s is %v (there: %t), want %v", q, v, ok, want.PauseQuantiles[i])
+			t.Errorf("quantile %s: got %v (present: %t), want %v", q, v, ok, want.PauseQuantiles[i])
 		}
 	}
 }
 
-// TestWorldKeepsTurning: the runtime counts each time that it stops the world.
-func TestWorldKeepsTurning(t *testing.T) {
+// TestScrapeDoesNotStopTheWorld checks that the runtime's count of stops is constant.
+func TestScrapeDoesNotStopTheWorld(t *testing.T) {
 	reg := registered()
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	runtime.GC()
@@ -199,10 +197,11 @@ func TestWorldKeepsTurning(t *testing.T) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	if stops() == before {
-		t.Error("runtime.ReadMemStats was not seen to stop the world, so this test sees nothing")
+		t.Error("stops did not count the stop of runtime.ReadMemStats")
 	}
 }
 
+// stops returns how often the runtime stopped the world.
 func stops() (n uint64) {
 	samples := []metrics.Sample{{Name: "/sched/pauses/total/gc:seconds"}, {Name: "/sched/pauses/total/other:seconds"}}
 	metrics.Read(samples)
@@ -214,9 +213,9 @@ func stops() (n uint64) {
 	return n
 }
 
-// TestAllocationsStayTheSame: however much a program has, and however often it is
-// scraped, a scrape allocates as much as the first.
-func TestAllocationsStayTheSame(t *testing.T) {
+// TestConstantAllocations checks that a scrape allocates as much as the first scrape,
+// for any number of goroutines, collections and scrapes.
+func TestConstantAllocations(t *testing.T) {
 	reg := registered()
 	allocs := func() float64 {
 		return testing.AllocsPerRun(50, func() { _ = reg.WriteText(io.Discard) })
@@ -227,11 +226,11 @@ func TestAllocationsStayTheSame(t *testing.T) {
 	for range 200 {
 		go func() { <-stop }()
 	}
-	for range 260 { // more than the history of pauses has
+	for range 260 { // more than the 256 pauses in the runtime's history
 		runtime.GC()
 	}
-	if last := allocs(); last > first+1 { // the pool of buffers may lose one
-		t.Errorf("%v allocations a scrape, %v at first", last, first)
+	if last := allocs(); last > first+1 { // one more if the pool dropped a buffer
+		t.Errorf("%v allocations per scrape, want at most 1 more than %v", last, first)
 	}
 }
 
@@ -240,26 +239,27 @@ func TestRegisterTwice(t *testing.T) {
 	before := len(scrape(t, reg))
 	_, err := tacho.Try(func() struct{} { goruntime.Register(reg); return struct{}{} })
 	if err == nil || !strings.Contains(err.Error(), "go_sched_gomaxprocs_threads") || !strings.Contains(err.Error(), "goruntime_test.go:") {
-		t.Errorf("registered twice: %v", err) // it must say where first
+		t.Errorf("second registration: got error %v, want the name and the place of the first definition", err)
 	}
 	if after := len(scrape(t, reg)); after != before {
-		t.Errorf("%d samples, %d before the second registration", after, before)
+		t.Errorf("%d samples after the second registration, want %d", after, before)
 	}
 	if strings.Contains(text(t, reg), "tacho_errors_total") {
-		t.Error("the second registration left something that a scrape refuses")
+		t.Error("tacho_errors_total after the second registration, want no errors at a scrape")
 	}
-	goruntime.Register(tacho.NewRegistry()) // another registry is another matter
+	goruntime.Register(tacho.NewRegistry()) // no conflict in another registry
 }
 
-// TestConflictDefinesNothing: what stayed behind would never change.
+// TestConflictDefinesNothing checks that a panic of Register leaves the registry empty.
+// Metrics that stayed would never change their value.
 func TestConflictDefinesNothing(t *testing.T) {
-	reg := tacho.NewRegistry(tacho.WithConstLabels("version", "1.2")) // that of go_info
+	reg := tacho.NewRegistry(tacho.WithConstLabels("version", "1.2")) // go_info has the same label
 	_, err := tacho.Try(func() struct{} { goruntime.Register(reg); return struct{}{} })
 	if err == nil || !strings.Contains(err.Error(), "go_info") {
-		t.Errorf("no conflict: %v", err)
+		t.Errorf("got error %v, want a conflict of go_info", err)
 	}
 	if got := text(t, reg); got != "" {
-		t.Errorf("left behind:\n%s", got)
+		t.Errorf("after the conflict: got\n%s\nwant no metrics", got)
 	}
 }
 
@@ -274,7 +274,7 @@ func TestScrapesOverlap(t *testing.T) {
 			for range 50 {
 				got := scrape(t, reg)["go_memstats_mallocs_total"]
 				if got < last {
-					t.Errorf("a counter went from %v to %v", last, got)
+					t.Errorf("go_memstats_mallocs_total decreased from %v to %v", last, got)
 				}
 				last = got
 			}
@@ -283,7 +283,8 @@ func TestScrapesOverlap(t *testing.T) {
 	wg.Wait()
 }
 
-// TestOpenMetrics: a gauge and a counter whose names differ by _total meet there.
+// TestOpenMetrics checks the families of a gauge and a counter whose names differ only
+// by the suffix _total. In OpenMetrics the counter's family would get the gauge's name.
 func TestOpenMetrics(t *testing.T) {
 	reg := registered()
 	var b strings.Builder
@@ -298,7 +299,7 @@ func TestOpenMetrics(t *testing.T) {
 		"# TYPE go_gc_duration_seconds summary\n",
 	} {
 		if strings.Count(b.String(), want) != 1 {
-			t.Errorf("not once %q in\n%s", want, b.String())
+			t.Errorf("want %q exactly once in\n%s", want, b.String())
 		}
 	}
 }

@@ -10,24 +10,23 @@ import (
 var lastGC = family{name: "go_memstats_last_gc_time_seconds",
 	help: "When the latest garbage collection ended, in seconds since 1970; 0 if there was none."}
 
-// pauses are how long the garbage collector stopped the world, once a collection
-// and in sum. Package runtime/metrics has but a histogram of each single stop, which
-// knows neither the sum nor the exact quantiles.
+// A pauses holds the pause times of garbage collections. Package runtime/metrics has
+// only a histogram of pauses, without the sum and without exact quantiles.
 type pauses struct {
-	stats     debug.GCStats // its slices are used again
+	stats     debug.GCStats // reused: ReadGCStats keeps its slices
 	quantiles []tacho.Quantile
 }
 
-// newPauses returns pauses with the quantiles that dashboards ask for.
 func newPauses() pauses {
+	// Dashboards use the quantiles of client_golang.
 	p := pauses{quantiles: []tacho.Quantile{{Quantile: 0}, {Quantile: 0.25}, {Quantile: 0.5}, {Quantile: 0.75}, {Quantile: 1}}}
-	p.stats.PauseQuantiles = make([]time.Duration, len(p.quantiles)) // debug.ReadGCStats spaces them evenly
+	p.stats.PauseQuantiles = make([]time.Duration, len(p.quantiles)) // debug.ReadGCStats fills in evenly spaced quantiles
 	return p
 }
 
 func (p *pauses) read() { debug.ReadGCStats(&p.stats) }
 
-// last returns the Unix time of the latest collection.
+// last returns the Unix time, in seconds, of the latest garbage collection.
 func (p *pauses) last() float64 { return float64(p.stats.LastGC.UnixNano()) / 1e9 }
 
 func (p *pauses) emit(e *tacho.Emitter) {

@@ -10,23 +10,24 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// A reader reads the runtime at each scrape, for all families at once: they agree
-// with each other. Where scrapes overlap, one may show values that the other read.
+// A reader reads the values of all families in one call at each scrape, so the values
+// are consistent with each other. If scrapes overlap, a scrape can show values that
+// another scrape read.
 type reader struct {
-	families []family // those of this version of Go
-	values   []value  // theirs
-	lastGC   value
+	families []family      // supported by this version of Go
+	values   []atomicFloat // one for each family
+	lastGC   atomicFloat
 
 	mu      sync.Mutex // scrapes can overlap
 	samples []metrics.Sample
 	pauses  pauses
 }
 
-// A value is a number that one scrape may write while another reads it.
-type value struct{ bits atomic.Uint64 }
+// An atomicFloat can be written by one scrape while another scrape reads.
+type atomicFloat struct{ bits atomic.Uint64 }
 
-func (v *value) load() float64   { return math.Float64frombits(v.bits.Load()) }
-func (v *value) store(f float64) { v.bits.Store(math.Float64bits(f)) }
+func (v *atomicFloat) load() float64   { return math.Float64frombits(v.bits.Load()) }
+func (v *atomicFloat) store(f float64) { v.bits.Store(math.Float64bits(f)) }
 
 func newReader() *reader {
 	r := &reader{pauses: newPauses()}
@@ -35,20 +36,19 @@ func newReader() *reader {
 		for i, name := range f.from {
 			samples[i].Name = name
 		}
-		if !measured(samples) {
+		if !supported(samples) {
 			continue
 		}
 		f.help += " In package runtime/metrics: " + strings.Join(f.from, " + ") + "."
 		r.families = append(r.families, f)
 		r.samples = append(r.samples, samples...)
 	}
-	r.values = make([]value, len(r.families))
+	r.values = make([]atomicFloat, len(r.families))
 	return r
 }
 
-// measured reports whether this version of Go has all of the metrics, as the
-// numbers that they are known to be.
-func measured(samples []metrics.Sample) bool {
+// supported reports whether this version of Go has all of the metrics as integers.
+func supported(samples []metrics.Sample) bool {
 	metrics.Read(samples)
 	for _, s := range samples {
 		if s.Value.Kind() != metrics.KindUint64 {
@@ -58,8 +58,7 @@ func measured(samples []metrics.Sample) bool {
 	return true
 }
 
-// collect brings the values up to date, which a scrape shows afterwards, and
-// emits what is no number.
+// Each scrape calls collect before the families are written.
 func (r *reader) collect(e *tacho.Emitter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -67,7 +66,7 @@ func (r *reader) collect(e *tacho.Emitter) {
 	r.pauses.emit(e)
 }
 
-// update reads the runtime. The mutex is held, or nobody else has the reader yet.
+// update reads all values. The caller holds r.mu, or no scrape can use r yet.
 func (r *reader) update() {
 	metrics.Read(r.samples)
 	rest := r.samples

@@ -20,7 +20,7 @@ func Example() {
 
 	reg := tacho.NewRegistry()
 	m := httpclient.New(reg, httpclient.Config{
-		// Many shards, one label. The default is the host of the URL.
+		// All shards share one label. By default, the label is the host of the URL.
 		Host: func(r *http.Request) string {
 			if strings.HasPrefix(r.URL.Host, "127.0.0.1:") {
 				return "shards"
@@ -39,7 +39,7 @@ func Example() {
 	io.Copy(io.Discard, resp.Body)
 	resp.Body.Close()
 
-	// All but the duration, which is another each time:
+	// The durations differ between runs, so the output must not contain them.
 	reg.Unregister("http_client_request_duration_seconds")
 	reg.WriteText(os.Stdout)
 	// Output:

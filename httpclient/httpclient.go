@@ -1,13 +1,24 @@
 //go:build !tacho_nohttp
 
-// Package httpclient measures the requests that a program sends: how many by
-// method, host and status, how long they take, how many are under way and, if asked
-// for, what they wait for.
+// Package httpclient measures the HTTP requests of a client. It counts requests by
+// method, host and status, and measures their durations and the requests in flight.
+// Optionally, httpclient also measures the phases of requests, such as the DNS lookup.
+//
+// The method [Metrics.RoundTripper] wraps the transport of an [http.Client]:
 //
 //	m := httpclient.New(tacho.Default, httpclient.Config{})
 //	client := &http.Client{Transport: m.RoundTripper(nil)}
+//	...
+//	resp, err := client.Get("https://example.com/")
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	defer resp.Body.Close()
 //
-// It is what tacho.HTTPMetrics is for servers.
+// Close every response body, or read the body to its end. Otherwise the request stays
+// in flight.
+//
+// The type tacho.HTTPMetrics measures the requests to a server.
 package httpclient
 
 import (
@@ -25,30 +36,36 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// other is the label of what would be one too many.
+// other is the label value for hosts beyond the limit and for unknown methods and
+// statuses.
 const other = "other"
 
-// maxHostLabel is the longest host label, in bytes: that of a domain name and a
-// port. A URL can hold much more.
+// maxHostLabel is the maximum length of a host label in bytes. The longest domain name
+// with a port has this length, but the host of a URL can be longer.
 const maxHostLabel = 255 + len(":65535")
 
-// A Config says how requests are measured. Its zero value is ready to use.
+// A Config configures [Metrics]. The zero value is ready to use.
 type Config struct {
-	// Host chooses the host label of a request, after its response came; nil means
-	// the host of the URL with its port, if that is there. If it panics the label is
-	// "other".
+	// Host returns the host label of a request. If Host is nil, the label is the host
+	// of the URL, with the port if the URL has a port. If Host panics, the label is
+	// "other". Host is called after the round trip, possibly from several goroutines.
 	Host func(*http.Request) string
-	// MaxHosts limits the distinct host labels; 0 means 100. Requests past the limit,
-	// or with a label over 261 bytes, count under "other". Each Metrics counts its own.
+	// MaxHosts limits the number of distinct host labels. The value 0 means 100, and a
+	// negative value allows no host label. Requests to further hosts have the label
+	// "other", and so do requests with a host label over 261 bytes. The limit applies
+	// to each Metrics separately.
 	MaxHosts int
-	// Buckets are those of both histograms, in seconds, as [tacho.Registry.Histogram]
-	// takes them; nil means from 1 ms to 10 s.
+	// Buckets lists the bucket bounds of both histograms, in seconds, see
+	// [tacho.Registry.Histogram]. If Buckets is nil, the bounds range from 1 ms to 10 s.
 	Buckets []float64
-	// Phases turns on http_client_phase_duration_seconds, which needs a
-	// [httptrace.ClientTrace] for each request: about a microsecond, 16 allocations.
+	// Phases enables the histogram http_client_phase_duration_seconds.
+	//
+	// The histogram is disabled by default, because each request then needs a
+	// [httptrace.ClientTrace]. BenchmarkRoundTrip measures the cost.
 	Phases bool
-	// Exemplar chooses the exemplar of a request, after its response came, for its
-	// count and duration; see [tacho.WithExemplar]. If it panics there is none.
+	// Exemplar returns the exemplar of a request for the counter and the duration, see
+	// [tacho.WithExemplar]. If Exemplar is nil or panics, the request has no exemplar.
+	// Exemplar is called after the round trip, possibly from several goroutines.
 	Exemplar func(*http.Request) []string
 }
 
@@ -59,42 +76,52 @@ type Config struct {
 //	http_client_requests_in_flight                        gauge
 //	http_client_phase_duration_seconds{phase}             histogram, see [Config]
 //
-// Each round trip counts: one for each redirect and retry. The method is one of the
-// nine standard methods, else "other". The status is that of the response; without
-// one it is "canceled" if the request's context was canceled, "timeout" if its
-// deadline or a limit of the transport was passed, else "error", also where the
-// transport panicked. The panic goes on to the caller.
+// Every round trip counts. Each redirect and each retry is a further round trip.
 //
-// The duration ends when RoundTrip returns, with the headers of the response: how
-// fast a body is read is up to the caller. A request is in flight until then and on
-// until its body was read to the end or closed, since it keeps its connection: if
-// the gauge only rises, the program forgets to close bodies. With status 101 the
-// connection is the caller's, and the request over.
+// The label method is one of the nine standard methods, or "other". The label status
+// is the status of the response. Without a response, the label status is:
+//   - "canceled" if the context of the request was canceled,
+//   - "timeout" after the deadline of the context or a timeout of the transport,
+//   - "error" otherwise.
 //
-// The phases are "dns" (the look-up), "connect" (from the first attempt to a
-// connection, which may be of another address), "tls" (the handshake), "first_byte"
-// (from having a connection, through sending the request, to the beginning of the
-// response) and "body" (from the headers to the end of the body). One that failed, or
-// that a request did not have since it found an open connection, is not observed.
+// If the transport panics, the label status is "error", and the panic continues to the
+// caller.
+//
+// The duration ends when RoundTrip returns, with the headers of the response. A
+// request is in flight until the caller closes the body or reads the body to its end.
+// A constantly rising gauge therefore indicates bodies without Close. After status
+// 101, the connection belongs to the caller, and the request is no longer in flight.
+//
+// The histogram http_client_phase_duration_seconds observes these phases:
+//   - "dns" is the DNS lookup.
+//   - "connect" lasts from the first dial to the first open connection, possibly to a
+//     different address.
+//   - "tls" is the TLS handshake.
+//   - "first_byte" lasts from the open connection to the first byte of the response,
+//     including the time to send the request.
+//   - "body" lasts from the headers to the end of the body.
+//
+// A failed phase is not observed. If a request skips a phase, the phase is not observed
+// either. For example, a request on a reused connection skips "connect".
 type Metrics struct {
 	requests *tacho.CounterVec
 	duration *tacho.HistogramVec
 	inFlight *tacho.Gauge
-	phases   *phases // nil if not asked for
+	phases   *phases // nil without Config.Phases
 	host     func(*http.Request) string
 	exemplar func(*http.Request) []string
 	hosts    hostSet
 }
 
-// New defines the metrics in reg, or finds those that are defined there already. It
-// panics with a *[tacho.DefinitionError] if a definition conflicts.
+// New defines the metrics in reg. If reg already has the same definitions, the new
+// Metrics shares the existing series. New panics with a *[tacho.DefinitionError] if a
+// definition conflicts.
 func New(reg *tacho.Registry, c Config) *Metrics {
 	buckets := c.Buckets
 	if buckets == nil {
 		buckets = []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 	}
-	// Hosts have a limit of their own, which a registry's limit on series would only
-	// make coarser.
+	// Config.MaxHosts already limits the number of series.
 	unlimited, seconds := tacho.WithMaxSeries(0), tacho.WithUnit("seconds")
 	m := &Metrics{
 		requests: reg.CounterVec("http_client_requests_total", "HTTP requests sent.", []string{"method", "host", "status"}, unlimited),
@@ -114,11 +141,15 @@ func New(reg *tacho.Registry, c Config) *Metrics {
 	return m
 }
 
-// RoundTripper returns next with every request measured; nil means
-// [http.DefaultTransport]. It leaves requests as they are, and responses but for the
-// body, which is wrapped to see its end: that of a 101, which can be written to, and
-// http.NoBody stay what they are, and an [io.WriterTo] stays one.
-// CloseIdleConnections reaches next.
+// RoundTripper returns a transport that measures the requests of next. If next is nil,
+// RoundTripper uses [http.DefaultTransport]. The transport does not modify requests.
+// It wraps the body of a response and leaves the rest of the response unchanged.
+//
+// The wrapper implements [io.WriterTo] if the body does. Two kinds of bodies are not
+// wrapped: [http.NoBody], and bodies with a Write method, such as the body of a
+// response with status 101.
+//
+// The transport's method CloseIdleConnections calls the same method of next.
 func (m *Metrics) RoundTripper(next http.RoundTripper) http.RoundTripper {
 	if next == nil {
 		next = http.DefaultTransport
@@ -131,7 +162,7 @@ type roundTripper struct {
 	next http.RoundTripper
 }
 
-// CloseIdleConnections is for [http.Client.CloseIdleConnections].
+// CloseIdleConnections supports [http.Client.CloseIdleConnections].
 func (t *roundTripper) CloseIdleConnections() {
 	if c, ok := t.next.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
@@ -148,7 +179,7 @@ func (t *roundTripper) RoundTrip(req *http.Request) (resp *http.Response, err er
 	m.inFlight.Inc()
 	start := time.Now()
 	returned := false
-	// No recover: the panic is the caller's to handle, with its own trace.
+	// A panic is recorded without recover, so the caller gets the original stack trace.
 	defer func() {
 		if !returned {
 			m.inFlight.Dec()
@@ -160,28 +191,28 @@ func (t *roundTripper) RoundTrip(req *http.Request) (resp *http.Response, err er
 	elapsed := time.Since(start)
 	if err != nil || resp == nil {
 		m.inFlight.Dec()
-		m.record(req, failure(req.Context(), err), elapsed)
+		m.record(req, failureStatus(req.Context(), err), elapsed)
 		return resp, err
 	}
 	if sent != req && resp.Request == sent {
 		resp.Request = req
 	}
-	m.watch(resp)
+	m.wrapBody(resp)
 	m.record(req, statusLabel(resp.StatusCode), elapsed)
 	return resp, nil
 }
 
-// failure names why there is no response.
-func failure(ctx context.Context, err error) string {
-	// The error may be the cause that the program gave, so the context is asked first;
-	// and its deadline, since http.Client.Timeout ends a request in a second way, too,
-	// which can be faster.
+// failureStatus returns the status label for a round trip without a response.
+func failureStatus(ctx context.Context, err error) string {
+	// The context is checked first, because err may be a cause set by the program.
+	// The deadline is checked separately. http.Client.Timeout may end the request
+	// before the context reports its deadline.
 	deadline, limited := ctx.Deadline()
 	var timeout interface{ Timeout() bool }
-	switch over := ctx.Err(); {
-	case over == context.Canceled:
+	switch ctxErr := ctx.Err(); {
+	case ctxErr == context.Canceled:
 		return "canceled"
-	case over != nil, limited && !time.Now().Before(deadline), errors.As(err, &timeout) && timeout.Timeout():
+	case ctxErr != nil, limited && !time.Now().Before(deadline), errors.As(err, &timeout) && timeout.Timeout():
 		return "timeout"
 	case errors.Is(err, context.Canceled):
 		return "canceled"
@@ -189,35 +220,35 @@ func failure(ctx context.Context, err error) string {
 	return "error"
 }
 
-// record counts a round trip.
+// record counts a round trip and observes its duration.
 func (m *Metrics) record(req *http.Request, status string, d time.Duration) {
 	method, host := methodLabel(req.Method), m.hostLabel(req)
 	var exemplar []string
 	if m.exemplar != nil {
-		exemplar, _ = ask(m.exemplar, req)
+		exemplar, _ = callHook(m.exemplar, req)
 	}
 	m.requests.With(method, host, status).AddExemplar(1, exemplar...)
 	m.duration.With(method, host).ObserveExemplar(d.Seconds(), exemplar...)
 }
 
-// hostLabel returns the label of a request's host.
+// hostLabel returns the host label of req.
 func (m *Metrics) hostLabel(req *http.Request) string {
 	if m.host != nil {
-		host, ok := ask(m.host, req)
+		host, ok := callHook(m.host, req)
 		if !ok {
 			return other
 		}
 		return m.hosts.label(host)
 	}
 	if req.URL == nil {
-		return other // which a transport refuses, but only then
+		return other // the transport returns an error for such a request
 	}
 	return m.hosts.label(req.URL.Host)
 }
 
-// ask calls a program's function, unless it panics: measuring must not change what
-// the caller gets.
-func ask[T any](f func(*http.Request) T, req *http.Request) (answer T, ok bool) {
+// callHook calls f and reports whether f returned without a panic. A panic in f must
+// not change the result of the round trip.
+func callHook[T any](f func(*http.Request) T, req *http.Request) (result T, ok bool) {
 	defer func() {
 		if !ok {
 			recover()
@@ -226,14 +257,15 @@ func ask[T any](f func(*http.Request) T, req *http.Request) (answer T, ok bool) 
 	return f(req), true
 }
 
-// A hostSet holds the labels that Config.MaxHosts counts.
+// A hostSet holds the host labels in use. Config.MaxHosts limits their number.
 type hostSet struct {
 	max   int
 	mu    sync.Mutex
-	known atomic.Pointer[map[string]struct{}] // replaced, never changed
+	known atomic.Pointer[map[string]struct{}] // copied on write
 }
 
-// label returns host if it is known or there is room for it.
+// label returns host if host is in the set or can be added. Otherwise label returns
+// other.
 func (s *hostSet) label(host string) string {
 	known := s.known.Load()
 	if known != nil {
@@ -247,10 +279,11 @@ func (s *hostSet) label(host string) string {
 	if len(host) > maxHostLabel || s.max < 0 {
 		return other
 	}
-	return s.admit(host)
+	return s.add(host)
 }
 
-func (s *hostSet) admit(host string) string {
+// add adds host to the set. If the set is full, add returns other.
+func (s *hostSet) add(host string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known := map[string]struct{}{}
@@ -262,22 +295,24 @@ func (s *hostSet) admit(host string) string {
 			known[h] = struct{}{}
 		}
 	}
-	known[strings.Clone(host)] = struct{}{} // it may be part of a long URL
+	known[strings.Clone(host)] = struct{}{} // host may be a substring of a long URL
 	s.known.Store(&known)
 	return host
 }
 
+// methodLabel returns the method label. It returns other for a non-standard method.
 func methodLabel(method string) string {
 	switch method {
 	case "":
-		return "GET" // as net/http has it
+		return "GET" // the default of net/http
 	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE":
 		return method
 	}
 	return other
 }
 
-// statusLabel returns the three digits of a status.
+// statusLabel returns the digits of a status. If status does not have three digits,
+// statusLabel returns other.
 func statusLabel(status int) string {
 	if status < 100 || status > 999 {
 		return other
@@ -286,7 +321,7 @@ func statusLabel(status int) string {
 	return statuses[i : i+3]
 }
 
-// statuses are all labels in a row: parts of a string need no allocation.
+// statuses is the concatenation of all status labels. Substrings need no allocation.
 var statuses = func() string {
 	var b []byte
 	for s := int64(100); s <= 999; s++ {
@@ -295,8 +330,8 @@ var statuses = func() string {
 	return string(b)
 }()
 
-// watch lets the metrics see the end of a response.
-func (m *Metrics) watch(resp *http.Response) {
+// wrapBody wraps the body of resp to detect the end of the response.
+func (m *Metrics) wrapBody(resp *http.Response) {
 	_, writable := resp.Body.(io.Writer)
 	if resp.Body == nil || resp.Body == http.NoBody || writable {
 		m.inFlight.Dec()
@@ -313,12 +348,13 @@ func (m *Metrics) watch(resp *http.Response) {
 	}
 }
 
-// A body tells of its end: the first error, io.EOF included, or Close.
+// A body wraps the body of a response. It ends at the first error, including io.EOF, or
+// at Close.
 type body struct {
 	io.ReadCloser
 	m     *Metrics
-	start time.Time   // if phases are measured
-	ended atomic.Bool // Read and Close may be called at once
+	start time.Time   // set if phases are measured
+	ended atomic.Bool // atomic, because Read and Close may run concurrently
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -335,22 +371,25 @@ func (b *body) Close() error {
 	return err
 }
 
-// end notes the end once. Only a body that was read to its end has a time.
-func (b *body) end(whole bool) {
+// end records the first end of the body. The phase "body" is observed only if the body
+// was read completely.
+func (b *body) end(complete bool) {
 	if b.ended.Swap(true) {
 		return
 	}
 	b.m.inFlight.Dec()
-	if whole && b.m.phases != nil {
+	if complete && b.m.phases != nil {
 		b.m.phases.body.ObserveSince(b.start)
 	}
 }
 
+// A writerToBody is a body with an [io.WriterTo] inside.
 type writerToBody struct{ *body }
 
 func (b writerToBody) WriteTo(w io.Writer) (int64, error) {
 	n, err := b.ReadCloser.(io.WriterTo).WriteTo(w)
-	if err == nil { // else it may be w's: there may be more to read
+	// An error may come from w, and the body may not be at its end.
+	if err == nil {
 		b.end(true)
 	}
 	return n, err

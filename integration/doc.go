@@ -1,3 +1,4 @@
-// Package integration tests subpackages of tacho against servers that the
-// subpackages have no code for. The scripts in .ci start them.
+// Package integration tests subpackages of tacho against real servers. The tests need
+// dependencies outside the standard library, such as a database driver. The scripts in
+// .ci start the servers.
 package integration

@@ -16,8 +16,8 @@ import (
 	"github.com/tachikoma/tacho/tachotest"
 )
 
-// open returns a pool of connections to the PostgreSQL that .ci/postgres started.
-// The server knows it by the name app.
+// open returns a connection pool for the PostgreSQL server of .ci/postgres. The
+// application_name of the connections is app. Without POSTGRES_DSN, open skips the test.
 func open(t *testing.T, app string) *sql.DB {
 	t.Helper()
 	dsn := os.Getenv("POSTGRES_DSN")
@@ -32,7 +32,8 @@ func open(t *testing.T, app string) *sql.DB {
 	return db
 }
 
-// sessions asks the server over another connection how many app has.
+// sessions returns the number of sessions of app on the server, over a separate
+// connection.
 func sessions(t *testing.T, app string) (n float64) {
 	t.Helper()
 	const query = "select count(*) from pg_stat_activity where application_name = $1"
@@ -42,8 +43,8 @@ func sessions(t *testing.T, app string) (n float64) {
 	return n
 }
 
-// eventually calls f until it answers true.
-func eventually(t *testing.T, what string, f func() bool) {
+// eventually calls f until f returns true. After 200 calls the test fails.
+func eventually(t *testing.T, condition string, f func() bool) {
 	t.Helper()
 	for range 200 {
 		if f() {
@@ -51,11 +52,10 @@ func eventually(t *testing.T, what string, f func() bool) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	t.Errorf("%s did not come true", what)
+	t.Errorf("timeout while waiting for %s", condition)
 }
 
-// TestTachikomaPool lets a server's metrics observe a pool and compares them with
-// what PostgreSQL says.
+// TestTachikomaPool compares the metrics of a pool with the sessions in PostgreSQL.
 func TestTachikomaPool(t *testing.T) {
 	const app = "tachikoma"
 	m := tachikoma.New()
@@ -77,7 +77,7 @@ func TestTachikomaPool(t *testing.T) {
 	want("db_connections_idle", 0)
 	want("db_connections_max_open", 3)
 
-	// Three queries at once, and a fourth that has to wait for one of them.
+	// Three queries use all connections, and a fourth request waits for a connection.
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	ended := make(chan error)
@@ -100,7 +100,7 @@ func TestTachikomaPool(t *testing.T) {
 		ended <- err
 	}()
 	eventually(t, "a wait", func() bool { return value("db_connections_wait_count_total") == 1 })
-	want("db_connections_wait_seconds_total", 0) // known at its end
+	want("db_connections_wait_seconds_total", 0) // counted at the end of a wait
 	cancel()
 	failed := 0
 	for range 4 {
@@ -109,15 +109,15 @@ func TestTachikomaPool(t *testing.T) {
 		}
 	}
 	if failed != 3 {
-		t.Errorf("%d queries failed, want the 3 that were cancelled", failed)
+		t.Errorf("%d queries failed, want the 3 canceled queries", failed)
 	}
 	if value("db_connections_wait_seconds_total") <= 0 {
-		t.Error("the wait took no time")
+		t.Error("db_connections_wait_seconds_total is still 0 after the wait")
 	}
-	// Where a cancelled query cost its connection, the pool opens another for the one
-	// that waits, and those that are being opened count as active.
+	// A canceled query may close its connection. The pool then opens a new connection
+	// for the waiting request, and a connection counts as active during the opening.
 	eventually(t, "no connection in use", func() bool { return value("db_connections_active") == 0 })
-	eventually(t, "as many idle connections as sessions", func() bool { return value("db_connections_idle") == sessions(t, app) })
+	eventually(t, "equal numbers of idle connections and sessions", func() bool { return value("db_connections_idle") == sessions(t, app) })
 
 	eventually(t, "timed queries", func() bool { return value("db_query_duration_seconds_count", "query_type", "sleep") == 3 })
 	ctx = context.Background()
@@ -126,14 +126,14 @@ func TestTachikomaPool(t *testing.T) {
 		t.Error(err)
 	}
 	eventually(t, "a timed query", func() bool { return value("db_query_duration_seconds_count", "query_type", "nap") == 1 })
-	want("db_query_duration_seconds_bucket", 0, "query_type", "nap", "le", "0.01") // the server slept longer
+	want("db_query_duration_seconds_bucket", 0, "query_type", "nap", "le", "0.01") // the query sleeps for 20 ms
 	var scrape strings.Builder
 	if err := m.Registry.WriteText(&scrape); err != nil || strings.Contains(scrape.String(), "tacho_errors_total{") {
-		t.Errorf("%v in\n%s", err, scrape.String())
+		t.Errorf("error %v or tacho_errors_total in\n%s", err, scrape.String())
 	}
 }
 
-// TestClosedConnections brings a pool over each of its limits.
+// TestClosedConnections exceeds each limit of a pool.
 func TestClosedConnections(t *testing.T) {
 	const app = "closed"
 	db := open(t, app)
@@ -162,18 +162,18 @@ func TestClosedConnections(t *testing.T) {
 	db.SetMaxIdleConns(1)
 	fill(3)
 	if n := closed("max_idle"); n != 2 {
-		t.Errorf("%v connections closed because of the number of idle ones, want 2", n)
+		t.Errorf("%v connections closed for max_idle, want 2", n)
 	}
 	eventually(t, "one session", func() bool { return sessions(t, app) == 1 })
 
 	db.SetConnMaxIdleTime(time.Millisecond)
-	eventually(t, "no connection idle for long", func() bool { return closed("max_idle_time") == 1 && sessions(t, app) == 0 })
+	eventually(t, "a connection closed for max_idle_time", func() bool { return closed("max_idle_time") == 1 && sessions(t, app) == 0 })
 
 	db.SetConnMaxIdleTime(0)
 	fill(1)
 	db.SetConnMaxLifetime(time.Millisecond)
-	eventually(t, "no connection of old age", func() bool { return closed("max_lifetime") == 1 && sessions(t, app) == 0 })
+	eventually(t, "a connection closed for max_lifetime", func() bool { return closed("max_lifetime") == 1 && sessions(t, app) == 0 })
 	if n := tachotest.Value(t, reg, "db_connections_idle", "db", app); n != 0 {
-		t.Errorf("%v idle connections, want none", n)
+		t.Errorf("%v idle connections, want 0", n)
 	}
 }

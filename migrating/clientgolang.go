@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// withClientGolang is a program's metrics with client_golang.
+// withClientGolang defines the example metrics with client_golang.
 func withClientGolang(handle http.HandlerFunc) (record func(), serve http.Handler) {
 	reg := prometheus.NewRegistry()
 	factory := promauto.With(reg)

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// samples scrapes a server, after it was used once, and returns what a Prometheus
-// server would keep of it: series and values, but for those of HTTP, whose labels
-// differ on purpose.
+// samples sends one request to a server, scrapes the server and returns the sorted
+// series with their values. The series of HTTP requests are left out, because their
+// labels differ by design.
 func samples(t *testing.T, build func(http.HandlerFunc) (func(), http.Handler)) string {
 	t.Helper()
 	record, h := build(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok")) })
@@ -36,13 +36,13 @@ func samples(t *testing.T, build func(http.HandlerFunc) (func(), http.Handler)) 
 		lines = append(lines, series+" "+strconv.FormatFloat(v, 'g', -1, 64))
 	}
 	if requests != 1 {
-		t.Errorf("%d series of requests in\n%s", requests, w.Body)
+		t.Errorf("%d series of http_requests_total, want 1, in\n%s", requests, w.Body)
 	}
 	sort.Strings(lines)
 	return strings.Join(lines, "\n")
 }
 
-// TestSameMetrics: the programs of MIGRATING.md expose the same.
+// TestSameMetrics checks that the three programs expose the same series.
 func TestSameMetrics(t *testing.T) {
 	want := samples(t, withTacho)
 	if !strings.Contains(want, `jobs_total{result="failed"} 2`) || !strings.Contains(want, `wait_seconds_bucket{le="1"} 1`) {

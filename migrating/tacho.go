@@ -6,7 +6,7 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// withTacho is the same with tacho.
+// withTacho defines the example metrics with tacho.
 func withTacho(handle http.HandlerFunc) (record func(), serve http.Handler) {
 	reg := tacho.NewRegistry()
 

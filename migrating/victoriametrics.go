@@ -6,7 +6,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 )
 
-// withVictoriaMetrics is a program's metrics with VictoriaMetrics/metrics.
+// withVictoriaMetrics defines the example metrics with VictoriaMetrics/metrics.
 func withVictoriaMetrics(handle http.HandlerFunc) (record func(), serve http.Handler) {
 	set := metrics.NewSet()
 

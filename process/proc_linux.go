@@ -5,15 +5,16 @@ import (
 	"unsafe"
 )
 
-// A procReader reads files of /proc. It does without package os, which would
-// allocate for each and offer it to the poller.
+// A procReader reads files of /proc by system calls. Package os would allocate for
+// each file and register the file with the network poller.
 type procReader struct{ buf []byte }
 
-// maxFile bounds what is read: far beyond any file of a sound system.
+// maxFile is the size in bytes from which a file is refused. The files of /proc that
+// this package reads are far smaller.
 const maxFile = 1 << 20
 
-// file returns the contents of a file until the next call, or nil if it cannot be
-// read.
+// file returns the contents of a file, or nil if the file cannot be read. The
+// contents are valid until the next call of a method of r.
 func (r *procReader) file(path string) []byte {
 	fd, err := open(path, 0)
 	if err != nil {
@@ -55,8 +56,8 @@ func open(path string, flags int) (fd int, err error) {
 
 const fdDir = "/proc/self/fd"
 
-// countFDs returns how many file descriptors are open. Since Linux 6.2 that is the
-// size of the directory, which costs the same for any number of them.
+// countFDs returns the number of open file descriptors. Since Linux 6.2 this number
+// is the size of fdDir, which a single call of stat returns.
 func (r *procReader) countFDs() (int, bool) {
 	var st syscall.Stat_t
 	if syscall.Stat(fdDir, &st) != nil {
@@ -68,8 +69,8 @@ func (r *procReader) countFDs() (int, bool) {
 	return r.listFDs()
 }
 
-// listFDs counts the entries of the directory, but for its own descriptor. It makes
-// no strings of their names: there can be a million of them.
+// listFDs counts the entries of fdDir without the descriptor of listFDs itself. The
+// names are not converted to strings, because a directory can have a million entries.
 func (r *procReader) listFDs() (int, bool) {
 	fd, err := open(fdDir, syscall.O_DIRECTORY)
 	if err != nil {
@@ -77,7 +78,7 @@ func (r *procReader) listFDs() (int, bool) {
 	}
 	defer syscall.Close(fd)
 	r.grow(16 << 10)
-	const others = 3 // ".", ".." and fd
+	const extra = 3 // ".", ".." and fd
 	for total := 0; ; {
 		n, err := syscall.ReadDirent(fd, r.buf)
 		switch {
@@ -86,17 +87,18 @@ func (r *procReader) listFDs() (int, bool) {
 		case err != nil:
 			return 0, false
 		case n == 0:
-			return total - others, total >= others
+			return total - extra, total >= extra
 		}
 		total += countEntries(r.buf[:n])
 	}
 }
 
-// countEntries returns how many entries b holds, as getdents64 writes them.
+// countEntries returns the number of entries in b. The system call getdents64 writes
+// the entries.
 func countEntries(b []byte) (n int) {
 	const at = int(unsafe.Offsetof(syscall.Dirent{}.Reclen))
 	for len(b) >= at+2 {
-		size := int(*(*uint16)(unsafe.Pointer(&b[at]))) // in the byte order of the machine
+		size := int(*(*uint16)(unsafe.Pointer(&b[at]))) // in native byte order
 		if size <= at || size > len(b) {
 			break
 		}

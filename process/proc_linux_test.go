@@ -5,14 +5,15 @@ import (
 	"testing"
 )
 
-// TestListFDs: both ways to count must agree where the kernel has both.
+// TestListFDs checks that countFDs and listFDs return the same number. On a kernel
+// before Linux 6.2 both methods read the directory.
 func TestListFDs(t *testing.T) {
 	r := new(procReader)
 	want, ok := r.countFDs()
 	if !ok {
 		t.Skip("no /proc")
 	}
-	for range 1000 { // over several blocks of the directory
+	for range 1000 { // the directory needs several reads
 		f, err := os.Open(os.DevNull)
 		if err != nil {
 			t.Fatal(err)
@@ -20,10 +21,10 @@ func TestListFDs(t *testing.T) {
 		defer f.Close()
 	}
 	if got, ok := r.countFDs(); !ok || got != want+1000 {
-		t.Errorf("counted %d, %t, want %d", got, ok, want+1000)
+		t.Errorf("countFDs: got %d, %t, want %d", got, ok, want+1000)
 	}
 	if got, ok := r.listFDs(); !ok || got != want+1000 {
-		t.Errorf("listed %d, %t, want %d", got, ok, want+1000)
+		t.Errorf("listFDs: got %d, %t, want %d", got, ok, want+1000)
 	}
 }
 
@@ -35,19 +36,19 @@ func TestFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		if b := r.file(path); b == nil || len(b) != size {
-			t.Errorf("%d bytes of %d", len(b), size)
+			t.Errorf("got %d bytes, want %d", len(b), size)
 		}
 	}
-	for _, path := range []string{"/dev/zero", "/nowhere", "/", "a\x00b"} { // endless, missing, a directory, no path
+	for _, path := range []string{"/dev/zero", "/nowhere", "/", "a\x00b"} { // endless, missing, a directory, not a path
 		if b := r.file(path); b != nil {
-			t.Errorf("%q: %d bytes", path, len(b))
+			t.Errorf("%q: got %d bytes, want nil", path, len(b))
 		}
 	}
 }
 
-// FuzzCountEntries: whatever the kernel writes, counting ends.
+// FuzzCountEntries checks that countEntries ends for any bytes.
 func FuzzCountEntries(f *testing.F) {
-	entry := append(make([]byte, 16), 24, 0, 4, '5', 0, 0, 0, 0) // in little endian
+	entry := append(make([]byte, 16), 24, 0, 4, '5', 0, 0, 0, 0) // little endian
 	f.Add(entry)
 	f.Add(append(entry, entry...))
 	f.Add(make([]byte, 64))

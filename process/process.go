@@ -1,10 +1,26 @@
-// Package process exposes the process that it runs in: CPU time, memory, file
-// descriptors, network and start, under the names and types that client_golang's
-// process collector gives them, so that dashboards made for those show it.
+// Package process exposes metrics of the current process: CPU time, memory, file
+// descriptors, network traffic and start time. Names and types are the same as in
+// client_golang's process collector, so dashboards for that collector show the values.
 //
-//	process.Register(tacho.Default)
+// This program serves the metrics of its own process:
 //
-// What there is depends on what the system tells; nothing is made up.
+//	package main
+//
+//	import (
+//		"log"
+//		"net/http"
+//
+//		"github.com/tachikoma/tacho"
+//		"github.com/tachikoma/tacho/process"
+//	)
+//
+//	func main() {
+//		process.Register(tacho.Default)
+//		http.Handle("GET /metrics", tacho.Default.Handler())
+//		log.Fatal(http.ListenAndServe("127.0.0.1:8080", nil))
+//	}
+//
+// The set of metrics depends on the operating system:
 //
 //	                                       Linux       other Unix  Windows
 //	process_cpu_seconds_total              yes         yes         yes
@@ -17,8 +33,9 @@
 //	process_network_receive_bytes_total    from /proc
 //	process_network_transmit_bytes_total   from /proc
 //
-// The two of the network are those of the network namespace, which is the
-// container's or the machine's, and of IPv4.
+// The network counters count IPv4 traffic of the network namespace of the process. A
+// container usually has its own network namespace. Otherwise the namespace is that of
+// the machine.
 package process
 
 import (
@@ -29,28 +46,31 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// Register defines in reg what the system tells of this process; see the table
-// above. What cannot be read now, since /proc is not there, is not defined. What
-// cannot be read at a scrape, since the process has run out of file descriptors,
-// is left out of it if it is a gauge, and stands still if it is a counter.
+// Register defines in reg the metrics that the operating system provides. The package
+// comment lists the metrics of each system. A metric is not defined if its value cannot
+// be read during the call, for example without /proc.
 //
-// Register panics with a *[tacho.DefinitionError] if reg has one of the names, and
-// so too if it was called for reg before; then it changes nothing. It is safe for
-// concurrent use, and so are the scrapes.
+// Each scrape reads all values again. If the value of a gauge cannot be read at a
+// scrape, the scrape leaves out the gauge. A counter keeps the previous value. Reading
+// /proc fails, for example, if the process has no free file descriptor.
+//
+// Register panics with a *[tacho.DefinitionError] if reg already has one of the names.
+// A second call with the same reg is such a conflict. After a panic reg is unchanged.
+// Register is safe for concurrent use, and so are the scrapes.
 func Register(reg *tacho.Registry) {
 	var defined []string
 	done := false
 	defer func() {
 		for _, name := range defined {
-			if !done { // nothing would bring them up to date
+			if !done { // reg.Collect was not reached, so no scrape would update the metric
 				reg.Unregister(name)
 			}
 		}
 	}()
-	p := &process{}
-	p.read()
+	c := &collector{}
+	c.read()
 	for i, f := range families {
-		if !p.now[i].known {
+		if !c.now[i].known {
 			continue
 		}
 		opts := []tacho.Option{}
@@ -58,18 +78,19 @@ func Register(reg *tacho.Registry) {
 			opts = append(opts, tacho.WithUnit(f.unit))
 		}
 		if f.counter {
-			reg.CounterFunc(f.name, f.help, p.counters[i].load, opts...)
+			reg.CounterFunc(f.name, f.help, c.counters[i].load, opts...)
 		} else {
-			p.gauges[i] = reg.FloatGaugeVec(f.name, f.help, nil, opts...)
+			c.gauges[i] = reg.FloatGaugeVec(f.name, f.help, nil, opts...)
 		}
 		defined = append(defined, f.name)
 	}
-	reg.Collect(p.update)
+	reg.Collect(c.update)
 	done = true
 }
 
-// What a system may tell, in the order of definition: a second registration fails
-// at the counter that comes first, since functions cannot be compared.
+// The constants are the indexes of all values, in the order of definition. The first
+// value is a counter: functions cannot be compared, so a second registration fails at
+// the first definition.
 const (
 	cpuSeconds = iota
 	startTime
@@ -80,10 +101,10 @@ const (
 	maxFDs
 	networkReceived
 	networkSent
-	facts
+	numReadings
 )
 
-var families = [facts]struct {
+var families = [numReadings]struct {
 	name, help, unit string
 	counter          bool
 }{
@@ -100,48 +121,49 @@ var families = [facts]struct {
 		"Bytes that went over IPv4 out of the network namespace of the process.", "bytes", true},
 }
 
-// A fact is one reading, if there was something to read.
-type fact struct {
+// A reading is one value of the operating system, if known.
+type reading struct {
 	value float64
 	known bool
 }
 
-// A process reads all facts at each scrape and keeps what it read.
-type process struct {
-	counters [facts]total
-	gauges   [facts]*tacho.FloatGaugeVec // without labels: of no series while nothing is known
+// A collector reads all values at each scrape.
+type collector struct {
+	counters [numReadings]atomicFloat
+	gauges   [numReadings]*tacho.FloatGaugeVec // without labels; without a series while the value is unknown
 
 	mu  sync.Mutex // scrapes can overlap
-	now [facts]fact
+	now [numReadings]reading
 	system
 }
 
-// A total is a number that one scrape may write while another reads it.
-type total struct{ bits atomic.Uint64 }
+// An atomicFloat can be written by one scrape while another scrape reads.
+type atomicFloat struct{ bits atomic.Uint64 }
 
-func (t *total) load() float64 { return math.Float64frombits(t.bits.Load()) }
+func (f *atomicFloat) load() float64 { return math.Float64frombits(f.bits.Load()) }
 
-// read asks the system. The mutex is held, or nobody else has the process yet.
-func (p *process) read() {
-	clear(p.now[:])
-	p.system.read(&p.now)
+// read reads all values. The caller holds c.mu, or no scrape can use c yet.
+func (c *collector) read() {
+	clear(c.now[:])
+	c.system.read(&c.now)
 	for i, f := range families {
-		if f.counter && p.now[i].known {
-			p.counters[i].bits.Store(math.Float64bits(p.now[i].value))
+		if f.counter && c.now[i].known {
+			c.counters[i].bits.Store(math.Float64bits(c.now[i].value))
 		}
 	}
 }
 
-// update brings all families up to date, which a scrape shows afterwards.
-func (p *process) update(*tacho.Emitter) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.read()
-	for i, g := range p.gauges {
+// update reads all values and sets the gauges. Each scrape calls update before the
+// families are written.
+func (c *collector) update(*tacho.Emitter) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.read()
+	for i, g := range c.gauges {
 		switch {
 		case g == nil:
-		case p.now[i].known:
-			g.With().Set(p.now[i].value)
+		case c.now[i].known:
+			g.With().Set(c.now[i].value)
 		default:
 			g.Delete()
 		}

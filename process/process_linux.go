@@ -2,43 +2,47 @@ package process
 
 import "syscall"
 
-// A system reads Linux. Limits and CPU time come from system calls, which are there
-// in every container and need no file descriptor; the rest from /proc.
+// A system reads the values on Linux. Limits and CPU time come from system calls. A
+// system call works in every container and needs no file descriptor. All other values
+// come from /proc.
 type system struct {
 	proc  procReader
-	start fact
+	start reading
 }
 
-func (s *system) read(now *[facts]fact) {
+func (s *system) read(now *[numReadings]reading) {
 	usage(now)
 	limit(now, virtualMemoryMax, syscall.RLIMIT_AS)
 	s.readStat(now)
 	now[startTime] = s.start
 	s.readNetwork(now)
 	if n, ok := s.proc.countFDs(); ok {
-		now[openFDs] = fact{float64(n), true}
+		now[openFDs] = reading{float64(n), true}
 	}
 }
 
-// ticks are the units of a second in /proc, USER_HZ: 100 on all that Go runs on.
-const ticks = 100
+// ticksPerSecond is USER_HZ, the unit of time in /proc. It is 100 on every
+// architecture that Go supports.
+const ticksPerSecond = 100
 
-func (s *system) readStat(now *[facts]fact) {
+func (s *system) readStat(now *[numReadings]reading) {
 	stat, ok := parseStat(s.proc.file("/proc/self/stat"))
 	if !ok {
 		return
 	}
-	now[virtualMemory] = fact{float64(stat.virtual), true}
-	now[residentMemory] = fact{float64(stat.resident) * float64(syscall.Getpagesize()), true}
-	if !s.start.known { // else it would move whenever the clock is set
-		boot, ok := parseBootTime(new(procReader).file("/proc/stat")) // it can be long, and is not read again
-		s.start = fact{float64(boot) + float64(stat.start)/ticks, ok}
+	now[virtualMemory] = reading{float64(stat.virtual), true}
+	now[residentMemory] = reading{float64(stat.resident) * float64(syscall.Getpagesize()), true}
+	// The start time is computed once: the boot time in /proc/stat changes if the clock
+	// is set. /proc/stat can be long, so its buffer is not kept.
+	if !s.start.known {
+		boot, ok := parseBootTime(new(procReader).file("/proc/stat"))
+		s.start = reading{float64(boot) + float64(stat.start)/ticksPerSecond, ok}
 	}
 }
 
-func (s *system) readNetwork(now *[facts]fact) {
+func (s *system) readNetwork(now *[numReadings]reading) {
 	if n, ok := parseNetstat(s.proc.file("/proc/self/net/netstat")); ok {
-		now[networkReceived] = fact{float64(n.received), true}
-		now[networkSent] = fact{float64(n.sent), true}
+		now[networkReceived] = reading{float64(n.received), true}
+		now[networkSent] = reading{float64(n.sent), true}
 	}
 }

@@ -17,18 +17,17 @@ import (
 	"github.com/tachikoma/tacho/process"
 )
 
-// needKernel skips a test of what the emulators of a kernel, such as qemu-user, leave
-// out of /proc/self/stat.
+// needKernel skips the test if /proc/self/stat is incomplete, as with qemu-user.
 func needKernel(t *testing.T) {
 	t.Helper()
 	b, err := os.ReadFile("/proc/self/stat")
 	if err != nil {
 		t.Skip(err)
 	}
-	const virtual = 23 - 3 // the fields behind the name begin with the third
+	const virtual = 23 - 3 // field 3 is the first field after the name
 	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
 	if len(fields) <= virtual || fields[virtual] == "0" {
-		t.Skipf("this is not all of /proc/self/stat: %s", b)
+		t.Skipf("/proc/self/stat is incomplete: %s", b)
 	}
 }
 
@@ -56,10 +55,10 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestAgainstOtherSources reads the same facts from elsewhere.
+// TestAgainstOtherSources compares the samples with other sources of the same values.
 func TestAgainstOtherSources(t *testing.T) {
 	needKernel(t)
-	ballast := bytes.Repeat([]byte{1}, 64<<20) // in RAM, since it was written
+	block := bytes.Repeat([]byte{1}, 64<<20) // written, so in RAM
 	got := scrape(t, registered())
 	statm, err := os.ReadFile("/proc/self/statm") // size and resident set, in pages
 	if err != nil {
@@ -69,32 +68,32 @@ func TestAgainstOtherSources(t *testing.T) {
 	for i, name := range []string{"process_virtual_memory_bytes", "process_resident_memory_bytes"} {
 		pages, _ := strconv.Atoi(fields[i])
 		if want := float64(pages * os.Getpagesize()); math.Abs(got[name]-want) > 8<<20 {
-			t.Errorf("%s is %v, and %v a moment later", name, got[name], want)
+			t.Errorf("%s: got %v, want about %v, the value of /proc/self/statm", name, got[name], want)
 		}
 	}
-	if rss := got["process_resident_memory_bytes"]; rss < float64(len(ballast)) {
-		t.Errorf("%v bytes resident, of which %d are the test's", rss, len(ballast))
+	if rss := got["process_resident_memory_bytes"]; rss < float64(len(block)) {
+		t.Errorf("%v bytes resident, want at least the %d bytes of this test", rss, len(block))
 	}
-	runtime.KeepAlive(ballast)
+	runtime.KeepAlive(block)
 
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || got["process_max_fds"] != float64(limit.Cur) {
-		t.Errorf("limit of descriptors %v, want %d, %v", got["process_max_fds"], limit.Cur, err)
+		t.Errorf("limit of descriptors: got %v, want %d, error %v", got["process_max_fds"], limit.Cur, err)
 	}
 	limits, _ := os.ReadFile("/proc/self/limits")
 	if bytes.Contains(limits, []byte("Max address space         unlimited")) && got["process_virtual_memory_max_bytes"] != 1<<64-1 {
-		t.Errorf("limit of the address space is %v, want none", got["process_virtual_memory_max_bytes"])
+		t.Errorf("limit of the address space: got %v, want 1<<64-1 for unlimited", got["process_virtual_memory_max_bytes"])
 	}
 	age := float64(time.Now().Unix()) - got["process_start_time_seconds"]
 	if age < -2 || age > 3600 {
-		t.Errorf("started %v s ago", age)
+		t.Errorf("process started %v s ago, want -2 to 3600", age)
 	}
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
 		t.Fatal(err)
 	}
 	if cpu, later := got["process_cpu_seconds_total"], float64(usage.Utime.Nano()+usage.Stime.Nano())/1e9; cpu <= 0 || cpu > later {
-		t.Errorf("CPU time %v, and %v a moment later", cpu, later)
+		t.Errorf("CPU time: got %v s, want more than 0 and at most %v", cpu, later)
 	}
 }
 
@@ -112,7 +111,7 @@ func TestOpenFDs(t *testing.T) {
 		defer f.Close()
 	}
 	if after := scrape(t, reg)["process_open_fds"]; after != before+100 {
-		t.Errorf("%v descriptors, want 100 more than %v", after, before)
+		t.Errorf("%v open descriptors, want 100 more than %v", after, before)
 	}
 }
 
@@ -130,13 +129,13 @@ func TestNetworkCounts(t *testing.T) {
 	after := scrape(t, reg)
 	for _, name := range []string{"process_network_receive_bytes_total", "process_network_transmit_bytes_total"} {
 		if after[name] < before[name] {
-			t.Errorf("%s went from %v to %v", name, before[name], after[name])
+			t.Errorf("counter %s decreased from %v to %v", name, before[name], after[name])
 		}
 	}
 }
 
-// withoutDescriptors runs f while no file can be opened, as where the process has
-// used up its descriptors, or where /proc is not there.
+// withoutDescriptors runs f while the process cannot open a file. The effect is the
+// same as after the last free descriptor, or without /proc.
 func withoutDescriptors(t *testing.T, f func()) {
 	t.Helper()
 	var old syscall.Rlimit
@@ -154,7 +153,7 @@ func withoutDescriptors(t *testing.T, f func()) {
 		}
 	}()
 	if _, err := os.Open(os.DevNull); err == nil {
-		t.Fatal("a file could be opened")
+		t.Fatal("opening a file succeeded with a limit of 0 descriptors")
 	}
 	f()
 }
@@ -167,19 +166,19 @@ func TestUnreadableAtScrape(t *testing.T) {
 	withoutDescriptors(t, func() { without = scrape(t, reg) })
 	for _, name := range []string{"process_resident_memory_bytes", "process_virtual_memory_bytes"} {
 		if v, ok := without[name]; ok {
-			t.Errorf("%s %v without descriptors", name, v)
+			t.Errorf("%s is %v without descriptors, want no sample", name, v)
 		}
 	}
 	for _, name := range []string{"process_cpu_seconds_total", "process_max_fds", "process_start_time_seconds"} {
 		if _, ok := without[name]; !ok {
-			t.Errorf("no %s without descriptors", name)
+			t.Errorf("no sample of %s without descriptors", name)
 		}
 	}
 	if r := "process_network_receive_bytes_total"; without[r] != all[r] {
-		t.Errorf("a counter that cannot be read went from %v to %v", all[r], without[r])
+		t.Errorf("unreadable counter changed from %v to %v", all[r], without[r])
 	}
 	if again := scrape(t, reg); len(again) != len(all) {
-		t.Errorf("%d samples afterwards, %d before", len(again), len(all))
+		t.Errorf("%d samples with descriptors again, want %d", len(again), len(all))
 	}
 }
 
@@ -189,17 +188,17 @@ func TestUnreadableAtRegistration(t *testing.T) {
 	got := text(t, reg)
 	for _, name := range []string{"process_resident_memory_bytes", "process_network_receive_bytes_total", "tacho_errors_total"} {
 		if strings.Contains(got, name) {
-			t.Errorf("%s in\n%s", name, got)
+			t.Errorf("unexpected %s in\n%s", name, got)
 		}
 	}
 	if !strings.Contains(got, "process_cpu_seconds_total") {
-		t.Errorf("no CPU time in\n%s", got)
+		t.Errorf("no process_cpu_seconds_total in\n%s", got)
 	}
 }
 
-// TestAllocationsStayTheSame: however many descriptors are open, and however often
-// the process is scraped, a scrape allocates as much as the first.
-func TestAllocationsStayTheSame(t *testing.T) {
+// TestConstantAllocations checks that a scrape allocates as much as the first scrape,
+// for any number of open descriptors and any number of scrapes.
+func TestConstantAllocations(t *testing.T) {
 	reg := registered()
 	allocs := func() float64 {
 		return testing.AllocsPerRun(50, func() { _ = reg.WriteText(io.Discard) })
@@ -212,7 +211,7 @@ func TestAllocationsStayTheSame(t *testing.T) {
 		}
 		defer f.Close()
 	}
-	if last := allocs(); last > first+1 { // the pool of buffers may lose one
-		t.Errorf("%v allocations a scrape, %v at first", last, first)
+	if last := allocs(); last > first+1 { // one more if the pool dropped a buffer
+		t.Errorf("%v allocations per scrape, want at most 1 more than %v", last, first)
 	}
 }

@@ -2,7 +2,7 @@
 
 package process
 
-// A system tells nothing here.
+// A system provides no values on this operating system.
 type system struct{}
 
-func (system) read(*[facts]fact) {}
+func (system) read(*[numReadings]reading) {}

@@ -2,7 +2,7 @@
 
 package process
 
-// A system reads what other Unix systems have in common with Linux.
+// A system reads the values that every Unix system provides.
 type system struct{}
 
-func (system) read(now *[facts]fact) { usage(now) }
+func (system) read(now *[numReadings]reading) { usage(now) }

@@ -48,46 +48,47 @@ func TestCPU(t *testing.T) {
 	reg := registered()
 	before, ok := scrape(t, reg)["process_cpu_seconds_total"]
 	if !ok {
-		t.Skip("this system does not tell")
+		t.Skip("this system does not provide the CPU time")
 	}
-	for range 100_000 { // scrapes take time themselves
+	for range 100_000 { // each scrape uses CPU time
 		if scrape(t, reg)["process_cpu_seconds_total"] > before {
 			return
 		}
 	}
-	t.Errorf("%v s of CPU time, however much was used", before)
+	t.Errorf("CPU time stays at %v s", before)
 }
 
 func TestRegisterTwice(t *testing.T) {
 	reg := registered()
 	before := len(scrape(t, reg))
 	if before == 0 {
-		t.Skip("this system tells nothing")
+		t.Skip("this system provides no values")
 	}
 	_, err := tacho.Try(func() struct{} { process.Register(reg); return struct{}{} })
 	if err == nil || !strings.Contains(err.Error(), "process_cpu_seconds_total") || !strings.Contains(err.Error(), "process_test.go:") {
-		t.Errorf("registered twice: %v", err)
+		t.Errorf("second registration: got error %v, want a conflict of process_cpu_seconds_total", err)
 	}
 	if after := len(scrape(t, reg)); after != before {
-		t.Errorf("%d samples, %d before the second registration", after, before)
+		t.Errorf("%d samples after the second registration, want %d", after, before)
 	}
-	process.Register(tacho.NewRegistry()) // another registry is another matter
+	process.Register(tacho.NewRegistry()) // no conflict in another registry
 }
 
-// TestConflictDefinesNothing: what stayed behind would never change.
+// TestConflictDefinesNothing checks that a panic of Register leaves the registry
+// unchanged. Metrics that stayed would never change their value.
 func TestConflictDefinesNothing(t *testing.T) {
 	if _, ok := scrape(t, registered())["process_max_fds"]; !ok {
-		t.Skip("this system does not tell")
+		t.Skip("this system does not provide the limit of descriptors")
 	}
 	reg := tacho.NewRegistry()
-	reg.Counter("process_max_fds", "Of somebody else.")
+	reg.Counter("process_max_fds", "Of another package.")
 	before := text(t, reg)
 	_, err := tacho.Try(func() struct{} { process.Register(reg); return struct{}{} })
 	if err == nil {
-		t.Error("no conflict")
+		t.Error("Register succeeded, want a conflict of process_max_fds")
 	}
 	if got := text(t, reg); got != before {
-		t.Errorf("left behind:\n%s", got)
+		t.Errorf("after the conflict: got\n%s\nwant\n%s", got, before)
 	}
 }
 
@@ -102,7 +103,7 @@ func TestScrapesOverlap(t *testing.T) {
 			for range 50 {
 				got := scrape(t, reg)["process_cpu_seconds_total"]
 				if got < last {
-					t.Errorf("a counter went from %v to %v", last, got)
+					t.Errorf("process_cpu_seconds_total decreased from %v to %v", last, got)
 				}
 				last = got
 			}

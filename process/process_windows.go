@@ -2,10 +2,10 @@ package process
 
 import "syscall"
 
-// A system reads Windows.
+// A system reads the values on Windows.
 type system struct{}
 
-func (system) read(now *[facts]fact) {
+func (system) read(now *[numReadings]reading) {
 	self, err := syscall.GetCurrentProcess()
 	if err != nil {
 		return
@@ -14,11 +14,11 @@ func (system) read(now *[facts]fact) {
 	if syscall.GetProcessTimes(self, &created, &exited, &kernel, &user) != nil {
 		return
 	}
-	now[startTime] = fact{float64(created.Nanoseconds()) / 1e9, true}
-	now[cpuSeconds] = fact{seconds(kernel) + seconds(user), true}
+	now[startTime] = reading{float64(created.Nanoseconds()) / 1e9, true}
+	now[cpuSeconds] = reading{seconds(kernel) + seconds(user), true}
 }
 
-// seconds returns a span of time, which Windows counts in units of 100 ns.
+// seconds returns a duration in seconds. A Filetime counts units of 100 ns.
 func seconds(t syscall.Filetime) float64 {
 	return float64(uint64(t.HighDateTime)<<32|uint64(t.LowDateTime)) / 1e7
 }

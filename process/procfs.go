@@ -2,19 +2,19 @@ package process
 
 import "bytes"
 
-// What follows reads the formats of Linux' /proc (proc(5)), none of which is taken
-// on trust: text that is not as expected is refused, and nothing is concluded from it.
+// The functions in this file parse files of Linux' /proc, as proc(5) describes. Each
+// function refuses text of another form.
 
-// A stat is what is used of /proc/self/stat.
+// A stat holds the used fields of /proc/self/stat.
 type stat struct {
-	start    uint64 // ticks since the boot
+	start    uint64 // clock ticks since boot
 	virtual  uint64 // bytes
 	resident uint64 // pages
 }
 
-// parseStat parses the line of a process. Its second field is the name of the
-// program in parentheses, which may hold spaces and parentheses itself, and line
-// breaks: only behind the last parenthesis fields can be counted.
+// parseStat parses the line of a process. Field 2 is the name of the program in
+// parentheses. The name can contain spaces, parentheses and line breaks, so fields are
+// counted from the last parenthesis.
 func parseStat(b []byte) (s stat, ok bool) {
 	end := bytes.LastIndexByte(b, ')')
 	if end < 0 {
@@ -37,10 +37,11 @@ func parseStat(b []byte) (s stat, ok bool) {
 			return stat{}, false
 		}
 	}
-	return s, s.virtual > 0 // else the emulator of a kernel has left it out
+	return s, s.virtual > 0 // 0 in an emulated /proc, as in qemu-user
 }
 
-// parseBootTime parses the line "btime" of /proc/stat: seconds since 1970.
+// parseBootTime returns the number in the line "btime" of /proc/stat: seconds since
+// 1970.
 func parseBootTime(b []byte) (seconds uint64, ok bool) {
 	for line := range bytes.Lines(b) {
 		if rest, found := bytes.CutPrefix(line, []byte("btime ")); found {
@@ -51,11 +52,11 @@ func parseBootTime(b []byte) (seconds uint64, ok bool) {
 	return 0, false
 }
 
-// traffic is what is used of /proc/self/net/netstat, in bytes.
+// A traffic holds the used fields of /proc/self/net/netstat, in bytes.
 type traffic struct{ received, sent uint64 }
 
-// parseNetstat parses pairs of lines, the first with names and the second with
-// their values, that both begin with the name of a protocol.
+// parseNetstat parses pairs of lines. In a pair, the first line lists names and the
+// second line lists values. Each line begins with the name of a protocol.
 func parseNetstat(b []byte) (t traffic, ok bool) {
 	names, values := extension(b)
 	var received, sent bool
@@ -76,7 +77,7 @@ func parseNetstat(b []byte) (t traffic, ok bool) {
 	return t, true
 }
 
-// extension returns the two lines of the protocol IpExt.
+// extension returns the pair of lines of the protocol IpExt.
 func extension(b []byte) (names, values []byte) {
 	for line := range bytes.Lines(b) {
 		rest, found := bytes.CutPrefix(line, []byte("IpExt:"))
@@ -91,7 +92,7 @@ func extension(b []byte) (names, values []byte) {
 	return nil, nil
 }
 
-// cutWord returns the first word of b and what follows it.
+// cutWord returns the first word of b and the rest of b.
 func cutWord(b []byte) (word, rest []byte) {
 	b = bytes.TrimLeft(b, " \n")
 	if i := bytes.IndexAny(b, " \n"); i >= 0 {
@@ -100,7 +101,7 @@ func cutWord(b []byte) (word, rest []byte) {
 	return b, nil
 }
 
-// parseUint parses a decimal number of 64 bits.
+// parseUint parses an unsigned decimal number of 64 bits.
 func parseUint(b []byte) (n uint64, ok bool) {
 	for _, c := range b {
 		d := uint64(c - '0')

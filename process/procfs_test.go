@@ -7,26 +7,26 @@ import (
 	"testing"
 )
 
-// behind is what follows the name of the program in /proc/self/stat.
-const behind = " R 1 2 3 0 -1 4194304 99 0 0 0 7 8 0 0 20 0 1 0 353452 3133440 379 18446744073709551615 9 9 9\n"
+// afterName is the part of /proc/self/stat after the name of the program.
+const afterName = " R 1 2 3 0 -1 4194304 99 0 0 0 7 8 0 0 20 0 1 0 353452 3133440 379 18446744073709551615 9 9 9\n"
 
 func TestParseStat(t *testing.T) {
 	want := stat{start: 353452, virtual: 3133440, resident: 379}
 	for _, name := range []string{"cat", "", "a b", "a) R 1 (b", ")", "((", "a\nb", "\xff"} {
-		if got, ok := parseStat([]byte("42 (" + name + ")" + behind)); !ok || got != want {
-			t.Errorf("%q: %v, %t", name, got, ok)
+		if got, ok := parseStat([]byte("42 (" + name + ")" + afterName)); !ok || got != want {
+			t.Errorf("%q: got %v, %t, want %v", name, got, ok, want)
 		}
 	}
 	for _, bad := range []string{
 		"", "42", "42 (cat", "42 (cat)", "42 (cat) R 1 2 3",
-		"42 (cat)" + strings.TrimSuffix(behind, "379 18446744073709551615 9 9 9\n"),
-		"42 (cat)" + strings.Replace(behind, "379", "-379", 1),
-		"42 (cat)" + strings.Replace(behind, "3133440", "18446744073709551616", 1),
-		"42 (cat)" + strings.Replace(behind, "353452", "x", 1),
-		"42 (cat)" + strings.Replace(behind, "3133440", "0", 1),
+		"42 (cat)" + strings.TrimSuffix(afterName, "379 18446744073709551615 9 9 9\n"),
+		"42 (cat)" + strings.Replace(afterName, "379", "-379", 1),
+		"42 (cat)" + strings.Replace(afterName, "3133440", "18446744073709551616", 1),
+		"42 (cat)" + strings.Replace(afterName, "353452", "x", 1),
+		"42 (cat)" + strings.Replace(afterName, "3133440", "0", 1),
 	} {
 		if got, ok := parseStat([]byte(bad)); ok {
-			t.Errorf("%q: %v", bad, got)
+			t.Errorf("%q: got %v, want a refusal", bad, got)
 		}
 	}
 }
@@ -37,12 +37,12 @@ func TestParseBootTime(t *testing.T) {
 		"btime 5": 5,
 	} {
 		if got, ok := parseBootTime([]byte(text)); !ok || got != want {
-			t.Errorf("%q: %d, %t", text, got, ok)
+			t.Errorf("%q: got %d, %t, want %d", text, got, ok, want)
 		}
 	}
 	for _, bad := range []string{"", "cpu 1\n", "btime \n", "btime x\n", "btime -1\n", "btime 99999999999999999999\n", "xbtime 1\n"} {
 		if got, ok := parseBootTime([]byte(bad)); ok {
-			t.Errorf("%q: %d", bad, got)
+			t.Errorf("%q: got %d, want a refusal", bad, got)
 		}
 	}
 }
@@ -53,7 +53,7 @@ func TestParseNetstat(t *testing.T) {
 		"IpExt: OutOctets InOctets\nIpExt: 2 1": {1, 2},
 	} {
 		if got, ok := parseNetstat([]byte(text)); !ok || got != want {
-			t.Errorf("%q: %v, %t", text, got, ok)
+			t.Errorf("%q: got %v, %t, want %v", text, got, ok, want)
 		}
 	}
 	for _, bad := range []string{
@@ -61,7 +61,7 @@ func TestParseNetstat(t *testing.T) {
 		"IpExt: InOctets\nIpExt: 1\n", "IpExt: InOctets OutOctets\nIpExt: 1 -2\n", "TcpExt: InOctets OutOctets\nTcpExt: 1 2\n",
 	} {
 		if got, ok := parseNetstat([]byte(bad)); ok || got != (traffic{}) {
-			t.Errorf("%q: %v, %t", bad, got, ok)
+			t.Errorf("%q: got %v, %t, want a refusal", bad, got, ok)
 		}
 	}
 }
@@ -70,34 +70,34 @@ func TestParseUint(t *testing.T) {
 	for _, text := range []string{"0", "7", "18446744073709551615", "18446744073709551616", "18446744073709551625", "99999999999999999999", "007", "", "-1", "+1", "1x", "1_0", " 1"} {
 		want, err := strconv.ParseUint(text, 10, 64)
 		if got, ok := parseUint([]byte(text)); ok != (err == nil) || ok && got != want {
-			t.Errorf("%q: %d, %t, want %d, %v", text, got, ok, want, err)
+			t.Errorf("%q: got %d, %t, want %d, error %v", text, got, ok, want, err)
 		}
 	}
 }
 
-// FuzzParse: no file makes a parser panic or run on, and no name of a program hides
-// what stands behind it.
+// FuzzParse checks that the parsers end without a panic for any file. The name of a
+// program must not change the fields after the name.
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"cat", "a) b (", "IpExt: InOctets OutOctets\nIpExt: 1 2\n", "btime 1\n", "1 (x)" + behind, "TcpExt:\nIpExt: InOctets\nIpExt:"} {
+	for _, s := range []string{"cat", "a) b (", "IpExt: InOctets OutOctets\nIpExt: 1 2\n", "btime 1\n", "1 (x)" + afterName, "TcpExt:\nIpExt: InOctets\nIpExt:"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		parseBootTime(b)
 		parseNetstat(b)
 		if s, ok := parseStat(b); ok && bytes.Count(b, []byte(")")) == 0 {
-			t.Errorf("%q: %v", b, s)
+			t.Errorf("%q: got %v, want a refusal", b, s)
 		}
-		line := append(append([]byte("1 ("), b...), ")"+behind...)
+		line := append(append([]byte("1 ("), b...), ")"+afterName...)
 		if s, ok := parseStat(line); !ok || s != (stat{353452, 3133440, 379}) {
-			t.Errorf("%q: %v, %t", line, s, ok)
+			t.Errorf("%q: got %v, %t, want the fields of afterName", line, s, ok)
 		}
 		word, rest := cutWord(b)
 		if len(word)+len(rest) > len(b) || bytes.ContainsAny(word, " \n") {
-			t.Errorf("%q: word %q, rest %q", b, word, rest)
+			t.Errorf("%q: bad word %q or rest %q", b, word, rest)
 		}
 		n, ok := parseUint(word)
 		if want, err := strconv.ParseUint(string(word), 10, 64); ok != (err == nil) || ok && n != want {
-			t.Errorf("%q: %d, %t, want %d, %v", word, n, ok, want, err)
+			t.Errorf("%q: got %d, %t, want %d, error %v", word, n, ok, want, err)
 		}
 	})
 }

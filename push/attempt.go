@@ -14,33 +14,33 @@ import (
 )
 
 const (
-	// maxWait is the longest time that a push waits between attempts. If the server
-	// asks for more, the push ends.
+	// maxWait is the longest wait between two attempts of a push. If the server asks
+	// for a longer wait, the push ends.
 	maxWait = time.Minute
-	// maxQuiet is how long a server can make Run wait: a mistake in a date must not
-	// silence a program for good.
-	maxQuiet = time.Hour
+	// maxRunDelay limits the time for which Retry-After can delay Run. Without this
+	// limit, a wrong date in Retry-After could stop all later pushes.
+	maxRunDelay = time.Hour
 )
 
-// An outcome is what came of an attempt.
+// An outcome is the result of an attempt.
 type outcome struct {
 	err   error
-	retry bool          // err may pass
-	after time.Duration // not before, says the server
+	retry bool          // a retry may succeed
+	after time.Duration // minimum wait, from Retry-After
 }
 
-// persist sends a request until it succeeds, is refused, or there were as many
-// attempts as allowed.
-func (p *Pusher) persist(ctx context.Context, stop <-chan struct{}, body []byte) outcome {
+// sendWithRetries sends a request and retries failed attempts. It returns the outcome
+// of the last attempt.
+func (p *Pusher) sendWithRetries(ctx context.Context, stop <-chan struct{}, body []byte) outcome {
 	for n := 0; ; n++ {
 		start := time.Now()
 		o := p.request(ctx, p.dest.method, body)
 		p.duration.ObserveSince(start)
 		p.attempts.With(p.host, o.result()).Inc()
 		if o.after > 0 {
-			p.notBefore.Store(time.Now().Add(min(o.after, maxQuiet)).UnixNano())
+			p.notBefore.Store(time.Now().Add(min(o.after, maxRunDelay)).UnixNano())
 		}
-		if !o.retry || n >= p.retries || o.after > maxWait || !pause(ctx, stop, max(p.wait(n), o.after)) {
+		if !o.retry || n >= p.retries || o.after > maxWait || !sleep(ctx, stop, max(p.wait(n), o.after)) {
 			return o
 		}
 	}
@@ -56,7 +56,7 @@ func (o outcome) result() string {
 	return "refused"
 }
 
-// wait returns how long to wait after attempt n.
+// wait returns the random wait after attempt n, counted from 0.
 func (p *Pusher) wait(n int) time.Duration {
 	d := maxWait
 	if n < 16 {
@@ -65,9 +65,10 @@ func (p *Pusher) wait(n int) time.Duration {
 	return d/2 + rand.N(d/2+1)
 }
 
-// pause waits, and reports whether it could: not if ctx or stop ends before, or ctx
-// is going to.
-func pause(ctx context.Context, stop <-chan struct{}, d time.Duration) bool {
+// sleep waits for d and reports whether d elapsed. It returns false as soon as ctx
+// ends or stop is closed. If the deadline of ctx is earlier than the end of d, sleep
+// returns false without waiting.
+func sleep(ctx context.Context, stop <-chan struct{}, d time.Duration) bool {
 	if end, ok := ctx.Deadline(); ok && time.Until(end) < d {
 		return false
 	}
@@ -83,7 +84,8 @@ func pause(ctx context.Context, stop <-chan struct{}, d time.Duration) bool {
 	}
 }
 
-// request makes one attempt. A nil body is none.
+// request makes one attempt. If body is nil, the request has no body and none of the
+// target's headers.
 func (p *Pusher) request(ctx context.Context, method string, body []byte) outcome {
 	attempt, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
@@ -109,25 +111,27 @@ func (p *Pusher) request(ctx context.Context, method string, body []byte) outcom
 		return outcome{err: fmt.Errorf("tacho: push: %w", err), retry: true}
 	}
 	defer resp.Body.Close()
-	// What the server says is for people; reading it all lets the connection be used
-	// again, if it is not too much.
-	said, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+	// The response body is part of the error text. Reading a short body to its end
+	// lets the client reuse the connection.
+	reply, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
 	if resp.StatusCode/100 == 2 {
 		return outcome{}
 	}
-	err = fmt.Errorf("tacho: push: %s %s: %s: %.512q", method, p.dest.url.Redacted(), resp.Status, bytes.TrimSpace(said))
-	if !mayPass(resp.StatusCode) {
+	err = fmt.Errorf("tacho: push: %s %s: %s: %.512q", method, p.dest.url.Redacted(), resp.Status, bytes.TrimSpace(reply))
+	if !retryable(resp.StatusCode) {
 		return outcome{err: err}
 	}
 	return outcome{err, true, retryAfter(resp.Header.Get("Retry-After"))}
 }
 
-// mayPass reports whether a later attempt may fare better.
-func mayPass(status int) bool {
+// retryable reports whether a retry may succeed after this status.
+func retryable(status int) bool {
 	return status >= 500 || status == http.StatusRequestTimeout || status == http.StatusTooManyRequests
 }
 
-// retryAfter reads seconds or a date (RFC 9110, section 10.2.3).
+// retryAfter parses a Retry-After header: seconds or a date (RFC 9110, section
+// 10.2.3). For a malformed value it returns 0. For a date in the past the result is
+// negative.
 func retryAfter(value string) time.Duration {
 	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil {
 		return time.Duration(seconds) * time.Second

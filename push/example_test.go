@@ -13,21 +13,21 @@ import (
 	"github.com/tachikoma/tacho/push"
 )
 
-// gateway stands in for a server that takes pushes.
+// gateway starts a server for pushes. The server prints each request.
 func gateway() *httptest.Server {
 	return httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		fmt.Println(r.Method, r.URL.Path)
 	}))
 }
 
-// A job pushes what it did when it is done.
+// A job pushes its metrics once, at its end.
 func ExamplePusher_Push() {
 	server := gateway()
 	defer server.Close()
 
 	reg := tacho.NewRegistry()
-	done := reg.FloatGauge("backup_last_success_timestamp_seconds", "Time of the latest backup, in Unix seconds.")
-	done.SetToCurrentTime()
+	last := reg.FloatGauge("backup_last_success_timestamp_seconds", "Time of the latest backup, in Unix seconds.")
+	last.SetToCurrentTime()
 
 	p, err := push.New(push.Pushgateway{
 		URL:      server.URL,
@@ -51,7 +51,7 @@ func ExamplePusher_Push() {
 	// DELETE /metrics/job/backup/instance/db1/path@base64/L3Zhci9saWI
 }
 
-// A server pushes for as long as it runs, and once more when it ends.
+// A server pushes periodically, and a last time at shutdown.
 func ExamplePusher_Run() {
 	server := gateway()
 	defer server.Close()
@@ -71,7 +71,7 @@ func ExamplePusher_Run() {
 	ran := make(chan error)
 	go func() { ran <- p.Run(context.Background()) }()
 
-	// At the end of the program:
+	// At the end of the program.
 	if err := p.Shutdown(context.Background()); err != nil {
 		fmt.Println(err)
 	}

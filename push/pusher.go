@@ -14,46 +14,52 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// ErrClosed is what the methods of a [Pusher] return after [Pusher.Shutdown] or
-// [Pusher.Close].
+// ErrClosed is the error of [Pusher.Push], [Pusher.Run] and [Pusher.Shutdown] after
+// a call of [Pusher.Shutdown] or [Pusher.Close].
 var ErrClosed = errors.New("tacho: push: the pusher is closed")
 
-// A Config says what a [Pusher] pushes, how often and how hard it tries. Its zero
-// value is ready to use.
+// A Config configures a [Pusher]. The zero value is ready to use.
 type Config struct {
-	// Registry is what is pushed; nil means tacho.Default.
+	// Registry is the registry to push. If Registry is nil, tacho.Default is pushed.
 	Registry *tacho.Registry
-	// Metrics is where the pusher's own metrics are defined; nil means Registry.
+	// Metrics is the registry for the metrics of the pusher. If Metrics is nil, the
+	// metrics of the pusher are defined in Registry.
 	Metrics *tacho.Registry
 
-	// Client sends the requests; nil means http.DefaultClient. A redirect that would
-	// make a GET of the request is not followed.
+	// Client sends the requests. If Client is nil, http.DefaultClient sends the
+	// requests. A redirect is not followed if the redirect changes the method.
+	//
+	// After such a redirect, a GET could succeed without a push.
 	Client *http.Client
-	// Header is sent with every request, such as Authorization or Mimir's
-	// X-Scope-OrgID.
+	// Header is sent with every request, for example Authorization or Mimir's
+	// X-Scope-OrgID. New copies Header. Content-Type and Content-Encoding of a push
+	// always describe the format of the target.
 	Header http.Header
 
-	// Interval is how often [Pusher.Run] pushes; 0 or less means 15 seconds. Each
-	// time differs from it by up to a tenth, at random.
+	// Interval is the time between two pushes of [Pusher.Run]. If Interval is 0 or
+	// less, Run pushes every 15 seconds. Each wait differs from Interval by up to a
+	// tenth, at random.
 	Interval time.Duration
-	// Timeout is how long one attempt may take; 0 or less means 10 seconds.
+	// Timeout limits the duration of one attempt. If Timeout is 0 or less, the limit
+	// is 10 seconds.
 	Timeout time.Duration
-	// Retries is how many attempts may follow a first one that failed, for each
-	// request; 0 means 3, and a negative number none. The first waits half a second
-	// to a second, each further one twice as long, up to a minute; a server that asks
-	// for more than a minute ends the push.
+	// Retries is the maximum number of retries for each request. The value 0 means 3
+	// retries, and a negative value disables retries. The wait before the first retry
+	// is half a second to a second. Each further wait is twice as long, up to one
+	// minute. If the server asks for more than one minute, the push ends.
 	Retries int
-	// MaxBytes is the size of the largest push, in bytes of exposition before
-	// compression; 0 or less means 32 MiB. What is larger is not sent.
+	// MaxBytes limits the size of a push, in bytes of exposition before compression.
+	// If MaxBytes is 0 or less, the limit is 32 MiB. A larger push returns an error
+	// and is not sent.
 	MaxBytes int64
 
-	// OnError, if not nil, is called by [Pusher.Run] with the error of each push that
-	// failed. Run waits for it.
+	// OnError is called by [Pusher.Run] with the error of each failed push, unless
+	// OnError is nil. Run waits until OnError returns.
 	OnError func(error)
 }
 
-// A Pusher pushes the metrics of a registry. Its methods are safe for concurrent
-// use; pushes happen one after another.
+// A Pusher pushes the metrics of a registry. All methods are safe for concurrent use.
+// Concurrent pushes run one after another.
 type Pusher struct {
 	dest     *destination
 	reg      *tacho.Registry
@@ -72,17 +78,18 @@ type Pusher struct {
 	bodyBytes   *tacho.Gauge
 	host        string
 
-	turn      chan struct{} // full while somebody pushes
-	notBefore atomic.Int64  // when the server wants to see Run again, in Unix nanoseconds
+	sem       chan struct{} // semaphore: holds an element during a push
+	notBefore atomic.Int64  // Run does not push before this time, in Unix nanoseconds
 
-	mu   sync.Mutex
-	stop chan struct{}   // closed once there are to be no more pushes, but a last one
-	life context.Context // done once there are to be none at all
-	end  context.CancelFunc
+	mu     sync.Mutex
+	stop   chan struct{}   // closed by Shutdown and Close; only Shutdown's push may start later
+	ctx    context.Context // every push ends with ctx
+	cancel context.CancelFunc
 }
 
-// New returns a pusher. It reports a target that cannot be one, or, if a definition
-// conflicts, a *[tacho.DefinitionError]. It starts nothing and sends nothing.
+// New returns a Pusher for t. If t is invalid, New returns an error. If a metric
+// definition conflicts with the registry, the error is a *[tacho.DefinitionError]. New
+// starts no goroutine and sends no request.
 func New(t Target, c Config) (*Pusher, error) {
 	dest, err := t.resolve()
 	if err != nil {
@@ -99,7 +106,7 @@ func New(t Target, c Config) (*Pusher, error) {
 		maxBytes: c.MaxBytes,
 		onError:  c.OnError,
 		host:     dest.url.Host,
-		turn:     make(chan struct{}, 1),
+		sem:      make(chan struct{}, 1),
 		stop:     make(chan struct{}),
 	}
 	setDefault(&p.interval, 15*time.Second)
@@ -111,15 +118,15 @@ func New(t Target, c Config) (*Pusher, error) {
 	if p.reg == nil {
 		p.reg = tacho.Default
 	}
-	own := c.Metrics
-	if own == nil {
-		own = p.reg
+	metrics := c.Metrics
+	if metrics == nil {
+		metrics = p.reg
 	}
-	if err := p.define(own); err != nil {
+	if err := p.define(metrics); err != nil {
 		return nil, err
 	}
-	p.client = keepingMethods(c.Client)
-	p.life, p.end = context.WithCancel(context.Background())
+	p.client = withoutMethodChange(c.Client)
+	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p, nil
 }
 
@@ -129,10 +136,10 @@ func setDefault[T int64 | time.Duration](v *T, d T) {
 	}
 }
 
-// define defines the pusher's own metrics.
+// define defines the metrics of the pusher in reg.
 func (p *Pusher) define(reg *tacho.Registry) error {
 	target := []string{"target"}
-	unlimited := tacho.WithMaxSeries(0) // the program chooses the targets
+	unlimited := tacho.WithMaxSeries(0) // the number of targets is set by the program
 	_, err := tacho.Try(func() *Pusher {
 		p.attempts = reg.CounterVec("push_attempts_total", "Attempts to push metrics, by result.", []string{"target", "result"}, unlimited)
 		p.duration = reg.HistogramVec("push_duration_seconds", "Time that an attempt to push took.", nil, target, unlimited, tacho.WithUnit("seconds")).With(p.host)
@@ -143,14 +150,15 @@ func (p *Pusher) define(reg *tacho.Registry) error {
 	return err
 }
 
-// keepingMethods returns the client with redirects that change the method left to
-// the caller: a GET instead of a push would succeed and push nothing.
-func keepingMethods(c *http.Client) *http.Client {
+// withoutMethodChange returns a copy of c. The copy returns the response of a redirect
+// to the caller if the redirect changes the method. A GET instead of a push could
+// succeed, although no metrics were sent.
+func withoutMethodChange(c *http.Client) *http.Client {
 	if c == nil {
 		c = http.DefaultClient
 	}
-	mine := *c
-	mine.CheckRedirect = func(req *http.Request, via []*http.Request) error {
+	limited := *c
+	limited.CheckRedirect = func(req *http.Request, via []*http.Request) error {
 		switch {
 		case req.Method != via[0].Method:
 			return http.ErrUseLastResponse
@@ -161,37 +169,39 @@ func keepingMethods(c *http.Client) *http.Client {
 		}
 		return nil
 	}
-	return &mine
+	return &limited
 }
 
-// Push pushes once, with retries. It returns nil once the server has taken all,
-// and else the error of the last attempt, or of each request that was refused. The
-// end of ctx ends it at once.
+// Push sends the metrics once, with retries. Push returns nil if the server accepted
+// every request. Otherwise Push returns the error of the last attempt, or the joined
+// errors of all refused requests. Push returns as soon as ctx ends. After
+// [Pusher.Shutdown] or [Pusher.Close], Push returns [ErrClosed].
 func (p *Pusher) Push(ctx context.Context) error { return p.push(ctx, p.stop) }
 
 func (p *Pusher) push(ctx context.Context, stop <-chan struct{}) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(p.life, cancel)()
-	err := p.inTurn(ctx, stop, func() error { return p.send(ctx, stop) })
-	if err != nil && p.life.Err() != nil {
+	defer context.AfterFunc(p.ctx, cancel)()
+	err := p.exclusive(ctx, stop, func() error { return p.send(ctx, stop) })
+	if err != nil && p.ctx.Err() != nil {
 		return ErrClosed
 	}
 	return err
 }
 
-// inTurn calls f while nobody else does. Later states must not reach a server
-// before earlier ones.
-func (p *Pusher) inTurn(ctx context.Context, stop <-chan struct{}, f func() error) error {
+// exclusive calls f while no other push runs. Otherwise an earlier state could
+// overwrite a later state on the server.
+func (p *Pusher) exclusive(ctx context.Context, stop <-chan struct{}, f func() error) error {
 	select {
 	case <-stop:
 		return ErrClosed
-	case p.turn <- struct{}{}:
+	case p.sem <- struct{}{}:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	defer func() { <-p.turn }()
-	if isClosed(stop) { // it may have been both
+	defer func() { <-p.sem }()
+	// If both channels were ready, select may have chosen p.sem.
+	if isClosed(stop) {
 		return ErrClosed
 	}
 	return f()
@@ -206,7 +216,7 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// send encodes the metrics and sends what comes of it.
+// send encodes the metrics and sends the resulting requests.
 func (p *Pusher) send(ctx context.Context, stop <-chan struct{}) error {
 	bodies, err := p.dest.encode(p.reg, p.maxBytes)
 	if err != nil {
@@ -220,9 +230,9 @@ func (p *Pusher) send(ctx context.Context, stop <-chan struct{}) error {
 	p.bodyBytes.Set(int64(size))
 	var refused []error
 	for _, b := range bodies {
-		o := p.persist(ctx, stop, b)
+		o := p.sendWithRetries(ctx, stop, b)
 		if o.retry {
-			return o.err // the others would fare no better
+			return o.err // the remaining requests would probably fail too
 		}
 		if o.err != nil {
 			refused = append(refused, o.err)
@@ -235,21 +245,25 @@ func (p *Pusher) send(ctx context.Context, stop <-chan struct{}) error {
 	return nil
 }
 
-// Delete removes what was pushed with the target's grouping key, once and without
-// retries. Only a [Pushgateway] can do that; others get an error and no request. It
-// is also for after Shutdown or Close: what was pushed need not outlive the program.
+// Delete removes the metrics of the target's grouping key from a [Pushgateway].
+// Delete sends one request, without retries. For all other targets, Delete returns
+// an error and sends no request. Delete also works after Shutdown or Close.
+//
+// Call Delete at the end of a program if its metrics must not outlive the program.
 func (p *Pusher) Delete(ctx context.Context) error {
 	if !p.dest.deletes {
-		return errors.New("tacho: push: only a Pushgateway deletes")
+		return errors.New("tacho: push: only a Pushgateway supports Delete")
 	}
-	return p.inTurn(ctx, nil, func() error { return p.request(ctx, http.MethodDelete, nil).err })
+	return p.exclusive(ctx, nil, func() error { return p.request(ctx, http.MethodDelete, nil).err })
 }
 
-// Run pushes at every interval, beginning at a random time within the first, until
-// ctx ends, whose error it returns, or Shutdown or Close is called; then it returns
-// [ErrClosed]. Pushes that fail do not end it. One that takes longer than the
-// interval makes it miss a turn, and so does a server that asks for more time with
-// Retry-After, for up to an hour.
+// Run pushes once in every [Config.Interval]. The first push starts at a random time
+// within the first interval. When ctx ends, Run returns the error of ctx. After
+// Shutdown or Close, Run returns [ErrClosed]. A failed push does not end Run.
+//
+// If a push takes longer than the interval, Run waits another interval before the
+// next push. If Retry-After asks for a longer wait, Run waits accordingly, up to one
+// hour.
 func (p *Pusher) Run(ctx context.Context) error {
 	timer := time.NewTimer(rand.N(p.interval))
 	defer timer.Stop()
@@ -274,27 +288,27 @@ func (p *Pusher) Run(ctx context.Context) error {
 	}
 }
 
-// Shutdown makes Run return, waits for a push that is under way without retrying
-// it, and pushes a last time, with retries. It returns the error of that push. Once
-// ctx ends nothing more is sent. After the first call, and after Close, it returns
-// [ErrClosed].
+// Shutdown makes Run return, waits for a push in progress, and pushes a last time.
+// The push in progress is not retried, but the last push is. Shutdown returns the
+// error of the last push. When ctx ends, Shutdown returns and sends no further
+// requests. After an earlier call of Shutdown or Close, Shutdown returns [ErrClosed].
 func (p *Pusher) Shutdown(ctx context.Context) error {
 	if !p.close() {
 		return ErrClosed
 	}
-	defer p.end()
+	defer p.cancel()
 	return p.push(ctx, nil)
 }
 
-// Close makes Run return and ends a push that is under way. It does not push a
-// last time; see Shutdown. It returns nil.
+// Close makes Run return and cancels a push in progress. Close does not push a last
+// time. Use [Pusher.Shutdown] for a last push. Close always returns nil.
 func (p *Pusher) Close() error {
 	p.close()
-	p.end()
+	p.cancel()
 	return nil
 }
 
-// close lets no new push begin, and reports whether that is new.
+// close closes p.stop. It reports whether p.stop was open before.
 func (p *Pusher) close() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -17,10 +17,12 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// These tests push to servers that run, and ask them what they got. The variables
-// PUSHGATEWAY_URL, VICTORIAMETRICS_URL and PROMETHEUS_URL say where; .ci/push starts
-// them and sets these.
+// The tests in this file push to real servers and query the stored series. The script
+// .ci/push starts the servers and sets the variables PUSHGATEWAY_URL,
+// VICTORIAMETRICS_URL and PROMETHEUS_URL.
 
+// serverURL returns the value of an environment variable. If the variable is not set,
+// the test fails.
 func serverURL(t *testing.T, variable string) string {
 	t.Helper()
 	u := os.Getenv(variable)
@@ -30,7 +32,7 @@ func serverURL(t *testing.T, variable string) string {
 	return u
 }
 
-// get returns what a server answers.
+// get returns the body of a response with status 2xx.
 func get(t *testing.T, url string) string {
 	t.Helper()
 	resp, err := http.Get(url)
@@ -45,12 +47,13 @@ func get(t *testing.T, url string) string {
 	return string(body)
 }
 
-// eventually waits until a server shows what it took: for half a minute.
-func eventually(t *testing.T, want string, ask func() string) {
+// eventually calls query until query returns want, for up to half a minute. A server may
+// show new samples with a delay.
+func eventually(t *testing.T, want string, query func() string) {
 	t.Helper()
 	got := ""
 	for range 60 {
-		if got = ask(); got == want {
+		if got = query(); got == want {
 			return
 		}
 		time.Sleep(time.Second / 2)
@@ -58,11 +61,11 @@ func eventually(t *testing.T, want string, ask func() string) {
 	t.Errorf("got  %s\nwant %s", got, want)
 }
 
-// query returns the results of a query as sorted text: labels value, without the
-// time. base is the URL of a server with Prometheus' API.
+// query returns the results of a PromQL expression, one line of labels and value for
+// each series. base is the URL of a server with the Prometheus API.
 func query(t *testing.T, base, expr string) string {
 	t.Helper()
-	var answer struct {
+	var response struct {
 		Data struct {
 			Result []struct {
 				Metric map[string]string
@@ -70,12 +73,12 @@ func query(t *testing.T, base, expr string) string {
 			}
 		}
 	}
-	if err := json.Unmarshal([]byte(get(t, base+"/api/v1/query?query="+url.QueryEscape(expr))), &answer); err != nil {
+	if err := json.Unmarshal([]byte(get(t, base+"/api/v1/query?query="+url.QueryEscape(expr))), &response); err != nil {
 		t.Fatal(err)
 	}
 	var all []string
-	for _, r := range answer.Data.Result {
-		labels, err := json.Marshal(r.Metric) // sorted by name
+	for _, r := range response.Data.Result {
+		labels, err := json.Marshal(r.Metric) // sorts the labels by name
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,7 +87,8 @@ func query(t *testing.T, base, expr string) string {
 	return strings.Join(all, "\n")
 }
 
-// realMetrics returns metrics of every kind, with strings that need escaping.
+// realMetrics returns a registry with counters, a gauge, a histogram and a label value
+// with escapes.
 func realMetrics() *tacho.Registry {
 	reg := tacho.NewRegistry()
 	reg.CounterVec("push_test_jobs_total", "Jobs.", []string{"result"}).With("quote\" back\\ \nline é").Add(3)
@@ -94,19 +98,19 @@ func realMetrics() *tacho.Registry {
 	return reg
 }
 
-const oddLabel = `"quote\" back\\ \nline é"`
+const escapedLabel = `"quote\" back\\ \nline é"`
 
 func TestRealPushgateway(t *testing.T) {
 	base := serverURL(t, "PUSHGATEWAY_URL")
 	ctx := context.Background()
-	lines := func() string { // what Prometheus would scrape of these tests
-		var mine []string
+	lines := func() string { // the samples of these tests
+		var samples []string
 		for line := range strings.Lines(get(t, base+"/metrics")) {
 			if strings.HasPrefix(line, "push_test") {
-				mine = append(mine, line)
+				samples = append(samples, line)
 			}
 		}
-		return strings.Join(mine, "")
+		return strings.Join(samples, "")
 	}
 	expect := func(want string) {
 		t.Helper()
@@ -137,7 +141,7 @@ func TestRealPushgateway(t *testing.T) {
 	group := `dir="/var/../tmp",instance="a b",job="a/b",kana="バ?&%",none="",`
 	expect(`push_test_cost_dollars{` + group + `up=".."} 0.25
 push_test_free{` + group + `up=".."} -7
-push_test_jobs_total{` + group + `result=` + oddLabel + `,up=".."} 3
+push_test_jobs_total{` + group + `result=` + escapedLabel + `,up=".."} 3
 push_test_seconds_bucket{` + group + `up="..",le="1"} 0
 push_test_seconds_bucket{` + group + `up="..",le="2.5"} 1
 push_test_seconds_bucket{` + group + `up="..",le="+Inf"} 1
@@ -145,7 +149,7 @@ push_test_seconds_sum{` + group + `up=".."} 2
 push_test_seconds_count{` + group + `up=".."} 1
 `)
 
-	// PUT leaves only what it brings, POST also what it does not.
+	// PUT removes all other metrics of the group. POST keeps metrics of other names.
 	one := tacho.NewRegistry()
 	one.Gauge("push_test_free", "Free.").Set(1)
 	must(pusher(target, one).Push(ctx))
@@ -157,7 +161,7 @@ push_test_seconds_count{` + group + `up=".."} 1
 	must(adding.Push(ctx))
 	expect(`push_test_free{` + group + "up=\"..\"} 1\n" + `push_test_gauge{` + group + "up=\"..\"} 2\n")
 
-	// DELETE takes its own group and no other.
+	// DELETE removes only the group of the target.
 	second := pusher(Pushgateway{Job: "second"}, one)
 	must(second.Push(ctx))
 	must(adding.Delete(ctx))
@@ -166,11 +170,11 @@ push_test_seconds_count{` + group + `up=".."} 1
 	must(second.Delete(ctx))
 	expect("")
 
-	// What it refuses comes back as an error that says why.
+	// The error of a refused push contains the reason.
 	timed := tacho.NewRegistry()
 	timed.Collect(func(e *tacho.Emitter) { e.At(time.Unix(1700000000, 0)).Gauge("push_test_timed", "", 1) })
 	if err := pusher(Pushgateway{Job: "b"}, timed).Push(ctx); err == nil || !strings.Contains(err.Error(), "must not have timestamps") {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v, want the reason for the refusal", err)
 	}
 }
 
@@ -185,7 +189,7 @@ func TestRealVictoriaMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	labels := `"env":"a b\u0026c=d","job":"text"`
-	eventually(t, `{"__name__":"push_test_jobs_total",`+labels+`,"result":`+oddLabel+`} 3`, func() string {
+	eventually(t, `{"__name__":"push_test_jobs_total",`+labels+`,"result":`+escapedLabel+`} 3`, func() string {
 		return query(t, base, `push_test_jobs_total{job="text"}`)
 	})
 	eventually(t, `{"__name__":"push_test_seconds_bucket",`+labels+`,"le":"2.5"} 1`, func() string {
@@ -200,11 +204,11 @@ func TestRealVictoriaMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := p.Push(context.Background()); err == nil || !strings.Contains(err.Error(), "401") {
-		t.Errorf("without a password: %v", err)
+		t.Errorf("push without a password: %v, want status 401", err)
 	}
 }
 
-// The same push must be the same series at both receivers.
+// Both receivers must store the same series for the same push.
 func TestRealRemoteWrite(t *testing.T) {
 	for _, variable := range []string{"PROMETHEUS_URL", "VICTORIAMETRICS_URL"} {
 		t.Run(variable, func(t *testing.T) {
@@ -223,13 +227,13 @@ func TestRealRemoteWrite(t *testing.T) {
 			go func() { ran <- p.Run(context.Background()) }()
 
 			labels := `"instance":"バ","job":"remote"`
-			ask := func(expr string) func() string { return func() string { return query(t, base, expr) } }
-			eventually(t, `{"__name__":"push_test_jobs_total",`+labels+`,"result":`+oddLabel+`} 3`, ask(`push_test_jobs_total{job="remote"}`))
-			eventually(t, `{"__name__":"push_test_cost_dollars_total",`+labels+`} 0.25`, ask(`push_test_cost_dollars_total`))
-			eventually(t, `{"__name__":"push_test_free",`+labels+`} -7`, ask(`push_test_free{job="remote"}`))
-			eventually(t, `{} 4001`, ask(`count(push_test_many{job="remote"})`))
-			eventually(t, `{} 8002000`, ask(`sum(push_test_many{job="remote"})`))
-			eventually(t, `{`+labels+`} 1.75`, ask(`histogram_quantile(0.5, push_test_seconds_bucket{job="remote"})`))
+			result := func(expr string) func() string { return func() string { return query(t, base, expr) } }
+			eventually(t, `{"__name__":"push_test_jobs_total",`+labels+`,"result":`+escapedLabel+`} 3`, result(`push_test_jobs_total{job="remote"}`))
+			eventually(t, `{"__name__":"push_test_cost_dollars_total",`+labels+`} 0.25`, result(`push_test_cost_dollars_total`))
+			eventually(t, `{"__name__":"push_test_free",`+labels+`} -7`, result(`push_test_free{job="remote"}`))
+			eventually(t, `{} 4001`, result(`count(push_test_many{job="remote"})`))
+			eventually(t, `{} 8002000`, result(`sum(push_test_many{job="remote"})`))
+			eventually(t, `{`+labels+`} 1.75`, result(`histogram_quantile(0.5, push_test_seconds_bucket{job="remote"})`))
 			if err := p.Push(context.Background()); err != nil {
 				t.Error(err)
 			}
@@ -241,25 +245,25 @@ func TestRealRemoteWrite(t *testing.T) {
 			if err := <-ran; err != ErrClosed {
 				t.Error(err)
 			}
-			eventually(t, `{"__name__":"push_test_free",`+labels+`} 99`, ask(`push_test_free{job="remote"}`))
+			eventually(t, `{"__name__":"push_test_free",`+labels+`} 99`, result(`push_test_free{job="remote"}`))
 		})
 	}
 }
 
-// A receiver that refuses a sample, here one from 2001, says so and takes the rest.
+// A receiver refuses a sample from 2001 with status 400.
 func TestRealRemoteWriteRefused(t *testing.T) {
 	base := serverURL(t, "PROMETHEUS_URL")
 	reg := tacho.NewRegistry()
 	reg.Collect(func(e *tacho.Emitter) { e.At(time.Unix(1e9, 0)).Gauge("push_test_timed", "", 1) })
 	reg.Gauge("push_test_with_timed", "").Set(1)
-	fresh := RemoteWrite{URL: base + "/api/v1/write"}
-	for range 2 { // the first makes the time of the newest sample known
-		p, err := New(fresh, Config{Registry: reg, Metrics: tacho.NewRegistry()})
+	target := RemoteWrite{URL: base + "/api/v1/write"}
+	for range 2 { // the first push sets the newest time in the receiver
+		p, err := New(target, Config{Registry: reg, Metrics: tacho.NewRegistry()})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := p.Push(context.Background()); err == nil || !strings.Contains(err.Error(), "400 Bad Request") {
-			t.Errorf("%v", err)
+			t.Errorf("got error %v, want status 400", err)
 		}
 	}
 }

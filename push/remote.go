@@ -12,22 +12,23 @@ import (
 	"strings"
 )
 
-// maxSeries is how many series a request of remote write has, as Prometheus has it
-// by default.
+// maxSeries is the maximum number of series in a remote write request. Prometheus has
+// the same default.
 const maxSeries = 2000
 
-// A remoteWriter makes requests of remote write (prometheus.io, "Remote-Write 1.0
-// specification") out of an OpenMetrics exposition that is written to it. Each is
-// compressed once it is full, so that little more than what is sent is in memory.
+// A remoteWriter converts an OpenMetrics exposition into remote write requests
+// (prometheus.io, "Remote-Write 1.0 specification"). A full request is compressed at
+// once. The memory in use therefore exceeds the size of the compressed requests only a
+// little.
 type remoteWriter struct {
-	labels []label // of every series, the shorter names first; none is empty
-	now    int64   // Unix milliseconds
-	done   [][]byte
+	labels []label  // added to every series, short names first, without empty values
+	now    int64    // Unix milliseconds
+	done   [][]byte // compressed requests
 
-	rest    []byte // a line that has no end yet
-	request []byte // a WriteRequest under way
-	series  int    // in it
-	one     []byte // scratch: a TimeSeries
+	partial []byte // the beginning of an incomplete line
+	request []byte // the current WriteRequest, not compressed
+	series  int    // number of series in request
+	buf     []byte // scratch: a TimeSeries
 	sample  sample // scratch
 }
 
@@ -36,21 +37,23 @@ type sample struct {
 	labels []label // with __name__ first
 	value  float64
 	timed  bool
-	at     int64 // Unix milliseconds, if timed
+	at     int64 // Unix milliseconds; valid if timed
 }
 
+// Write converts the complete lines in p and keeps an incomplete line for the next
+// call.
 func (w *remoteWriter) Write(p []byte) (int, error) {
 	n := len(p)
 	for {
 		end := bytes.IndexByte(p, '\n')
 		if end < 0 {
-			w.rest = append(w.rest, p...)
+			w.partial = append(w.partial, p...)
 			return n, nil
 		}
 		line := p[:end]
-		if len(w.rest) > 0 {
-			line = append(w.rest, line...)
-			w.rest = line[:0]
+		if len(w.partial) > 0 {
+			line = append(w.partial, line...)
+			w.partial = line[:0]
 		}
 		if len(line) > 0 && line[0] != '#' {
 			if err := w.sample.parse(string(line)); err != nil {
@@ -62,12 +65,13 @@ func (w *remoteWriter) Write(p []byte) (int, error) {
 	}
 }
 
-// finish returns the bodies of all requests.
+// finish returns the compressed bodies of all requests.
 func (w *remoteWriter) finish() [][]byte {
 	w.compress()
 	return w.done
 }
 
+// compress moves the current request to w.done, unless the request is empty.
 func (w *remoteWriter) compress() {
 	if w.series > 0 {
 		w.done = append(w.done, snappy(w.request))
@@ -75,36 +79,36 @@ func (w *remoteWriter) compress() {
 	w.request, w.series = w.request[:0], 0
 }
 
-// add appends a series of one sample to the request.
+// add appends a series with one sample to the request.
 func (w *remoteWriter) add(s *sample) {
-	s.labels = slices.DeleteFunc(s.labels, func(l label) bool { return l.value == "" }) // it is none
+	s.labels = slices.DeleteFunc(s.labels, func(l label) bool { return l.value == "" }) // an empty label is no label
 	own := len(s.labels)
 	s.labels = append(s.labels, w.labels...)
 	for i := own; i < len(s.labels); i++ {
-		s.export(s.labels[:own], s.labels[i].name)
+		s.renameConflict(s.labels[:own], s.labels[i].name)
 	}
-	// Receivers may rely on the order.
+	// The specification requires labels sorted by name.
 	slices.SortFunc(s.labels, func(a, b label) int { return strings.Compare(a.name, b.name) })
 	at := w.now
 	if s.timed {
 		at = s.at
 	}
-	b := w.one[:0]
+	b := w.buf[:0]
 	for _, l := range s.labels {
-		// labels = 1: Label{name = 1, value = 2}
+		// Field labels = 1: Label{name = 1, value = 2}.
 		b = append(b, 1<<3|wireBytes)
 		b = binary.AppendUvarint(b, uint64(sizeString(l.name)+sizeString(l.value)))
 		b = appendString(append(b, 1<<3|wireBytes), l.name)
 		b = appendString(append(b, 2<<3|wireBytes), l.value)
 	}
-	// samples = 2: Sample{value = 1, timestamp = 2}
+	// Field samples = 2: Sample{value = 1, timestamp = 2}.
 	b = append(b, 2<<3|wireBytes)
 	b = binary.AppendUvarint(b, uint64(1+8+1+sizeUvarint(uint64(at))))
 	b = binary.LittleEndian.AppendUint64(append(b, 1<<3|wireFixed64), math.Float64bits(s.value))
 	b = binary.AppendUvarint(append(b, 2<<3|wireVarint), uint64(at))
-	w.one = b
+	w.buf = b
 
-	// timeseries = 1
+	// Field timeseries = 1.
 	w.request = binary.AppendUvarint(append(w.request, 1<<3|wireBytes), uint64(len(b)))
 	w.request = append(w.request, b...)
 	if w.series++; w.series == maxSeries {
@@ -112,7 +116,7 @@ func (w *remoteWriter) add(s *sample) {
 	}
 }
 
-// The wire types of protocol buffers (protobuf.dev, "Encoding").
+// Wire types of protocol buffers (protobuf.dev, "Encoding").
 const (
 	wireVarint  = 0
 	wireFixed64 = 1
@@ -123,7 +127,7 @@ func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// sizeString is what a string and its tag take.
+// sizeString returns the encoded size of a string field, tag included.
 func sizeString(s string) int { return 1 + sizeUvarint(uint64(len(s))) + len(s) }
 
 func sizeUvarint(v uint64) int {
@@ -134,9 +138,10 @@ func sizeUvarint(v uint64) int {
 	return n
 }
 
-// export renames the label of this name among the series' own, as a scrape does with
-// one that the target has, too: to drop it could make two series one.
-func (s *sample) export(own []label, name string) {
+// renameConflict adds the prefix exported_ to the label called name in own, if own
+// has such a label. A scrape renames conflicting labels in the same way. Without the
+// label, two different series could become equal.
+func (s *sample) renameConflict(own []label, name string) {
 	i := slices.IndexFunc(own, func(l label) bool { return l.name == name })
 	if i < 0 {
 		return
@@ -147,10 +152,11 @@ func (s *sample) export(own []label, name string) {
 	own[i].name = name
 }
 
-var errLine = errors.New("tacho: push: a line of the exposition cannot be read")
+var errLine = errors.New("tacho: push: malformed line in the exposition")
 
-// parse reads a sample of OpenMetrics 1.0. Its exemplar, which remote write 1.0 has
-// no place for, is passed over. It keeps parts of line.
+// parse sets s to the sample in line, in the format of OpenMetrics 1.0. It ignores the
+// exemplar, because remote write 1.0 cannot carry exemplars. The labels of s are
+// substrings of line.
 func (s *sample) parse(line string) error {
 	s.labels = s.labels[:0]
 	end := strings.IndexAny(line, "{ ")
@@ -186,7 +192,7 @@ func (s *sample) parse(line string) error {
 	return nil
 }
 
-// parseLabels reads labels up to the closing brace and returns what follows.
+// parseLabels parses labels up to the closing brace. It returns the rest of line.
 func (s *sample) parseLabels(line string) (string, bool) {
 	for {
 		name, rest, ok := strings.Cut(line, `="`)
@@ -208,11 +214,12 @@ func (s *sample) parseLabels(line string) (string, bool) {
 	}
 }
 
-// unquote reads a label value up to the closing quote and returns what follows.
+// unquote parses a label value up to the closing quote. It returns the value and the
+// rest of s.
 func unquote(s string) (value, rest string, ok bool) {
 	end := strings.IndexAny(s, `"\`)
 	if end >= 0 && s[end] == '"' {
-		return s[:end], s[end+1:], true // as most are
+		return s[:end], s[end+1:], true // no escapes, the usual case
 	}
 	var b strings.Builder
 	for {

@@ -3,10 +3,8 @@
 package push
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -18,109 +16,8 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-var errCorrupt = errors.New("corrupt")
-
-// unsnappy decompresses Snappy's block format, as its description has it.
-func unsnappy(src []byte) ([]byte, error) {
-	size, n := binary.Uvarint(src)
-	if n <= 0 || size > 1<<30 {
-		return nil, errCorrupt
-	}
-	src = src[n:]
-	var dst []byte
-	for len(src) > 0 {
-		tag := src[0]
-		src = src[1:]
-		var length, offset, extra int
-		switch tag & 3 {
-		case 0:
-			if length = int(tag >> 2); length >= 60 {
-				extra = length - 59
-			}
-		case 1:
-			length, extra = int(tag>>2&7)+4, 1
-		case 2:
-			length, extra = int(tag>>2)+1, 2
-		case 3:
-			length, extra = int(tag>>2)+1, 4
-		}
-		if len(src) < extra {
-			return nil, errCorrupt
-		}
-		v := 0
-		for i := extra - 1; i >= 0; i-- {
-			v = v<<8 | int(src[i])
-		}
-		src = src[extra:]
-		if tag&3 == 0 {
-			if extra > 0 {
-				length = v
-			}
-			if length++; len(src) < length {
-				return nil, errCorrupt
-			}
-			dst = append(dst, src[:length]...)
-			src = src[length:]
-			continue
-		}
-		if offset = v; tag&3 == 1 {
-			offset |= int(tag>>5) << 8
-		}
-		if offset <= 0 || offset > len(dst) {
-			return nil, errCorrupt
-		}
-		for range length { // one by one: a copy may overlap itself
-			dst = append(dst, dst[len(dst)-offset])
-		}
-	}
-	if uint64(len(dst)) != size {
-		return nil, errCorrupt
-	}
-	return dst, nil
-}
-
-func TestSnappy(t *testing.T) {
-	random := make([]byte, 200_000)
-	x := uint32(1)
-	for i := range random {
-		x = x*1664525 + 1013904223
-		random[i] = byte(x >> 24)
-	}
-	for _, src := range [][]byte{
-		nil, []byte("a"), []byte("abc"), []byte("abcd"), []byte("abcdabcd"),
-		bytes.Repeat([]byte("a"), 100_000),
-		random[:59], random[:60], random[:61], random[:256], random[:257], random[:65536], random[:65537], random,
-		slices.Concat(random[:65535], random[:65535]), // as far as a copy reaches
-		slices.Concat(random[:65536], random[:65536]), // and beyond
-		bytes.Repeat([]byte(`http_requests_total{method="GET",path="/missions/{id}"}`), 1000),
-	} {
-		got, err := unsnappy(snappy(src))
-		if err != nil || !bytes.Equal(got, src) {
-			t.Errorf("%d bytes, %.20q: %v", len(src), src, err)
-		}
-	}
-	long := bytes.Repeat([]byte(`http_requests_total{method="GET",path="/missions/{id}"}`), 1000)
-	if n := len(snappy(long)); n > len(long)/15 {
-		t.Errorf("%d bytes became %d", len(long), n)
-	}
-	if n := len(snappy(random)); n > len(random)+16 {
-		t.Errorf("%d random bytes became %d", len(random), n)
-	}
-}
-
-func FuzzSnappy(f *testing.F) {
-	f.Add([]byte("abcdabcdabcdxyz"), 3)
-	f.Add([]byte("ab"), 40000)
-	f.Fuzz(func(t *testing.T, src []byte, times int) {
-		src = bytes.Repeat(src, max(1, min(times, 200_000/(len(src)+1))))
-		if got, err := unsnappy(snappy(src)); err != nil || !bytes.Equal(got, src) {
-			t.Errorf("%d bytes: %v", len(src), err)
-		}
-	})
-}
-
-// fields calls f with each field of a protocol buffer message: its number, and its
-// value as a number or bytes.
+// fields calls f for each field of the protocol buffer message b. f gets the field
+// number and the value, either as v or as bytes.
 func fields(t *testing.T, b []byte, f func(number int, v uint64, bytes []byte)) {
 	t.Helper()
 	for len(b) > 0 {
@@ -146,7 +43,7 @@ func fields(t *testing.T, b []byte, f func(number int, v uint64, bytes []byte)) 
 	}
 }
 
-// readRequest turns a WriteRequest into lines: {a="b"} value time.
+// readRequest converts a WriteRequest to lines of the form {a="b"} value time.
 func readRequest(t *testing.T, request string) (lines []string) {
 	t.Helper()
 	fields(t, []byte(request), func(number int, _ uint64, series []byte) {
@@ -186,10 +83,10 @@ func TestRemoteWrite(t *testing.T) {
 	reg.FloatCounterVec("cost_dollars", "", []string{"model", "a"}).With("x", "").Add(.25)
 	reg.Gauge("g", "").Set(-7)
 	reg.GaugeVec("odd", "", []string{"l"}).With("quote\" back\\slash\nline, =# {}").Set(1)
-	theirs := reg.GaugeVec("theirs", "", []string{"job", "exported_job", "empty"})
-	theirs.With("1", "2", "3").Set(1)
-	theirs.With("1", "", "").Set(2)
-	theirs.With("", "4", "").Set(3)
+	renamed := reg.GaugeVec("renamed", "", []string{"job", "exported_job", "empty"})
+	renamed.With("1", "2", "3").Set(1)
+	renamed.With("1", "", "").Set(2)
+	renamed.With("", "4", "").Set(3)
 	reg.GaugeFunc("inf", "", func() float64 { return math.Inf(1) })
 	reg.GaugeFunc("nan", "", math.NaN)
 	h := reg.Histogram("h_seconds", "", []float64{1, 2.5})
@@ -199,7 +96,7 @@ func TestRemoteWrite(t *testing.T) {
 		e.At(time.Unix(0, 0)).Gauge("timed_0", "", 5)
 	})
 	before := time.Now().UnixMilli()
-	p, _ := testPusher(t, RemoteWrite{URL: s.URL + "/api/v1/write", Labels: []string{"job", "mine", "empty", ""}}, Config{Registry: reg})
+	p, _ := testPusher(t, RemoteWrite{URL: s.URL + "/api/v1/write", Labels: []string{"job", "backup", "empty", ""}}, Config{Registry: reg})
 	if err := p.Push(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -222,21 +119,21 @@ func TestRemoteWrite(t *testing.T) {
 		t.Errorf("time %s, %v", now, err)
 	}
 	want := []string{
-		`{__name__="cost_dollars_total",job="mine",model="x",zone="eu"} 0.25 now`,
-		`{__name__="g",job="mine",zone="eu"} -7 now`,
-		`{__name__="h_seconds_bucket",job="mine",le="1.0",zone="eu"} 0 now`,
-		`{__name__="h_seconds_bucket",job="mine",le="2.5",zone="eu"} 1 now`,
-		`{__name__="h_seconds_bucket",job="mine",le="+Inf",zone="eu"} 1 now`,
-		`{__name__="h_seconds_sum",job="mine",zone="eu"} 2 now`,
-		`{__name__="h_seconds_count",job="mine",zone="eu"} 1 now`,
-		`{__name__="inf",job="mine",zone="eu"} +Inf now`,
-		`{__name__="nan",job="mine",zone="eu"} NaN now`,
-		`{__name__="odd",job="mine",l="quote\" back\\slash\nline, =# {}",zone="eu"} 1 now`,
-		`{__name__="theirs",exported_job="4",job="mine",zone="eu"} 3 now`,
-		`{__name__="theirs",exported_job="1",job="mine",zone="eu"} 2 now`,
-		`{__name__="theirs",empty="3",exported_exported_job="1",exported_job="2",job="mine",zone="eu"} 1 now`,
-		`{__name__="timed",job="mine",zone="eu"} 4 1700000000123`,
-		`{__name__="timed_0",job="mine",zone="eu"} 5 0`,
+		`{__name__="cost_dollars_total",job="backup",model="x",zone="eu"} 0.25 now`,
+		`{__name__="g",job="backup",zone="eu"} -7 now`,
+		`{__name__="h_seconds_bucket",job="backup",le="1.0",zone="eu"} 0 now`,
+		`{__name__="h_seconds_bucket",job="backup",le="2.5",zone="eu"} 1 now`,
+		`{__name__="h_seconds_bucket",job="backup",le="+Inf",zone="eu"} 1 now`,
+		`{__name__="h_seconds_sum",job="backup",zone="eu"} 2 now`,
+		`{__name__="h_seconds_count",job="backup",zone="eu"} 1 now`,
+		`{__name__="inf",job="backup",zone="eu"} +Inf now`,
+		`{__name__="nan",job="backup",zone="eu"} NaN now`,
+		`{__name__="odd",job="backup",l="quote\" back\\slash\nline, =# {}",zone="eu"} 1 now`,
+		`{__name__="renamed",exported_job="4",job="backup",zone="eu"} 3 now`,
+		`{__name__="renamed",exported_job="1",job="backup",zone="eu"} 2 now`,
+		`{__name__="renamed",empty="3",exported_exported_job="1",exported_job="2",job="backup",zone="eu"} 1 now`,
+		`{__name__="timed",job="backup",zone="eu"} 4 1700000000123`,
+		`{__name__="timed_0",job="backup",zone="eu"} 5 0`,
 	}
 	for i := range want {
 		want[i] = strings.Replace(want[i], " now", " "+now, 1)
@@ -246,9 +143,9 @@ func TestRemoteWrite(t *testing.T) {
 	}
 }
 
-// A push of many series is several requests; one that is refused keeps none of the
-// others back, one that fails ends the push.
-func TestRemoteWriteInParts(t *testing.T) {
+// A push of many series consists of several requests. After a refused request, the
+// push continues with the next request. After a failed request, the push ends.
+func TestRemoteWriteRequests(t *testing.T) {
 	reg := tacho.NewRegistry()
 	v := reg.GaugeVec("g", "", []string{"l"})
 	for i := range 2*maxSeries + 1 {
@@ -260,7 +157,7 @@ func TestRemoteWriteInParts(t *testing.T) {
 		requests int
 		ok       bool
 	}{
-		{"all taken", []int{204}, 3, true},
+		{"all accepted", []int{204}, 3, true},
 		{"the second refused", []int{204, 400, 204}, 3, false},
 		{"the second failed", []int{204, 503, 503, 503, 503, 204}, 5, false},
 		{"the second retried", []int{204, 503, 204}, 4, true},
@@ -270,7 +167,7 @@ func TestRemoteWriteInParts(t *testing.T) {
 			p, _ := testPusher(t, RemoteWrite{URL: s.URL}, Config{Registry: reg})
 			err := p.Push(context.Background())
 			if (err == nil) != tt.ok || len(s.seen()) != tt.requests {
-				t.Errorf("%v after %d requests", err, len(s.seen()))
+				t.Errorf("got error %v after %d requests, want %d requests", err, len(s.seen()), tt.requests)
 			}
 			if (p.lastSuccess.Value() > 0) != tt.ok {
 				t.Errorf("last success at %v", p.lastSuccess.Value())
@@ -286,13 +183,13 @@ func TestRemoteWriteInParts(t *testing.T) {
 				}
 			}
 			if tt.requests == 3 && len(seen) != 2*maxSeries+1 {
-				t.Errorf("%d different series", len(seen))
+				t.Errorf("got %d different series, want %d", len(seen), 2*maxSeries+1)
 			}
 		})
 	}
 }
 
-// Two pushes in one millisecond would be two values of one time.
+// Two pushes within one millisecond must not have the same time.
 func TestRemoteWriteTimesIncrease(t *testing.T) {
 	s := serve(t, nil)
 	p, _ := testPusher(t, RemoteWrite{URL: s.URL}, Config{})
@@ -301,29 +198,29 @@ func TestRemoteWriteTimesIncrease(t *testing.T) {
 		if err != nil || len(bodies) != 1 {
 			t.Fatal(err)
 		}
-		if o := p.persist(context.Background(), nil, bodies[0]); o.err != nil {
+		if o := p.sendWithRetries(context.Background(), nil, bodies[0]); o.err != nil {
 			t.Fatal(o.err)
 		}
 	}
 	last := ""
 	for _, r := range s.seen() {
 		line := readRequest(t, r.body)[0]
-		if line <= last { // they differ in the time alone, of 13 digits
+		if line <= last { // the lines differ only in the time, which has 13 digits
 			t.Errorf("%s after %s", line, last)
 		}
 		last = line
 	}
 }
 
-func TestRemoteWriteNothing(t *testing.T) {
+func TestRemoteWriteEmptyRegistry(t *testing.T) {
 	s := serve(t, func(_ int, w http.ResponseWriter) { w.WriteHeader(400) })
 	p, _ := testPusher(t, RemoteWrite{URL: s.URL}, Config{Registry: tacho.NewRegistry()})
 	if err := p.Push(context.Background()); err != nil || len(s.seen()) != 0 {
-		t.Errorf("%v after %d requests", err, len(s.seen()))
+		t.Errorf("got error %v after %d requests, want success without a request", err, len(s.seen()))
 	}
 }
 
-// What a line means does not depend on how the exposition is cut into blocks.
+// The result does not depend on the sizes of the blocks passed to Write.
 func TestRemoteWriterBlocks(t *testing.T) {
 	exposition := "# HELP a x\n# TYPE a gauge\na 1.0\na_b{c=\"d\"} 2.0 1.5\n# EOF\n"
 	var want string
@@ -347,7 +244,7 @@ func TestRemoteWriterBlocks(t *testing.T) {
 		}
 	}
 	if want != `[{__name__="a"} 1 7 {__name__="a_b",c="d"} 2 1500]` {
-		t.Error(want)
+		t.Errorf("got %s", want)
 	}
 }
 
@@ -358,15 +255,16 @@ func TestBadLines(t *testing.T) {
 	} {
 		var s sample
 		if err := s.parse(line); err == nil {
-			t.Errorf("%q is %+v", line, s)
+			t.Errorf("malformed line %q is parsed as %+v", line, s)
 		}
 	}
 	if _, err := new(remoteWriter).Write([]byte("a\n")); err == nil {
-		t.Error("a bad line is passed over")
+		t.Error("Write accepts a malformed line")
 	}
 }
 
-// Whatever strings a program uses as label values, they arrive.
+// FuzzLabelValue checks that every string arrives as a label value. Invalid UTF-8 is
+// replaced by U+FFFD.
 func FuzzLabelValue(f *testing.F) {
 	f.Add("a", "b")
 	f.Add("\\n\n\"", "} 1 # {")
@@ -380,7 +278,8 @@ func FuzzLabelValue(f *testing.F) {
 		}
 		want := []label{{"__name__", "g"}, {"a", strings.ToValidUTF8(a, "\uFFFD")}, {"b", strings.ToValidUTF8(b, "\uFFFD")}}
 		want = slices.DeleteFunc(want, func(l label) bool { return l.value == "" })
-		// ToValidUTF8 makes one of a run of bad bytes; the registry one of each.
+		// ToValidUTF8 replaces a run of bad bytes by one rune. The registry replaces each
+		// bad byte.
 		got := slices.Clone(w.sample.labels)
 		for _, list := range [][]label{got, want} {
 			for i := range list {
@@ -400,7 +299,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, line string) {
 		var s sample
 		if s.parse(line) == nil && (len(s.labels) == 0 || s.labels[0].name != "__name__") {
-			t.Errorf("%q is %+v", line, s)
+			t.Errorf("%q is parsed as %+v, without __name__", line, s)
 		}
 	})
 }

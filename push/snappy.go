@@ -6,26 +6,26 @@ import "encoding/binary"
 
 const (
 	snappyTableBits = 14
-	snappyMaxOffset = 1<<16 - 1 // what a copy with two bytes of offset can say
+	snappyMaxOffset = 1<<16 - 1 // the limit of a copy with a two-byte offset
 	snappyMaxCopy   = 64
 	snappyMinMatch  = 4
 )
 
-// snappy compresses src in Snappy's block format (its format_description.txt): a
-// length, then literals and copies of what came before. Requests of remote write
-// repeat the same names from series to series, so that looking for the latest
-// occurrence of the next four bytes finds most of what there is.
+// snappy compresses src in Snappy's block format (format_description.txt of Snappy).
+// The format is a length, followed by literals and copies of earlier bytes. Remote
+// write requests repeat the same names from series to series. A search for the latest
+// occurrence of the next four bytes therefore finds most repetitions.
 func snappy(src []byte) []byte {
 	dst := binary.AppendUvarint(make([]byte, 0, len(src)/4+16), uint64(len(src)))
-	table := make([]int32, 1<<snappyTableBits) // a position plus one, by the hash of the bytes there
-	done := 0                                  // src up to here is in dst
+	table := make([]int32, 1<<snappyTableBits) // hash of four bytes to position plus one
+	done := 0                                  // length of the part of src already in dst
 	for i := 0; i+snappyMinMatch <= len(src); {
 		word := binary.LittleEndian.Uint32(src[i:])
 		slot := &table[word*0x9E3779B1>>(32-snappyTableBits)]
 		from := int(*slot) - 1
 		*slot = int32(i) + 1
 		if from < 0 || i-from > snappyMaxOffset || binary.LittleEndian.Uint32(src[from:]) != word {
-			i += 1 + (i-done)>>6 // ever faster over what does not compress
+			i += 1 + (i-done)>>6 // larger steps through incompressible data
 			continue
 		}
 		end := i + snappyMinMatch
@@ -39,12 +39,13 @@ func snappy(src []byte) []byte {
 	return appendSnappyLiteral(dst, src[done:])
 }
 
+// appendSnappyLiteral appends lit as a literal, or nothing if lit is empty.
 func appendSnappyLiteral(dst, lit []byte) []byte {
 	if len(lit) == 0 {
 		return dst
 	}
-	// Up to 60 the length less one is in the tag; longer ones follow in 1 to 4
-	// bytes, and 60 to 63 in the tag say how many.
+	// The tag holds the length minus one if that is less than 60. Otherwise the tag
+	// holds 60 to 63, and the length minus one follows in 1 to 4 bytes.
 	n := uint32(len(lit) - 1)
 	if n < 60 {
 		return append(append(dst, byte(n)<<2), lit...)
@@ -61,7 +62,8 @@ func appendSnappyLiteral(dst, lit []byte) []byte {
 	return append(dst, lit...)
 }
 
-// appendSnappyCopy appends copies of n bytes that stand offset before.
+// appendSnappyCopy appends copies of n bytes in total. Each copy starts offset bytes
+// before the current end of the output.
 func appendSnappyCopy(dst []byte, offset, n int) []byte {
 	for ; n > 0; n -= snappyMaxCopy {
 		length := min(n, snappyMaxCopy)

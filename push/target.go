@@ -18,41 +18,43 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// A Target is a server that takes pushes: [Pushgateway], [VictoriaMetrics] or
-// [RemoteWrite]. Their URLs are http or https; a user and password in one are sent
-// as basic authentication.
+// A Target is a server for pushes: [Pushgateway], [VictoriaMetrics] or [RemoteWrite].
+// The scheme of a target's URL is http or https. A user and a password in the URL are
+// sent as basic authentication.
 type Target interface {
-	// resolve checks the target and says how to push there.
+	// resolve checks the target and returns the destination of its requests.
 	resolve() (*destination, error)
 }
 
-// A destination is what a target comes to.
+// A destination describes the requests to a target.
 type destination struct {
 	method  string
 	url     *url.URL
 	header  http.Header
-	deletes bool // DELETE removes what was pushed
-	// encode returns the bodies of the requests that make a push. They come from
-	// no more than limit bytes of metrics; past that it returns errTooLarge. It is
-	// not for concurrent use.
+	deletes bool // the target supports DELETE
+	// encode returns the request bodies of a push. If the exposition is larger than
+	// limit bytes, encode returns errTooLarge. encode is not safe for concurrent use.
 	encode func(reg *tacho.Registry, limit int64) ([][]byte, error)
 }
 
-// A Pushgateway keeps what was pushed last, for Prometheus to scrape. It knows
-// pushes apart by their grouping key: the job and the labels of Grouping. They
-// replace labels of the same name in what is pushed. Since bodies are compressed
-// with gzip it must be of version 1.5.0 or later. It refuses a push that has a
-// sample with a time, see [tacho.Emitter.At].
+// A Pushgateway is a Prometheus Pushgateway, version 1.5.0 or later. It keeps the last
+// push of each grouping key, and Prometheus scrapes the Pushgateway. The grouping key
+// consists of Job and the labels in Grouping. These labels replace labels of the same
+// name in the pushed metrics. A Pushgateway refuses a push if a sample has a time, see
+// [tacho.Emitter.At].
+//
+// Older versions do not accept the gzip compression of the body.
 type Pushgateway struct {
-	// URL is that of the Pushgateway, without /metrics, such as
+	// URL is the URL of the Pushgateway without /metrics, for example
 	// http://127.0.0.1:9091.
 	URL string
-	// Job is the label job. It must not be empty.
+	// Job is the value of the label job. Job must not be empty.
 	Job string
-	// Grouping are further labels of the grouping key: name, value, name, value.
+	// Grouping lists further labels of the grouping key, as alternating names and
+	// values.
 	Grouping []string
-	// Add replaces only the metrics that a push has (POST); by default all that
-	// were pushed with this grouping key are replaced (PUT).
+	// Add selects POST instead of PUT. With PUT, a push replaces all metrics of the
+	// grouping key. With POST, a push replaces only metrics of the same name.
 	Add bool
 }
 
@@ -79,9 +81,9 @@ func (t Pushgateway) resolve() (*destination, error) {
 	return d, nil
 }
 
-// groupingPath returns the two segments of a path that say one label. Values that
-// a path cannot hold, an empty one or one with a slash, have a form in base64; here
-// all that could change on the way have it.
+// groupingPath returns the two path segments for a label. A path cannot contain an
+// empty value or a slash, so Pushgateway also accepts values in base64. groupingPath
+// uses base64 for every value that a proxy or client could normalize.
 func groupingPath(l label) []string {
 	if l.value == "" {
 		return []string{l.name + "@base64", "="}
@@ -92,20 +94,21 @@ func groupingPath(l label) []string {
 	return []string{l.name, l.value}
 }
 
-// reserved reports whether a character could need escaping in a path (RFC 3986,
-// section 2.3).
+// reserved reports whether c is outside the unreserved characters (RFC 3986, section
+// 2.3). A reserved character may need escaping in a path.
 func reserved(c rune) bool {
 	return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("-._~", c))
 }
 
-// VictoriaMetrics takes the text format at /api/v1/import/prometheus, and gives
-// samples the time at which it got them.
+// VictoriaMetrics is a VictoriaMetrics server. Pushes go to
+// /api/v1/import/prometheus in the text format. The server gives a sample without a
+// time the time of receipt.
 type VictoriaMetrics struct {
-	// URL is that of the server, such as http://127.0.0.1:8428, or in a cluster
-	// http://vminsert:8480/insert/0/prometheus.
+	// URL is the URL of the server, for example http://127.0.0.1:8428. In a cluster
+	// the URL is for example http://vminsert:8480/insert/0/prometheus.
 	URL string
-	// Labels are added to every series, where VictoriaMetrics lets them replace those
-	// of the same name: name, value, name, value.
+	// Labels lists labels for every series, as alternating names and values. The
+	// server replaces labels of the same name in a series.
 	Labels []string
 }
 
@@ -128,17 +131,21 @@ func (t VictoriaMetrics) resolve() (*destination, error) {
 	return d, nil
 }
 
-// RemoteWrite is a receiver of Prometheus' remote write protocol, version 1.0. All
-// samples of a push have the time at which it began, but for those that say
-// another, see [tacho.Emitter.At]. A push is one request for each 2000 series.
+// RemoteWrite is a receiver of the Prometheus remote write protocol, version 1.0. A
+// sample has the start time of the push, unless the sample has its own time, see
+// [tacho.Emitter.At]. A request contains up to 2000 series. A larger push consists of
+// several requests.
 type RemoteWrite struct {
-	// URL is where the receiver takes writes. Prometheus (with
-	// --web.enable-remote-write-receiver) and VictoriaMetrics have it at
-	// /api/v1/write, Mimir at /api/v1/push, Thanos at /api/v1/receive.
+	// URL is the complete URL for writes. The path is /api/v1/write for Prometheus
+	// and VictoriaMetrics, /api/v1/push for Mimir and /api/v1/receive for Thanos.
+	// Prometheus needs the flag --web.enable-remote-write-receiver.
 	URL string
-	// Labels are added to every series: name, value, name, value. As in a scrape a
-	// label of the series' own that has the same name, job, becomes exported_job. What
-	// a scrape adds, job and instance, tells programs apart here too.
+	// Labels lists labels for every series, as alternating names and values. If a
+	// series already has a label of the same name, for example job, the label of the
+	// series is renamed to exported_job. A scrape renames labels in the same way.
+	//
+	// A scrape adds the labels job and instance to distinguish programs. Set job and
+	// instance here for the same purpose.
 	Labels []string
 }
 
@@ -157,12 +164,12 @@ func (t RemoteWrite) resolve() (*destination, error) {
 	d.header = http.Header{
 		"Content-Type":                      {"application/x-protobuf"},
 		"Content-Encoding":                  {"snappy"},
-		"X-Prometheus-Remote-Write-Version": {"0.1.0"}, // that of 1.0
+		"X-Prometheus-Remote-Write-Version": {"0.1.0"}, // the header value of version 1.0
 	}
 	last := int64(0)
 	d.encode = func(reg *tacho.Registry, limit int64) ([][]byte, error) {
-		// Receivers refuse another value of the same time, or one of an earlier time,
-		// as after a correction of the clock.
+		// A receiver refuses a second value for the same time. It also refuses an
+		// earlier time, for example after a clock correction.
 		last = max(time.Now().UnixMilli(), last+1)
 		w := &remoteWriter{labels: labels, now: last}
 		if err := reg.WriteOpenMetrics(&limitedWriter{w, limit}); err != nil {
@@ -173,11 +180,11 @@ func (t RemoteWrite) resolve() (*destination, error) {
 	return d, nil
 }
 
-// resolve returns a destination with the URL of a path below another.
+// resolve checks the URL base and returns a destination for base joined with path.
 func resolve(base, path string) (*destination, error) {
 	u, err := url.Parse(base)
 	if err != nil {
-		return nil, fmt.Errorf("tacho: push: bad URL: %w", errors.Unwrap(err)) // without the URL and its password
+		return nil, fmt.Errorf("tacho: push: bad URL: %w", errors.Unwrap(err)) // the outer error contains the URL and its password
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("tacho: push: bad URL %q: want http://host", u.Redacted())
@@ -188,7 +195,7 @@ func resolve(base, path string) (*destination, error) {
 	return &destination{url: u}, nil
 }
 
-// textFormat makes the destination one that takes the text format with gzip.
+// textFormat configures d for the text format, compressed with gzip.
 func (d *destination) textFormat() {
 	d.header = http.Header{
 		"Content-Type":     {"text/plain; version=0.0.4; charset=utf-8"},
@@ -209,7 +216,7 @@ func (d *destination) textFormat() {
 
 var errTooLarge = errors.New("tacho: push: the metrics are larger than MaxBytes")
 
-// A limitedWriter refuses what is more than left.
+// A limitedWriter writes to w. After more than left bytes, Write returns errTooLarge.
 type limitedWriter struct {
 	w    io.Writer
 	left int64
@@ -224,7 +231,8 @@ func (w *limitedWriter) Write(p []byte) (int, error) {
 
 type label struct{ name, value string }
 
-// parseLabels makes labels of names and values. It refuses what servers would.
+// parseLabels converts alternating names and values to labels. It returns an error
+// for an invalid, reserved or duplicate name.
 func parseLabels(pairs []string) ([]label, error) {
 	if len(pairs)%2 != 0 {
 		return nil, errors.New("tacho: push: labels must be pairs of a name and a value")
@@ -237,7 +245,7 @@ func parseLabels(pairs []string) ([]label, error) {
 		}
 		for _, l := range labels {
 			if l.name == name {
-				return nil, fmt.Errorf("tacho: push: label %s twice", name)
+				return nil, fmt.Errorf("tacho: push: duplicate label %s", name)
 			}
 		}
 		labels = append(labels, label{name, strings.ToValidUTF8(pairs[i+1], "\uFFFD")})
@@ -245,8 +253,8 @@ func parseLabels(pairs []string) ([]label, error) {
 	return labels, nil
 }
 
-// validName reports whether a label may have this name: one of the legacy set that
-// is not reserved.
+// validName reports whether name is a legacy label name without the reserved prefix
+// "__".
 func validName(name string) bool {
 	for i, c := range name {
 		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_' || i > 0 && '0' <= c && c <= '9') {

@@ -12,7 +12,7 @@ import (
 )
 
 func ExampleRegister() {
-	db := sql.OpenDB(nowhere{}) // or sql.Open("pgx", dsn)
+	db := sql.OpenDB(fakeDriver{}) // or sql.Open("pgx", dsn)
 	defer db.Close()
 	db.SetMaxOpenConns(20)
 
@@ -59,7 +59,7 @@ func ExampleQueryDuration() {
 		return db.QueryContext(ctx, "select id, name from missions")
 	}
 
-	db := sql.OpenDB(nowhere{}) // which answers no query, but that takes time too
+	db := sql.OpenDB(fakeDriver{}) // every query fails, and failed queries count too
 	defer db.Close()
 	if _, err := missions(context.Background(), db); err != nil {
 		fmt.Println("queries timed:", queries.With("select").Snapshot().Count)

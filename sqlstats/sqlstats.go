@@ -1,11 +1,18 @@
-// Package sqlstats measures a database/sql pool and the queries that go through it:
+// Package sqlstats measures connection pools of package database/sql and the durations
+// of queries. [Register] exposes the statistics of a pool. [QueryDuration] defines a
+// histogram for queries:
 //
 //	db, err := sql.Open("pgx", dsn)
-//	...
+//	if err != nil {
+//		log.Fatal(err)
+//	}
 //	sqlstats.Register(tacho.Default, db, "")
 //	queries := sqlstats.QueryDuration(tacho.Default)
 //
-//	defer queries.With("select").ObserveSince(time.Now())
+//	func missions(ctx context.Context) (*sql.Rows, error) {
+//		defer queries.With("select").ObserveSince(time.Now())
+//		return db.QueryContext(ctx, "select id, name from missions")
+//	}
 package sqlstats
 
 import (
@@ -15,22 +22,24 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// Register defines in reg what [sql.DB.Stats] says of db, and reads it at each
-// scrape:
+// Register defines the statistics of db in reg. Every scrape of reg reads [sql.DB.Stats]:
 //
 //	db_connections_active              gauge    connections in use
-//	db_connections_idle                gauge    connections not in use
-//	db_connections_max_open            gauge    limit of both; 0 is none
+//	db_connections_idle                gauge    idle connections
+//	db_connections_max_open            gauge    limit of open connections, 0 without a limit
 //	db_connections_wait_count_total    counter  waits for a connection
-//	db_connections_wait_seconds_total  counter  time spent in them
+//	db_connections_wait_seconds_total  counter  time of these waits
 //	db_connections_closed_total        counter  by reason: max_idle, max_idle_time, max_lifetime
 //
-// They have the label db with the value name, but none if name is empty. Pools in
-// one registry each have a name, or they share one: then their numbers are added up.
-// So call it once for each pool, which reg then keeps. It panics with a
-// *[tacho.DefinitionError] if another metric of reg has one of the names, and so too
-// if some pools of reg have a name and others none. It is safe for concurrent use,
-// and so are the scrapes.
+// The metrics have the label db with the value name. If name is empty, the metrics have
+// no label db. The statistics of pools with the same name are added together.
+//
+// Call Register once for each pool. A second call with the same name counts the pool
+// twice. The registry keeps a reference to db.
+//
+// Register panics with a *[tacho.DefinitionError] if reg has a different metric of the
+// same name. Register also panics if some pools of reg have a name and some have an
+// empty name. Register and the scrapes are safe for concurrent use.
 func Register(reg *tacho.Registry, db *sql.DB, name string) {
 	var labels, values []string
 	if name != "" {
@@ -40,7 +49,7 @@ func Register(reg *tacho.Registry, db *sql.DB, name string) {
 	idle := reg.GaugeVec("db_connections_idle", "Idle database connections", labels)
 	maxOpen := reg.GaugeVec("db_connections_max_open", "Limit of open database connections, 0 if there is none", labels)
 	waits := reg.CounterVec("db_connections_wait_count_total", "Total waits for a database connection", labels)
-	waited := reg.FloatCounterVec("db_connections_wait_seconds_total", "Total time of waits for a database connection in seconds",
+	waitSeconds := reg.FloatCounterVec("db_connections_wait_seconds_total", "Total time of waits for a database connection in seconds",
 		labels, tacho.WithUnit("seconds"))
 	closed := reg.CounterVec("db_connections_closed_total", "Total database connections closed because of a limit of the pool",
 		append(labels, "reason"))
@@ -50,7 +59,7 @@ func Register(reg *tacho.Registry, db *sql.DB, name string) {
 		idle:        idle.With(values...),
 		maxOpen:     maxOpen.With(values...),
 		waits:       waits.With(values...),
-		waited:      waited.With(values...),
+		waitSeconds: waitSeconds.With(values...),
 		maxIdle:     closed.With(append(values, "max_idle")...),
 		maxIdleTime: closed.With(append(values, "max_idle_time")...),
 		maxLifetime: closed.With(append(values, "max_lifetime")...),
@@ -59,20 +68,21 @@ func Register(reg *tacho.Registry, db *sql.DB, name string) {
 	reg.Collect(p.update)
 }
 
-// A pool records by how much its numbers changed, so that pools can share a series.
+// A pool adds the changes of its statistics to the series. Several pools can therefore
+// share a series.
 type pool struct {
 	db *sql.DB
 
 	active, idle, maxOpen             *tacho.Gauge
 	waits                             *tacho.Counter
-	waited                            *tacho.FloatCounter
+	waitSeconds                       *tacho.FloatCounter
 	maxIdle, maxIdleTime, maxLifetime *tacho.Counter
 
-	mu   sync.Mutex // scrapes can overlap
+	mu   sync.Mutex // held by update, because scrapes can overlap
 	last sql.DBStats
 }
 
-// update brings all series up to date, which a scrape shows afterwards.
+// update adds the changes since the last update to all series.
 func (p *pool) update(*tacho.Emitter) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -82,7 +92,7 @@ func (p *pool) update(*tacho.Emitter) {
 	p.idle.Add(int64(now.Idle - last.Idle))
 	p.maxOpen.Add(int64(now.MaxOpenConnections - last.MaxOpenConnections))
 	p.waits.Add(uint64(now.WaitCount - last.WaitCount))
-	p.waited.Add((now.WaitDuration - last.WaitDuration).Seconds())
+	p.waitSeconds.Add((now.WaitDuration - last.WaitDuration).Seconds())
 	p.maxIdle.Add(uint64(now.MaxIdleClosed - last.MaxIdleClosed))
 	p.maxIdleTime.Add(uint64(now.MaxIdleTimeClosed - last.MaxIdleTimeClosed))
 	p.maxLifetime.Add(uint64(now.MaxLifetimeClosed - last.MaxLifetimeClosed))

@@ -15,23 +15,23 @@ import (
 	"github.com/tachikoma/tacho/sqlstats"
 )
 
-// A nowhere is a driver whose connections lead nowhere.
-type nowhere struct{}
+// A fakeDriver is a driver without a database. Connections succeed, and queries fail.
+type fakeDriver struct{}
 
-func (nowhere) Connect(context.Context) (driver.Conn, error) { return nowhere{}, nil }
-func (nowhere) Driver() driver.Driver                        { return nil }
-func (nowhere) Prepare(string) (driver.Stmt, error)          { return nil, errors.ErrUnsupported }
-func (nowhere) Close() error                                 { return nil }
-func (nowhere) Begin() (driver.Tx, error)                    { return nil, errors.ErrUnsupported }
+func (fakeDriver) Connect(context.Context) (driver.Conn, error) { return fakeDriver{}, nil }
+func (fakeDriver) Driver() driver.Driver                        { return nil }
+func (fakeDriver) Prepare(string) (driver.Stmt, error)          { return nil, errors.ErrUnsupported }
+func (fakeDriver) Close() error                                 { return nil }
+func (fakeDriver) Begin() (driver.Tx, error)                    { return nil, errors.ErrUnsupported }
 
 func open(t testing.TB) *sql.DB {
-	db := sql.OpenDB(nowhere{})
+	db := sql.OpenDB(fakeDriver{})
 	t.Cleanup(func() { db.Close() })
 	return db
 }
 
-// take takes n connections out of the pool.
-func take(t *testing.T, db *sql.DB, n int) (conns []*sql.Conn) {
+// acquire takes n connections from the pool.
+func acquire(t *testing.T, db *sql.DB, n int) (conns []*sql.Conn) {
 	t.Helper()
 	for range n {
 		c, err := db.Conn(context.Background())
@@ -43,7 +43,8 @@ func take(t *testing.T, db *sql.DB, n int) (conns []*sql.Conn) {
 	return conns
 }
 
-func give(t *testing.T, conns []*sql.Conn) {
+// release returns connections to the pool.
+func release(t *testing.T, conns []*sql.Conn) {
 	t.Helper()
 	for _, c := range conns {
 		if err := c.Close(); err != nil {
@@ -52,6 +53,7 @@ func give(t *testing.T, conns []*sql.Conn) {
 	}
 }
 
+// text returns the exposition of reg in the text format.
 func text(t *testing.T, reg *tacho.Registry) string {
 	t.Helper()
 	var b strings.Builder
@@ -61,7 +63,7 @@ func text(t *testing.T, reg *tacho.Registry) string {
 	return b.String()
 }
 
-// wantLines fails unless a scrape has each of the lines.
+// wantLines fails the test unless the exposition contains all lines.
 func wantLines(t *testing.T, reg *tacho.Registry, lines ...string) {
 	t.Helper()
 	got := text(t, reg)
@@ -82,7 +84,7 @@ func TestPool(t *testing.T) {
 		"# TYPE db_connections_wait_count_total counter", "db_connections_wait_count_total 0", "db_connections_wait_seconds_total 0",
 		`db_connections_closed_total{reason="max_idle"} 0`, `db_connections_closed_total{reason="max_idle_time"} 0`, `db_connections_closed_total{reason="max_lifetime"} 0`)
 
-	conns := take(t, db, 3)
+	conns := acquire(t, db, 3)
 	wantLines(t, reg, "db_connections_active 3", "db_connections_idle 0")
 	waiting := make(chan struct{})
 	go func() {
@@ -95,29 +97,29 @@ func TestPool(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	for db.Stats().WaitCount == 0 { // it counts the wait, and then its time
+	for db.Stats().WaitCount == 0 { // WaitCount rises at the start of a wait, WaitDuration at the end
 		time.Sleep(time.Millisecond)
 	}
 	wantLines(t, reg, "db_connections_wait_count_total 1")
-	give(t, conns)
+	release(t, conns)
 	<-waiting
 	wantLines(t, reg, "db_connections_active 0", "db_connections_idle 3", "db_connections_wait_count_total 1")
 	if got := text(t, reg); strings.Contains(got, "db_connections_wait_seconds_total 0\n") {
-		t.Errorf("no time was waited in\n%s", got)
+		t.Errorf("db_connections_wait_seconds_total is still 0 in\n%s", got)
 	}
 
 	db.SetMaxIdleConns(1)
 	wantLines(t, reg, "db_connections_idle 1", `db_connections_closed_total{reason="max_idle"} 2`)
 	db.SetConnMaxLifetime(time.Nanosecond)
-	give(t, take(t, db, 1))
+	release(t, acquire(t, db, 1))
 	wantLines(t, reg, "db_connections_active 0", "db_connections_idle 0")
 	if got := text(t, reg); strings.Contains(got, `closed_total{reason="max_lifetime"} 0`) {
-		t.Errorf("no connection was too old in\n%s", got)
+		t.Errorf("no connection is closed for max_lifetime in\n%s", got)
 	}
 	db.SetMaxOpenConns(0)
 	wantLines(t, reg, "db_connections_max_open 0")
 	if got := text(t, reg); strings.Contains(got, "tacho_errors_total") {
-		t.Error(got)
+		t.Errorf("tacho_errors_total in\n%s", got)
 	}
 }
 
@@ -126,47 +128,47 @@ func TestPoolsByName(t *testing.T) {
 	a, b := open(t), open(t)
 	sqlstats.Register(reg, a, "main")
 	sqlstats.Register(reg, b, `re"plica`)
-	defer give(t, take(t, a, 1))
-	defer give(t, take(t, b, 2))
+	defer release(t, acquire(t, a, 1))
+	defer release(t, acquire(t, b, 2))
 	wantLines(t, reg, `db_connections_active{db="main"} 1`, `db_connections_active{db="re\"plica"} 2`,
 		`db_connections_closed_total{db="main",reason="max_idle"} 0`)
 }
 
-func TestPoolsOfOneName(t *testing.T) {
+func TestPoolsShareName(t *testing.T) {
 	reg := tacho.NewRegistry()
 	a, b := open(t), open(t)
-	conns := take(t, a, 1) // before it is registered
+	conns := acquire(t, a, 1) // before Register
 	a.SetMaxOpenConns(5)
 	b.SetMaxOpenConns(10)
 	sqlstats.Register(reg, a, "shards")
 	sqlstats.Register(reg, b, "shards")
-	defer give(t, take(t, b, 2))
+	defer release(t, acquire(t, b, 2))
 	wantLines(t, reg, `db_connections_active{db="shards"} 3`, `db_connections_max_open{db="shards"} 15`)
-	give(t, conns)
+	release(t, conns)
 	wantLines(t, reg, `db_connections_active{db="shards"} 2`, `db_connections_idle{db="shards"} 1`)
 }
 
-func TestNameAndNone(t *testing.T) {
+func TestNameAndEmptyName(t *testing.T) {
 	reg := tacho.NewRegistry()
 	sqlstats.Register(reg, open(t), "")
 	_, err := tacho.Try(func() struct{} { sqlstats.Register(reg, open(t), "main"); return struct{}{} })
 	if err == nil || !strings.Contains(err.Error(), "labels") || !strings.Contains(err.Error(), "sqlstats_test.go:") {
-		t.Error(err)
+		t.Errorf("got error %v, want labels and a position in this file", err)
 	}
 }
 
-// TestConflictShowsNothing: a registration that failed must not say that there are
-// no connections.
-func TestConflictShowsNothing(t *testing.T) {
+// TestConflictLeavesNoSeries checks that a failed Register leaves no series. A remaining
+// series would falsely show 0 connections.
+func TestConflictLeavesNoSeries(t *testing.T) {
 	reg := tacho.NewRegistry()
-	reg.Counter("db_connections_closed_total", "Of somebody else.")
+	reg.Counter("db_connections_closed_total", "Another definition.")
 	before := text(t, reg)
 	_, err := tacho.Try(func() struct{} { sqlstats.Register(reg, open(t), ""); return struct{}{} })
 	if err == nil {
 		t.Error("no conflict")
 	}
 	if got := text(t, reg); got != before {
-		t.Errorf("left behind:\n%s", got)
+		t.Errorf("after the conflict the registry exposes\n%s", got)
 	}
 }
 
@@ -174,7 +176,7 @@ func TestScrapesOverlap(t *testing.T) {
 	reg := tacho.NewRegistry()
 	db := open(t)
 	sqlstats.Register(reg, db, "")
-	defer give(t, take(t, db, 4))
+	defer release(t, acquire(t, db, 4))
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Add(1)
@@ -188,7 +190,7 @@ func TestScrapesOverlap(t *testing.T) {
 	wg.Wait()
 }
 
-func TestAllocationsStayTheSame(t *testing.T) {
+func TestAllocationsConstant(t *testing.T) {
 	reg := tacho.NewRegistry()
 	db := open(t)
 	sqlstats.Register(reg, db, "main")
@@ -196,9 +198,9 @@ func TestAllocationsStayTheSame(t *testing.T) {
 		return testing.AllocsPerRun(50, func() { _ = reg.WriteText(io.Discard) })
 	}
 	first := allocs()
-	defer give(t, take(t, db, 100))
-	if last := allocs(); last > first+1 { // the pool of buffers may lose one
-		t.Errorf("%v allocations a scrape, %v at first", last, first)
+	defer release(t, acquire(t, db, 100))
+	if last := allocs(); last > first+1 { // a scrape may allocate a new buffer
+		t.Errorf("%v allocations in a scrape with 100 connections, %v without", last, first)
 	}
 }
 
@@ -208,7 +210,7 @@ func TestQueryDuration(t *testing.T) {
 	func() {
 		defer func() { _ = recover() }()
 		defer queries.With("select").ObserveSince(time.Now())
-		panic("a query that fails counts too")
+		panic("a failed query counts too")
 	}()
 	queries.With("insert").Observe(0.02)
 	wantLines(t, reg, "# TYPE db_query_duration_seconds histogram", `db_query_duration_seconds_count{query_type="select"} 1`,
@@ -216,6 +218,6 @@ func TestQueryDuration(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() {
 		defer queries.With("select").ObserveSince(time.Now())
 	}); n != 0 {
-		t.Errorf("%v allocations to time a query", n)
+		t.Errorf("%v allocations to time a query, want 0", n)
 	}
 }

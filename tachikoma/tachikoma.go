@@ -1,7 +1,30 @@
 //go:build !tacho_nohttp
 
-// Package tachikoma holds the metrics of the Tachikoma server: its HTTP
-// traffic, missions, forge sessions, tokens, database and cache.
+// Package tachikoma defines the metrics of the Tachikoma server: HTTP traffic, missions,
+// forge sessions, tokens, database and cache.
+//
+// This program serves requests, measures the requests and serves the metrics:
+//
+//	package main
+//
+//	import (
+//		"log"
+//		"net/http"
+//
+//		"github.com/tachikoma/tacho/tachikoma"
+//	)
+//
+//	func main() {
+//		metrics := tachikoma.New()
+//		mux := http.NewServeMux()
+//		mux.Handle("/metrics", metrics.Routes())
+//		mux.Handle("/metrics/json", metrics.Routes())
+//		mux.HandleFunc("POST /missions", func(w http.ResponseWriter, r *http.Request) {
+//			metrics.MissionsTotal.With("created").Inc()
+//			w.WriteHeader(http.StatusCreated)
+//		})
+//		log.Fatal(http.ListenAndServe("127.0.0.1:8080", metrics.Middleware(mux)))
+//	}
 package tachikoma
 
 import (
@@ -14,51 +37,52 @@ import (
 	"github.com/tachikoma/tacho/sqlstats"
 )
 
-// AppMetrics is the metric collection of one Tachikoma server. The fields are
-// set by [New] and [NewIn] and must not be changed; what they point to is safe
-// for concurrent use. Bad input while recording never panics: it is counted in
-// tacho_errors_total{metric,reason}.
+// AppMetrics holds the metrics of one Tachikoma server. [New] and [NewIn] set the
+// fields. A program must not change the fields. All metrics are safe for concurrent use.
+// Recording never panics: tacho_errors_total{metric,reason} counts bad input.
 type AppMetrics struct {
-	// Registry holds all metrics below and what else the program defines there.
+	// Registry contains all metrics below. A program can define more metrics in it.
 	Registry *tacho.Registry
-	// HTTP measures requests and connections; see [tacho.HTTPMetrics].
+	// HTTP measures requests and connections.
 	HTTP *tacho.HTTPMetrics
 
 	// MissionsTotal counts created missions: tachikoma_missions_total{status}.
 	MissionsTotal *tacho.CounterVec
-	// MissionsActive is the number of missions under way: tachikoma_missions_active.
+	// MissionsActive is the number of active missions: tachikoma_missions_active.
 	MissionsActive *tacho.Gauge
 	// ForgeSessionsTotal counts forge sessions: tachikoma_forge_sessions_total{status}.
 	ForgeSessionsTotal *tacho.CounterVec
 	// ForgeSessionsActive is the number of open forge sessions: tachikoma_forge_sessions_active.
 	ForgeSessionsActive *tacho.Gauge
 
-	// TokensUsedTotal counts tokens: tachikoma_tokens_used_total{model,type},
-	// type being "input" or "output".
+	// TokensUsedTotal counts tokens: tachikoma_tokens_used_total{model,type}. The type is
+	// "input" or "output".
 	TokensUsedTotal *tacho.CounterVec
-	// TokensCostDollars sums cost in US dollars: tachikoma_tokens_cost_dollars{model}.
+	// TokensCostDollars sums costs in US dollars: tachikoma_tokens_cost_dollars{model}.
 	TokensCostDollars *tacho.FloatCounterVec
 
 	// DBConnectionsActive is the number of database connections in use: db_connections_active.
 	DBConnectionsActive *tacho.Gauge
 	// DBConnectionsIdle is the number of idle database connections: db_connections_idle.
 	DBConnectionsIdle *tacho.Gauge
-	// DBQueryDurationSeconds is the time of queries in seconds: db_query_duration_seconds{query_type}.
-	// See [sqlstats.QueryDuration] for how to time one in a line.
+	// DBQueryDurationSeconds observes the durations of queries in seconds:
+	// db_query_duration_seconds{query_type}. The documentation of
+	// [sqlstats.QueryDuration] shows an observation in one line of code.
 	DBQueryDurationSeconds *tacho.HistogramVec
 
-	// CacheHitsTotal counts look-ups that the cache answered: cache_hits_total.
+	// CacheHitsTotal counts lookups that found a value in the cache: cache_hits_total.
 	CacheHitsTotal *tacho.Counter
-	// CacheMissesTotal counts look-ups that it did not: cache_misses_total.
+	// CacheMissesTotal counts lookups that found no value: cache_misses_total.
 	CacheMissesTotal *tacho.Counter
 }
 
-// New returns the metrics in a registry of their own; opts as for [NewIn].
+// New is like [NewIn] with a new registry.
 func New(opts ...tacho.Option) *AppMetrics { return NewIn(tacho.NewRegistry(), opts...) }
 
-// NewIn defines the metrics in reg, or finds those that are defined there
-// already. It panics with a *[tacho.DefinitionError] if another metric of reg
-// has one of the names. opts are those of [tacho.NewHTTPMetrics].
+// NewIn defines the metrics in reg and returns the metrics. The options apply to the
+// HTTP metrics; see [tacho.NewHTTPMetrics]. A second call with the same reg returns the
+// same metrics. NewIn panics with a *[tacho.DefinitionError] if a different metric of reg
+// has one of the names.
 func NewIn(reg *tacho.Registry, opts ...tacho.Option) *AppMetrics {
 	return &AppMetrics{
 		Registry: reg,
@@ -81,10 +105,10 @@ func NewIn(reg *tacho.Registry, opts ...tacho.Option) *AppMetrics {
 	}
 }
 
-// RecordHTTPRequest counts a request that did not pass through
-// [AppMetrics.Middleware], and its duration in seconds. The path is normalised;
-// see [tacho.HTTPMetrics.Record]. A negative, NaN or endless duration is left
-// out and counted in tacho_errors_total; the request counts all the same.
+// RecordHTTPRequest records a request and its duration in seconds. RecordHTTPRequest is
+// for requests that do not pass through [AppMetrics.Middleware]. The path label is the
+// result of [tacho.NormalizePath]. A negative, NaN or infinite duration is not observed,
+// and tacho_errors_total counts an error. The request is counted in any case.
 func (m *AppMetrics) RecordHTTPRequest(method, path string, status int, seconds float64) {
 	d := time.Duration(-1)
 	if 0 <= seconds && seconds < math.MaxInt64/1e9 {
@@ -93,31 +117,32 @@ func (m *AppMetrics) RecordHTTPRequest(method, path string, status int, seconds 
 	m.HTTP.Record(method, path, status, d, -1)
 }
 
-// RecordTokens counts the tokens that a call of a model took in and gave out,
-// and adds its cost in US dollars. A negative or NaN cost is refused and counted
-// in tacho_errors_total; the tokens count all the same.
+// RecordTokens counts the input and output tokens of a call of a model and adds the cost
+// in US dollars. A negative or NaN cost is not added, and tacho_errors_total counts an
+// error. The tokens are counted in any case.
 func (m *AppMetrics) RecordTokens(model string, input, output uint64, cost float64) {
 	m.TokensUsedTotal.With(model, "input").Add(input)
 	m.TokensUsedTotal.With(model, "output").Add(output)
 	m.TokensCostDollars.With(model).Add(cost)
 }
 
-// ObserveDB lets each scrape read the connections of db, [AppMetrics.DBConnectionsActive]
-// and [AppMetrics.DBConnectionsIdle], which the program then leaves alone, and adds its
-// limit, waits and closed connections; see [sqlstats.Register]. The numbers of several
-// pools are added up. Call it once for each.
+// ObserveDB makes each scrape read the statistics of db. A scrape sets
+// [AppMetrics.DBConnectionsActive] and [AppMetrics.DBConnectionsIdle], so a program must
+// not set these fields itself. ObserveDB also defines metrics of the connection limit,
+// waits and closed connections; see [sqlstats.Register].
+//
+// A program calls ObserveDB once for each pool. The metrics show the sum of all pools.
 func (m *AppMetrics) ObserveDB(db *sql.DB) { sqlstats.Register(m.Registry, db, "") }
 
-// Middleware returns next with every request measured; see
+// Middleware returns a handler that measures each request and calls next; see
 // [tacho.HTTPMetrics.Handler].
 func (m *AppMetrics) Middleware(next http.Handler) http.Handler { return m.HTTP.Handler(next) }
 
-// Routes returns a handler that serves /metrics in the format that the client
-// prefers and /metrics/json as JSON (see [tacho.Registry.Handler]), and answers 404
-// elsewhere.
+// Routes returns a handler of two paths. [tacho.Registry.Handler] serves /metrics, and
+// [tacho.Registry.JSONHandler] serves /metrics/json. Any other path gets status 404.
 func (m *AppMetrics) Routes() http.Handler {
 	text, json := m.Registry.Handler(), m.Registry.JSONHandler()
-	// No ServeMux: that redirects //metrics and the like, which are elsewhere.
+	// An http.ServeMux would redirect //metrics to /metrics instead of status 404.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/metrics":

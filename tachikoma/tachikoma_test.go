@@ -21,7 +21,7 @@ import (
 	"github.com/tachikoma/tacho/tachikoma"
 )
 
-// get returns what Routes answers to GET.
+// get returns the response of Routes to a GET request.
 func get(t *testing.T, m *tachikoma.AppMetrics, path string) (status int, contentType, body string) {
 	t.Helper()
 	rec := httptest.NewRecorder()
@@ -29,13 +29,13 @@ func get(t *testing.T, m *tachikoma.AppMetrics, path string) (status int, conten
 	return rec.Code, rec.Header().Get("Content-Type"), rec.Body.String()
 }
 
-// wantLines fails unless /metrics has each of the lines.
+// wantLines marks the test as failed unless /metrics has each of the lines.
 func wantLines(t *testing.T, m *tachikoma.AppMetrics, lines ...string) {
 	t.Helper()
 	_, _, body := get(t, m, "/metrics")
 	for _, line := range lines {
 		if !strings.Contains("\n"+body, "\n"+line+"\n") {
-			t.Errorf("no line %s in\n%s", line, body)
+			t.Errorf("want line %s in\n%s", line, body)
 		}
 	}
 }
@@ -47,7 +47,7 @@ func TestFormatCorrect(t *testing.T) {
 	m.MissionsTotal.With(`a "b" \ c` + "\n").Inc()
 	status, contentType, body := get(t, m, "/metrics")
 	if status != 200 || contentType != "text/plain; version=0.0.4; charset=utf-8" {
-		t.Errorf("status %d, type %q", status, contentType)
+		t.Errorf("got status %d, Content-Type %q, want the text format", status, contentType)
 	}
 	line := regexp.MustCompile(`^(# (HELP|TYPE) [a-z_]+ .+|[a-z_]+(\{[a-z_]+="([^"\\]|\\.)*"(,[a-z_]+="([^"\\]|\\.)*")*\})? (\d+(\.\d+)?(e-\d+)?))$`)
 	seen := map[string]bool{}
@@ -56,7 +56,7 @@ func TestFormatCorrect(t *testing.T) {
 			t.Errorf("bad line %q", l)
 		}
 		if seen[l] {
-			t.Errorf("line twice: %q", l)
+			t.Errorf("duplicate line %q", l)
 		}
 		seen[l] = true
 	}
@@ -81,7 +81,7 @@ func TestRequestMetricsRecorded(t *testing.T) {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/missions", nil))
 	}
 	if during != 3 {
-		t.Errorf("in flight during %d of 3 requests", during)
+		t.Errorf("http_requests_in_flight was 1 in %d requests, want 3", during)
 	}
 	wantLines(t, m,
 		`http_requests_total{method="POST",path="/missions",status="201"} 3`,
@@ -113,7 +113,7 @@ func TestHistogramBuckets(t *testing.T) {
 	}
 	_, _, body := get(t, m, "/metrics")
 	if n := strings.Count(body, "db_query_duration_seconds_bucket{"); n != 10 {
-		t.Errorf("%d buckets of queries, want 9 and +Inf", n)
+		t.Errorf("db_query_duration_seconds has %d buckets, want 9 and +Inf", n)
 	}
 	wantLines(t, m,
 		`http_request_duration_seconds_sum{method="GET",path="/"} 62.303`,
@@ -168,18 +168,18 @@ func TestGauges(t *testing.T) {
 		"# TYPE db_connections_idle gauge")
 }
 
-// A nowhere is a database driver whose connections lead nowhere.
-type nowhere struct{}
+// A fakeDriver is a database driver without a database.
+type fakeDriver struct{}
 
-func (nowhere) Connect(context.Context) (driver.Conn, error) { return nowhere{}, nil }
-func (nowhere) Driver() driver.Driver                        { return nil }
-func (nowhere) Prepare(string) (driver.Stmt, error)          { return nil, errors.ErrUnsupported }
-func (nowhere) Close() error                                 { return nil }
-func (nowhere) Begin() (driver.Tx, error)                    { return nil, errors.ErrUnsupported }
+func (fakeDriver) Connect(context.Context) (driver.Conn, error) { return fakeDriver{}, nil }
+func (fakeDriver) Driver() driver.Driver                        { return nil }
+func (fakeDriver) Prepare(string) (driver.Stmt, error)          { return nil, errors.ErrUnsupported }
+func (fakeDriver) Close() error                                 { return nil }
+func (fakeDriver) Begin() (driver.Tx, error)                    { return nil, errors.ErrUnsupported }
 
 func TestObserveDB(t *testing.T) {
 	m := tachikoma.New()
-	db := sql.OpenDB(nowhere{})
+	db := sql.OpenDB(fakeDriver{})
 	defer db.Close()
 	db.SetMaxOpenConns(7)
 	m.ObserveDB(db)
@@ -196,7 +196,7 @@ func TestObserveDB(t *testing.T) {
 	wantLines(t, m, "# HELP db_connections_active Active database connections", "db_connections_active 1", "db_connections_idle 1",
 		"db_connections_max_open 7", "db_connections_wait_count_total 0", `db_connections_closed_total{reason="max_lifetime"} 0`)
 	if active, idle := m.DBConnectionsActive.Value(), m.DBConnectionsIdle.Value(); active != 1 || idle != 1 {
-		t.Errorf("the fields say %d active, %d idle", active, idle)
+		t.Errorf("got %d active and %d idle connections in the fields, want 1 and 1", active, idle)
 	}
 }
 
@@ -213,17 +213,17 @@ func TestCustomMetrics(t *testing.T) {
 		Value  float64
 	}
 	if err := json.Unmarshal([]byte(body), &view); err != nil || status != 200 || contentType != "application/json" {
-		t.Fatalf("%d %s: %v", status, contentType, err)
+		t.Fatalf("/metrics/json: status %d, Content-Type %q, error %v", status, contentType, err)
 	}
 	if s := view["ghost_dives_total"]; len(s) != 1 || s[0].Value != 2 || s[0].Labels["depth"] != "deep" || s[0].Labels["node"] != "n1" {
-		t.Errorf("JSON view: %v", s)
+		t.Errorf("/metrics/json: got %v, want one series with value 2 and the labels depth and node", s)
 	}
 }
 
 func TestSameRegistryTwice(t *testing.T) {
 	a := tachikoma.New()
 	if b := tachikoma.NewIn(a.Registry); b.CacheHitsTotal != a.CacheHitsTotal {
-		t.Error("a second collection in one registry has metrics of its own")
+		t.Error("a second NewIn returned a different CacheHitsTotal")
 	}
 }
 
@@ -246,12 +246,12 @@ func TestRoutesElsewhere(t *testing.T) {
 	m := tachikoma.New()
 	for _, path := range []string{"/", "/metricsx", "/metrics/", "/metrics/json/", "/missions", "/x/../metrics", "/metrics//json", "http://host//metrics"} {
 		if status, _, _ := get(t, m, path); status != 404 {
-			t.Errorf("%s: %d, want 404", path, status)
+			t.Errorf("%s: got status %d, want 404", path, status)
 		}
 	}
 	rec := httptest.NewRecorder()
 	m.Routes().ServeHTTP(rec, httptest.NewRequest("POST", "/metrics", nil))
 	if rec.Code != 405 || rec.Header().Get("Allow") != "GET, HEAD" {
-		t.Errorf("POST: %d, Allow %q", rec.Code, rec.Header().Get("Allow"))
+		t.Errorf("POST: got status %d, Allow %q, want 405 and GET, HEAD", rec.Code, rec.Header().Get("Allow"))
 	}
 }

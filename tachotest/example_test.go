@@ -11,7 +11,7 @@ func Example() {
 	TestJobs := func(t *testing.T) {
 		reg := tacho.NewRegistry()
 		jobs := reg.CounterVec("jobs_total", "Jobs done, by result.", []string{"result"})
-		jobs.With("ok").Add(2) // what the program under test does
+		jobs.With("ok").Add(2) // done by the program under test
 		if got := tachotest.Value(t, reg, "jobs_total", "result", "ok"); got != 2 {
 			t.Errorf("%v jobs", got)
 		}

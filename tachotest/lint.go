@@ -9,16 +9,18 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// Lint returns what Prometheus' naming conventions (prometheus.io, "Metric and
-// label naming") have against the names of reg, one line for each finding. It looks
-// at the families that a scrape shows, so record something in each first. The
-// families named in except are left alone.
+// Lint returns the violations of Prometheus' naming conventions in reg, one string for
+// each violation. Lint checks the families that a scrape of reg shows and skips the
+// families named in except. A vector without series is not in a scrape. A test
+// should therefore record a value in each vector first. Lint ends the test if the scrape fails.
+//
+// The conventions are the page "Metric and label naming" of prometheus.io.
 func Lint(tb testing.TB, reg *tacho.Registry, except ...string) (problems []string) {
 	tb.Helper()
 	help := map[string]string{}
 	labels := map[string]bool{}
 	family := ""
-	say := func(name, problem string) {
+	report := func(name, problem string) {
 		if !slices.Contains(except, name) {
 			problems = append(problems, name+": "+problem)
 		}
@@ -33,7 +35,7 @@ func Lint(tb testing.TB, reg *tacho.Registry, except ...string) (problems []stri
 			name, kind, _ := strings.Cut(rest, " ")
 			family = name
 			for _, p := range lintFamily(name, kind, help[name]) {
-				say(name, p)
+				report(name, p)
 			}
 			continue
 		}
@@ -44,41 +46,40 @@ func Lint(tb testing.TB, reg *tacho.Registry, except ...string) (problems []stri
 		for _, l := range s.labels {
 			if key := family + "\xff" + l[0]; camelCase(l[0]) && !labels[key] {
 				labels[key] = true
-				say(family, "label "+l[0]+" should be in snake_case")
+				report(family, "label "+l[0]+" should be in snake_case")
 			}
 		}
 	}
 	return problems
 }
 
-// lintFamily says what is wrong with the name of a family of this type.
 func lintFamily(name, kind, help string) (problems []string) {
-	say := func(wrong bool, problem string) {
+	reportIf := func(wrong bool, problem string) {
 		if wrong {
 			problems = append(problems, problem)
 		}
 	}
 	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return r == '_' || r == ':' })
-	say(help == "", "should have a help text")
-	say(kind == "counter" && !strings.HasSuffix(name, "_total"), "a counter should end in _total")
-	say(kind != "counter" && strings.HasSuffix(name, "_total"), "only a counter should end in _total")
+	reportIf(help == "", "should have a help text")
+	reportIf(kind == "counter" && !strings.HasSuffix(name, "_total"), "a counter should end in _total")
+	reportIf(kind != "counter" && strings.HasSuffix(name, "_total"), "only a counter should end in _total")
 	for _, suffix := range []string{"_bucket", "_count", "_sum"} {
-		taken := kind != "histogram" && (kind != "summary" || suffix == "_bucket")
-		say(taken && strings.HasSuffix(name, suffix), "the suffix "+suffix+" belongs to histograms and summaries")
+		reserved := kind != "histogram" && (kind != "summary" || suffix == "_bucket")
+		reportIf(reserved && strings.HasSuffix(name, suffix), "the suffix "+suffix+" belongs to histograms and summaries")
 	}
-	say(strings.Contains(name, ":"), "colons are for recording rules")
-	say(camelCase(name), "should be in snake_case")
+	reportIf(strings.Contains(name, ":"), "colons are reserved for recording rules")
+	reportIf(camelCase(name), "should be in snake_case")
 	for _, word := range words {
-		say(word == kind, "should not say its type")
+		reportIf(word == kind, "should not contain its type")
 		if unit := baseUnits[word]; unit != "" {
-			say(true, "should be in "+unit+", not "+word)
+			reportIf(true, "should be in "+unit+", not "+word)
 		}
 	}
 	return problems
 }
 
-// baseUnits gives the unit to use for the words that name another, or name it
-// short. Words that mean something else as often (m, g, s, min) are not there.
+// baseUnits maps the name of another unit, or an abbreviation, to the base unit. Words
+// with other common meanings (m, g, s, min) are left out.
 var baseUnits = func() map[string]string {
 	m := map[string]string{}
 	for unit, words := range map[string]string{
@@ -101,7 +102,7 @@ var baseUnits = func() map[string]string {
 	return m
 }()
 
-// camelCase reports whether a capital follows a small letter.
+// camelCase reports whether s has an upper-case letter after a lower-case letter.
 func camelCase(s string) bool {
 	small := false
 	for _, r := range s {

@@ -7,8 +7,7 @@ import (
 	"strings"
 )
 
-// A sample is one line of the text format (prometheus.io, "Exposition formats"),
-// taken apart.
+// A sample is one parsed line of the text format (prometheus.io, "Exposition formats").
 type sample struct {
 	name   string
 	labels [][2]string
@@ -16,9 +15,9 @@ type sample struct {
 	time   string
 }
 
-var errSyntax = errors.New("no sample")
+var errSyntax = errors.New("bad sample syntax")
 
-// parseSample reads a line such as name{label="value"} 1.5.
+// The line is, for example, name{label="value"} 1.5.
 func parseSample(line string) (s sample, err error) {
 	if strings.HasPrefix(line, "#") {
 		return s, errSyntax
@@ -44,7 +43,8 @@ func parseSample(line string) (s sample, err error) {
 	return s, err
 }
 
-// parseLabels reads a label block after its brace and returns what follows it.
+// The line begins after the opening brace of a label block. The result is the rest of
+// line after the label block.
 func (s *sample) parseLabels(line string) (string, error) {
 	for {
 		line = strings.TrimLeft(line, " ,")
@@ -65,7 +65,8 @@ func (s *sample) parseLabels(line string) (string, error) {
 	}
 }
 
-// quoted reads a label value up to its closing quote.
+// The string s begins after the opening quote of a label value, and rest begins after
+// the closing quote.
 func quoted(s string) (value, rest string, err error) {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -91,8 +92,8 @@ func quoted(s string) (value, rest string, err error) {
 	return "", "", errSyntax
 }
 
-// series returns name and labels in one form: sorted, without empty labels, which
-// are none to Prometheus.
+// series returns the name with the sorted labels. Empty labels are left out, because
+// Prometheus treats an empty label as a missing label.
 func (s sample) series() string {
 	var pairs []string
 	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
@@ -108,7 +109,7 @@ func (s sample) series() string {
 	return s.name + "{" + strings.Join(pairs, ",") + "}"
 }
 
-// canonicalLine returns a line in the one form in which equal lines are equal.
+// Lines with the same meaning have the same canonical form.
 func canonicalLine(line string) (string, error) {
 	if strings.HasPrefix(line, "#") {
 		return strings.Join(strings.Fields(line), " "), nil

@@ -1,10 +1,21 @@
-// Package tachotest helps to test programs that use tacho: it reads the value of
-// a series, compares a registry with what it should hold, and lints names.
+// Package tachotest helps to test programs that use tacho. [Value] returns the value of a
+// sample. [Compare] compares a registry with expected text. [Lint] checks names.
 //
-//	tachotest.Compare(t, reg, `
-//		jobs_total{result="ok"} 3
-//		queue_length 0
-//	`)
+//	func TestJobs(t *testing.T) {
+//		reg := tacho.NewRegistry()
+//		jobs := reg.CounterVec("jobs_total", "Jobs done, by result.", []string{"result"})
+//		jobs.With("ok").Add(3)
+//
+//		if got := tachotest.Value(t, reg, "jobs_total", "result", "ok"); got != 3 {
+//			t.Errorf("got %v jobs, want 3", got)
+//		}
+//		tachotest.Compare(t, reg, `
+//			jobs_total{result="ok"} 3
+//		`)
+//		for _, problem := range tachotest.Lint(t, reg) {
+//			t.Error(problem)
+//		}
+//	}
 package tachotest
 
 import (
@@ -15,21 +26,23 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// Value returns the value of a sample as a scrape of reg in the text format shows
-// it: labels are given as name, value, name, value, in any order, const labels
-// included. Samples of a histogram have names of their own, such as x_count, and
-// its buckets the label le. It ends the test if there is no such sample.
+// Value returns the value of a sample in a scrape of reg in the text format. The labels
+// are pairs of a name and a value, in any order. Const labels must be listed too. A
+// histogram x has the samples x_count, x_sum and x_bucket. Each x_bucket has a label le.
+//
+// Value ends the test if no sample has this name and these labels, or if the number of
+// labels is odd.
 func Value(tb testing.TB, reg *tacho.Registry, name string, labels ...string) float64 {
 	tb.Helper()
 	if len(labels)%2 != 0 {
-		tb.Fatalf("tachotest: labels of %s must be pairs of a name and a value, not %q", name, labels)
+		tb.Fatalf("tachotest: labels of %s must be pairs of a name and a value, got %q", name, labels)
 	}
 	want := sample{name: name}
 	for i := 0; i < len(labels); i += 2 {
 		want.labels = append(want.labels, [2]string{labels[i], labels[i+1]})
 	}
 	key := want.series()
-	var near []string
+	var sameName []string
 	for _, line := range scrape(tb, reg) {
 		s, err := parseSample(line)
 		if err != nil {
@@ -39,23 +52,26 @@ func Value(tb testing.TB, reg *tacho.Registry, name string, labels ...string) fl
 			return s.value
 		}
 		if s.name == name {
-			near = append(near, line)
+			sameName = append(sameName, line)
 		}
 	}
 	switch {
-	case near != nil:
-		tb.Fatalf("tachotest: no sample %s, only\n\t%s", key, strings.Join(near, "\n\t"))
+	case sameName != nil:
+		tb.Fatalf("tachotest: no sample %s, other samples of this name:\n\t%s", key, strings.Join(sameName, "\n\t"))
 	default:
-		tb.Fatalf("tachotest: no sample %s, nor another of that name", key)
+		tb.Fatalf("tachotest: no sample %s, no other samples of this name", key)
 	}
 	return 0
 }
 
-// Compare fails the test, with a diff, if the samples of a scrape of reg in the
-// text format are not those that want lists. Of reg it looks at the families whose
-// names are given, or at all of them. Lines of want are samples, whose order and
-// that of whose labels does not matter, HELP and TYPE lines, which must be there but
-// need not be listed, and empty ones; space around them does not count.
+// Compare marks the test as failed if a scrape of reg in the text format does not have
+// exactly the samples in want. The message is a diff. If families are given, Compare
+// ignores all other families of reg.
+//
+// want is text in the same format. The order of lines and of labels does not matter.
+// Empty lines and space around a line are ignored. A HELP or TYPE line in want must be
+// in the scrape too, but the scrape can have more such lines. Compare ends the test if
+// a line of want cannot be parsed.
 func Compare(tb testing.TB, reg *tacho.Registry, want string, families ...string) {
 	tb.Helper()
 	var expected []string
@@ -75,17 +91,17 @@ func Compare(tb testing.TB, reg *tacho.Registry, want string, families ...string
 	}
 }
 
-// scrape returns the lines of a scrape.
 func scrape(tb testing.TB, reg *tacho.Registry) []string {
 	tb.Helper()
 	var b strings.Builder
 	if err := reg.WriteText(&b); err != nil {
-		tb.Fatalf("tachotest: %v", err) // no writer is more willing
+		tb.Fatalf("tachotest: %v", err)
 	}
 	return strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 }
 
-// selected returns the lines of the named families, canonical; of all for none.
+// selected returns the canonical lines of the named families. An empty list of names
+// selects all families.
 func selected(lines, families []string) (kept []string) {
 	on := len(families) == 0
 	for _, line := range lines {
@@ -104,8 +120,8 @@ func selected(lines, families []string) (kept []string) {
 	return kept
 }
 
-// difference lists what only one side has, among the lines around it. Metadata
-// that is not expected is no difference.
+// difference returns a diff, or "" without a difference. Unexpected metadata is not a
+// difference.
 func difference(expected, got []string) string {
 	count := map[string]int{}
 	for _, line := range expected {

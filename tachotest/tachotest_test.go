@@ -10,29 +10,29 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// A fake is a test that notes how it fails.
-type fake struct {
+// A fakeTB collects the failure messages of a test.
+type fakeTB struct {
 	testing.TB
-	said string
+	messages string
 }
 
-func (f *fake) Helper()                           {}
-func (f *fake) Errorf(format string, args ...any) { f.said += fmt.Sprintf(format, args...) }
-func (f *fake) Fatalf(format string, args ...any) {
+func (f *fakeTB) Helper()                           {}
+func (f *fakeTB) Errorf(format string, args ...any) { f.messages += fmt.Sprintf(format, args...) }
+func (f *fakeTB) Fatalf(format string, args ...any) {
 	f.Errorf(format, args...)
 	runtime.Goexit()
 }
 
-// fails returns what a test says that fails, "" for one that passes.
-func fails(test func(tb testing.TB)) string {
-	f := &fake{}
+// failure returns the failure messages of test, or "" if test passes.
+func failure(test func(tb testing.TB)) string {
+	f := &fakeTB{}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		test(f)
 	}()
 	<-done
-	return f.said
+	return f.messages
 }
 
 func registry() *tacho.Registry {
@@ -60,16 +60,16 @@ func TestValue(t *testing.T) {
 		{4.5, "outside_celsius", []string{"zone", "eu"}},
 	} {
 		if got := Value(t, reg, c.name, c.labels...); got != c.want {
-			t.Errorf("%s %q: %v, want %v", c.name, c.labels, got, c.want)
+			t.Errorf("%s %q: got %v, want %v", c.name, c.labels, got, c.want)
 		}
 	}
 	for want, test := range map[string]func(testing.TB){
-		`no sample jobs_total{result="ok"}, only` + "\n\tjobs_total{": func(tb testing.TB) { Value(tb, reg, "jobs_total", "result", "ok") },
-		"no sample none, nor another of that name":                    func(tb testing.TB) { Value(tb, reg, "none") },
+		`no sample jobs_total{result="ok"}, other samples of this name:` + "\n\tjobs_total{": func(tb testing.TB) { Value(tb, reg, "jobs_total", "result", "ok") },
+		"no sample none, no other samples of this name":                                      func(tb testing.TB) { Value(tb, reg, "none") },
 		"must be pairs": func(tb testing.TB) { Value(tb, reg, "jobs_total", "result") },
 	} {
-		if said := fails(test); !strings.Contains(said, want) {
-			t.Errorf("said %q, want %q", said, want)
+		if got := failure(test); !strings.Contains(got, want) {
+			t.Errorf("got message %q, want %q", got, want)
 		}
 	}
 }
@@ -92,7 +92,7 @@ func TestCompare(t *testing.T) {
 		jobs_total{zone="eu",kind="a\n\"\\",result="ok"} 3`, "jobs_total")
 	Compare(t, reg, "", "none")
 	Compare(t, tacho.NewRegistry(), "")
-	for _, c := range []struct{ old, new, said string }{
+	for _, c := range []struct{ old, new, want string }{
 		{`result="failed"} 1`, `result="failed"} 2`, "+ jobs_total{result=\"failed\",zone=\"eu\"} 1\n"},
 		{`result="failed"} 1`, `result="failed"} 2`, "- jobs_total{result=\"failed\",zone=\"eu\"} 2\n"},
 		{`outside_celsius{zone="eu"} 4.5 1500`, "", "+ outside_celsius{zone=\"eu\"} 4.5 1500\n"},
@@ -103,9 +103,9 @@ func TestCompare(t *testing.T) {
 		{`\n`, `\t`, "in the expected line"},
 		{`4.5 1500`, "4.5 1500\n\t\toutside_celsius{zone=\"eu\"} 4.5 1500", "- outside_celsius"},
 	} {
-		said := fails(func(tb testing.TB) { Compare(tb, reg, strings.Replace(same, c.old, c.new, 1)) })
-		if !strings.Contains(said, c.said) {
-			t.Errorf("%s for %s: said\n%s\nwant %s", c.new, c.old, said, c.said)
+		got := failure(func(tb testing.TB) { Compare(tb, reg, strings.Replace(same, c.old, c.new, 1)) })
+		if !strings.Contains(got, c.want) {
+			t.Errorf("%s instead of %s: got message\n%s\nwant %s", c.new, c.old, got, c.want)
 		}
 	}
 }
@@ -116,7 +116,7 @@ func TestLint(t *testing.T) {
 	reg.Histogram("good_seconds", "Help.", nil).Observe(1)
 	reg.Gauge("good_bytes", "Help.").Set(1)
 	if got := Lint(t, reg); got != nil {
-		t.Errorf("%q", got)
+		t.Errorf("got %q, want no violations", got)
 	}
 	reg.Gauge("no_help", "")
 	reg.Counter("events", "Help.")
@@ -131,9 +131,9 @@ func TestLint(t *testing.T) {
 	reg.Gauge("known_kb", "Help.")
 	got := strings.Join(Lint(t, reg, "known_kb"), "\n")
 	want := `events: a counter should end in _total
-job:rate: colons are for recording rules
+job:rate: colons are reserved for recording rules
 jobQueue: should be in snake_case
-job_gauge: should not say its type
+job_gauge: should not contain its type
 labelled: label jobName should be in snake_case
 no_help: should have a help text
 things_count: the suffix _count belongs to histograms and summaries
@@ -155,7 +155,7 @@ func FuzzParseSample(f *testing.F) {
 			return
 		}
 		if again, err := canonicalLine(canonical); err != nil || again != canonical {
-			t.Errorf("%q became %q and then %q, %v", line, canonical, again, err)
+			t.Errorf("%q: canonical form %q, then %q, error %v", line, canonical, again, err)
 		}
 	})
 }

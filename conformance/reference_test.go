@@ -12,23 +12,23 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// A ledger is kept beside a registry: it says what was recorded, in the words of
-// the API, and never asks the registry. What a format must show of it is worked
-// out in expect_test.go.
-type ledger struct {
-	metrics  map[string]*metric // by the name of their definition
+// A reference is a simple model of a registry. A test makes the same calls on the
+// registry and on the reference, and the reference never reads the registry. The
+// expecter derives the expected scrapes from the reference.
+type reference struct {
+	metrics  map[string]*metric // by metric name
 	consts   []label
-	created  bool // WithCreated
-	utf8     bool // WithUTF8Names
-	errors   map[[2]string]uint64
-	overflow map[string]uint64
+	created  bool                 // WithCreated
+	utf8     bool                 // WithUTF8Names
+	errors   map[[2]string]uint64 // by metric name and reason
+	overflow map[string]uint64    // by metric name
 	began    time.Time
-	now      span // of what is being written down
-	anyOrder bool // several goroutines recorded: any exemplar may be the latest
+	now      span // time of the current op
+	anyOrder bool // several goroutines record, so every exemplar can be the last
 }
 
-func newLedger() *ledger {
-	return &ledger{
+func newReference() *reference {
+	return &reference{
 		metrics:  map[string]*metric{},
 		errors:   map[[2]string]uint64{},
 		overflow: map[string]uint64{},
@@ -36,34 +36,34 @@ func newLedger() *ledger {
 	}
 }
 
-// A metric is a family as it was defined or emitted.
+// A metric is a family, defined by a program or emitted by a collector.
 type metric struct {
 	name, help, unit string
 	kind             string   // counter, gauge, histogram, info, summary, unknown
-	whole            bool     // of a type with whole numbers
-	labels           []string // variable ones; those of all samples if it is emitted
-	consts           []label  // its own, without the registry's
+	integer          bool     // values are integers
+	labels           []string // variable labels; for an emitted metric, labels of all samples
+	consts           []label  // constant labels of the metric, without constant labels of the registry
 	bounds           []float64
 	limit            int
-	function         bool // evaluated at scrape time
-	emitted          bool // by a collector, at scrape time
+	function         bool // CounterFunc or GaugeFunc
+	emitted          bool // from a collector
 	series           map[string]*series
 }
 
-// A series is what was recorded under one set of label values.
+// A series has the recorded values for a set of label values.
 type series struct {
 	labels    []label
 	value     float64
-	count     uint64 // of a Counter, which is exact where a float64 is not
+	count     uint64 // exact value of a Counter or a Gauge, or count of a summary
 	bounds    []float64
-	buckets   []uint64 // not cumulated; the last is +Inf
+	buckets   []uint64 // not cumulative; the last bucket is +Inf
 	quantiles []tacho.Quantile
 	exemplars map[int][]exemplar
 	at        *time.Time
 	created   span
 }
 
-// valid is what becomes of a string that is to be UTF-8.
+// valid replaces invalid UTF-8 with U+FFFD, like tacho.
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 func validAll(values []string) []string {
@@ -74,28 +74,29 @@ func validAll(values []string) []string {
 	return out
 }
 
-func (l *ledger) fault(metric, reason string) { l.errors[[2]string{metric, reason}]++ }
+func (r *reference) countError(metric, reason string) { r.errors[[2]string{metric, reason}]++ }
 
-// full reports whether the limit of a vector leaves no room. The series that takes
-// the overflow is not counted.
+// full reports whether the number of series has reached the limit of the vector. The
+// overflow series does not count.
 func (m *metric) full() bool {
 	n := len(m.series)
-	if m.series[m.key(m.others())] != nil {
+	if m.series[m.key(m.overflowValues())] != nil {
 		n--
 	}
 	return m.limit > 0 && n >= m.limit
 }
 
-func (m *metric) others() []string {
+func (m *metric) overflowValues() []string {
 	return slices.Repeat([]string{"other"}, len(m.labels))
 }
 
 func (m *metric) key(values []string) string { return strings.Join(values, "\xff") }
 
-// with is Vec.With. It returns nil for a wrong number of values.
-func (l *ledger) with(m *metric, values []string) *series {
+// with models the method With of a vector. The result is nil for a wrong number of
+// values.
+func (r *reference) with(m *metric, values []string) *series {
 	if len(values) != len(m.labels) {
-		l.fault(m.name, "label_count")
+		r.countError(m.name, "label_count")
 		return nil
 	}
 	values = validAll(values)
@@ -103,57 +104,57 @@ func (l *ledger) with(m *metric, values []string) *series {
 		return s
 	}
 	if m.full() {
-		l.overflow[m.name]++
-		values = m.others()
+		r.overflow[m.name]++
+		values = m.overflowValues()
 	}
 	if s := m.series[m.key(values)]; s != nil {
 		return s
 	}
-	s := &series{labels: slices.Concat(l.consts, m.consts), exemplars: map[int][]exemplar{}}
+	s := &series{labels: slices.Concat(r.consts, m.consts), exemplars: map[int][]exemplar{}}
 	for i, name := range m.labels {
 		s.labels = append(s.labels, label{name, values[i]})
 	}
 	s.bounds, s.buckets = m.bounds, make([]uint64, len(m.bounds)+1)
-	s.created = span{l.now.from, seconds(time.Now())}
+	s.created = span{r.now.from, seconds(time.Now())}
 	m.series[m.key(values)] = s
 	return s
 }
 
-// bucket is the first whose bound is not below v.
+// bucket returns the index of the first bucket whose bound is at least v.
 func (m *metric) bucket(v float64) int {
 	i, _ := slices.BinarySearchFunc(m.bounds, v, func(bound, v float64) int { return cmp.Compare(bound, v) })
 	return i
 }
 
-// add is Counter.Add and AddExemplar.
-func (l *ledger) add(m *metric, s *series, n uint64, pairs []string, when span) {
+// add models Counter.Add and Counter.AddExemplar.
+func (r *reference) add(m *metric, s *series, n uint64, pairs []string, when span) {
 	if s != nil {
 		s.count += n
 		s.value = float64(s.count)
 	}
-	l.exemplar(m, s, 0, float64(n), pairs, when)
+	r.exemplar(m, s, 0, float64(n), pairs, when)
 }
 
-// addFloat is FloatCounter.Add and AddExemplar.
-func (l *ledger) addFloat(m *metric, s *series, v float64, pairs []string, when span) {
+// addFloat models FloatCounter.Add and FloatCounter.AddExemplar.
+func (r *reference) addFloat(m *metric, s *series, v float64, pairs []string, when span) {
 	switch {
 	case v != v:
-		l.fault(m.name, "nan")
+		r.countError(m.name, "nan")
 		return
 	case v < 0:
-		l.fault(m.name, "negative")
+		r.countError(m.name, "negative")
 		return
 	}
 	if s != nil {
 		s.value += v
 	}
-	l.exemplar(m, s, 0, v, pairs, when)
+	r.exemplar(m, s, 0, v, pairs, when)
 }
 
-// observe is Histogram.Observe and ObserveExemplar.
-func (l *ledger) observe(m *metric, s *series, v float64, pairs []string, when span) {
+// observe models Histogram.Observe and Histogram.ObserveExemplar.
+func (r *reference) observe(m *metric, s *series, v float64, pairs []string, when span) {
 	if v != v {
-		l.fault(m.name, "nan")
+		r.countError(m.name, "nan")
 		return
 	}
 	i := m.bucket(v)
@@ -161,11 +162,11 @@ func (l *ledger) observe(m *metric, s *series, v float64, pairs []string, when s
 		s.buckets[i]++
 		s.value += v
 	}
-	l.exemplar(m, s, i, v, pairs, when)
+	r.exemplar(m, s, i, v, pairs, when)
 }
 
-// exemplar replaces the one of a bucket.
-func (l *ledger) exemplar(m *metric, s *series, bucket int, v float64, pairs []string, when span) {
+// exemplar replaces the exemplar of a bucket. With anyOrder, exemplar adds a candidate.
+func (r *reference) exemplar(m *metric, s *series, bucket int, v float64, pairs []string, when span) {
 	if len(pairs) == 0 {
 		return
 	}
@@ -177,18 +178,18 @@ func (l *ledger) exemplar(m *metric, s *series, bucket int, v float64, pairs []s
 		runes += utf8.RuneCountInString(pairs[i] + valid(pairs[i+1]))
 	}
 	if bad || runes > 128 || !goodExemplar(x.labels) {
-		l.fault(m.name, "exemplar")
+		r.countError(m.name, "exemplar")
 		return
 	}
 	if s != nil {
-		if !l.anyOrder {
+		if !r.anyOrder {
 			s.exemplars[bucket] = nil
 		}
 		s.exemplars[bucket] = append(s.exemplars[bucket], x)
 	}
 }
 
-// goodLabels reports whether the names may stand together in one label set.
+// goodLabels reports whether the names are valid and distinct in a label set.
 func goodLabels(labels []label, utf8Names bool) bool {
 	for i, l := range labels {
 		if !goodLabelName(l.name, utf8Names) {
@@ -198,7 +199,7 @@ func goodLabels(labels []label, utf8Names bool) bool {
 			if l.name == other.name {
 				return false
 			}
-			// Where clients want names escaped, two must not become one.
+			// Escaped names must be distinct too.
 			for _, scheme := range []model.EscapingScheme{model.UnderscoreEscaping, model.DotsEscaping} {
 				if escapeLabel(l.name, scheme) == escapeLabel(other.name, scheme) {
 					return false
@@ -223,15 +224,16 @@ func goodName(name string, utf8Names bool) bool {
 	return legacy(name)
 }
 
-// goodUTF8 leaves out the names that escaping others could lead to, and NUL, which
-// Prometheus' lexers take for the end.
+// goodUTF8 reports whether a name is valid with WithUTF8Names. The prefix U__ is
+// reserved for escaped names. NUL is invalid because the lexers of Prometheus treat
+// NUL as the end of the input.
 func goodUTF8(name string) bool {
 	return name != "" && utf8.ValidString(name) && !strings.HasPrefix(name, "U__") && !strings.Contains(name, "\x00")
 }
 
 func legacyLabel(name string) bool { return legacy(name) && !strings.Contains(name, ":") }
 
-// legacy reports whether a name is one without quotes in every version of the formats.
+// legacy reports whether a name is valid without quotes in every format version.
 func legacy(name string) bool {
 	for i, c := range []byte(name) {
 		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_' || c == ':'
@@ -242,7 +244,7 @@ func legacy(name string) bool {
 	return name != ""
 }
 
-// names are those that samples of a metric have in one format or another.
+// names returns the sample names of a metric in all formats.
 func (m *metric) names() []string {
 	switch m.kind {
 	case "counter":
@@ -255,11 +257,10 @@ func (m *metric) names() []string {
 	return []string{m.name}
 }
 
-// meets reports whether two metrics cannot stand in one scrape because samples
-// of one have the name of the other or of its samples. The times of creation of a
-// counter and a histogram may share their name: formats know how to tell them apart,
-// see the fallback in expect_test.go.
-func (m *metric) meets(other *metric) bool {
+// collides reports whether the names of two metrics collide, sample names included. Two
+// equal _created names are no collision: in OpenMetrics the counter falls back to
+// another type (see expecter.fallbacks).
+func (m *metric) collides(other *metric) bool {
 	for _, name := range m.names() {
 		if !slices.Contains(other.names(), name) {
 			continue
@@ -271,5 +272,6 @@ func (m *metric) meets(other *metric) bool {
 	return false
 }
 
-// goodExemplar reports whether the names, which are never escaped, may stand in an exemplar.
+// goodExemplar reports whether the label names are valid in an exemplar. Label names in
+// exemplars are never escaped.
 func goodExemplar(labels []label) bool { return goodLabels(labels, false) }

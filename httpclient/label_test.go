@@ -1,0 +1,116 @@
+//go:build !tacho_nohttp
+
+package httpclient
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/tachikoma/tacho"
+)
+
+func TestHosts(t *testing.T) {
+	reg := tacho.NewRegistry()
+	m := New(reg, Config{MaxHosts: 2})
+	send := func(m *Metrics, url string) {
+		t.Helper()
+		if _, err := m.RoundTripper(respond(200, http.NoBody)).RoundTrip(request(t, "GET", url)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		send(m, "http://a:80")
+		send(m, "http://"+strings.Repeat("x", maxHostLabel+1))
+		send(m, "http://user:secret@b/path")
+		send(m, "http://c")
+	}
+	if got := scrape(t, reg); got != `http_client_request_duration_seconds_count{method="GET",host="a:80"} 2
+http_client_request_duration_seconds_count{method="GET",host="b"} 2
+http_client_request_duration_seconds_count{method="GET",host="other"} 4
+http_client_requests_in_flight 0
+http_client_requests_total{method="GET",host="a:80",status="200"} 2
+http_client_requests_total{method="GET",host="b",status="200"} 2
+http_client_requests_total{method="GET",host="other",status="200"} 4
+` {
+		t.Errorf("got\n%s", got)
+	}
+
+	none := New(tacho.NewRegistry(), Config{MaxHosts: -1})
+	send(none, "http://a")
+	if none.requests.With("GET", "other", "200").Value() != 1 {
+		t.Error("a negative MaxHosts allows a host label")
+	}
+
+	grouped := New(tacho.NewRegistry(), Config{Host: func(r *http.Request) string {
+		if r.URL.Host == "bad" {
+			panic("from Host")
+		}
+		return "group"
+	}})
+	send(grouped, "http://a")
+	send(grouped, "http://b")
+	send(grouped, "http://bad")
+	if got := [2]uint64{grouped.requests.With("GET", "group", "200").Value(), grouped.requests.With("GET", "other", "200").Value()}; got != [2]uint64{2, 1} {
+		t.Errorf("counted %v requests, want 2 of the group and 1 of other", got)
+	}
+
+	many := New(tacho.NewRegistry(), Config{MaxHosts: 50})
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for i := range 100 {
+				send(many, fmt.Sprintf("http://h%d", (i+g*25)%100))
+			}
+		}()
+	}
+	wg.Wait()
+	if got := many.requests.Len(); got != 51 {
+		t.Errorf("%d host labels, want 50 and other", got)
+	}
+}
+
+func TestStatusLabels(t *testing.T) {
+	m := New(tacho.NewRegistry(), Config{})
+	for status, want := range map[int]string{100: "100", 200: "200", 599: "599", 999: "999", 99: "other", 1000: "other", -1: "other", 0: "other"} {
+		if got := statusLabel(status); got != want {
+			t.Errorf("status %d: label %q, want %q", status, got, want)
+		}
+		if _, err := m.RoundTripper(respond(status, http.NoBody)).RoundTrip(request(t, "GET", "http://h")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := m.requests.With("GET", "h", "other").Value(); got != 4 {
+		t.Errorf("counted %d requests with status other, want 4", got)
+	}
+}
+
+func TestExemplars(t *testing.T) {
+	reg := tacho.NewRegistry()
+	m := New(reg, Config{Exemplar: func(r *http.Request) []string {
+		if r.URL.Host == "bad" {
+			panic("from Exemplar")
+		}
+		return []string{"trace_id", "abc"}
+	}})
+	for _, url := range []string{"http://h", "http://bad"} {
+		if _, err := m.RoundTripper(respond(200, http.NoBody)).RoundTrip(request(t, "GET", url)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var om bytes.Buffer
+	if err := reg.WriteOpenMetrics(&om); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(om.String(), `# {trace_id="abc"}`); got != 2 {
+		t.Errorf("%d exemplars, want one of the counter and one of a bucket:\n%s", got, om.String())
+	}
+	if got := m.requests.With("GET", "bad", "200").Value(); got != 1 {
+		t.Error("the request is not counted after a panic in Exemplar")
+	}
+}

@@ -1,0 +1,112 @@
+//go:build !tacho_nohttp
+
+package push
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"testing"
+)
+
+var errCorrupt = errors.New("corrupt")
+
+// unsnappy decompresses Snappy's block format (format_description.txt of Snappy).
+func unsnappy(src []byte) ([]byte, error) {
+	size, n := binary.Uvarint(src)
+	if n <= 0 || size > 1<<30 {
+		return nil, errCorrupt
+	}
+	src = src[n:]
+	var dst []byte
+	for len(src) > 0 {
+		tag := src[0]
+		src = src[1:]
+		var length, offset, extra int
+		switch tag & 3 {
+		case 0:
+			if length = int(tag >> 2); length >= 60 {
+				extra = length - 59
+			}
+		case 1:
+			length, extra = int(tag>>2&7)+4, 1
+		case 2:
+			length, extra = int(tag>>2)+1, 2
+		case 3:
+			length, extra = int(tag>>2)+1, 4
+		}
+		if len(src) < extra {
+			return nil, errCorrupt
+		}
+		v := 0
+		for i := extra - 1; i >= 0; i-- {
+			v = v<<8 | int(src[i])
+		}
+		src = src[extra:]
+		if tag&3 == 0 {
+			if extra > 0 {
+				length = v
+			}
+			if length++; len(src) < length {
+				return nil, errCorrupt
+			}
+			dst = append(dst, src[:length]...)
+			src = src[length:]
+			continue
+		}
+		if offset = v; tag&3 == 1 {
+			offset |= int(tag>>5) << 8
+		}
+		if offset <= 0 || offset > len(dst) {
+			return nil, errCorrupt
+		}
+		for range length { // byte by byte, because a copy may overlap its output
+			dst = append(dst, dst[len(dst)-offset])
+		}
+	}
+	if uint64(len(dst)) != size {
+		return nil, errCorrupt
+	}
+	return dst, nil
+}
+
+func TestSnappy(t *testing.T) {
+	random := make([]byte, 200_000)
+	x := uint32(1)
+	for i := range random {
+		x = x*1664525 + 1013904223
+		random[i] = byte(x >> 24)
+	}
+	for _, src := range [][]byte{
+		nil, []byte("a"), []byte("abc"), []byte("abcd"), []byte("abcdabcd"),
+		bytes.Repeat([]byte("a"), 100_000),
+		random[:59], random[:60], random[:61], random[:256], random[:257], random[:65536], random[:65537], random,
+		slices.Concat(random[:65535], random[:65535]), // the maximum offset of a copy
+		slices.Concat(random[:65536], random[:65536]), // beyond the maximum offset
+		bytes.Repeat([]byte(`http_requests_total{method="GET",path="/missions/{id}"}`), 1000),
+	} {
+		got, err := unsnappy(snappy(src))
+		if err != nil || !bytes.Equal(got, src) {
+			t.Errorf("%d bytes, %.20q: %v", len(src), src, err)
+		}
+	}
+	long := bytes.Repeat([]byte(`http_requests_total{method="GET",path="/missions/{id}"}`), 1000)
+	if n := len(snappy(long)); n > len(long)/15 {
+		t.Errorf("%d bytes became %d", len(long), n)
+	}
+	if n := len(snappy(random)); n > len(random)+16 {
+		t.Errorf("%d random bytes became %d", len(random), n)
+	}
+}
+
+func FuzzSnappy(f *testing.F) {
+	f.Add([]byte("abcdabcdabcdxyz"), 3)
+	f.Add([]byte("ab"), 40000)
+	f.Fuzz(func(t *testing.T, src []byte, times int) {
+		src = bytes.Repeat(src, max(1, min(times, 200_000/(len(src)+1))))
+		if got, err := unsnappy(snappy(src)); err != nil || !bytes.Equal(got, src) {
+			t.Errorf("%d bytes: %v", len(src), err)
+		}
+	})
+}
