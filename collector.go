@@ -4,145 +4,156 @@ import (
 	"slices"
 	"time"
 	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/escape"
+	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/label"
+	"github.com/tachikoma/tacho/internal/names"
+	"github.com/tachikoma/tacho/internal/series"
 )
 
-// An Emitter takes the samples that a collector computes at a scrape. Labels
-// are given as name, value, name, value. Help is that of the family's first
-// sample. A sample that no format can say (a bad name, an odd number of label
-// strings, a series that was emitted before, a family that is defined or was
-// emitted with another type) is left out and counted in
-// tacho_errors_total{metric,reason}, so the scrape stays valid. An Emitter
-// belongs to the call that got it: no concurrent use, no use after it.
+// An Emitter takes the samples that a collector computes at a scrape. Labels are given as
+// name, value, name, value. The help of a family is the help of its first sample.
+//
+// A bad sample is left out and counted in tacho_errors_total{metric,reason}, so that the
+// scrape stays valid. A sample is bad if it has a bad name, an odd number of label strings,
+// or a series that was already emitted. It is also bad if its family is defined or has
+// another type.
+//
+// An Emitter is valid during the call that received it, and not for concurrent use.
 type Emitter struct {
 	*collection
-	time *details // of the samples to come; nil for none
+	time *expo.Details // of the samples that follow; nil for none
 }
 
-// A collection is what the collectors of one scrape emit.
+// A collection has what the collectors of one scrape emit.
 type collection struct {
 	reg      *Registry
 	families map[string]*emitted
-	undo     []emission // what the running collector added
+	undo     []emission // the samples of the running collector
 }
 
-// An emission names one sample.
+// An emission identifies one sample.
 type emission struct{ name, key string }
 
-// emitted is a family that collectors make during one scrape.
+// An emitted family is made by collectors during one scrape.
 type emitted struct {
 	family
 	rows  map[string]row // by key: names and values of the labels
-	names []string       // of the labels of all rows, where they may need escaping
+	names []string       // of all labels, if they may need escaping
 }
 
 type row struct {
-	block  string
-	value  float64
-	def    *histogramDef // nil but for histograms
-	counts []uint64
-	sum    *SummarySnapshot // of a summary
-	time   *details
+	block   string
+	value   float64
+	bounds  *expo.Bounds // of a histogram; otherwise nil
+	counts  []uint64
+	summary *expo.Distribution // of a summary; otherwise nil
+	time    *expo.Details
 }
 
-// Collect adds f to what each scrape calls. The families that it emits stand
-// among the others, sorted by name. f must be safe for concurrent use, since
-// scrapes can overlap. If it panics, the scrape goes on without what this call
-// emitted and tacho_errors_total{metric="",reason="panic"} counts.
+// Collect adds f to the functions that each scrape calls. The families that f emits are
+// sorted by name among the other families. f must be safe for concurrent use: scrapes can
+// overlap. If f panics, the scrape goes on without the samples of this call, and
+// tacho_errors_total{metric="",reason="panic"} counts.
 func (r *Registry) Collect(f func(*Emitter)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	// Here and by a pointer of no type, so that a program without collectors is
-	// without the code and the types.
-	list := append(slices.Clip(r.collectorList()), f)
+	// A program without collectors contains neither runCollectors nor the type of the
+	// list; see internal/SIZE.md.
+	list := append(slices.Clip(r.collectorsLocked()), f)
 	r.collectors, r.collect = unsafe.Pointer(&list), r.runCollectors
 }
 
-// collectorList returns the collectors. The mutex is held.
-func (r *Registry) collectorList() []func(*Emitter) {
+func (r *Registry) collectorsLocked() []func(*Emitter) {
 	if r.collectors == nil {
 		return nil
 	}
 	return *(*[]func(*Emitter))(r.collectors)
 }
 
-// At returns an Emitter of the same scrape whose samples say that they are of the
-// time t, to the millisecond, not of the time of the scrape. It is for values that
-// another system measured at a known time; Prometheus refuses those that are too
-// old, and takes a series whose time stands still for a stale one. Samples of times
-// before 1970 or after 9999, which scrapers cannot read, are left out.
+// At returns an Emitter of the same scrape whose samples have the time t, to the
+// millisecond, instead of the time of the scrape. It is meant for values that another
+// system measured at a known time. Prometheus refuses samples that are too old, and a
+// series whose time does not advance becomes stale. Samples with a time before 1970 or
+// after 9999, which scrapers cannot read, are bad.
 func (e *Emitter) At(t time.Time) *Emitter {
-	return &Emitter{e.collection, &details{timed: true, at: t.UnixMilli()}}
+	return &Emitter{e.collection, &expo.Details{Timed: true, At: t.UnixMilli()}}
 }
 
 // maxTime is the end of the year 9999 in Unix milliseconds.
 const maxTime = 253402300799999
 
-// Counter emits a sample of a counter. A negative or NaN value is left out.
+// Counter emits a sample of a counter. A negative or NaN value is left out, and
+// tacho_errors_total counts.
 func (e *Emitter) Counter(name, help string, value float64, labels ...string) {
-	// Charged to a family of that name, which may not exist.
-	if charged := (family{reg: e.reg, name: e.charge(name)}); !charged.refuses(value) {
-		e.emit(name, help, kindCounter, row{value: value}, labels)
-	}
-}
-
-// Gauge emits a sample of a gauge.
-func (e *Emitter) Gauge(name, help string, value float64, labels ...string) {
-	e.emit(name, help, kindGauge, row{value: value}, labels)
-}
-
-// Untyped emits a sample whose type is not known; OpenMetrics says unknown.
-func (e *Emitter) Untyped(name, help string, value float64, labels ...string) {
-	e.emit(name, help, kindUntyped, row{value: value}, labels)
-}
-
-// Info emits facts as labels of a sample that is always 1. By convention the
-// name ends in _info; to OpenMetrics it is a gauge if it does not.
-func (e *Emitter) Info(name, help string, labels ...string) {
-	e.emit(name, help, kindInfo, row{value: 1}, labels)
-}
-
-// Histogram emits a histogram. Its buckets must increase strictly in bound and
-// never fall in count; a missing +Inf bucket is made from Count.
-func (e *Emitter) Histogram(name, help string, s HistogramSnapshot, labels ...string) {
-	def, counts, ok := fromSnapshot(s)
-	if !ok {
-		e.reg.fault(e.charge(name), reasonInvalid)
+	if reason := refusal(value); reason != "" {
+		e.refuse(name, reason)
 		return
 	}
-	e.emit(name, help, kindHistogram, row{value: s.Sum, def: def, counts: counts}, labels)
+	e.emit(name, help, expo.Counter, row{value: value}, labels)
 }
 
-// A SummarySnapshot is what a summary holds at one time: quantiles that another
-// system worked out.
+// Gauge emits a sample of a gauge. Every value is valid.
+func (e *Emitter) Gauge(name, help string, value float64, labels ...string) {
+	e.emit(name, help, expo.Gauge, row{value: value}, labels)
+}
+
+// Untyped emits a sample of unknown type. Every value is valid.
+func (e *Emitter) Untyped(name, help string, value float64, labels ...string) {
+	e.emit(name, help, expo.Untyped, row{value: value}, labels)
+}
+
+// Info emits facts as the labels of a sample that is always 1 (OpenMetrics 1.0, "Info").
+// By convention the name ends in _info. Otherwise OpenMetrics shows a gauge.
+func (e *Emitter) Info(name, help string, labels ...string) {
+	e.emit(name, help, expo.Info, row{value: 1}, labels)
+}
+
+// Histogram emits a histogram. The bounds of its buckets must increase strictly, and the
+// counts must not decrease. A missing bucket for +Inf is added from Count. A bad snapshot
+// is left out, and tacho_errors_total counts.
+func (e *Emitter) Histogram(name, help string, s HistogramSnapshot, labels ...string) {
+	bounds, counts, ok := fromSnapshot(s)
+	if !ok {
+		e.refuse(name, reasonInvalid)
+		return
+	}
+	e.emit(name, help, expo.Histogram, row{value: s.Sum, bounds: bounds, counts: counts}, labels)
+}
+
+// A SummarySnapshot is the state of a summary at one time, with quantiles that another
+// system computed.
 type SummarySnapshot struct {
-	Count     uint64     // observations
-	Sum       float64    // of the observed values
-	Quantiles []Quantile // by rising quantile; may be none
+	Count     uint64     // number of observations
+	Sum       float64    // sum of the observed values
+	Quantiles []Quantile // by increasing quantile; may be empty
 }
 
-// A Quantile is a value that a fraction of the observations does not exceed.
+// A Quantile is a value that the given fraction of the observations does not exceed.
 type Quantile struct {
 	Quantile float64 // from 0 to 1
-	Value    float64 // NaN where there was no observation
+	Value    float64 // NaN if there was no observation
 }
 
-// Summary emits a summary (OpenMetrics 1.0, "Summary"). Its quantiles must be from
-// 0 to 1 and increase strictly.
+// Summary emits a summary (OpenMetrics 1.0, "Summary"). Its quantiles must be from 0 to 1
+// and increase strictly. A bad snapshot is left out, and tacho_errors_total counts.
 func (e *Emitter) Summary(name, help string, s SummarySnapshot, labels ...string) {
+	d := &expo.Distribution{Count: s.Count, Sum: s.Sum}
 	last := -1.0
 	for _, q := range s.Quantiles {
 		if !(q.Quantile >= 0 && q.Quantile <= 1 && q.Quantile > last) {
-			e.reg.fault(e.charge(name), reasonInvalid)
+			e.refuse(name, reasonInvalid)
 			return
 		}
 		last = q.Quantile
+		d.Quantiles = append(d.Quantiles, expo.Quantile(q))
 	}
-	s.Quantiles = slices.Clone(s.Quantiles)
-	e.emit(name, help, kindSummary, row{sum: &s}, labels)
+	e.emit(name, help, expo.Summary, row{summary: d}, labels)
 }
 
-// fromSnapshot turns cumulative buckets into the form that encoders take.
-func fromSnapshot(s HistogramSnapshot) (*histogramDef, []uint64, bool) {
+// fromSnapshot returns the bounds and counts of a snapshot in the form of an encoder.
+func fromSnapshot(s HistogramSnapshot) (*expo.Bounds, []uint64, bool) {
 	var all []float64
 	var counts []uint64
 	var below uint64
@@ -153,55 +164,58 @@ func fromSnapshot(s HistogramSnapshot) (*histogramDef, []uint64, bool) {
 		all, counts = append(all, b.UpperBound), append(counts, b.Count-below)
 		below = b.Count
 	}
-	bounds, reason := foldBounds(append([]float64{}, all...))
-	if len(bounds) == len(all) {
+	finite, reason := finiteBounds(append([]float64{}, all...))
+	if len(finite) == len(all) {
 		counts = append(counts, s.Count-below)
 	}
-	if reason != "" || s.Count < below || len(bounds) < len(all) && s.Count != below {
+	if reason != "" || s.Count < below || len(finite) < len(all) && s.Count != below {
 		return nil, nil, false
 	}
-	return newHistogramDef(bounds), counts, true
+	bounds := expo.NewBounds(finite)
+	return &bounds, counts, true
 }
 
-// maxCharged is how many series of tacho_errors_total collectors may make: what
-// they emit can come from elsewhere, and differ from scrape to scrape.
+// maxCharged is the number of series of tacho_errors_total that collectors may create:
+// the names that a collector emits may come from another system, and change with every
+// scrape.
 const maxCharged = 1000
 
-// charge returns the name to count a refusal under: a bad one, which could be
-// anything, under none, as all where there are too many.
-func (c *collection) charge(name string) string {
-	good := validMetricName(name) || c.reg.utf8 != nil && c.reg.utf8.validName(name)
-	if !good || c.reg.errors.Len() >= maxCharged {
-		return ""
+// refuse counts a bad sample under its name. The label metric is empty if the name is bad
+// or tacho_errors_total has maxCharged series.
+func (c *collection) refuse(name, reason string) {
+	utf8 := c.reg.names.UTF8
+	valid := names.ValidMetric(name) || utf8 != nil && utf8.ValidName(name)
+	if !valid || c.reg.errors.Len() >= maxCharged {
+		name = ""
 	}
-	return name
+	c.reg.fault(name, reason)
 }
 
-func (e *Emitter) emit(name, help string, k kind, sample row, pairs []string) {
-	if e.time != nil && (e.time.at < 0 || e.time.at > maxTime) {
-		e.reg.fault(e.charge(name), reasonInvalid)
+func (e *Emitter) emit(name, help string, k expo.Kind, sample row, pairs []string) {
+	if e.time != nil && (e.time.At < 0 || e.time.At > maxTime) {
+		e.refuse(name, reasonInvalid)
 		return
 	}
-	probe := &family{reg: e.reg, name: name, help: help, kind: k}
+	one := &family{Family: expo.Family{Name: name, Help: help, Kind: k}, utf8: e.reg.names.UTF8}
 	sample.time = e.time
-	reason := e.check(probe, pairs)
+	reason := e.check(one, pairs)
 	if reason == "" {
-		reason = e.put(probe, sample)
+		reason = e.put(one, sample)
 	}
 	if reason != "" {
-		e.reg.fault(e.charge(name), reason)
+		e.refuse(name, reason)
 	}
 }
 
-// check gives a family of one sample its labels, and checks them and its name as
-// those of a definition.
+// check adds the labels to a family of one sample, and checks the family like a
+// definition.
 func (c *collection) check(f *family, pairs []string) string {
 	if len(pairs)%2 != 0 {
 		return reasonInvalid
 	}
 	f.consts = slices.Clone(c.reg.consts)
 	for i := 0; i < len(pairs); i += 2 {
-		f.consts = append(f.consts, label{name: pairs[i], value: string(appendValid(nil, pairs[i+1]))})
+		f.consts = append(f.consts, label.Label{Name: pairs[i], Value: escape.Valid(pairs[i+1])})
 	}
 	if c.reg.badConsts || f.check() != "" {
 		return reasonInvalid
@@ -209,178 +223,174 @@ func (c *collection) check(f *family, pairs []string) string {
 	return ""
 }
 
-// put adds a sample, which comes as a family of its own, to the family of that
-// name and says why if it may not.
+// put adds the sample of a family of one sample to the family with that name, or returns
+// the reason why it cannot.
 func (c *collection) put(one *family, sample row) string {
-	f := c.families[one.name]
+	f := c.families[one.Name]
 	if f == nil {
-		if c.taken(one.name, one.kind) {
+		if c.taken(one.Name, one.Kind) {
 			return reasonConflict
 		}
 		f = &emitted{rows: map[string]row{}}
-		f.family = family{reg: c.reg, name: one.name, help: string(appendValid(nil, one.help)), kind: one.kind, quoted: one.quoted}
-		f.family.encode = f.encodeRows
-		c.families[one.name] = f
+		f.Family = expo.Family{Name: one.Name, Help: escape.Valid(one.Help), Kind: one.Kind, Quoted: one.Quoted, Encode: f.encode}
+		c.families[one.Name] = f
 	}
-	if f.kind != one.kind {
+	if f.Kind != one.Kind {
 		return reasonConflict
 	}
-	if c.reg.utf8 != nil && !f.addNames(one.consts) {
+	if one.utf8 != nil && !f.addNames(one.consts, one.utf8) {
 		return reasonInvalid
 	}
 	key := seriesKey(one.consts)
-	if _, twice := f.rows[key]; twice {
+	if _, ok := f.rows[key]; ok {
 		return reasonDuplicate
 	}
 	sample.block = one.constBlock()
 	f.rows[key] = sample
-	f.quotedLabels = f.quotedLabels || one.quotedLabels
-	c.undo = append(c.undo, emission{one.name, key})
+	f.QuotedLabels = f.QuotedLabels || one.QuotedLabels
+	c.undo = append(c.undo, emission{one.Name, key})
 	return ""
 }
 
-// addNames adds names of labels, unless escaping would make one of them that of
-// another: two series could become one.
-func (f *emitted) addNames(labels []label) bool {
-	names := f.names
+// addNames adds the names of labels. It returns false if a scheme would give two of the
+// names the same name: two series could then be the same.
+func (f *emitted) addNames(labels []label.Label, utf8 *expo.UTF8Rules) bool {
+	all := f.names
 	for _, l := range labels {
-		if !slices.Contains(names, l.name) {
-			names = append(names, l.name)
+		if !slices.Contains(all, l.Name) {
+			all = append(all, l.Name)
 		}
 	}
-	if len(names) > len(f.names) && f.reg.utf8.checkLabels(names) != "" {
+	if len(all) > len(f.names) && utf8.CheckLabels(all) != "" {
 		return false
 	}
-	f.names = names
+	f.names = all
 	return true
 }
 
-// taken reports whether a defined or an emitted family has one of the names
-// that samples of this one would have.
-func (c *collection) taken(name string, k kind) bool {
+// taken reports whether a defined or emitted family has one of the names of the samples of
+// this family.
+func (c *collection) taken(name string, k expo.Kind) bool {
 	c.reg.mu.Lock()
 	defined := c.reg.families[name]
 	if defined == nil {
-		defined, _ = c.reg.conflict(name, k)
+		defined, _ = c.reg.conflictLocked(name, k)
 	}
 	c.reg.mu.Unlock()
 	if defined != nil {
 		return true
 	}
-	mine := sampleNames(name, k)
+	mine := expo.SampleNames(name, k)
 	for other, f := range c.families {
-		if slices.Contains(f.sampleNames(), name) || slices.Contains(mine, other) {
+		if slices.Contains(expo.SampleNames(f.Name, f.Kind), name) || slices.Contains(mine, other) {
 			return true
 		}
 	}
 	return false
 }
 
-// seriesKey tells series apart as Prometheus does: the order of labels makes no
-// other series.
-func seriesKey(labels []label) string {
+// seriesKey returns a key that is the same for the same series. Prometheus ignores the
+// order of labels, and a label with an empty value.
+func seriesKey(labels []label.Label) string {
 	sorted := slices.Clone(labels)
 	for i := range sorted { // few, and mostly in order
-		for ; i > 0 && compareKeys(sorted[i].name, sorted[i-1].name) < 0; i-- {
+		for ; i > 0 && label.Compare(sorted[i].Name, sorted[i-1].Name) < 0; i-- {
 			sorted[i], sorted[i-1] = sorted[i-1], sorted[i]
 		}
 	}
 	var key []byte
 	for _, l := range sorted {
-		if l.value == "" {
-			continue // to Prometheus an empty label is none
+		if l.Value == "" {
+			continue
 		}
-		key = append(append(append(append(key, l.name...), keySep), l.value...), keySep)
+		key = append(append(append(append(key, l.Name...), label.Sep), l.Value...), label.Sep)
 	}
 	return string(key)
 }
 
-// encodeRows hands the samples of an emitted family to an encoder.
-func (f *emitted) encodeRows(e *encoder) {
-	all, sorted := make([]series, len(f.rows)), make([]*series, 0, len(f.rows))
+// encode passes the samples of f to an encoder, sorted by their labels.
+func (f *emitted) encode(e *expo.Encoder) {
+	all, sorted := make([]series.Series, len(f.rows)), make([]*series.Series, 0, len(f.rows))
 	for key := range f.rows {
 		s := &all[len(sorted)]
-		s.text, s.cut = key, uint32(len(key))
+		*s = series.New(0, len(key), key, nil)
 		sorted = append(sorted, s)
 	}
-	sortSeries(sorted)
+	series.Sort(sorted)
 	for i, s := range sorted {
 		if i == 0 {
-			e.begin(&f.family)
+			e.Begin(&f.Family)
 		}
-		r := f.rows[s.text]
+		r := f.rows[s.Key()]
 		if !r.encode(e) {
 			return
 		}
 	}
 }
 
-// summaries are what encoders make of a summary, which only collectors have.
-var summaries = [...]func(e *encoder, block string, s *SummarySnapshot, d *details) bool{
-	formatText: textSummary, formatOpen: openSummary, formatJSON: jsonSummary,
-}
-
-func (r *row) encode(e *encoder) bool {
+func (r *row) encode(e *expo.Encoder) bool {
 	switch {
-	case r.def != nil:
-		return e.format.histogram(e, r.block, r.def, r.counts, r.value, r.time)
-	case r.sum != nil:
-		return summaries[e.format.id](e, r.block, r.sum, r.time)
+	case r.bounds != nil:
+		return e.Histogram(r.block, r.bounds, r.counts, r.value, r.time)
+	case r.summary != nil:
+		return e.Summary(r.block, r.summary, r.time)
 	}
-	return e.float(r.block, r.value, r.time)
+	return e.Float(r.block, r.value, r.time)
 }
 
-// runCollectors returns the families of a scrape where there are collectors.
-func (r *Registry) runCollectors() []*family {
+// runCollectors returns the families of a scrape with collectors, sorted by name.
+func (r *Registry) runCollectors() []*expo.Family {
 	r.mu.Lock()
-	collectors := r.collectorList()
+	collectors := r.collectorsLocked()
 	r.mu.Unlock()
 	c := &collection{reg: r, families: map[string]*emitted{}}
 	for _, f := range collectors {
 		c.run(f)
 	}
-	var families []*family
+	var families []*expo.Family
 	for _, f := range c.families {
-		families = append(families, &f.family)
+		families = append(families, &f.Family)
 	}
-	return r.settle(sortFamilies(families))
+	sortFamilies(families)
+	return r.merge(families)
 }
 
-// settle merges the collected families with the defined ones and leaves out those
-// that one of them conflicts with: it may have been defined while the collectors ran.
-func (r *Registry) settle(collected []*family) []*family {
+// merge returns the collected and the defined families, sorted by name. It leaves out
+// collected families that conflict with a definition: a metric may have been defined
+// while the collectors ran.
+func (r *Registry) merge(collected []*expo.Family) []*expo.Family {
 	r.mu.Lock()
-	defined := r.byName()
-	merged := make([]*family, 0, len(defined)+len(collected))
-	var refused []*family
+	defined := r.sortedLocked()
+	merged := make([]*expo.Family, 0, len(defined)+len(collected))
+	var refused []string
 	for _, f := range collected {
-		for len(defined) > 0 && defined[0].name < f.name {
+		for len(defined) > 0 && defined[0].Name < f.Name {
 			merged, defined = append(merged, defined[0]), defined[1:]
 		}
-		if other, _ := r.conflict(f.name, f.kind); other != nil || r.families[f.name] != nil {
-			refused = append(refused, f)
+		if other, _ := r.conflictLocked(f.Name, f.Kind); other != nil || r.families[f.Name] != nil {
+			refused = append(refused, f.Name)
 		} else {
 			merged = append(merged, f)
 		}
 	}
 	r.mu.Unlock()
-	for _, f := range refused {
-		f.fault(reasonConflict)
+	for _, name := range refused {
+		r.fault(name, reasonConflict)
 	}
 	return append(merged, defined...)
 }
 
-// run calls a collector and, if it panics, takes back what this call emitted.
+// run calls a collector. If the collector panics, run removes the samples of this call.
 func (c *collection) run(f func(*Emitter)) {
 	c.undo = c.undo[:0]
 	returned := false
 	defer func() {
 		if !returned {
-			recover() // its scrape must not be the program's end
+			recover() // a scrape must not end the program
 			for _, u := range c.undo {
 				f := c.families[u.name]
 				if delete(f.rows, u.key); len(f.rows) == 0 {
-					delete(c.families, u.name) // its name is free for others
+					delete(c.families, u.name) // other collectors may use the name
 				}
 			}
 			c.reg.fault("", reasonPanic)

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tachikoma/tacho/internal/testkit"
 )
 
 func TestCollectorMistakes(t *testing.T) {
@@ -48,9 +50,9 @@ func TestCollectorMistakes(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, got)
 		}
 	}
-	parseText(t, got) // no series twice
+	testkit.ParseText(t, got) // fails the test if a series repeats
 	r.Collect(func(*Emitter) {})
-	counts := text(t, r) // the second scrape shows what the first refused
+	counts := text(t, r) // has the samples that the first scrape refused
 	for _, want := range []string{
 		`{metric="ok",reason="duplicate"}`, `{metric="odd",reason="invalid"}`, `{metric="",reason="invalid"}`, `{metric="badlabel",reason="invalid"}`,
 		`{metric="twicelabel",reason="invalid"}`, `{metric="ok",reason="conflict"}`, `{metric="defined_total",reason="conflict"}`, `{metric="hist_sum",reason="conflict"}`,
@@ -64,8 +66,8 @@ func TestCollectorMistakes(t *testing.T) {
 	}
 }
 
-// TestTimesThatScrapersRefuse: Prometheus' parser of the text format takes no
-// minus sign, and one bad time would cost the whole scrape.
+// TestTimesThatScrapersRefuse: the parser of Prometheus accepts no minus sign in a time of
+// the text format. It refuses the whole scrape because of one bad time.
 func TestTimesThatScrapersRefuse(t *testing.T) {
 	r := NewRegistry()
 	r.Collect(func(e *Emitter) {
@@ -115,7 +117,8 @@ tacho_errors_total{metric="g",reason="panic"} 1
 	}
 }
 
-// TestCollectorMayUseTheRegistry: no lock is held while a program's code runs.
+// TestCollectorMayUseTheRegistry: the registry calls functions of the program without a
+// lock.
 func TestCollectorMayUseTheRegistry(t *testing.T) {
 	r := NewRegistry()
 	v := r.CounterVec("x", "", []string{"a"})
@@ -129,9 +132,9 @@ func TestCollectorMayUseTheRegistry(t *testing.T) {
 	}
 }
 
-// TestEmptyLabelIsNone: to Prometheus a label with an empty value is no label,
-// so two samples that differ in that alone are one series.
-func TestEmptyLabelIsNone(t *testing.T) {
+// TestEmptyLabelIsNoLabel: for Prometheus a label with an empty value is no label. So two
+// samples that differ only in such a label are the same series.
+func TestEmptyLabelIsNoLabel(t *testing.T) {
 	r := NewRegistry()
 	r.Collect(func(e *Emitter) {
 		e.Gauge("x", "", 1, "a", "")
@@ -140,14 +143,14 @@ func TestEmptyLabelIsNone(t *testing.T) {
 		e.Gauge("x", "", 4, "a", "", "b", "1")
 		e.Gauge("x", "", 5, "b", "1")
 	})
-	engParse(t, text(t, r)) // fails on a series that comes twice
+	testkit.ParseText(t, text(t, r)) // fails the test if a series repeats
 	if got := vecOf[Counter](r.errors).With("x", reasonDuplicate).Value(); got != 3 {
 		t.Errorf("%d duplicates counted, want 3", got)
 	}
 }
 
-// TestDefinitionDuringAScrape: a family that was emitted and then defined before
-// the walk reaches it must still stand there once.
+// TestDefinitionDuringAScrape: a scrape has a family once, also if the family is emitted
+// and then defined during the scrape.
 func TestDefinitionDuringAScrape(t *testing.T) {
 	r := NewRegistry()
 	r.Collect(func(e *Emitter) {
@@ -157,47 +160,46 @@ func TestDefinitionDuringAScrape(t *testing.T) {
 		r.Histogram("y", "", nil)
 	})
 	r.Collect(func(*Emitter) {})
-	engParse(t, text(t, r)) // fails on a family that comes twice
+	testkit.ParseText(t, text(t, r)) // fails the test if a family repeats
 	got := text(t, r)
 	if strings.Count(got, "\nx ") != 1 || strings.Count(got, "\ny_sum ") != 1 {
 		t.Error(got)
 	}
 }
 
-// TestDefinedHistogramAgainstEmittedSample: as above for the names of samples,
-// in the one scrape that sees both.
-func TestDefinedHistogramAgainstEmittedSample(t *testing.T) {
+// TestDefinedHistogramConflictsWithEmittedSample: a scrape has a name once, also if it is
+// the name of an emitted family and of a sample of a histogram that is then defined.
+func TestDefinedHistogramConflictsWithEmittedSample(t *testing.T) {
 	r := NewRegistry()
 	r.Collect(func(e *Emitter) {
 		e.Gauge("y_sum", "", 1)
 		r.Histogram("y", "", nil)
 	})
 	if got := text(t, r); strings.Count(got, "\ny_sum ") != 1 {
-		t.Errorf("y_sum comes twice:\n%s", got)
+		t.Errorf("y_sum repeats:\n%s", got)
 	}
 }
 
-// TestPanickingCollectorLeavesNoName: a collector that panicked emitted nothing,
-// so another may give the name another type and help.
-func TestPanickingCollectorLeavesNoName(t *testing.T) {
+// TestPanickingCollectorReleasesNames: the samples of a collector that panicked are left
+// out. Another collector may use their names with another type and help.
+func TestPanickingCollectorReleasesNames(t *testing.T) {
 	r := NewRegistry()
 	r.Collect(func(e *Emitter) {
-		e.Gauge("x", "Of the one that fails.", 1)
+		e.Gauge("x", "Of the first collector.", 1)
 		e.Histogram("y", "", HistogramSnapshot{})
-		panic("gone")
+		panic("collector")
 	})
 	r.Collect(func(e *Emitter) {
-		e.Counter("x", "Of the other.", 2)
+		e.Counter("x", "Of the second collector.", 2)
 		e.Gauge("y_sum", "", 3)
 	})
 	got := text(t, r)
-	if !strings.Contains(got, "# HELP x Of the other.\n# TYPE x counter\nx 2\n") || !strings.Contains(got, "y_sum 3\n") {
+	if !strings.Contains(got, "# HELP x Of the second collector.\n# TYPE x counter\nx 2\n") || !strings.Contains(got, "y_sum 3\n") {
 		t.Error(got)
 	}
 }
 
-// TestCollectedHistogram: what a histogram says of itself can be emitted again
-// and reads the same.
+// TestCollectedHistogram: a histogram and its emitted snapshot have the same samples.
 func TestCollectedHistogram(t *testing.T) {
 	r := NewRegistry()
 	h := r.HistogramVec("x", "", []float64{1, 2}, []string{"a"}).With("1")
@@ -212,9 +214,9 @@ func TestCollectedHistogram(t *testing.T) {
 	}
 }
 
-// TestEmittedRefusalsKeepTheRest: a refused sample neither claims its family nor
-// disturbs the samples around it, scrape after scrape.
-func TestEmittedRefusalsKeepTheRest(t *testing.T) {
+// TestRefusedSamplesChangeNoOthers: a refused sample does not set the type of its family,
+// and does not change other samples. This holds for every scrape.
+func TestRefusedSamplesChangeNoOthers(t *testing.T) {
 	r := NewRegistry()
 	r.Gauge("defined", "")
 	r.Collect(func(e *Emitter) {
@@ -236,25 +238,25 @@ func TestEmittedRefusalsKeepTheRest(t *testing.T) {
 	}
 }
 
-// TestFaultsAreBounded: a collector that passes on names from elsewhere, bad samples
-// among them, must not make tacho_errors_total grow with every scrape.
+// TestFaultsAreBounded: the number of series of tacho_errors_total is limited, also if a
+// collector emits bad samples with new names at every scrape.
 func TestFaultsAreBounded(t *testing.T) {
 	r := NewRegistry()
 	n := 0
 	r.Collect(func(e *Emitter) {
 		for range 100 {
 			n++
-			e.Gauge("from_elsewhere_"+strconv.Itoa(n), "", 1, "odd")
+			e.Gauge("new_name_"+strconv.Itoa(n), "", 1, "odd")
 		}
 	})
 	for range 30 {
 		text(t, r)
 	}
 	sum := 0.
-	for _, s := range engParse(t, text(t, r)) {
-		sum += s.value
+	for _, s := range testkit.ParseText(t, text(t, r)) {
+		sum += s.Value
 	}
 	if series := vecOf[Counter](r.errors).Len(); series > maxCharged+1 || sum != float64(n) {
-		t.Errorf("%d series count %v refusals, want %d", series, sum, n)
+		t.Errorf("%d series count %v refused samples, want %d", series, sum, n)
 	}
 }

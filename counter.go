@@ -1,65 +1,63 @@
 package tacho
 
 import (
-	"math"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/atomicfloat"
+	"github.com/tachikoma/tacho/internal/exemplar"
+	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/stripe"
 )
 
-// A Counter is a uint64 that only goes up (OpenMetrics 1.0, "Counter"). It
-// wraps to 0 past 2^64-1, which Prometheus takes for a restart. All methods are
-// safe for concurrent use, never block and never allocate, but for the few
-// times that contention makes stripes. Make one with [Registry.Counter].
-//
-// The goroutine that uses a counter most owns n: its Inc is a bare atomic add, inlined
-// into its own code. Others add in a call, and now and then one of them becomes the
-// owner, so whoever stays is it soon. Where the owner changes all the time, the
-// counter's cache line wanders from core to core, and the counter needs stripes. The
-// owner pays for none of that: to look for company with each add, by a
-// compare-and-swap or a load before it, took 1.7 times as long.
+// A Counter counts events: a uint64 that only goes up (OpenMetrics 1.0, "Counter"). Past
+// 2^64-1 it wraps to 0, and Prometheus takes that for a restart. All methods are safe for
+// concurrent use and never block. They allocate only if contention on the counter makes
+// it grow. [Registry.Counter] makes a Counter.
 type Counter struct {
-	_     incomparable
+	_     [0]func() // no ==; see internal/SIZE.md
 	n     atomic.Uint64
-	owner atomic.Uintptr          // a stackNumber
-	wide  atomic.Pointer[stripes] // nil until there are stripes
-	last  exemplarSlot
+	owner atomic.Uintptr             // a stack number, or 0 if there are stripes
+	wide  atomic.Pointer[stripe.Set] // nil until there are stripes
+	last  exemplar.Slot
+
+	// One goroutine at a time owns n. For the owner, Inc is one inlined atomic add. Other
+	// goroutines add through inc, and about one call in 64 makes its caller the owner.
+	// Frequent changes of owner mean contention and create stripes. To detect contention
+	// on every add, by a compare-and-swap, makes Inc 1.4 times slower (BenchmarkAdd).
 }
 
-var counters = metricType{kindCounter, newCounter, walkCounters}
+// A CounterVec is a [Vec] of counters.
+type CounterVec = Vec[Counter]
+
+var counters = metricType{expo.Counter, newCounter, encodeCounters}
 
 func newCounter(f *family, _ string, early bool) unsafe.Pointer {
-	var c *Counter
-	if early {
-		c = &new(struct {
-			m Counter
-			_ apart
-		}).m
-	} else {
-		c = new(Counter)
-	}
-	c.last.p.Store(f.none)
+	c := &make([]Counter, metricsPerAllocation(unsafe.Sizeof(Counter{}), early))[0]
+	c.last.Init(f.none)
 	return unsafe.Pointer(c)
 }
 
 // Inc adds 1.
 func (c *Counter) Inc() {
-	// This is as much as the compiler inlines, and spells stackNumber out for that.
-	if c.owner.Load() == uintptr(unsafe.Pointer(new(struct{})))>>stackShift {
+	// On 64-bit machines the compiler inlines exactly this much (TestInlining), so
+	// stripe.StackNumber is written out.
+	if c.owner.Load() == uintptr(unsafe.Pointer(new(struct{})))>>stripe.StackShift {
 		c.n.Add(1)
 	} else {
 		c.inc()
 	}
 }
 
-// inc is Inc for a goroutine that does not own n. It has no parameter because passing
-// one is more than Inc can do and still be inlined.
+// inc is the slow path of Inc. It takes no argument: with one, Inc would exceed the
+// inlining budget.
 //
 //go:noinline
 func (c *Counter) inc() {
-	at := stackNumber()
-	if now := c.word(at).Add(1); nowAndThen(now) {
+	at := stripe.StackNumber()
+	if now := c.word(at).Add(1); stripe.Sampled(now) {
 		if c.owner.Load() == at {
-			at++ // and yet it came here: the frame that Inc looks at is on the next page of the stack
+			at++ // the frame of Inc's caller is on the next page of the stack
 		}
 		c.share(at)
 	}
@@ -67,50 +65,50 @@ func (c *Counter) inc() {
 
 // Add adds n.
 func (c *Counter) Add(n uint64) {
-	at := stackNumber()
-	if now := c.word(at).Add(n); nowAndThen(now) {
+	at := stripe.StackNumber()
+	if now := c.word(at).Add(n); stripe.Sampled(now) {
 		c.share(at)
 	}
 }
 
-// word returns where a goroutine adds.
+// word returns the word in which goroutine at adds.
 func (c *Counter) word(at uintptr) *atomic.Uint64 {
 	if s := c.wide.Load(); s != nil {
-		return &s.words[s.row(at)]
+		return &s.Words[s.Row(at)]
 	}
 	return &c.n
 }
 
-// share is called now and then, for a goroutine that may not own the word it adds to.
-// A change of the owner of n is a sign of contention, but no proof: one goroutine that
-// adds from two depths of its stack changes it too. After 16 changes in quick succession
-// share watches n. Only an add of another goroutine meanwhile makes stripes. They end all
-// ownership of n, so that every core can read the counter and none writes to it. The
-// second word of a row is the owner of its first; there each change of owner is checked.
+// share makes goroutine at the owner of the word it adds to. A change of owner is a sign
+// of contention, but no proof: a goroutine that adds from two depths of its stack changes
+// the owner too. After a burst of changes share watches n, and only an add of another
+// goroutine meanwhile creates stripes. In a stripe, word 1 of a row is the owner of word
+// 0, and share watches word 0 after each change.
 func (c *Counter) share(at uintptr) {
 	if s := c.wide.Load(); s != nil {
-		row := s.row(at)
-		word, owner := &s.words[row], &s.words[row+1]
+		row := s.Row(at)
+		word, owner := &s.Words[row], &s.Words[row+1]
 		if owner.Load() == uint64(at) {
 			return
 		}
 		owner.Store(uint64(at))
-		if changes(word, 32) && s.met(row, at) {
-			widen(&c.wide, s, lineWords)
+		if stripe.Changes(word, 32) && stripe.Contended(s, row, at, nil) {
+			stripe.Widen(&c.wide, s, stripe.LineWords)
 		}
 		return
 	}
 	if c.owner.Load() == at {
 		return
 	}
-	if oftenMet(unsafe.Pointer(c)) && changes(&c.n, 1024) {
-		widen(&c.wide, nil, lineWords)
+	if stripe.Frequent(unsafe.Pointer(c)) && stripe.Changes(&c.n, 1024) {
+		stripe.Widen(&c.wide, nil, stripe.LineWords)
 	}
 	c.reassign(at)
 }
 
-// reassign makes goroutine at the owner of n, unless there are stripes. owner is stored
-// before wide is read again: a concurrent widen cannot leave n owned.
+// reassign makes goroutine at the owner of n. With stripes, n has no owner, so that no
+// core writes to the cache line of the counter itself. owner is stored before wide is read
+// again: a concurrent stripe.Widen cannot leave n owned.
 func (c *Counter) reassign(at uintptr) {
 	c.owner.Store(at)
 	if c.wide.Load() != nil {
@@ -118,112 +116,128 @@ func (c *Counter) reassign(at uintptr) {
 	}
 }
 
-// AddExemplar adds n and makes an exemplar of it, which OpenMetrics shows: labels,
-// given as name, value, name, value, that lead to one of the counted events, such
-// as "trace_id", id. The latest stays. An exemplar whose labels are not pairs, have
-// a bad name or a NUL, or are together longer than 128 code points (OpenMetrics
-// 1.0, "Exemplars") is dropped and counted in
-// tacho_errors_total{metric,reason="exemplar"}; n is added all the same. It
-// allocates the exemplar; the strings are copied.
+// AddExemplar adds n and leaves an exemplar: labels, given as name, value, name, value,
+// that lead to one of the counted events, such as "trace_id", id. OpenMetrics shows the
+// latest exemplar of a counter.
+//
+// Bad labels leave no exemplar, and tacho_errors_total{metric,reason="exemplar"} counts.
+// Labels are bad if they are not pairs, have a bad name or a NUL, or have together more
+// than 128 code points (OpenMetrics 1.0, "Exemplars"). The addition of n is recorded in
+// any case. AddExemplar copies the strings and allocates the exemplar.
 func (c *Counter) AddExemplar(n uint64, labels ...string) {
 	c.Add(n)
 	if len(labels) > 0 {
-		c.last.record(c.last.family(), float64(n), labels)
+		c.last.Record(float64(n), labels)
 	}
 }
 
-// Value returns the count. Adds in flight may or may not be in it; two reads
-// in order never go down.
+// Value returns the count. An Add that is still running may or may not be included. Of two
+// calls in order, the second never returns less.
 func (c *Counter) Value() uint64 {
 	n := c.n.Load()
 	if s := c.wide.Load(); s != nil {
-		n += s.sum()
+		n += s.Sum()
 	}
 	return n
 }
 
-// A FloatCounter is a float64 that only goes up: seconds, dollars, joules.
-// All methods are safe for concurrent use and never block. Make one with
-// [Registry.FloatCounter].
-type FloatCounter struct {
-	bits atomic.Uint64
-	wide atomic.Pointer[stripes] // nil until two cores met on bits
-	last exemplarSlot
+func encodeCounters(v *vec, e *expo.Encoder) {
+	none := v.fam.none
+	for i, s := range v.ordered() {
+		if i == 0 {
+			e.Begin(&v.fam.Family)
+		}
+		c := (*Counter)(s.M)
+		var d *expo.Details
+		if !c.last.Is(none) || v.dated {
+			d = v.details(e, s, &c.last, nil)
+		}
+		if !e.Whole(s.Block(), c.Value(), false, d) {
+			return
+		}
+	}
 }
 
-var floatCounters = metricType{kindCounter, newFloatCounter, walkFloatCounters}
+// A FloatCounter sums amounts such as seconds or dollars: a float64 that only goes up
+// (OpenMetrics 1.0, "Counter"). All methods are safe for concurrent use and never block.
+// They allocate only if contention on the counter makes it grow. [Registry.FloatCounter]
+// makes a FloatCounter.
+type FloatCounter struct {
+	bits atomic.Uint64
+	wide atomic.Pointer[stripe.Set] // nil until there are stripes
+	last exemplar.Slot
+}
+
+// A FloatCounterVec is a [Vec] of float counters.
+type FloatCounterVec = Vec[FloatCounter]
+
+var floatCounters = metricType{expo.Counter, newFloatCounter, encodeFloatCounters}
 
 func newFloatCounter(f *family, _ string, early bool) unsafe.Pointer {
-	var c *FloatCounter
-	if early {
-		c = &new(struct {
-			m FloatCounter
-			_ apart
-		}).m
-	} else {
-		c = new(FloatCounter)
-	}
-	c.last.p.Store(f.none)
+	c := &make([]FloatCounter, metricsPerAllocation(unsafe.Sizeof(FloatCounter{}), early))[0]
+	c.last.Init(f.none)
 	return unsafe.Pointer(c)
 }
 
 // Inc adds 1.
 func (c *FloatCounter) Inc() { c.Add(1) }
 
-// Add adds v. A negative or NaN v changes nothing and is counted in
-// tacho_errors_total{metric,reason} (reason "negative" or "nan").
-func (c *FloatCounter) Add(v float64) {
-	c.add(v)
-}
+// Add adds v. If v is negative or NaN, the counter does not change and
+// tacho_errors_total{metric,reason} counts, with reason "negative" or "nan".
+func (c *FloatCounter) Add(v float64) { c.add(v) }
 
-// AddExemplar adds v and makes an exemplar of it; see [Counter.AddExemplar]. A
-// v that [FloatCounter.Add] refuses makes none.
+// AddExemplar adds v and leaves an exemplar; see [Counter.AddExemplar]. If v is negative
+// or NaN, there is no exemplar.
 func (c *FloatCounter) AddExemplar(v float64, labels ...string) {
 	if c.add(v) && len(labels) > 0 {
-		c.last.record(c.last.family(), v, labels)
+		c.last.Record(v, labels)
 	}
 }
 
 // add reports whether v was added.
 func (c *FloatCounter) add(v float64) bool {
 	if !(v >= 0) {
-		c.last.family().refuses(v)
+		c.last.Fault(refusal(v))
 		return false
 	}
 	w, row, at := &c.bits, 0, uintptr(0)
 	s := c.wide.Load()
 	if s != nil {
-		at = stackNumber()
-		row = s.row(at)
-		w = &s.words[row]
+		at = stripe.StackNumber()
+		row = s.Row(at)
+		w = &s.Words[row]
 	}
-	if !swapAdd(w, v) {
-		if meet(s, row, at, unsafe.Pointer(c)) {
-			widen(&c.wide, s, lineWords)
+	if !atomicfloat.TryAdd(w, v) {
+		if stripe.Contended(s, row, at, unsafe.Pointer(c)) {
+			stripe.Widen(&c.wide, s, stripe.LineWords)
 		}
-		addFloat(w, v)
+		atomicfloat.Add(w, v)
 	}
 	return true
 }
 
-// refuses counts a value that no counter may take, and reports whether v is one.
-func (f *family) refuses(v float64) bool {
-	if v >= 0 {
-		return false
-	}
-	if v < 0 {
-		f.fault(reasonNegative)
-	} else {
-		f.fault(reasonNaN)
-	}
-	return true
-}
-
-// Value returns the sum of what was added.
+// Value returns the sum. An Add that is still running may or may not be included.
 func (c *FloatCounter) Value() float64 {
-	v := math.Float64frombits(c.bits.Load())
+	v := atomicfloat.Load(&c.bits)
 	if s := c.wide.Load(); s != nil {
-		v += s.sumFloat()
+		v += s.SumFloat(nil)
 	}
 	return v
+}
+
+func encodeFloatCounters(v *vec, e *expo.Encoder) {
+	none := v.fam.none
+	for i, s := range v.ordered() {
+		if i == 0 {
+			e.Begin(&v.fam.Family)
+		}
+		c := (*FloatCounter)(s.M)
+		var d *expo.Details
+		if !c.last.Is(none) || v.dated {
+			d = v.details(e, s, &c.last, nil)
+		}
+		if !e.Float(s.Block(), c.Value(), d) {
+			return
+		}
+	}
 }

@@ -4,16 +4,18 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/tachikoma/tacho/internal/stripe"
 )
 
-// TestCounterWraps: past the largest uint64 a counter starts again from 0,
-// with and without stripes.
+// TestCounterWraps: past the greatest uint64 a counter starts again from 0, with and
+// without stripes.
 func TestCounterWraps(t *testing.T) {
 	for _, striped := range []bool{false, true} {
 		var c Counter
 		c.Add(math.MaxUint64)
 		if striped {
-			wider(&c.wide, lineWords)
+			widen(&c.wide, stripe.LineWords)
 		}
 		c.Add(3)
 		if c.Value() != 2 {
@@ -22,27 +24,27 @@ func TestCounterWraps(t *testing.T) {
 	}
 }
 
-// TestCounterKeepsWhatStripesFound: what was counted before the stripes were
-// made stays, and the numbers need all 64 bits on a 32-bit machine too.
-func TestCounterKeepsWhatStripesFound(t *testing.T) {
+// TestStripesKeepEarlierCounts: what was counted before there were stripes stays in the
+// total. The values need more than 32 bits.
+func TestStripesKeepEarlierCounts(t *testing.T) {
 	var c Counter
 	var f FloatCounter
 	const big = 1 << 40
 	c.Add(big)
 	f.Add(big)
-	wider(&c.wide, lineWords)
-	wider(&f.wide, lineWords)
+	widen(&c.wide, stripe.LineWords)
+	widen(&f.wide, stripe.LineWords)
 	c.Add(big)
 	f.Add(big + 0.5)
 	if c.Value() != 2*big || f.Value() != 2*big+0.5 {
-		t.Errorf("%d and %v", c.Value(), f.Value())
+		t.Errorf("%d and %v, want %d and %v", c.Value(), f.Value(), uint64(2*big), 2*big+0.5)
 	}
 }
 
 func TestFloatCounterRefusesWhenStriped(t *testing.T) {
 	r := NewRegistry()
 	c := r.FloatCounterVec("x", "", []string{"a"}).With("1")
-	wider(&c.wide, lineWords)
+	widen(&c.wide, stripe.LineWords)
 	c.Add(-1)
 	c.Add(math.NaN())
 	c.Add(math.Copysign(0, -1))
@@ -56,13 +58,13 @@ func TestFloatCounterRefusesWhenStriped(t *testing.T) {
 	got := text(t, r)
 	for _, reason := range []string{"negative", "nan"} {
 		if !strings.Contains(got, `tacho_errors_total{metric="x",reason="`+reason+`"} 1`+"\n") {
-			t.Errorf("%s is not counted:\n%s", reason, got)
+			t.Errorf("reason %s is not counted:\n%s", reason, got)
 		}
 	}
 }
 
-// TestErrorsAreSilentUntilOne: a program without mistakes sees no such family.
-func TestErrorsAreSilentUntilOne(t *testing.T) {
+// TestNoErrorsFamilyBeforeAnError: a scrape shows tacho_errors_total only after an error.
+func TestNoErrorsFamilyBeforeAnError(t *testing.T) {
 	r := NewRegistry()
 	c := r.FloatCounter("x", "")
 	c.Inc()
@@ -106,7 +108,7 @@ func TestFloatCounterRefuses(t *testing.T) {
 	if !strings.Contains(got, `tacho_errors_total{metric="x",reason="negative"} 3`) || !strings.Contains(got, `tacho_errors_total{metric="x",reason="nan"} 1`) {
 		t.Error(got)
 	}
-	var zero FloatCounter // made without a registry: refusals are nobody's
+	var zero FloatCounter // without a registry, so refusals are not counted
 	zero.Add(-1)
 	zero.Add(2)
 	if zero.Value() != 2 {

@@ -4,22 +4,29 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"unicode/utf8"
+
+	"github.com/tachikoma/tacho/internal/escape"
+	"github.com/tachikoma/tacho/internal/exemplar"
+	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/label"
+	"github.com/tachikoma/tacho/internal/names"
+	"github.com/tachikoma/tacho/internal/stringslite"
 )
 
-// A DefinitionError says why a metric could not be defined. Definitions panic
-// with it; [Try] returns it.
+// A DefinitionError is a definition that was refused. Definitions panic with a
+// *DefinitionError, and [Try] returns it.
 type DefinitionError struct {
-	Metric string // the name that was to be defined
-	Reason string // what is wrong with it
-	First  string // file:line of the definition it conflicts with, if it does
+	Metric string // the name in the definition
+	Reason string // the reason for the refusal
+	First  string // file:line of the first definition, or "" if there is no conflict
 }
 
-// Error names the metric, the reason, and where the conflicting definition is.
+// Error returns a message with the metric, the reason, and the first definition if there
+// is a conflict.
 func (e *DefinitionError) Error() string {
 	s := "tacho: " + e.Reason
 	if e.Metric != "" {
-		s = "tacho: metric " + quote(e.Metric) + ": " + e.Reason
+		s = "tacho: metric " + escape.Quote(e.Metric) + ": " + e.Reason
 	}
 	if e.First != "" {
 		s += " (first defined at " + e.First + ")"
@@ -34,12 +41,11 @@ func refuse(metric, reason, first string) {
 	panic(&DefinitionError{metric, reason, first})
 }
 
-// Try calls define and returns what it returns; a *[DefinitionError] that it
-// panics with becomes the error. It is for names that come from configuration:
+// Try returns the result of define. If define panics with a *[DefinitionError], Try returns
+// that error. Any other panic continues. Try is meant for names that come from
+// configuration:
 //
 //	c, err := tacho.Try(func() *tacho.Counter { return reg.Counter(name, help) })
-//
-// Any other panic goes on.
 func Try[M any](define func() M) (m M, err error) {
 	defer func() {
 		switch p := recover().(type) {
@@ -53,54 +59,28 @@ func Try[M any](define func() M) (m M, err error) {
 	return define(), nil
 }
 
-// A kind is a metric type as the formats name it.
-type kind uint8
-
-const (
-	kindCounter kind = iota
-	kindGauge
-	kindHistogram
-	kindUntyped
-	kindInfo
-	kindSummary
-)
-
-// name is that of the text format 0.0.4, which has no info. It is not called String, or
-// the linker would keep it for every type that something may print.
-func (k kind) name() string {
-	return [...]string{"counter", "gauge", "histogram", "untyped", "gauge", "summary"}[k]
-}
-
-// openName is that of OpenMetrics 1.0.
-func (k kind) openName() string {
-	return [...]string{"counter", "gauge", "histogram", "unknown", "info", "summary"}[k]
-}
-
-// A family is one metric name with its help, type and series.
+// A family is the definition of one metric name, or one family that a collector emits.
 type family struct {
-	reg    *Registry
-	name   string
-	help   string
-	unit   string
-	kind   kind
-	labels []string       // names of the variable labels
-	consts []label        // the registry's and the definition's
-	hist   *histogramDef  // for histograms
-	where  string         // file:line of the definition
-	metric *metricType    // nil for functions and what collectors emit
-	vec    *vec           // what a definition returns, and its repetition
-	none   *exemplar      // says no more than whose it is; see exemplarSlot
-	encode func(*encoder) // hands the samples of functions and collectors to an encoder
+	expo.Family
+	utf8   *expo.UTF8Rules    // nil if all names must be in the legacy set
+	labels []string           // names of the variable labels
+	consts []label.Label      // of the registry and the definition
+	hist   *histogramDef      // of histograms
+	where  string             // file:line of the definition
+	metric *metricType        // nil for functions and emitted families
+	vec    *vec               // nil for functions and emitted families
+	none   *exemplar.Exemplar // see exemplar.None
 
-	quoted, quotedLabels bool // names outside the legacy set, to be quoted or escaped
+	fault      func(reason string) // counts in tacho_errors_total
+	overflowed func()              // counts in tacho_series_overflow_total
 }
 
-// check says what is wrong with a definition on its own.
+// check returns an error text for a bad name or label, or "".
 func (f *family) check() string {
 	reason := ""
-	if f.reg.utf8 != nil {
-		reason = f.reg.utf8.checkMetric(f)
-	} else if !validMetricName(f.name) {
+	if f.utf8 != nil {
+		reason = f.utf8.CheckMetric(&f.Family)
+	} else if !names.ValidMetric(f.Name) {
 		reason = "the name must match [a-zA-Z_:][a-zA-Z0-9_:]*"
 	}
 	if reason == "" {
@@ -109,60 +89,65 @@ func (f *family) check() string {
 	return reason
 }
 
-// checkUnit refuses a name that does not end in the unit (OpenMetrics 1.0, "Unit").
+// checkUnit returns an error text if the name does not end in the unit (OpenMetrics 1.0,
+// "Unit"), or "".
 func (f *family) checkUnit() string {
-	name := f.name
-	if f.kind == kindCounter {
-		name = trimSuffix(name, "_total")
+	name := f.Name
+	if f.Kind == expo.Counter {
+		name = stringslite.TrimSuffix(name, "_total")
 	}
-	if f.unit == "" || validMetricName("_"+f.unit) && hasSuffix(name, "_"+f.unit) {
+	if f.Unit == "" || names.ValidMetric("_"+f.Unit) && stringslite.HasSuffix(name, "_"+f.Unit) {
 		return ""
 	}
-	return "the name must end in the unit, _" + f.unit
+	return "the name must end in the unit, _" + f.Unit
 }
 
 func (f *family) checkLabels() string {
-	var seen []string
+	var all []string
 	for _, l := range f.consts {
-		seen = append(seen, l.name)
+		all = append(all, l.Name)
 	}
-	seen = append(seen, f.labels...)
-	for i, name := range seen {
+	all = append(all, f.labels...)
+	for i, name := range all {
 		reason := ""
 		switch {
-		case f.reg.utf8 != nil:
-			reason = f.reg.utf8.checkLabel(f, name)
-		case !validLabelName(name):
+		case f.utf8 != nil:
+			reason = f.utf8.CheckLabel(&f.Family, name)
+		case !names.ValidLabel(name):
 			reason = "must match [a-zA-Z_][a-zA-Z0-9_]* and not begin with __"
 		}
 		switch {
 		case reason != "":
-		case f.kind == kindHistogram && name == "le":
-			reason = "belongs to the buckets of a histogram"
-		case f.kind == kindSummary && name == "quantile":
-			reason = "belongs to the quantiles of a summary"
-		case slices.Contains(seen[:i], name):
-			reason = "is used twice"
+		case f.Kind == expo.Histogram && name == "le":
+			reason = "is reserved for the buckets of a histogram"
+		case f.Kind == expo.Summary && name == "quantile":
+			reason = "is reserved for the quantiles of a summary"
+		}
+		for _, other := range all[:i] {
+			if reason == "" && other == name {
+				reason = "is used twice"
+			}
 		}
 		if reason != "" {
-			return "label name " + quote(name) + " " + reason
+			return "label name " + escape.Quote(name) + " " + reason
 		}
 	}
-	if f.quotedLabels {
-		return f.reg.utf8.checkLabels(seen)
+	if f.QuotedLabels {
+		return f.utf8.CheckLabels(all)
 	}
 	return ""
 }
 
-// differs says in what the definition of f is not that of old, which is already defined.
+// differs returns how the definition of old, which exists, differs from the definition of
+// f, or "".
 func (f *family) differs(old *family) string {
 	switch {
-	case f.kind != old.kind:
-		return " as a " + old.kind.name()
-	case f.help != old.help:
-		return " with help " + quote(old.help)
-	case f.unit != old.unit:
-		return " with unit " + quote(old.unit)
+	case f.Kind != old.Kind:
+		return " as a " + old.Kind.TextName()
+	case f.Help != old.Help:
+		return " with help " + escape.Quote(old.Help)
+	case f.Unit != old.Unit:
+		return " with unit " + escape.Quote(old.Unit)
 	case !slices.Equal(f.labels, old.labels):
 		return " with the labels" + quoteAll(old.labels)
 	case f.constBlock() != old.constBlock():
@@ -171,80 +156,34 @@ func (f *family) differs(old *family) string {
 		return ", and functions cannot be compared"
 	case f.metric != old.metric:
 		return " with another type of value"
-	case f.hist != nil && !slices.Equal(f.hist.bounds, old.hist.bounds):
+	case f.hist != nil && !slices.Equal(f.hist.Upper, old.hist.Upper):
 		return " with other buckets"
 	}
 	return ""
 }
 
-// constBlock renders the labels that all series of f share.
+// constBlock returns the rendered labels that all series of f share.
 //
 //go:noinline
-func (f *family) constBlock() string { return string(appendBlock(nil, f.consts, nil, "")) }
-
-// quote puts s between quotes for an error, with what is no text in hexadecimal.
-// strconv.Quote would add 10 KB to a program without HTTP.
-func quote(s string) string {
-	text := string(appendValid(nil, s)) == s
-	b := []byte{'"'}
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			b = append(b, '\\', c)
-		case c < ' ' || c == 0x7f || c >= utf8.RuneSelf && !text:
-			b = append(b, '\\', 'x', hexDigits[c>>4], hexDigits[c&15])
-		default:
-			b = append(b, c)
-		}
-	}
-	return string(append(b, '"'))
-}
-
-const hexDigits = "0123456789abcdef"
+func (f *family) constBlock() string { return string(label.AppendBlock(nil, f.consts, nil, "")) }
 
 func quoteAll(list []string) (s string) {
 	for _, l := range list {
-		s += " " + quote(l)
+		s += " " + escape.Quote(l)
 	}
 	return s
 }
 
-// sampleNames lists the names beside its own that the samples of f take in an
-// exposition; no other family may have them.
-func (f *family) sampleNames() []string {
-	return sampleNames(f.name, f.kind)
-}
-
-func sampleNames(name string, k kind) []string {
-	var suffixes []string
-	switch k {
-	case kindCounter:
-		name, suffixes = trimSuffix(name, "_total"), histogramSuffixes[3:]
-	case kindHistogram:
-		suffixes = histogramSuffixes
-	case kindSummary:
-		suffixes = histogramSuffixes[1:]
-	}
-	names := make([]string, len(suffixes))
-	for i, suffix := range suffixes {
-		names[i] = name + suffix
-	}
-	return names
-}
-
-// Summaries have no buckets, and counters only the time of their creation.
-var histogramSuffixes = []string{"_bucket", "_sum", "_count", "_created"}
-
-// callerOutside returns file:line of the innermost caller outside this package and
-// its subpackages: the line of the program that a definition is due to.
+// callerOutside returns file:line of the innermost caller outside the module: the line of
+// the program that a definition comes from.
 func callerOutside() string {
 	var pcs [16]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
 	for {
 		fr, more := frames.Next()
 		const here = "github.com/tachikoma/tacho"
-		inside := hasPrefix(fr.Function, here) && (fr.Function[len(here)] == '.' || fr.Function[len(here)] == '/')
-		if !inside || hasSuffix(fr.File, "_test.go") || !more {
+		inside := stringslite.HasPrefix(fr.Function, here) && (fr.Function[len(here)] == '.' || fr.Function[len(here)] == '/')
+		if !inside || stringslite.HasSuffix(fr.File, "_test.go") || !more {
 			return fr.File + ":" + strconv.Itoa(fr.Line)
 		}
 	}

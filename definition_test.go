@@ -11,25 +11,6 @@ import (
 	"testing"
 )
 
-// refused returns the error that a definition panics with, or nil.
-func refused(t *testing.T, define func(*Registry)) *DefinitionError {
-	t.Helper()
-	return refusedIn(t, NewRegistry(), define)
-}
-
-func refusedIn(t *testing.T, r *Registry, define func(*Registry)) *DefinitionError {
-	t.Helper()
-	_, err := Try(func() int { define(r); return 0 })
-	if err == nil {
-		return nil
-	}
-	var d *DefinitionError
-	if !errors.As(err, &d) {
-		t.Fatalf("a %T: %v", err, err)
-	}
-	return d
-}
-
 func TestBadDefinitions(t *testing.T) {
 	labels := func(names ...string) func(*Registry) {
 		return func(r *Registry) { r.CounterVec("x", "", names) }
@@ -77,7 +58,7 @@ func TestBadDefinitions(t *testing.T) {
 	} {
 		err := refused(t, c.define)
 		if err == nil {
-			t.Errorf("%s: accepted", what)
+			t.Errorf("%s: the definition is accepted", what)
 		} else if !strings.Contains(err.Reason, c.reason) || !strings.HasPrefix(err.Error(), "tacho: ") {
 			t.Errorf("%s: %v", what, err)
 		}
@@ -87,17 +68,17 @@ func TestBadDefinitions(t *testing.T) {
 func TestGoodDefinitions(t *testing.T) {
 	r := NewRegistry()
 	r.Counter(":a:b_9", "")
-	r.GaugeVec("le", "", []string{"le", "_", "_a"}) // le is special for histograms alone
+	r.GaugeVec("le", "", []string{"le", "_", "_a"}) // "le" is special only for a histogram
 	r.Gauge("x", "")
 	r.Counter("x_total", "")
 	r.Histogram("h", "", []float64{1, math.Inf(1)})
-	r.Counter("h_total", "") // shares no sample with the histogram
+	r.Counter("h_total", "") // has no sample in common with the histogram
 	r.Histogram("only_inf", "", []float64{})
 	if got := r.Histogram("def", "", nil).Snapshot().Buckets; len(got) != len(DefBuckets)+1 {
 		t.Errorf("nil buckets: %v", got)
 	}
 	if got := r.Histogram("h", "", []float64{1}).Snapshot().Buckets; len(got) != 2 || !math.IsInf(got[1].UpperBound, 1) {
-		t.Errorf("folded buckets: %v", got)
+		t.Errorf("buckets that end in +Inf: %v", got)
 	}
 	if got := r.Histogram("only_inf", "", []float64{}).Snapshot().Buckets; len(got) != 1 {
 		t.Errorf("no buckets: %v", got)
@@ -127,7 +108,7 @@ func TestConflicts(t *testing.T) {
 			order[0](r)
 			err := refusedIn(t, r, order[1])
 			if err == nil {
-				t.Errorf("%s: accepted", what)
+				t.Errorf("%s: the definition is accepted", what)
 				continue
 			}
 			if !regexp.MustCompile(`^tacho: metric "x[a-z_]*": .*definition_test\.go:\d+\)$`).MatchString(err.Error()) {
@@ -137,6 +118,7 @@ func TestConflicts(t *testing.T) {
 	}
 }
 
+// TestSameDefinitionSameMetric: equal definitions return the same metric.
 func TestSameDefinitionSameMetric(t *testing.T) {
 	r := NewRegistry()
 	define := func() []any {
@@ -147,10 +129,11 @@ func TestSameDefinitionSameMetric(t *testing.T) {
 		t.Error("the same definition returned another metric")
 	}
 	r.Histogram("g", "h", []float64{1, math.Inf(1)})
-	r.Histogram("g", "h", []float64{1}) // means the same
+	r.Histogram("g", "h", []float64{1}) // the same buckets
 }
 
-func TestDefinitionKeepsNothingOfTheCallers(t *testing.T) {
+// TestDefinitionCopiesSlices: the caller may change its slices after the definition.
+func TestDefinitionCopiesSlices(t *testing.T) {
 	r := NewRegistry()
 	labels, bounds := []string{"a"}, []float64{1, 2}
 	v := r.HistogramVec("x", "", bounds, labels)
@@ -165,13 +148,13 @@ func TestUnregister(t *testing.T) {
 	r := NewRegistry()
 	h := r.Histogram("x", "", nil)
 	if r.Unregister("y") || r.Unregister("x_sum") || r.Unregister("tacho_errors_total") || !r.Unregister("x") || r.Unregister("x") {
-		t.Error("wrong answer")
+		t.Error("wrong result of Unregister")
 	}
 	h.Observe(1)
 	if got := text(t, r); got != "" {
 		t.Error(got)
 	}
-	r.Gauge("x_sum", "") // the names of its samples are free again
+	r.Gauge("x_sum", "") // the names of the samples of x can be used again
 	r.Counter("x", "").Inc()
 	if got := text(t, r); !strings.Contains(got, "x 1\n") || !strings.Contains(got, "x_sum 0\n") {
 		t.Error(got)
@@ -214,9 +197,9 @@ func TestDefaultRegistry(t *testing.T) {
 	}
 }
 
-// TestErrorNamesTheFirstLine: the place is that of the first definition, not of
-// a repetition in between nor of the one refused.
-func TestErrorNamesTheFirstLine(t *testing.T) {
+// TestErrorHasFirstDefinition: First is the line of the first definition. It is not the
+// line of a repeated definition or of the refused definition.
+func TestErrorHasFirstDefinition(t *testing.T) {
 	r := NewRegistry()
 	_, file, line, _ := runtime.Caller(0)
 	r.Counter("x", "help")
@@ -230,22 +213,22 @@ func TestErrorNamesTheFirstLine(t *testing.T) {
 	}
 	err = refused(t, func(r *Registry) { r.Counter("-", "") })
 	if err == nil || err.First != "" || strings.Contains(err.Error(), "first defined") {
-		t.Errorf("nothing was defined first: %v", err)
+		t.Errorf("there is no first definition: %v", err)
 	}
 }
 
-// TestRefusedDefinitionLeavesNoTrace: a definition that was refused takes no
-// name and changes nothing of the metric that it conflicted with.
-func TestRefusedDefinitionLeavesNoTrace(t *testing.T) {
+// TestRefusedDefinitionChangesNothing: a refused definition reserves no name, and does not
+// change the metric that it conflicts with.
+func TestRefusedDefinitionChangesNothing(t *testing.T) {
 	r := NewRegistry()
 	r.Gauge("x_sum", "").Set(1)
 	if refusedIn(t, r, func(r *Registry) { r.Histogram("x", "", nil) }) == nil {
-		t.Fatal("accepted")
+		t.Fatal("the definition is accepted")
 	}
 	r.Gauge("x", "").Set(2)
 	r.Gauge("x_bucket", "").Set(3)
 	if refusedIn(t, r, func(r *Registry) { r.Gauge("x", "other") }) == nil {
-		t.Fatal("accepted")
+		t.Fatal("the definition is accepted")
 	}
 	want := "# HELP x \n# TYPE x gauge\nx 2\n# HELP x_bucket \n# TYPE x_bucket gauge\nx_bucket 3\n# HELP x_sum \n# TYPE x_sum gauge\nx_sum 1\n"
 	if got := text(t, r); got != want {
@@ -253,8 +236,8 @@ func TestRefusedDefinitionLeavesNoTrace(t *testing.T) {
 	}
 }
 
-// TestUnregisterKeepsSharedNames: a histogram x and a counter x_total both
-// reserve x_created; it is free when the last of them is gone.
+// TestUnregisterKeepsSharedNames: a histogram x and a counter x_total both reserve
+// x_created. The name can be used again after both are unregistered.
 func TestUnregisterKeepsSharedNames(t *testing.T) {
 	for _, order := range [][2]string{{"x", "x_total"}, {"x_total", "x"}} {
 		r := NewRegistry()
@@ -264,7 +247,7 @@ func TestUnregisterKeepsSharedNames(t *testing.T) {
 			return refusedIn(t, r, func(r *Registry) { r.Gauge("x_created", "") })
 		}
 		if created() == nil {
-			t.Error("x_created accepted beside both")
+			t.Error("x_created is accepted beside x and x_total")
 		}
 		r.Unregister(order[0])
 		if err := created(); err == nil || !strings.Contains(err.Reason, order[1]) {
@@ -277,12 +260,12 @@ func TestUnregisterKeepsSharedNames(t *testing.T) {
 	}
 }
 
-// TestUnregisterOfFunctions: a function's name can be used again, too.
+// TestUnregisterOfFunctions: the name of an unregistered function can be used again.
 func TestUnregisterOfFunctions(t *testing.T) {
 	r := NewRegistry()
 	r.GaugeFunc("x", "", func() float64 { return 1 })
 	if !r.Unregister("x") {
-		t.Error("not there")
+		t.Error("Unregister does not find the function")
 	}
 	r.GaugeFunc("x", "", func() float64 { return 2 })
 	if got := text(t, r); got != "# HELP x \n# TYPE x gauge\nx 2\n" {
@@ -290,17 +273,17 @@ func TestUnregisterOfFunctions(t *testing.T) {
 	}
 }
 
-// TestTryPassesOn: only a *DefinitionError is an answer.
-func TestTryPassesOn(t *testing.T) {
-	for _, p := range []any{errors.New("tacho: not mine"), DefinitionError{}, 7} {
+// TestTryRepanics: Try returns a *DefinitionError, and panics with any other value.
+func TestTryRepanics(t *testing.T) {
+	for _, p := range []any{errors.New("tacho: another error"), DefinitionError{}, 7} {
 		func() {
 			defer func() {
 				if got := recover(); got != p {
-					t.Errorf("%v became %v", p, got)
+					t.Errorf("the panic %v became %v", p, got)
 				}
 			}()
 			Try(func() int { panic(p) })
-			t.Errorf("%v was swallowed", p)
+			t.Errorf("Try returns after the panic %v", p)
 		}()
 	}
 	_, err := Try(func() []float64 { return LinearBuckets(0, 1, -1) })
@@ -326,7 +309,7 @@ func TestBucketHelpersRefuse(t *testing.T) {
 		"exponential, +Inf start":     func() []float64 { return ExponentialBuckets(inf, 2, 1) },
 	} {
 		if got, err := Try(define); err == nil {
-			t.Errorf("%s: %v", what, got)
+			t.Errorf("%s: accepted, the bounds are %v", what, got)
 		}
 	}
 	if got := LinearBuckets(5, 0, 1); !slices.Equal(got, []float64{5}) { // the width is not used
@@ -334,7 +317,7 @@ func TestBucketHelpersRefuse(t *testing.T) {
 	}
 }
 
-// An error is one line of text, whatever name it speaks of.
+// TestDefinitionErrorQuotes: the text of an error is one line of valid UTF-8, for any name.
 func TestDefinitionErrorQuotes(t *testing.T) {
 	for name, want := range map[string]string{
 		"a b":        `"a b"`,

@@ -1,114 +1,129 @@
-// Package tacho is a Prometheus-compatible metrics engine: counters, gauges
-// and histograms that cost little to record, with or without labels, and a
-// scrape that is always valid.
+// Package tacho is a Prometheus-compatible metrics engine. It has counters, gauges and
+// histograms that are cheap to record, with or without labels, and a scrape that is always
+// valid.
 //
-// # Defining
+// This program counts jobs by result and serves the metrics on /metrics:
 //
-// Metrics are defined in a [Registry], [Default] or one from [NewRegistry]:
+//	package main
+//
+//	import (
+//		"log"
+//		"net/http"
+//
+//		"github.com/tachikoma/tacho"
+//	)
+//
+//	var jobs = tacho.Default.CounterVec("jobs_total", "Jobs done, by result.", []string{"result"})
+//
+//	func main() {
+//		http.HandleFunc("POST /jobs", func(w http.ResponseWriter, r *http.Request) {
+//			jobs.With("ok").Inc()
+//		})
+//		http.Handle("GET /metrics", tacho.Default.Handler())
+//		log.Fatal(http.ListenAndServe("127.0.0.1:8080", nil))
+//	}
+//
+// # Definitions
+//
+// A [Registry] holds metrics. [Default] is a registry for package variables, and
+// [NewRegistry] makes others:
 //
 //	var requests = tacho.Default.Counter("requests_total", "Requests served.")
 //
-// A definition that is wrong, or conflicts with another, panics with a
-// *[DefinitionError]: a mistake in the program shows at its start. [Try] turns
-// that into an error for names that come from configuration. Defining the same
-// metric twice in the same way returns the same metric. [Registry.Unregister]
-// removes one.
+// A bad or conflicting definition panics with a *[DefinitionError], so that a mistake shows
+// at the start of the program. For names that come from configuration, [Try] returns that
+// error instead. The same definition twice returns the same metric. Call
+// [Registry.Unregister] to remove a metric.
 //
 // # Recording
 //
-// [Counter] counts events, [FloatCounter] sums amounts, [Gauge] and
-// [FloatGauge] go up and down, [Histogram] counts observations in buckets:
+// A [Counter] counts events and a [FloatCounter] sums amounts. A [Gauge] or a [FloatGauge]
+// goes up and down. A [Histogram] counts observations in buckets:
 //
 //	requests.Inc()
 //	queued.Set(int64(len(queue)))
 //	latency.ObserveSince(start)
 //
-// By convention names end in their unit, which is a base unit (seconds, bytes),
-// and those of counters in _total.
+// By convention a name ends in its unit, which is a base unit such as seconds or bytes. The
+// name of a counter ends in _total.
 //
 // # Histograms
 //
-// A histogram has the upper bounds that its definition lists, and +Inf. Nil
-// means [DefBuckets], made for seconds; [LinearBuckets] and
-// [ExponentialBuckets] make others. An observation counts in the first bucket
-// whose bound is not below it; what is exposed is cumulative, as Prometheus has
-// it. [Histogram.Snapshot] reads one in the program.
+// The buckets of a histogram are the upper bounds of its definition, and +Inf. If the
+// definition has nil, the bounds are [DefBuckets], made for seconds. The functions
+// [LinearBuckets] and [ExponentialBuckets] make other bounds. An observation counts in the first bucket whose
+// upper bound is at least the value. Prometheus gets cumulative counts. A program reads a
+// histogram by [Histogram.Snapshot].
 //
 // # Labels
 //
-// A [Vec] is a family of metrics that differ in label values: [CounterVec],
-// [HistogramVec] and so on. [Vec.With] finds one, without a lock or allocation
-// once it exists, or makes it; a program that keeps the pointer saves the lookup
-// too. [Vec.Delete], [Vec.DeleteFunc] and [Vec.Reset] remove series.
-// [WithConstLabels] adds labels that never change.
+// A [Vec] is a family of metrics that differ in label values: [CounterVec], [HistogramVec]
+// and so on. The method [Vec.With] finds a metric, without a lock or an allocation once
+// the metric exists. A program that keeps the pointer saves the lookup as well. Series are
+// removed by [Vec.Delete], [Vec.DeleteFunc] and [Vec.Reset]. The option [WithConstLabels]
+// adds labels that never change.
 //
 // # Cardinality
 //
-// Where strangers choose label values, [WithMaxSeries] limits a vector, or every
-// vector of a registry. Past the limit every new combination is recorded in one
-// series whose values are all "other", so that totals stay right, and
-// tacho_series_overflow_total{metric} counts. [WithIdleExpiry] drops series that
-// nobody changes any more, and [Vec.Replace] changes all of a vector at once. HTTP paths have a limit of their
-// own, see [WithMaxPaths].
+// If clients choose label values, limit the number of series. The option [WithMaxSeries]
+// limits a vector, or every vector of a registry. Past the limit, new combinations of values are
+// recorded in one series whose values are all "other", and
+// tacho_series_overflow_total{metric} counts. So totals stay right. The option
+// [WithIdleExpiry] removes series that do not change any more. The method [Vec.Replace]
+// replaces all series of a vector at once. Paths of HTTP requests have a limit of their own: [WithMaxPaths].
 //
-// # Computing at scrape time
+// # Functions and collectors
 //
-// [Registry.CounterFunc] and [Registry.GaugeFunc] call a function for each
-// scrape; [Registry.Collect] emits whole families through an [Emitter], with the
-// time of each sample if it is known ([Emitter.At]). One that panics loses its own
-// samples, and the scrape goes on.
+// A function given to [Registry.CounterFunc] or [Registry.GaugeFunc] runs at each scrape.
+// A collector given to [Registry.Collect] emits whole families through an [Emitter]. If
+// a function or collector panics, the scrape goes on without its samples.
 //
 // # Exemplars
 //
-// [Counter.AddExemplar] and [Histogram.ObserveExemplar] record and leave a pointer
-// to the event, such as the trace of a request; the latest of a counter or bucket
-// is shown in OpenMetrics. [WithExemplar] does it for HTTP requests.
+// An exemplar is a reference to an event, such as the trace of a request. It is left by
+// [Counter.AddExemplar] or [Histogram.ObserveExemplar], and for HTTP requests by
+// [WithExemplar]. OpenMetrics shows the latest exemplar of each counter and bucket.
 //
 // # Names
 //
-// Names of metrics and labels are made of letters, digits and underscores.
-// [WithUTF8Names] allows any text, as Prometheus 3 does, and escapes it for clients
-// that do not.
+// Names of metrics and labels have letters, digits and underscores. The option
+// [WithUTF8Names] allows any UTF-8 name, as Prometheus 3 does, and escapes names for clients that need it.
 //
 // # Errors
 //
-// Recording never panics and returns no errors. What must not be recorded (a
-// wrong number of label values, a negative addition to a counter, an observation
-// that is NaN) changes nothing and is counted in
-// tacho_errors_total{metric,reason}, which every registry exposes once it has
-// counted something. It is worth an alert. Invalid UTF-8 in a label value is no
-// error: it becomes U+FFFD.
+// Recording never panics and returns no error. A mistake changes no series: a wrong number
+// of label values, a negative addition to a counter, an observation of NaN. It is counted
+// in tacho_errors_total{metric,reason}, which every registry exposes once it is not zero.
+// Alert on it. Invalid UTF-8 in a label value is no error and becomes U+FFFD.
 //
-// # Reading
+// # Formats
 //
-// [Registry.WriteText] writes Prometheus' text format 0.0.4,
-// [Registry.WriteOpenMetrics] OpenMetrics 1.0, [Registry.WriteJSON] a JSON view.
-// Families are sorted by the names of their definitions, series by label values,
-// and a family without series is left out. All stream through one bounded buffer
-// and hold no lock while they write. [Registry.Handler] serves the first two over
-// HTTP, as the client prefers, and [Registry.JSONHandler] the third, compressed
-// where the client accepts gzip.
+// [Registry.WriteText] writes Prometheus' text format 0.0.4, [Registry.WriteOpenMetrics]
+// writes OpenMetrics 1.0, and [Registry.WriteJSON] writes a JSON view. Families are sorted
+// by name and series by label values. A family without series is left out. All three write
+// through one bounded buffer and hold no lock meanwhile. [Registry.Handler] serves the
+// format that the client prefers, and [Registry.JSONHandler] serves the JSON view. Both
+// compress with gzip if the client accepts it.
 //
-// # Measuring HTTP servers
+// # HTTP servers
 //
-// [HTTPMetrics] is middleware for [net/http]: requests by method, path and
-// status, durations, response sizes, requests in flight, connections by state:
+// [HTTPMetrics] is middleware for [net/http]. It measures requests by method, path and
+// status, their durations and response sizes, requests in flight, and connections:
 //
 //	m := tacho.NewHTTPMetrics(tacho.Default)
 //	http.ListenAndServe(addr, m.Handler(mux))
 //
 // # Concurrency
 //
-// All methods of registries, vectors, metrics and the middleware are safe for
-// concurrent use; an [Emitter] belongs to the call that got it. Recording is
-// lock-free once the series exists. Counters and histograms that several cores
-// record in at once spread over more memory, allocated once, when they first
-// collide. A scrape reads while others record: the count of a histogram is always
-// that of its +Inf bucket, and its sum may differ from them by the observations
-// in flight.
+// All methods of registries, vectors, metrics and the middleware are safe for concurrent
+// use. An [Emitter] is valid only in the call that received it. Recording in a series that
+// exists takes no lock. A counter or histogram that several cores record in at the same
+// time grows to more memory, a few times at most. A scrape reads while other goroutines
+// record: the count of a histogram always equals the count of its +Inf bucket, and its sum
+// may differ by the observations that are still running.
 //
 // # Without HTTP
 //
-// The build tag tacho_nohttp leaves out all that needs net/http, [NormalizePath]
-// included; what remains imports none of net, fmt, reflect and encoding/json.
+// The build tag tacho_nohttp leaves out everything that needs net/http, and
+// [NormalizePath]. The rest imports none of net, fmt, reflect and encoding/json.
 package tacho

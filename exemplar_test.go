@@ -6,41 +6,14 @@ import (
 	"sync"
 	"testing"
 	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/exemplar"
+	"github.com/tachikoma/tacho/internal/race"
 )
 
-func TestExemplarBlock(t *testing.T) {
-	long := strings.Repeat("é", maxExemplarRunes-1)
-	for _, c := range []struct {
-		pairs []string
-		want  string // "" for refused
-	}{
-		{[]string{"trace_id", "abc"}, `{trace_id="abc"}`},
-		{[]string{"a", "1", "b", ""}, `{a="1",b=""}`},
-		{[]string{"a", "\\\"\n"}, `{a="\\\"\n"}`},
-		{[]string{"a", "x\xff\xfey"}, "{a=\"x\uFFFDy\"}"},
-		{[]string{"a", long}, `{a="` + long + `"}`},
-		{[]string{"ab", long}, ""},
-		{[]string{"a", long, "b", ""}, ""},
-		{[]string{"a"}, ""},
-		{[]string{"a", "1", "b"}, ""},
-		{[]string{"", "1"}, ""},
-		{[]string{"a.b", "1"}, ""},
-		{[]string{"__a", "1"}, ""},
-		{[]string{"a", "1", "a", "2"}, ""},
-		{[]string{"a", strings.Repeat("x", 1<<20)}, ""},
-		{[]string{"a", "x\x00"}, ""}, // Prometheus refuses the whole scrape for it
-	} {
-		block, ok := appendExemplarBlock(nil, c.pairs)
-		got := string(block)
-		if got != c.want || ok != (c.want != "") {
-			t.Errorf("%.40q: %q %v, want %q", c.pairs, got, ok, c.want)
-		}
-	}
-}
-
-// TestExemplarsNeverCostACount: whatever is wrong with an exemplar, what it came
-// with is recorded, and the fault is counted.
-func TestExemplarsNeverCostACount(t *testing.T) {
+// TestBadExemplarKeepsTheRecording: if the labels of an exemplar are bad, the value is
+// recorded without an exemplar, and the error is counted.
+func TestBadExemplarKeepsTheRecording(t *testing.T) {
 	r := NewRegistry()
 	c, f, h := r.Counter("c_total", ""), r.FloatCounter("f_total", ""), r.Histogram("h", "", []float64{1})
 	for _, labels := range [][]string{nil, {"id", "1"}, {"odd"}, {"bad name", ""}, {"id", strings.Repeat("x", 127)}} {
@@ -54,12 +27,12 @@ func TestExemplarsNeverCostACount(t *testing.T) {
 	if s := h.Snapshot(); c.Value() != 10 || f.Value() != 2.5 || s.Count != 5 || s.Sum != 1.25 {
 		t.Errorf("values %d %v %+v", c.Value(), f.Value(), s)
 	}
-	for name, x := range map[string]*exemplar{"c": c.last.load(), "f": f.last.load(), "h": (*h.last.Load())[0].load()} {
-		if x == nil || x.labels != `{id="1"}` {
+	for name, x := range map[string]*exemplar.Exemplar{"c": c.last.Load(), "f": f.last.Load(), "h": (*h.last.Load())[0].Load()} {
+		if x == nil || x.Labels != `{id="1"}` {
 			t.Errorf("%s: exemplar %+v", name, x)
 		}
 	}
-	if x := (*h.last.Load())[1].load(); x != nil {
+	if x := (*h.last.Load())[1].Load(); x != nil {
 		t.Errorf("a bucket without an observation has exemplar %+v", x)
 	}
 	got := text(t, r)
@@ -73,6 +46,7 @@ func TestExemplarsNeverCostACount(t *testing.T) {
 	}
 }
 
+// TestExemplarsOfMetricsWithoutRegistry: a zero metric records the value and no exemplar.
 func TestExemplarsOfMetricsWithoutRegistry(t *testing.T) {
 	var c Counter
 	var f FloatCounter
@@ -85,18 +59,20 @@ func TestExemplarsOfMetricsWithoutRegistry(t *testing.T) {
 	}
 }
 
-// TestExemplarsAreCopied: the strings may point into a buffer that is used again.
+// TestExemplarsAreCopied: the program may reuse the memory of the strings.
 func TestExemplarsAreCopied(t *testing.T) {
 	c := NewRegistry().Counter("c_total", "")
 	buf := []byte("trace")
 	c.AddExemplar(1, "id", unsafe.String(&buf[0], len(buf)))
 	copy(buf, "other")
-	if x := c.last.load(); x.labels != `{id="trace"}` {
-		t.Errorf("exemplar %q", x.labels)
+	if x := c.last.Load(); x.Labels != `{id="trace"}` {
+		t.Errorf("exemplar %q", x.Labels)
 	}
 }
 
-func TestExemplarsUnderFire(t *testing.T) {
+// TestConcurrentExemplars: each exemplar is one that a goroutine recorded, in the bucket of
+// its value.
+func TestConcurrentExemplars(t *testing.T) {
 	r := NewRegistry()
 	c, h := r.Counter("c_total", ""), r.Histogram("h", "", []float64{1, 2, 3})
 	var wg sync.WaitGroup
@@ -107,7 +83,7 @@ func TestExemplarsUnderFire(t *testing.T) {
 			for i := range 500 {
 				c.AddExemplar(1, "g", string(rune('a'+g)))
 				h.ObserveExemplar(float64(i%4+1), "g", string(rune('a'+g)))
-				if x := c.last.load(); len(x.labels) != len(`{g="a"}`) || x.value != 1 {
+				if x := c.last.Load(); len(x.Labels) != len(`{g="a"}`) || x.Value != 1 {
 					t.Errorf("exemplar %+v", x)
 				}
 			}
@@ -119,16 +95,16 @@ func TestExemplarsUnderFire(t *testing.T) {
 	}
 	slots := *h.last.Load()
 	for i := range slots {
-		if x := slots[i].load(); x == nil || x.value != float64(i+1) {
+		if x := slots[i].Load(); x == nil || x.Value != float64(i+1) {
 			t.Errorf("bucket %d has exemplar %+v", i, x)
 		}
 	}
 }
 
-// TestExemplarAllocations: the label of a trace fits into the exemplar, a longer one
-// lies beside it.
+// TestExemplarAllocations: the label of a trace ID is stored in the exemplar itself. Longer
+// labels need more allocations.
 func TestExemplarAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	h := NewRegistry().Histogram("h", "", nil)

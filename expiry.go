@@ -7,77 +7,60 @@ import (
 	"time"
 	"unsafe"
 	"weak"
+
+	"github.com/tachikoma/tacho/internal/atomicfloat"
+	"github.com/tachikoma/tacho/internal/label"
+	"github.com/tachikoma/tacho/internal/series"
 )
 
-// A series that nobody changes any more is dropped at a scrape, and what it was
-// recorded in is parked: the vector keeps no more of it than a weak pointer. Where
-// the program holds a pointer of its own, the next scrape that finds the metric
-// changed takes the series back, as does the next With. Where the program holds
-// none, the garbage collector takes the metric, after a finalizer has looked
-// whether something was recorded since it was parked: by a With that found it just
-// before, or through a pointer that was dropped right after. So nothing recorded is
-// lost, a vector's memory is that of the series in use, and recording pays for none
-// of it.
+// A scrape unlists idle series: it removes each from the vector and keeps a weak pointer
+// to its metric. If the program still holds the metric, the next scrape that sees the
+// metric changed, or the next With, relists the series. Otherwise a finalizer adds what was
+// recorded in the meantime to the series with the same key. So no recording is lost, the
+// vector's memory is that of the series in use, and recording does no work for it.
 
-// WithIdleExpiry drops the series of a vector that did not change for d or longer,
-// judged at each scrape. A later change, through [Vec.With] or a pointer that the
-// program kept, brings a series back: with its value, if the metric was still in
-// memory, else from zero. Setting a gauge to what it is, or adding 0, is no change, so
-// a gauge that stands still goes too. It does nothing for a metric without labels.
-// 0 or less means no expiry, the default.
-//
-// To Prometheus a series that is gone is stale: rate() and increase() over what was
-// seen of it stay right, and a counter that comes back from zero is a reset, as
-// after a restart of the program. What is lost is the increase from the value at the
-// first scrape after the return, which a counter that starts anew always loses.
-func WithIdleExpiry(d time.Duration) Option {
-	var e *expiry
-	if d > 0 {
-		e = &expiry{idle: int64(d), attach: attachExpiry, ordered: (*vec).inUse, revive: (*vec).revive}
-	}
-	return func(o *options) { o.expiry = e }
-}
-
-// An expiry says when series are idle. Vectors reach the code below through it
-// alone, so that a program which does not ask for it does not contain it; nor does
-// it contain the descriptions of time.Time and all that is in one, since no type
-// here has any: times are nanoseconds, from 1970 on.
+// An expiry has the idle time in nanoseconds, and the code of expiry as function values: a
+// program without the option contains none of the code. No type here has a time.Time, for
+// the same reason; see internal/SIZE.md.
 type expiry struct {
 	idle    int64
 	attach  func(v *vec, e *expiry)
-	ordered func(v *vec) []*series
-	revive  func(v *vec, key string) *series
+	ordered func(v *vec) []*series.Series
+	relist  func(v *vec, key string) *series.Series
+}
+
+func newExpiry(d time.Duration) *expiry {
+	return &expiry{idle: int64(d), attach: attachExpiry, ordered: (*vec).orderedInUse, relist: (*vec).relistKeyLocked}
 }
 
 func attachExpiry(v *vec, e *expiry) {
-	v.expiry, v.track, v.parking = e, newTracked, unsafe.Pointer(&parking{series: map[string]*parked{}})
+	v.expiry, v.track, v.unlisted = e, newTracked, unsafe.Pointer(&unlistedSeries{byKey: map[string]*unlisted{}})
 }
 
-// parking is what only a vector with expiry needs. Others have a pointer of no type
-// to it, so that a program without expiry does not contain the types either.
-type parking struct {
-	series map[string]*parked // by key; under the vector's mutex
-	words  []uint64           // for state
+// unlistedSeries is the part of a vector that only expiry needs.
+type unlistedSeries struct {
+	byKey map[string]*unlisted // under the vector's mutex
+	words []uint64             // for state
 }
 
-// parked returns the parked series by key; nil without expiry.
-func (v *vec) parked() map[string]*parked {
-	if v.parking == nil {
+// unlistedLocked returns the unlisted series by key; nil without expiry.
+func (v *vec) unlistedLocked() map[string]*unlisted {
+	if v.unlisted == nil {
 		return nil
 	}
-	return (*parking)(v.parking).series
+	return (*unlistedSeries)(v.unlisted).byKey
 }
 
-// aging is what a vector must be able to ask of a metric that may be parked.
-type aging interface {
-	// appendState appends all that is recorded; the first word differs after a change.
+// An expiring metric can be unlisted.
+type expiring interface {
+	// appendState appends everything recorded. The first word differs after a change.
 	appendState([]uint64) []uint64
 	// absorb records again what was recorded between two states.
 	absorb(was, now []uint64)
 }
 
-// aging returns a metric of the vector as what can be parked.
-func (v *vec) aging(m unsafe.Pointer) aging {
+// expiring returns a metric of the vector by its type.
+func (v *vec) expiring(m unsafe.Pointer) expiring {
 	switch v.fam.metric {
 	case &counters:
 		return (*Counter)(m)
@@ -92,130 +75,111 @@ func (v *vec) aging(m unsafe.Pointer) aging {
 	}
 }
 
-// A trackedSeries is a series of a vector that remembers when it made each, or
-// must know how long each is idle: the others do not pay for it.
-type trackedSeries struct {
-	series
-	created int64  // Unix milliseconds
-	last    uint64 // the first word of the metric's state at the last scrape
-	changed int64  // Unix nanoseconds of the scrape that found it changed
+// An unlisted series was removed while its metric may still be in use.
+type unlisted struct {
+	series.Series // without M
+	created       int64
+	was           []uint64 // the state of the metric when the series was unlisted
+	metric        weak.Pointer[byte]
 }
 
-func tracked(s *series) *trackedSeries { return (*trackedSeries)(unsafe.Pointer(s)) }
+func (v *vec) orderedInUse() []*series.Series { return v.inUseAt(time.Now().UnixNano()) }
 
-func newTracked() *trackedSeries {
-	now := time.Now()
-	return &trackedSeries{created: now.UnixMilli(), changed: now.UnixNano()}
-}
-
-// A parked series is one that was dropped, while its metric may be in use.
-type parked struct {
-	series  // without m
-	created int64
-	was     []uint64 // the metric's state when it was parked
-	metric  weak.Pointer[byte]
-}
-
-func (v *vec) inUse() []*series { return v.aged(time.Now().UnixNano()) }
-
-// aged returns the series in order, without those that are idle and with those
-// that are not idle any more. The order's mutex is held.
-func (v *vec) aged(now int64) []*series {
+// inUseAt returns the series in order. It relists unlisted series that have changed, and
+// unlists idle series. It needs orderMu.
+func (v *vec) inUseAt(now int64) []*series.Series {
 	v.mu.Lock()
-	for _, p := range v.parked() {
-		if m := unsafe.Pointer(p.metric.Value()); m != nil && v.state(m)[0] != p.was[0] {
-			v.unpark(p, m)
+	for _, u := range v.unlistedLocked() {
+		if m := unsafe.Pointer(u.metric.Value()); m != nil && v.state(m)[0] != u.was[0] {
+			v.relistLocked(u, m)
 		}
 	}
 	v.mu.Unlock()
-	for _, s := range v.merged() {
+	for _, s := range v.updateOrderLocked() {
 		t := tracked(s)
-		if first := v.state(s.m)[0]; first != t.last {
+		if first := v.state(s.M)[0]; first != t.last {
 			t.last, t.changed = first, now
 		} else if now-t.changed >= v.expiry.idle {
-			v.park(s)
+			v.unlist(s)
 		}
 	}
-	return v.merged()
+	return v.updateOrderLocked()
 }
 
-// state returns the state of a metric, until the next call. The order's mutex is
-// held.
+// state returns the state of a metric, valid until the next call. It needs orderMu.
 func (v *vec) state(m unsafe.Pointer) []uint64 {
-	p := (*parking)(v.parking)
-	p.words = v.aging(m).appendState(p.words[:0])
-	return p.words
+	u := (*unlistedSeries)(v.unlisted)
+	u.words = v.expiring(m).appendState(u.words[:0])
+	return u.words
 }
 
-// park drops a series, unless it is not there any more.
-func (v *vec) park(s *series) {
+// unlist removes a series unless another goroutine has removed it.
+func (v *vec) unlist(s *series.Series) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if !v.table.Load().holds(s) {
+	if !v.table.Load().Holds(s) {
 		return
 	}
-	v.delete(s)
-	p := &parked{series: *s, created: tracked(s).created, metric: weak.Make((*byte)(s.m))}
-	p.m = nil
-	// What is recorded from here on is a change, and brings the series back.
-	p.was = v.aging(s.m).appendState(nil)
-	v.parked()[p.key()] = p
-	runtime.SetFinalizer((*byte)(s.m), func(m *byte) { v.bury(p, unsafe.Pointer(m)) })
+	v.deleteLocked(s)
+	u := &unlisted{Series: *s, created: tracked(s).created, metric: weak.Make((*byte)(s.M))}
+	u.M = nil
+	u.was = v.expiring(s.M).appendState(nil) // a recording after this line is a change
+	v.unlistedLocked()[u.Key()] = u
+	runtime.SetFinalizer((*byte)(s.M), func(m *byte) { v.finalize(u, unsafe.Pointer(m)) })
 }
 
-// idleKeys returns the keys of the parked series whose values f wants.
-func (v *vec) idleKeys(f func(values []string) bool) (keys []string) {
+// unlistedKeys returns the keys of the unlisted series for whose values f returns true.
+func (v *vec) unlistedKeys(f func(values []string) bool) (keys []string) {
 	v.mu.Lock()
-	for key := range v.parked() {
+	for key := range v.unlistedLocked() {
 		keys = append(keys, key)
 	}
 	v.mu.Unlock()
-	return slices.DeleteFunc(keys, func(key string) bool { return !f(keyValues(key, len(v.fam.labels))) })
+	return slices.DeleteFunc(keys, func(key string) bool { return !f(label.Values(key, len(v.fam.labels))) })
 }
 
-// revive takes a series back that is asked for while its metric is in memory, or
-// returns nil. The mutex is held.
-func (v *vec) revive(key string) *series {
-	if p := v.parked()[key]; p != nil {
-		if m := unsafe.Pointer(p.metric.Value()); m != nil {
-			return v.unpark(p, m)
+// relistKeyLocked relists the series with this key if its metric is still in memory, and
+// returns nil otherwise.
+func (v *vec) relistKeyLocked(key string) *series.Series {
+	if u := v.unlistedLocked()[key]; u != nil {
+		if m := unsafe.Pointer(u.metric.Value()); m != nil {
+			return v.relistLocked(u, m)
 		}
 	}
 	return nil
 }
 
-// unpark takes a series back. The mutex is held.
-func (v *vec) unpark(p *parked, m unsafe.Pointer) *series {
-	delete(v.parked(), p.key())
+func (v *vec) relistLocked(u *unlisted, m unsafe.Pointer) *series.Series {
+	delete(v.unlistedLocked(), u.Key())
 	runtime.SetFinalizer((*byte)(m), nil)
-	return v.adopt(p, m)
+	return v.addAgainLocked(u, m)
 }
 
-func (v *vec) adopt(p *parked, m unsafe.Pointer) *series {
+func (v *vec) addAgainLocked(u *unlisted, m unsafe.Pointer) *series.Series {
 	t := newTracked()
-	t.series, t.created = p.series, p.created
-	t.m = m
-	return v.add(&t.series)
+	t.Series, t.created = u.Series, u.created
+	t.M = m
+	return v.addLocked(&t.Series)
 }
 
-// bury is the finalizer of a parked metric, which nobody can reach any more. If
-// something was recorded since, it goes to the series of that name, which With may
-// have made anew in the meantime.
-func (v *vec) bury(p *parked, m unsafe.Pointer) {
+// finalize is the finalizer of the metric of an unlisted series. If something was recorded
+// since then, finalize adds it to the series with the same key, which With may have
+// created again, or relists the series.
+func (v *vec) finalize(u *unlisted, m unsafe.Pointer) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.parked()[p.key()] != p {
+	if v.unlistedLocked()[u.Key()] != u {
 		return // deleted
 	}
-	delete(v.parked(), p.key())
-	now := v.aging(m).appendState(nil)
-	if now[0] == p.was[0] {
+	delete(v.unlistedLocked(), u.Key())
+	now := v.expiring(m).appendState(nil)
+	if now[0] == u.was[0] {
 		return
 	}
-	if s := v.table.Load().find(p.hash, p.key()); s != nil {
-		v.aging(s.m).absorb(p.was, now)
+	if s := v.table.Load().Find(u.Hash, u.Key()); s != nil {
+		v.expiring(s.M).absorb(u.was, now)
 	} else {
-		v.adopt(p, m)
+		v.addAgainLocked(u, m)
 	}
 }
 
@@ -229,7 +193,8 @@ func (c *FloatCounter) absorb(was, now []uint64) {
 	c.Add(math.Float64frombits(now[0]) - math.Float64frombits(was[0]))
 }
 
-// A gauge that was set before another took its place has no more to say.
+// The value of a gauge that With replaced by a new gauge is out of date, so absorb does
+// nothing.
 
 func (g *Gauge) appendState(b []uint64) []uint64 { return append(b, uint64(g.Value())) }
 func (g *Gauge) absorb(_, _ []uint64)            {}
@@ -237,10 +202,11 @@ func (g *Gauge) absorb(_, _ []uint64)            {}
 func (g *FloatGauge) appendState(b []uint64) []uint64 { return append(b, math.Float64bits(g.Value())) }
 func (g *FloatGauge) absorb(_, _ []uint64)            {}
 
-// appendState appends the number of observations, their sum, and the buckets.
+// appendState appends the number of observations, their sum, and the counts of the
+// buckets.
 func (h *Histogram) appendState(b []uint64) []uint64 {
 	first := len(b)
-	b = append(b, make([]uint64, 2+len(h.def.bounds)+1)...)
+	b = append(b, make([]uint64, 2+len(h.def.Upper)+1)...)
 	counts := b[first+2:]
 	b[first+1] = math.Float64bits(h.read(counts))
 	for _, c := range counts {
@@ -250,8 +216,8 @@ func (h *Histogram) appendState(b []uint64) []uint64 {
 }
 
 func (h *Histogram) absorb(was, now []uint64) {
-	for i := range len(h.def.bounds) + 1 {
+	for i := range len(h.def.Upper) + 1 {
 		h.row[1+i].Add(now[2+i] - was[2+i])
 	}
-	addFloat(&h.row[0], math.Float64frombits(now[1])-math.Float64frombits(was[1]))
+	atomicfloat.Add(&h.row[0], math.Float64frombits(now[1])-math.Float64frombits(was[1]))
 }

@@ -8,15 +8,20 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/tachikoma/tacho/internal/label"
+	"github.com/tachikoma/tacho/internal/series"
 )
 
-// scrapeAt is what a scrape at a given time does to a vector that has idle expiry.
-func scrapeAt(v *vec, now time.Time) []*series {
+// scrapeAt returns the series of a vector with idle expiry in a scrape at a given time.
+func scrapeAt(v *vec, now time.Time) []*series.Series {
 	v.orderMu.Lock()
 	defer v.orderMu.Unlock()
-	return v.aged(now.UnixNano())
+	return v.inUseAt(now.UnixNano())
 }
 
+// TestIdleExpiry: a scrape unlists a series of any type that has not changed for the idle
+// time. A later recording relists the series.
 func TestIdleExpiry(t *testing.T) {
 	r := NewRegistry(WithCreated())
 	idle := WithIdleExpiry(time.Minute)
@@ -43,10 +48,10 @@ func TestIdleExpiry(t *testing.T) {
 		for _, v := range vecs {
 			var got []string
 			for _, s := range scrapeAt(v, now) {
-				got = append(got, keyValues(s.key(), 1)[0])
+				got = append(got, label.Values(s.Key(), 1)[0])
 			}
 			if strings.Join(got, " ") != want || v.Len() != len(got) {
-				t.Errorf("%s after %v: %q and %d series, want %q", v.fam.name, d, got, v.Len(), want)
+				t.Errorf("%s after %v: %q and %d series, want %q", v.fam.Name, d, got, v.Len(), want)
 			}
 		}
 	}
@@ -55,7 +60,7 @@ func TestIdleExpiry(t *testing.T) {
 	step(59*time.Second, "busy kept")
 	step(time.Second, "busy")
 	step(time.Hour, "")
-	// A pointer that was kept brings its series back, with all it ever counted.
+	// A recording through a kept pointer relists the series, with its whole total.
 	kept[0].(*Counter).Inc()
 	kept[1].(*FloatCounter).Add(0.5)
 	kept[2].(*Gauge).Inc()
@@ -63,11 +68,11 @@ func TestIdleExpiry(t *testing.T) {
 	kept[4].(*Histogram).Observe(1)
 	step(time.Second, "kept")
 	step(time.Hour, "")
-	// So does With, and it finds that same metric.
+	// With relists the series too, and returns the same metric.
 	change("kept")
 	step(time.Second, "kept")
 	if c.With("kept") != kept[0] || h.With("kept") != kept[4] {
-		t.Error("With made another metric while the old one was in use")
+		t.Error("With created another metric while the program holds the first")
 	}
 	got := text(t, r)
 	for _, want := range []string{`c_total{l="kept"} 3`, `f_total{l="kept"} 1.5`, `g{l="kept"} 3`, `fg{l="kept"} 1.5`, `h_count{l="kept"} 3`, `h_sum{l="kept"} 3`} {
@@ -78,7 +83,8 @@ func TestIdleExpiry(t *testing.T) {
 	runtime.KeepAlive(kept)
 }
 
-// TestIdleExpiryByScrapes: the scrape itself judges.
+// TestIdleExpiryByScrapes: a scrape unlists idle series. A metric without labels never
+// expires.
 func TestIdleExpiryByScrapes(t *testing.T) {
 	r := NewRegistry()
 	v := r.CounterVec("c_total", "", []string{"l"}, WithIdleExpiry(time.Nanosecond))
@@ -86,41 +92,44 @@ func TestIdleExpiryByScrapes(t *testing.T) {
 	if got := text(t, r); !strings.Contains(got, `c_total{l="x"} 1`) {
 		t.Errorf("new series:\n%s", got)
 	}
-	text(t, r)                        // sees that it is new
-	time.Sleep(time.Millisecond)      // longer than the expiry, by any clock
-	if got := text(t, r); got != "" { // and that it is not any more
+	text(t, r)
+	time.Sleep(time.Millisecond) // longer than the idle time, by any clock
+	if got := text(t, r); got != "" {
 		t.Errorf("idle series:\n%s", got)
 	}
 	never := r.Counter("alone_total", "", WithIdleExpiry(time.Nanosecond))
 	for range 3 {
 		time.Sleep(time.Millisecond)
 		if got := text(t, r); !strings.Contains(got, "alone_total 0\n") {
-			t.Errorf("a metric without labels went:\n%s", got)
+			t.Errorf("a metric without labels is missing:\n%s", got)
 		}
 	}
 	runtime.KeepAlive(never)
 }
 
-// collect runs the garbage collector until f, which the finalizers lead to, is so.
-func collect(t *testing.T, f func() bool) {
+// collectUntil collects garbage until f returns true. f depends on finalizers.
+func collectUntil(t *testing.T, f func() bool) {
 	t.Helper()
 	for range 200 {
 		if f() {
 			return
 		}
 		runtime.GC()
-		time.Sleep(time.Millisecond) // finalizers have a goroutine of their own
+		time.Sleep(time.Millisecond) // finalizers run in another goroutine
 	}
-	t.Fatal("the collector did not do it")
+	t.Fatal("no finalizer ran")
 }
 
-func parkedSeries(v *vec) int {
+// unlistedCount returns the number of unlisted series.
+func unlistedCount(v *vec) int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return len(v.parked())
+	return len(v.unlistedLocked())
 }
 
-func TestIdleSeriesLeaveMemory(t *testing.T) {
+// TestIdleSeriesAreFreed: an unlisted series is freed if the program holds no pointer to
+// its metric.
+func TestIdleSeriesAreFreed(t *testing.T) {
 	r := NewRegistry()
 	v := r.HistogramVec("h", "", nil, []string{"l"}, WithIdleExpiry(time.Minute))
 	for i := range 1000 {
@@ -129,21 +138,21 @@ func TestIdleSeriesLeaveMemory(t *testing.T) {
 	now := time.Now()
 	scrapeAt(&v.vec, now)
 	scrapeAt(&v.vec, now.Add(time.Second))
-	if n := len(scrapeAt(&v.vec, now.Add(time.Hour))); n != 0 || parkedSeries(&v.vec) != 1000 {
-		t.Fatalf("%d series, %d parked", n, parkedSeries(&v.vec))
+	if n := len(scrapeAt(&v.vec, now.Add(time.Hour))); n != 0 || unlistedCount(&v.vec) != 1000 {
+		t.Fatalf("%d series, %d unlisted", n, unlistedCount(&v.vec))
 	}
-	collect(t, func() bool { return parkedSeries(&v.vec) == 0 })
+	collectUntil(t, func() bool { return unlistedCount(&v.vec) == 0 })
 	if n := v.Len(); n != 0 {
-		t.Errorf("%d series came back unchanged", n)
+		t.Errorf("%d series are relisted without a change", n)
 	}
 	if got := v.With("1").Snapshot().Count; got != 0 {
-		t.Errorf("a series made anew begins with %d", got)
+		t.Errorf("a new series starts with %d observations", got)
 	}
 }
 
-// TestChangeBeforeCollection: what is recorded through a pointer that is dropped
-// before the next scrape is not lost with it.
-func TestChangeBeforeCollection(t *testing.T) {
+// TestChangeBeforeFinalizer: a recording in an unlisted metric is kept, also if the program
+// drops the pointer before the next scrape.
+func TestChangeBeforeFinalizer(t *testing.T) {
 	r := NewRegistry()
 	v := r.CounterVec("c_total", "", []string{"l"}, WithIdleExpiry(time.Minute))
 	now := time.Now()
@@ -154,19 +163,20 @@ func TestChangeBeforeCollection(t *testing.T) {
 		scrapeAt(&v.vec, now.Add(time.Second))
 		scrapeAt(&v.vec, now.Add(time.Hour))
 		if v.Len() != 0 {
-			t.Fatal("not parked")
+			t.Fatal("not unlisted")
 		}
 		c.Inc()
 	}()
-	collect(t, func() bool { return v.Len() == 1 })
+	collectUntil(t, func() bool { return v.Len() == 1 })
 	if got := text(t, r); !strings.Contains(got, `c_total{l="x"} 3`) {
 		t.Error(got)
 	}
 }
 
-// TestBuriedIntoNewSeries: where With made a series anew before the finalizer of
-// the old metric ran, that has what was recorded since the old one was parked.
-func TestBuriedIntoNewSeries(t *testing.T) {
+// TestFinalizerAddsToNewSeries: if With created the series again before the finalizer of
+// the old metric ran, the finalizer adds what was recorded in the old metric since it was
+// unlisted.
+func TestFinalizerAddsToNewSeries(t *testing.T) {
 	r := NewRegistry()
 	idle := WithIdleExpiry(time.Minute)
 	c := r.CounterVec("c_total", "", []string{"l"}, idle)
@@ -185,13 +195,13 @@ func TestBuriedIntoNewSeries(t *testing.T) {
 	now := time.Now()
 	for _, v := range []*vec{&c.vec, &f.vec, &g.vec, &fg.vec, &h.vec} {
 		scrapeAt(v, now)
-		m := scrapeAt(v, now.Add(time.Second))[0].m
+		m := scrapeAt(v, now.Add(time.Second))[0].M
 		scrapeAt(v, now.Add(time.Hour))
-		var p *parked
-		for _, p = range v.parked() {
+		var p *unlisted
+		for _, p = range v.unlistedLocked() {
 		}
-		// The old metric as the finalizer gets it: changed since, and by now beside
-		// a new one, which there is no way to time from outside.
+		// A test cannot control when a finalizer runs. So this test changes the old metric,
+		// creates a new one, and calls finalize itself.
 		switch v {
 		case &c.vec:
 			(*Counter)(m).Inc()
@@ -205,7 +215,7 @@ func TestBuriedIntoNewSeries(t *testing.T) {
 			(*Histogram)(m).Observe(2)
 		}
 		v.mu.Lock()
-		delete(v.parked(), p.key())
+		delete(v.unlistedLocked(), p.Key())
 		v.mu.Unlock()
 		switch v {
 		case &c.vec:
@@ -220,9 +230,9 @@ func TestBuriedIntoNewSeries(t *testing.T) {
 			h.With("x").Observe(10)
 		}
 		v.mu.Lock()
-		v.parked()[p.key()] = p
+		v.unlistedLocked()[p.Key()] = p
 		v.mu.Unlock()
-		v.bury(p, m)
+		v.finalize(p, m)
 		runtime.SetFinalizer((*byte)(m), nil)
 	}
 	if c.With("x").Value() != 11 || f.With("x").Value() != 11 || g.With("x").Value() != 10 || fg.With("x").Value() != 10 {
@@ -234,7 +244,7 @@ func TestBuriedIntoNewSeries(t *testing.T) {
 	}
 }
 
-func TestDeletedWhileParked(t *testing.T) {
+func TestDeletedWhileUnlisted(t *testing.T) {
 	r := NewRegistry()
 	v := r.GaugeVec("g", "", []string{"l"}, WithIdleExpiry(time.Minute))
 	now := time.Now()
@@ -248,25 +258,25 @@ func TestDeletedWhileParked(t *testing.T) {
 		for _, d := range []time.Duration{0, time.Second, time.Hour} {
 			scrapeAt(&v.vec, now.Add(d))
 		}
-		if parkedSeries(&v.vec) != 1 {
-			t.Fatalf("%s: not parked", name)
+		if unlistedCount(&v.vec) != 1 {
+			t.Fatalf("%s: not unlisted", name)
 		}
 		remove()
 		g.Set(2)
-		if n := len(scrapeAt(&v.vec, now.Add(2*time.Hour))); n != 0 || parkedSeries(&v.vec) != 0 {
-			t.Errorf("%s: %d series came back, %d are parked", name, n, parkedSeries(&v.vec))
+		if n := len(scrapeAt(&v.vec, now.Add(2*time.Hour))); n != 0 || unlistedCount(&v.vec) != 0 {
+			t.Errorf("%s: %d series are relisted, %d are unlisted", name, n, unlistedCount(&v.vec))
 		}
 		now = now.Add(3 * time.Hour)
 		if again := v.With("x"); again == g || again.Value() != 0 {
-			t.Errorf("%s: With found the deleted metric", name)
+			t.Errorf("%s: With returns the deleted metric", name)
 		}
 		v.Reset()
 	}
 }
 
-// TestExpiryUnderFire: whoever records how, nothing is lost: what was seen at the
-// drop of a series and after its return adds up to what was recorded.
-func TestExpiryUnderFire(t *testing.T) {
+// TestConcurrentExpiry: while scrapes unlist and relist series, no recording through a kept
+// pointer is lost.
+func TestConcurrentExpiry(t *testing.T) {
 	r := NewRegistry()
 	v := r.CounterVec("c_total", "", []string{"l"}, WithIdleExpiry(time.Nanosecond))
 	keep := v.With("kept")
@@ -305,10 +315,10 @@ func TestExpiryUnderFire(t *testing.T) {
 	close(stop)
 	scrapes.Wait()
 	if keep.Value() != 8000 {
-		t.Errorf("kept: %d", keep.Value())
+		t.Errorf("value %d, want 8000", keep.Value())
 	}
 	keep.Inc()
 	if got := text(t, r); !strings.Contains(got, `c_total{l="kept"} 8001`) {
-		t.Errorf("kept:\n%s", got)
+		t.Errorf("no value 8001 in\n%s", got)
 	}
 }

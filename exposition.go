@@ -2,139 +2,74 @@ package tacho
 
 import (
 	"io"
-	"math/bits"
+	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/names"
+	"github.com/tachikoma/tacho/internal/series"
 )
 
-// WriteText writes all metrics in Prometheus' text format 0.0.4. It returns the
-// first error of w, after which it writes no more. It holds no lock while w
-// writes, gathers no more than a bounded buffer, and allocates nothing for a
-// series. Names that are not in the legacy set (see [WithUTF8Names]) are escaped
-// by underscores.
-func (r *Registry) WriteText(w io.Writer) error { return r.write(w, &textFormat, escapeUnderscores) }
+// WriteText writes all metrics to w in Prometheus' text format 0.0.4. It returns the first
+// error of w, and writes nothing after that error. WriteText holds no lock while w writes,
+// gathers at most a bounded buffer, and allocates nothing for a series. Names outside the
+// legacy set (see [WithUTF8Names]) are escaped by underscores.
+func (r *Registry) WriteText(w io.Writer) error { return r.write(w, &expo.Text, names.Underscores) }
 
-// called returns what the exposition calls a family, and whether it shows it plain.
-func (e *encoder) called(f *family) (name string, plain bool) {
-	if e.rename == nil {
-		return f.name, false
-	}
-	return e.rename(f)
-}
-
-// enter makes f the family that lines are of, under the given names. After a whole
-// number, lines have end, the first byte lowest.
-func (e *encoder) enter(f *family, name, sample string, end uint64) {
-	e.head, e.family, e.sample = name, name, sample
-	if e.quoted = f.quoted && e.scheme == escapeNone; e.quoted {
-		e.head = f.reg.utf8.quoted(name)
-	}
-	if e.special = nil; e.quoted || f.quotedLabels && e.scheme != escapeNone {
-		e.special = f.reg.utf8.sample
-	}
-	e.size = 0
-	if e.special == nil && len(sample) <= len(e.name) {
-		e.size = copy(e.name[:], sample)
-	}
-	e.end, e.ends = end, (bits.Len64(end)+7)/8
-}
-
-// appendHead appends the beginning of a line about the family.
+// WriteOpenMetrics writes all metrics to w in the text format of OpenMetrics 1.0. It
+// differs from [Registry.WriteText] in these points:
 //
-//go:noinline
-func (e *encoder) appendHead(b []byte, word string) []byte {
-	return append(append(append(b, word...), e.head...), ' ')
+//   - The name of a counter's family has no suffix _total, and the name of its sample
+//     always has.
+//   - Units (see [WithUnit]), exemplars and, with [WithCreated], times of creation are
+//     shown.
+//   - Values and bounds are floats, such as 1.0, and times are in seconds.
+//   - A histogram with a negative bound has no _sum and no _count, since both must be
+//     counters. The same holds for a histogram or summary with a negative or NaN sum.
+//     Quantiles with a negative value are left out.
+//   - A counter whose family's name belongs to another metric, as x_total beside a gauge x,
+//     keeps its full name and has type unknown.
+func (r *Registry) WriteOpenMetrics(w io.Writer) error {
+	return r.write(w, &expo.OpenMetrics, names.Underscores)
 }
 
-// appendSample appends a sample that is one value, up to that value.
-func (e *encoder) appendSample(b []byte, block string) []byte {
-	return e.appendNamed(b, e.sample, "", block)
+// write writes all metrics. It holds no lock while w writes: w may be a slow client.
+func (r *Registry) write(w io.Writer, format *expo.Format, s names.Scheme) error {
+	return expo.Write(w, format, s, r.scraped(), &r.names)
 }
 
-// appendSeries appends one of several samples of a series, up to its value.
-func (e *encoder) appendSeries(b []byte, suffix, block string) []byte {
-	return e.appendNamed(b, e.family, suffix, block)
-}
-
-// appendNamed is both. Inlined wherever those are called it would be 3 KB.
-//
-//go:noinline
-func (e *encoder) appendNamed(b []byte, name, suffix, block string) []byte {
-	if e.special != nil {
-		return e.special(e, b, name, suffix, block)
+// scraped returns the families of a scrape, sorted by name. The list is never changed.
+func (r *Registry) scraped() []*expo.Family {
+	r.mu.Lock()
+	families, collect := r.sortedLocked(), r.collect
+	r.mu.Unlock()
+	if collect != nil {
+		families = collect()
 	}
-	return append(append(append(b, name...), suffix...), block...)
+	return families
 }
 
-// appendOpen appends a sample up to a label that is still to come: a bucket of a
-// histogram to its bound, a quantile of a summary.
-func (e *encoder) appendOpen(b []byte, suffix, block string) []byte {
-	b = e.appendSeries(b, suffix, block)
-	if block == " " && !e.quoted {
-		b[len(b)-1] = '{'
-		return b
-	}
-	b = b[:len(b)-1]
-	b[len(b)-1] = ','
-	return b
-}
-
-// textFormat is the text format 0.0.4 (prometheus.io, "Exposition formats").
-var textFormat = encoding{formatText, nil, textBegin, textWhole, textFloat, textHistogram, nil}
-
-func textBegin(e *encoder, f *family) {
-	name, _ := e.called(f)
-	e.enter(f, name, name, '\n')
-	b := appendHelp(e.appendHead(e.buf, "# HELP "), f.help)
-	b = append(e.appendHead(b, "\n# TYPE "), f.kind.name()...)
-	e.buf = append(b, '\n')
-}
-
-func textWhole(e *encoder, block string, v uint64, negative bool, d *details) bool {
-	return textEnd(e, appendWhole(e.appendSample(e.buf, block), v, negative), d)
-}
-
-func textFloat(e *encoder, block string, v float64, d *details) bool {
-	return textEnd(e, appendFloat(e.appendSample(e.buf, block), v), d)
-}
-
-func textEnd(e *encoder, b []byte, d *details) bool {
-	e.buf = appendTextEnd(b, d)
-	return e.full()
-}
-
-// appendTextEnd ends a line, after the time of the sample in milliseconds if it has
-// one.
-func appendTextEnd(b []byte, d *details) []byte {
-	if d != nil && d.timed {
-		b = appendInt(append(b, ' '), d.at)
-	}
-	return append(b, '\n')
-}
-
-func textHistogram(e *encoder, block string, def *histogramDef, counts []uint64, sum float64, d *details) bool {
-	b := e.buf
-	// All bucket lines begin alike: the first is put together, the others copy it.
-	start := len(b)
-	b = e.appendOpen(b, "_bucket", block)
-	head := len(b) - start
-	var total uint64
-	for i, c := range counts {
-		if i > 0 {
-			b = append(b, b[start:start+head]...)
+// sortedLocked returns the defined families, sorted by name.
+func (r *Registry) sortedLocked() []*expo.Family {
+	if r.sorted == nil {
+		r.sorted = make([]*expo.Family, len(r.defined))
+		for i, f := range r.defined {
+			r.sorted[i] = &f.Family
 		}
-		total += c
-		b = append(b, def.le[i].text...)
-		b = appendTextEnd(appendUint(b, total), d)
+		sortFamilies(r.sorted)
 	}
-	b = appendTextEnd(appendFloat(e.appendSeries(b, "_sum", block), sum), d)
-	return textEnd(e, appendUint(e.appendSeries(b, "_count", block), total), d)
+	return r.sorted
 }
 
-func textSummary(e *encoder, block string, s *SummarySnapshot, d *details) bool {
-	b := e.buf
-	for _, q := range s.Quantiles {
-		b = appendFloat(append(e.appendOpen(b, "", block), `quantile="`...), q.Quantile)
-		b = appendTextEnd(appendFloat(append(b, `"} `...), q.Value), d)
+// sortFamilies sorts families by name, in place. It sorts them as series, since a program
+// has that sort already; see internal/SIZE.md.
+func sortFamilies(families []*expo.Family) {
+	byName := make([]*series.Series, len(families))
+	for i, f := range families {
+		s := series.New(0, len(f.Name), f.Name, unsafe.Pointer(f))
+		byName[i] = &s
 	}
-	b = appendTextEnd(appendFloat(e.appendSeries(b, "_sum", block), s.Sum), d)
-	return textEnd(e, appendUint(e.appendSeries(b, "_count", block), s.Count), d)
+	series.Sort(byName)
+	for i, s := range byName {
+		families[i] = (*expo.Family)(s.M)
+	}
 }

@@ -5,31 +5,29 @@ import (
 	"sync/atomic"
 	"time"
 	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/atomicfloat"
+	"github.com/tachikoma/tacho/internal/expo"
 )
 
-// A Gauge is an int64 that goes up and down (OpenMetrics 1.0, "Gauge"). All
-// methods are safe for concurrent use, never block and never allocate. Make one
-// with [Registry.Gauge].
+// A Gauge is an int64 that goes up and down, such as the length of a queue (OpenMetrics
+// 1.0, "Gauge"). All methods are safe for concurrent use, never block and never allocate.
+// [Registry.Gauge] makes a Gauge.
 //
-// A gauge has no stripes, since Set must reach its one word: each method is a single
-// atomic instruction, and cores that change one gauge at the same time wait for its
-// cache line as for any shared word. Where that is too much, two counters, of what
-// began and what ended, tell the same.
+// If many cores change one gauge all the time, use two counters instead, for the starts
+// and the ends: counters grow with contention and a gauge does not.
 type Gauge struct{ n atomic.Int64 }
 
-var gauges = metricType{kindGauge, newGauge, walkGauges}
+// A GaugeVec is a [Vec] of gauges.
+type GaugeVec = Vec[Gauge]
+
+var gauges = metricType{expo.Gauge, newGauge, encodeGauges}
 
 func newGauge(_ *family, _ string, early bool) unsafe.Pointer {
-	if early {
-		return unsafe.Pointer(&new(struct {
-			m Gauge
-			_ apart
-		}).m)
-	}
-	return unsafe.Pointer(new(Gauge))
+	return unsafe.Pointer(&make([]Gauge, metricsPerAllocation(unsafe.Sizeof(Gauge{}), early))[0])
 }
 
-// Set makes the value n.
+// Set sets the value to n.
 func (g *Gauge) Set(n int64) { g.n.Store(n) }
 
 // Inc adds 1.
@@ -38,31 +36,43 @@ func (g *Gauge) Inc() { g.n.Add(1) }
 // Dec subtracts 1.
 func (g *Gauge) Dec() { g.n.Add(-1) }
 
-// Add adds n, which may be negative; past the ends of int64 it wraps.
+// Add adds n, which may be negative. Past the limits of int64 the value wraps.
 func (g *Gauge) Add(n int64) { g.n.Add(n) }
 
 // Value returns the value.
 func (g *Gauge) Value() int64 { return g.n.Load() }
 
-// A FloatGauge is a float64 that goes up and down. Every value is legal, NaN
-// and the infinities too: the formats write them. All methods are safe for
-// concurrent use, lock-free and allocate nothing. Make one with
-// [Registry.FloatGauge].
-type FloatGauge struct{ bits atomic.Uint64 }
-
-var floatGauges = metricType{kindGauge, newFloatGauge, walkFloatGauges}
-
-func newFloatGauge(_ *family, _ string, early bool) unsafe.Pointer {
-	if early {
-		return unsafe.Pointer(&new(struct {
-			m FloatGauge
-			_ apart
-		}).m)
+func encodeGauges(v *vec, e *expo.Encoder) {
+	for i, s := range v.ordered() {
+		if i == 0 {
+			e.Begin(&v.fam.Family)
+		}
+		n, negative := (*Gauge)(s.M).Value(), false
+		if n < 0 {
+			n, negative = -n, true // -n of the least int64 is right as a uint64
+		}
+		if !e.Whole(s.Block(), uint64(n), negative, nil) {
+			return
+		}
 	}
-	return unsafe.Pointer(new(FloatGauge))
 }
 
-// Set makes the value v.
+// A FloatGauge is a float64 that goes up and down, such as a temperature (OpenMetrics 1.0,
+// "Gauge"). Every value is valid, also NaN and the infinities. All methods are safe for
+// concurrent use, never block and never allocate. [Registry.FloatGauge] makes a
+// FloatGauge.
+type FloatGauge struct{ bits atomic.Uint64 }
+
+// A FloatGaugeVec is a [Vec] of float gauges.
+type FloatGaugeVec = Vec[FloatGauge]
+
+var floatGauges = metricType{expo.Gauge, newFloatGauge, encodeFloatGauges}
+
+func newFloatGauge(_ *family, _ string, early bool) unsafe.Pointer {
+	return unsafe.Pointer(&make([]FloatGauge, metricsPerAllocation(unsafe.Sizeof(FloatGauge{}), early))[0])
+}
+
+// Set sets the value to v.
 func (g *FloatGauge) Set(v float64) { g.bits.Store(math.Float64bits(v)) }
 
 // Inc adds 1.
@@ -72,10 +82,21 @@ func (g *FloatGauge) Inc() { g.Add(1) }
 func (g *FloatGauge) Dec() { g.Add(-1) }
 
 // Add adds v, which may be negative.
-func (g *FloatGauge) Add(v float64) { addFloat(&g.bits, v) }
+func (g *FloatGauge) Add(v float64) { atomicfloat.Add(&g.bits, v) }
 
-// SetToCurrentTime makes the value the time now, in seconds since 1970 UTC.
+// SetToCurrentTime sets the value to the current time in Unix seconds.
 func (g *FloatGauge) SetToCurrentTime() { g.Set(float64(time.Now().UnixNano()) / 1e9) }
 
 // Value returns the value.
-func (g *FloatGauge) Value() float64 { return math.Float64frombits(g.bits.Load()) }
+func (g *FloatGauge) Value() float64 { return atomicfloat.Load(&g.bits) }
+
+func encodeFloatGauges(v *vec, e *expo.Encoder) {
+	for i, s := range v.ordered() {
+		if i == 0 {
+			e.Begin(&v.fam.Family)
+		}
+		if !e.Float(s.Block(), (*FloatGauge)(s.M).Value(), nil) {
+			return
+		}
+	}
+}

@@ -4,9 +4,12 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"github.com/tachikoma/tacho/internal/testkit"
 )
 
-func TestGaugeEnds(t *testing.T) {
+// TestGaugeWraps: past the limits of int64 a gauge wraps.
+func TestGaugeWraps(t *testing.T) {
 	var g Gauge
 	g.Set(math.MinInt64)
 	g.Dec()
@@ -22,7 +25,7 @@ func TestGaugeEnds(t *testing.T) {
 
 func TestGaugeAddsAreExact(t *testing.T) {
 	var g Gauge
-	total := hammer(2000, func(i int) {
+	total := testkit.Hammer(2000, func(i int) {
 		g.Inc()
 		g.Add(1 << 33)
 		g.Dec()
@@ -33,7 +36,7 @@ func TestGaugeAddsAreExact(t *testing.T) {
 	}
 }
 
-// TestFloatGaugeKeepsEveryValue compares bits: -0 is not 0.
+// TestFloatGaugeKeepsEveryValue compares the bits of values, because -0 == 0.
 func TestFloatGaugeKeepsEveryValue(t *testing.T) {
 	var g FloatGauge
 	for _, v := range []float64{0, math.Copysign(0, -1), math.Inf(1), math.Inf(-1), math.MaxFloat64, math.SmallestNonzeroFloat64, math.NaN()} {
@@ -46,7 +49,7 @@ func TestFloatGaugeKeepsEveryValue(t *testing.T) {
 	if !math.IsNaN(g.Value()) {
 		t.Error(g.Value())
 	}
-	g.Set(2) // NaN does not stick
+	g.Set(2) // after NaN
 	if g.Add(1); g.Value() != 3 {
 		t.Error(g.Value())
 	}
@@ -87,7 +90,7 @@ func TestFloatGauge(t *testing.T) {
 
 func TestFloatGaugeAddsAreExact(t *testing.T) {
 	var g FloatGauge
-	if total := hammer(2000, func(int) { g.Add(0.5) }); g.Value() != float64(total)/2 {
+	if total := testkit.Hammer(2000, func(int) { g.Add(0.5) }); g.Value() != float64(total)/2 {
 		t.Error(g.Value())
 	}
 }

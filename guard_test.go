@@ -10,8 +10,9 @@ import (
 	"github.com/tachikoma/tacho/internal/testkit"
 )
 
-// TestNoReadOutsideLabelValues: With and Record read no byte outside the strings
-// that the program passes, for all lengths, on a hit and on a miss.
+// TestNoReadOutsideLabelValues: With and Record read no byte outside the strings that the
+// program passes. The strings have all lengths up to 99 bytes. The first lookup of a string
+// makes a series, and the second finds it.
 func TestNoReadOutsideLabelValues(t *testing.T) {
 	g := testkit.NewGuarded(t)
 	reg := NewRegistry()

@@ -5,36 +5,42 @@ package tacho
 import (
 	"io"
 	"net/http"
+
+	"github.com/tachikoma/tacho/internal/accept"
+	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/gzip"
 )
 
-// Handler returns the handler for /metrics: OpenMetrics 1.0 for clients that
-// prefer it (RFC 9110, section 12.5.1), as Prometheus does, and the text format
-// 0.0.4 for all others; compressed with gzip for those that accept it (section
-// 12.5.3). It answers GET and HEAD, and 405 to the rest. A client that goes away
-// ends its scrape and nothing else; one that reads slowly holds the memory of its
-// scrape, 64 KiB and 73 KiB more where it is compressed, for as long as the
-// server's WriteTimeout lets it.
+// Handler returns the handler of /metrics. It serves OpenMetrics 1.0 to clients that prefer
+// it (RFC 9110, section 12.5.1), as Prometheus does, and the text format 0.0.4 to all
+// others. The body is compressed with gzip if Accept-Encoding allows it (section 12.5.3).
+// Methods other than GET and HEAD get status 405.
+//
+// If a client goes away, only its scrape ends. A client that reads slowly holds up to
+// 64 KiB of memory, and 73 KiB more with gzip. Bound the time with the WriteTimeout of the
+// server.
 func (r *Registry) Handler() http.Handler {
 	return serve("Accept, Accept-Encoding", func(req *http.Request) (string, func(io.Writer) error) {
-		f := negotiate(req.Header.Values("Accept"))
-		encoding := &textFormat
-		if f.open {
-			encoding = &openFormat
+		f := accept.Negotiate(req.Header.Values("Accept"))
+		format := &expo.Text
+		if f.Open {
+			format = &expo.OpenMetrics
 		}
-		return f.contentType(r.utf8 != nil), func(w io.Writer) error { return r.write(w, encoding, f.names) }
+		return f.ContentType(r.names.UTF8 != nil), func(w io.Writer) error { return r.write(w, format, f.Names) }
 	})
 }
 
-// JSONHandler returns the handler for /metrics/json: what [Registry.WriteJSON]
-// writes, whatever the client would rather have; otherwise as [Registry.Handler].
+// JSONHandler returns the handler of /metrics/json. It serves the output of
+// [Registry.WriteJSON], whatever the header Accept is. Otherwise it is like
+// [Registry.Handler].
 func (r *Registry) JSONHandler() http.Handler {
 	return serve("Accept-Encoding", func(*http.Request) (string, func(io.Writer) error) {
 		return "application/json", r.WriteJSON
 	})
 }
 
-// serve answers with what choose says: a content type and what writes the body. Its
-// callers in other packages would have a copy of it each.
+// serve returns a handler that responds with the content type and the body of choose. It
+// is not inlined: callers in other packages would have a copy each.
 //
 //go:noinline
 func serve(vary string, choose func(*http.Request) (string, func(io.Writer) error)) http.Handler {
@@ -48,16 +54,16 @@ func serve(vary string, choose func(*http.Request) (string, func(io.Writer) erro
 		contentType, write := choose(req)
 		h.Set("Content-Type", contentType)
 		h.Add("Vary", vary)
-		zip := acceptsGzip(req.Header.Values("Accept-Encoding"))
+		zip := accept.Gzip(req.Header.Values("Accept-Encoding"))
 		if zip {
 			h.Set("Content-Encoding", "gzip")
 		}
 		if req.Method == http.MethodHead {
 			return
 		}
-		// An error means that the client is gone: there is nobody to tell.
+		// An error means that the client is gone.
 		if zip {
-			_ = writeGzip(w, write)
+			_ = gzip.Write(w, write)
 		} else {
 			_ = write(w)
 		}

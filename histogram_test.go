@@ -8,54 +8,57 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tachikoma/tacho/internal/stripe"
+	"github.com/tachikoma/tacho/internal/testkit"
 )
 
-// engCounts returns the cumulative counts of a snapshot.
-func engCounts(s HistogramSnapshot) (counts []uint64) {
+// cumulative returns the cumulative counts of the buckets of a snapshot.
+func cumulative(s HistogramSnapshot) (counts []uint64) {
 	for _, b := range s.Buckets {
 		counts = append(counts, b.Count)
 	}
 	return counts
 }
 
-// TestHistogramInclusiveWithShards: a bound belongs to its own bucket, before
-// and after the stripes are made.
-func TestHistogramInclusiveWithShards(t *testing.T) {
+// TestHistogramBoundsAreInclusive: a bucket includes its upper bound, with and without
+// stripes.
+func TestHistogramBoundsAreInclusive(t *testing.T) {
 	for _, striped := range []bool{false, true} {
 		h := NewRegistry().Histogram("x", "", []float64{1, 2})
 		if striped {
-			wider(&h.wide, h.def.stride)
+			widen(&h.wide, h.def.stride)
 		}
 		for _, v := range []float64{math.Nextafter(1, 0), 1, math.Nextafter(1, 2), 2, math.Nextafter(2, 3)} {
 			h.Observe(v)
 		}
 		s := h.Snapshot()
-		if !slices.Equal(engCounts(s), []uint64{2, 4, 5}) || s.Count != 5 {
+		if !slices.Equal(cumulative(s), []uint64{2, 4, 5}) || s.Count != 5 {
 			t.Errorf("striped %v: %+v", striped, s)
 		}
 	}
 }
 
-// TestHistogramOfEveryWidth: rows of stripes must not overlap for any number of
-// buckets, among them those that fill a cache line exactly.
-func TestHistogramOfEveryWidth(t *testing.T) {
+// TestHistogramRowsDoNotOverlap: rows of stripes do not overlap for any number of buckets,
+// among them numbers that fill a cache line.
+func TestHistogramRowsDoNotOverlap(t *testing.T) {
 	for n := range 20 {
 		bounds := []float64{}
 		for i := range n {
 			bounds = append(bounds, float64(i))
 		}
 		h := NewRegistry().Histogram("x", "", bounds)
-		wider(&h.wide, h.def.stride)
-		total := hammer(200, func(i int) {
+		widen(&h.wide, h.def.stride)
+		total := testkit.Hammer(200, func(i int) {
 			if i%20 == 0 {
-				h.wide.Load().move(stackNumber())
+				h.wide.Load().Move(stripe.StackNumber())
 			}
-			h.Observe(float64(n)) // above every bound, in the last word of a row
-			h.Observe(0)          // in its first count
+			h.Observe(float64(n)) // above every bound: the last count of a row
+			h.Observe(0)          // the first count
 		})
 		s := h.Snapshot()
 		if s.Count != uint64(2*total) || s.Sum != float64(n*total) {
-			t.Errorf("%d bounds: %+v, want %d", n, s, total)
+			t.Errorf("%d bounds: %+v, want %d observations", n, s, total)
 		}
 		if n > 0 && s.Buckets[0].Count != uint64(total) {
 			t.Errorf("%d bounds: first bucket %d, want %d", n, s.Buckets[0].Count, total)
@@ -63,7 +66,8 @@ func TestHistogramOfEveryWidth(t *testing.T) {
 	}
 }
 
-func TestHistogramAwkwardSums(t *testing.T) {
+// TestHistogramSpecialSums: -0 is added as 0, and the sum of both infinities is NaN.
+func TestHistogramSpecialSums(t *testing.T) {
 	r := NewRegistry()
 	h := r.Histogram("x", "", []float64{0})
 	h.Observe(math.Copysign(0, -1))
@@ -71,7 +75,7 @@ func TestHistogramAwkwardSums(t *testing.T) {
 		t.Errorf("after -0: %+v", s)
 	}
 	h.Observe(math.Inf(1))
-	h.Observe(math.Inf(-1)) // the sum is lost to NaN, the counts are not
+	h.Observe(math.Inf(-1)) // the sum becomes NaN, the counts stay
 	s := h.Snapshot()
 	if !math.IsNaN(s.Sum) || s.Count != 3 || s.Buckets[0].Count != 2 {
 		t.Errorf("after both infinities: %+v", s)
@@ -81,10 +85,10 @@ func TestHistogramAwkwardSums(t *testing.T) {
 	}
 }
 
-func TestHistogramRefusesNaNWithShards(t *testing.T) {
+func TestHistogramRefusesNaNWithStripes(t *testing.T) {
 	r := NewRegistry()
 	h := r.Histogram("x", "", []float64{}) // no finite bound to compare with
-	wider(&h.wide, h.def.stride)
+	widen(&h.wide, h.def.stride)
 	h.Observe(math.NaN())
 	if s := h.Snapshot(); s.Count != 0 || s.Sum != 0 {
 		t.Errorf("%+v", s)
@@ -94,8 +98,7 @@ func TestHistogramRefusesNaNWithShards(t *testing.T) {
 	}
 }
 
-// TestDefBucketsAreReadOnce: a histogram keeps the buckets that it was defined
-// with.
+// TestDefBucketsAreReadOnce: a change of DefBuckets does not change a defined histogram.
 func TestDefBucketsAreReadOnce(t *testing.T) {
 	old := DefBuckets
 	defer func() { DefBuckets = old }()
@@ -107,23 +110,23 @@ func TestDefBucketsAreReadOnce(t *testing.T) {
 		t.Errorf("bound %v, want 1", got)
 	}
 	if _, err := Try(func() *Histogram { return r.Histogram("x", "", nil) }); err == nil {
-		t.Error("other default buckets are the same definition")
+		t.Error("a definition with other default buckets is accepted")
 	}
 }
 
-// TestHistogramScrapesAreSound scrapes while others observe: in each scrape the
-// count is that of the +Inf bucket, buckets never fall, and nothing goes down
-// from one scrape to the next.
-func TestHistogramScrapesAreSound(t *testing.T) {
+// TestHistogramScrapesAreConsistent scrapes while other goroutines observe. In each scrape
+// _count is the count of the bucket for +Inf, and the counts of the buckets do not
+// decrease. No sample decreases from one scrape to the next.
+func TestHistogramScrapesAreConsistent(t *testing.T) {
 	r := NewRegistry()
 	h := r.Histogram("h", "", []float64{1, 2, 3})
 	done := make(chan struct{})
 	total := 0
 	go func() {
 		defer close(done)
-		total = hammer(4000, func(i int) {
+		total = testkit.Hammer(4000, func(i int) {
 			if i == 1000 {
-				wider(&h.wide, h.def.stride)
+				widen(&h.wide, h.def.stride)
 			}
 			h.Observe(float64(i % 5))
 		})
@@ -137,29 +140,29 @@ func TestHistogramScrapesAreSound(t *testing.T) {
 		}
 		now := map[string]float64{}
 		below := 0.
-		for _, s := range engParse(t, text(t, r)) {
-			key := s.key()
-			if s.value < last[key] {
-				t.Fatalf("%s went from %v to %v", key, last[key], s.value)
+		for _, s := range testkit.ParseText(t, text(t, r)) {
+			key := s.Key()
+			if s.Value < last[key] {
+				t.Fatalf("%s went from %v to %v", key, last[key], s.Value)
 			}
-			if now[key] = s.value; s.name == "h_bucket" {
-				if s.value < below {
-					t.Fatalf("%s is %v after %v", key, s.value, below)
+			if now[key] = s.Value; s.Name == "h_bucket" {
+				if s.Value < below {
+					t.Fatalf("%s is %v after %v", key, s.Value, below)
 				}
-				below = s.value
+				below = s.Value
 			}
-			if s.name == "h_count" && s.value != below {
-				t.Fatalf("count %v, +Inf %v", s.value, below)
+			if s.Name == "h_count" && s.Value != below {
+				t.Fatalf("_count is %v, the bucket for +Inf %v", s.Value, below)
 			}
 		}
 		last = now
 	}
 	if s := h.Snapshot(); s.Count != uint64(total) || s.Sum != float64(2*total) {
-		t.Errorf("%+v, want %d", s, total)
+		t.Errorf("%+v, want %d observations", s, total)
 	}
 }
 
-// TestZeroHistogram: recording never panics, also not where nothing was defined.
+// TestZeroHistogram: Observe of a zero Histogram does not panic.
 func TestZeroHistogram(t *testing.T) {
 	var h Histogram
 	h.Observe(1)
@@ -201,8 +204,8 @@ func TestHistogramDurations(t *testing.T) {
 	}
 }
 
-// TestBucketIndex: the search finds the bucket that a search of all bounds finds, for
-// all kinds of bounds and for the values at, just below and just above them.
+// TestBucketIndex compares with a binary search, for many lists of bounds. The values are
+// the bounds, their neighbours and random numbers.
 func TestBucketIndex(t *testing.T) {
 	inf := math.Inf(1)
 	long := make([]float64, 1000)
@@ -239,9 +242,9 @@ func TestBucketIndex(t *testing.T) {
 	}
 }
 
-// TestBucketIndexIsSharp: for the usual bounds the search begins at the bucket
-// itself or the one before, and for many bounds not far off.
-func TestBucketIndexIsSharp(t *testing.T) {
+// TestBucketIndexStartsNearBucket: for usual bounds the search starts at the bucket itself
+// or the bucket before it. For many linear bounds it starts at most four buckets before.
+func TestBucketIndexStartsNearBucket(t *testing.T) {
 	for _, c := range []struct {
 		bounds []float64
 		off    int
@@ -254,20 +257,21 @@ func TestBucketIndexIsSharp(t *testing.T) {
 		for i := range 100_000 {
 			v := c.bounds[len(c.bounds)-1] * float64(i) / 100_000
 			if off := def.bucket(v) - 1 - def.index.start(v); off < 0 || off > c.off {
-				t.Fatalf("%v in %v: the search begins %d too early", v, c.bounds, off)
+				t.Fatalf("%v in %v: the search starts %d buckets too early", v, c.bounds, off)
 			}
 		}
 	}
 }
 
-// TestMeetingsAreNoObservations: a row has a word for meetings beside the buckets and
-// the sum, whatever the number of those.
-func TestMeetingsAreNoObservations(t *testing.T) {
+// TestCollisionsAreNoObservations: the word of a row that counts collisions is no bucket
+// and no sum.
+func TestCollisionsAreNoObservations(t *testing.T) {
 	for n := range 40 {
 		h := NewRegistry().Histogram("x", "", LinearBuckets(1, 1, n+1))
-		s := wider(&h.wide, h.def.stride)
-		for i := range s.deal {
-			s.met(i*int(s.stride), 0)
+		widen(&h.wide, h.def.stride)
+		s := h.wide.Load()
+		for row := 0; row < len(s.Words); row += h.def.stride {
+			stripe.Contended(s, row, 0, nil)
 		}
 		if got := h.Snapshot(); got.Count != 0 || got.Sum != 0 {
 			t.Errorf("%d bounds: %+v", n+1, got)

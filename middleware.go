@@ -12,64 +12,23 @@ import (
 	"sync/atomic"
 	"time"
 	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/escape"
+	"github.com/tachikoma/tacho/internal/label"
+	"github.com/tachikoma/tacho/internal/recorder"
 )
 
-// maxPathLabel is the longest path label, in bytes. Servers accept request
-// lines of a megabyte; a thousand of those must not become labels.
+// maxPathLabel is the maximum length of a path label in bytes. Servers accept request
+// lines of a megabyte, and labels stay in memory.
 const maxPathLabel = 512
 
-// httpOptions is the part of options that only the middleware reads.
+// httpOptions is the part of options that only [NewHTTPMetrics] reads.
 type httpOptions struct {
 	duration, size []float64
 	pathLabel      func(*http.Request) string
 	exemplar       leaveExemplar
 	maxPaths       int
 	maxPathsSet    bool
-}
-
-// WithDurationBuckets sets the buckets of http_request_duration_seconds, in
-// seconds, as [Registry.Histogram] takes them; nil means those of [HTTPMetrics].
-// It applies to [NewHTTPMetrics].
-func WithDurationBuckets(buckets []float64) Option {
-	return func(o *options) { o.duration = buckets }
-}
-
-// WithSizeBuckets sets the buckets of http_response_size_bytes, in bytes, as
-// [Registry.Histogram] takes them; nil means those of [HTTPMetrics]. It applies to
-// [NewHTTPMetrics].
-func WithSizeBuckets(buckets []float64) Option {
-	return func(o *options) { o.size = buckets }
-}
-
-// WithPathLabel makes f choose the path label of a request, after it was
-// served. It should return few distinct values. It applies to [NewHTTPMetrics].
-func WithPathLabel(f func(*http.Request) string) Option {
-	return func(o *options) { o.pathLabel = f }
-}
-
-// WithExemplar makes f choose the exemplar of a request, after it was served, for
-// its count, duration and size: label pairs such as "trace_id", id, or none for no
-// exemplar; see [Counter.AddExemplar]. It applies to [NewHTTPMetrics].
-func WithExemplar(f func(*http.Request) []string) Option {
-	// Here, so that a program without exemplars is without what makes them.
-	leave := func(m *HTTPMetrics, r *http.Request, rt *route, count *Counter, d time.Duration, responseBytes int64) {
-		if labels, _ := ask(m, f, r); len(labels) > 0 {
-			count.last.record(count.last.family(), 1, labels)
-			rt.duration.leaveExemplar(d.Seconds(), labels)
-			rt.size.leaveExemplar(float64(responseBytes), labels)
-		}
-	}
-	if f == nil {
-		leave = nil
-	}
-	return func(o *options) { o.exemplar = leave }
-}
-
-// WithMaxPaths limits the distinct path labels to n, 1000 by default; requests
-// past the limit are counted under "other". Each HTTPMetrics counts its own, also
-// where two share a registry. It applies to [NewHTTPMetrics].
-func WithMaxPaths(n int) Option {
-	return func(o *options) { o.maxPaths, o.maxPathsSet = n, true }
 }
 
 // HTTPMetrics measures an HTTP server. All methods are safe for concurrent use.
@@ -80,13 +39,17 @@ func WithMaxPaths(n int) Option {
 //	http_response_size_bytes{method,path}          histogram
 //	http_connections{state}                        gauge, see ConnState
 //
-// Durations have buckets from 1 ms to 10 s, sizes from 100 bytes to 1 GB.
+// Durations have buckets from 1 ms to 10 s, and sizes from 100 bytes to 1 GB.
 //
-// The method label is one of the nine standard methods, else "other". The path
-// label is what [WithPathLabel] returns, else the path of the pattern by which
-// [http.ServeMux] routed the request unless that catches all below it, else
-// [NormalizePath] of the URL's path. There are at most as many as [WithMaxPaths]
-// says; further ones, and those over 512 bytes, are "other".
+// The label method is one of the nine standard methods, or "other". The label path is the
+// first of these that applies:
+//
+//   - the result of [WithPathLabel],
+//   - the path of the pattern by which [http.ServeMux] routed the request, unless the
+//     pattern matches a whole subtree,
+//   - [NormalizePath] of the URL's path.
+//
+// Paths of more than 512 bytes, and paths past the limit of [WithMaxPaths], are "other".
 type HTTPMetrics struct {
 	requests *CounterVec
 	duration *HistogramVec
@@ -95,11 +58,10 @@ type HTTPMetrics struct {
 	label    func(*http.Request) string
 	exemplar leaveExemplar // nil for none
 
-	// routes finds all metrics of a method and path by one lookup.
-	routes *Vec[route]
+	routes *Vec[route] // all metrics of a method and path, for one lookup a request
 
 	mu       sync.Mutex
-	paths    map[string]string // the labels that WithMaxPaths counts; fixed once full
+	paths    map[string]string // the labels that WithMaxPaths counts; not changed once full
 	maxPaths int
 	full     atomic.Bool
 
@@ -108,23 +70,27 @@ type HTTPMetrics struct {
 	states  map[net.Conn]http.ConnState
 }
 
-// NewHTTPMetrics defines the HTTP metrics in reg. [WithDurationBuckets],
-// [WithSizeBuckets], [WithPathLabel], [WithMaxPaths], [WithExemplar],
-// [WithConstLabels] and, for what has a path, [WithIdleExpiry] apply. It panics
-// with a *[DefinitionError] if a definition conflicts.
+var (
+	durationBuckets = []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10} // seconds
+	sizeBuckets     = []float64{1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9}                 // bytes
+)
+
+// NewHTTPMetrics defines the HTTP metrics in reg. It panics with a *[DefinitionError] if a
+// definition conflicts. These options apply: [WithDurationBuckets], [WithSizeBuckets],
+// [WithPathLabel], [WithMaxPaths], [WithExemplar], [WithConstLabels] and, for metrics with
+// the label path, [WithIdleExpiry].
 func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 	o := makeOptions(opts)
 	if o.duration == nil {
-		o.duration = []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+		o.duration = durationBuckets
 	}
 	if o.size == nil {
-		o.size = []float64{1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9}
+		o.size = sizeBuckets
 	}
 	if !o.maxPathsSet {
 		o.maxPaths = 1000
 	}
-	// The paths have a limit of their own, which a registry's limit on series
-	// would only make coarser.
+	// WithMaxPaths is the limit of these vectors, instead of a limit of the registry.
 	with := slices.Clip(append([]Option{unlimited}, opts...))
 	byRoute := []string{"method", "path"}
 	m := &HTTPMetrics{
@@ -140,49 +106,53 @@ func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 		states:   map[net.Conn]http.ConnState{},
 	}
 	m.full.Store(m.maxPaths <= 0)
-	routes := &metricType{kind: kindUntyped, make: m.newRoute} // no scrape walks them
-	m.routes = vecOf[route](newVec(&family{reg: reg, kind: routes.kind, labels: byRoute, metric: routes}, limit{}))
+	routes := &metricType{make: m.newRoute} // no scrape shows routes
+	m.routes = vecOf[route](newVec(&family{labels: byRoute, metric: routes, fault: m.requests.fam.fault}, limit{}, nil))
 	return m
 }
 
 func unlimited(o *options) { o.limit, o.limited = limit{}, true }
 
-// programStart is where uptime begins.
 var programStart = time.Now()
 
-// uptime is the time by the monotonic clock alone: time.Now reads the wall clock too,
-// and takes twice as long.
+// uptime returns the time since programStart. It reads only the monotonic clock; time.Now
+// reads the wall clock too, and takes twice as long.
 func uptime() time.Duration { return time.Since(programStart) }
 
-// Handler returns next with every request measured. The response writer that
-// next gets has exactly the optional interfaces that the server's has
-// (http.Flusher, http.Hijacker, http.Pusher, io.ReaderFrom, io.StringWriter),
-// and Unwrap. The first final status is recorded: 200 where none was written,
-// 101 for a hijacked connection, 500 for a handler that panicked before it
-// wrote one. The panic goes on to the server.
+// Handler returns a handler that calls next and measures each request. It is the
+// middleware.
+//
+// The first final status is recorded: 200 if none was written, 101 for a hijacked
+// connection, and 500 if next panicked before it wrote a status. A panic continues to the
+// server.
+//
+// The response writer of next has [http.Flusher], [http.Hijacker] and [http.Pusher]
+// exactly if the server's writer has them. It always has [io.StringWriter],
+// [io.ReaderFrom] and Unwrap, for [http.ResponseController].
 func (m *HTTPMetrics) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := uptime()
-		rec := newRecorder(w)
+		rec := recorder.New(w)
 		m.inFlight.Inc()
 		returned := false
-		// No recover: the panic is the server's to handle, with its own trace.
+		// No recover: the server handles the panic and prints its stack trace.
 		defer func() {
 			m.inFlight.Dec()
 			if !returned {
-				rec.final(http.StatusInternalServerError)
+				recorder.SetStatus(rec, http.StatusInternalServerError)
 			}
 			m.finish(r, rec, start)
 		}()
-		next.ServeHTTP(rec.wrap(), r)
+		next.ServeHTTP(recorder.Writer(rec), r)
 		returned = true
 	})
 }
 
-func (m *HTTPMetrics) finish(r *http.Request, rec *recorder, start time.Duration) {
-	rec.final(http.StatusOK)
+// finish records a request.
+func (m *HTTPMetrics) finish(r *http.Request, rec *recorder.Recorder, start time.Duration) {
+	recorder.SetStatus(rec, http.StatusOK)
 	elapsed := uptime() - start
-	// A normalised path lives on this stack: nothing keeps it on the hit path.
+	// A normalized path is on this stack, and copied only for a new series.
 	var store [256]byte
 	var path string
 	if m.label != nil {
@@ -190,25 +160,24 @@ func (m *HTTPMetrics) finish(r *http.Request, rec *recorder, start time.Duration
 	} else if path = patternPath(r.Pattern); path == "" {
 		path = normalized(store[:0], r.URL.Path)
 	}
-	responseBytes := rec.bytes.Load()
-	rt, count := m.record(r.Method, path, int(rec.status.Load()), elapsed, responseBytes)
+	responseBytes := recorder.Bytes(rec)
+	rt, count := m.record(r.Method, path, recorder.Status(rec), elapsed, responseBytes)
 	if m.exemplar != nil {
 		m.exemplar(m, r, rt, count, elapsed, responseBytes)
 	}
 }
 
-// chosen returns what the program's function says. Should it panic, the request
-// counts as "other".
+// chosen returns the result of WithPathLabel's function, or "other" if that panics.
 func (m *HTTPMetrics) chosen(r *http.Request) string {
-	if path, ok := ask(m, m.label, r); ok {
+	if path, ok := callWith(m, m.label, r); ok {
 		return path
 	}
 	return overflowValue
 }
 
-// ask calls a program's function, unless it panics: measuring must not change
-// what the client gets.
-func ask[T any](m *HTTPMetrics, f func(*http.Request) T, r *http.Request) (answer T, ok bool) {
+// callWith returns the result of a function of the program. ok is false if the function
+// panics: measuring must not change the response.
+func callWith[T any](m *HTTPMetrics, f func(*http.Request) T, r *http.Request) (result T, ok bool) {
 	defer func() {
 		if !ok {
 			recover()
@@ -218,8 +187,8 @@ func ask[T any](m *HTTPMetrics, f func(*http.Request) T, r *http.Request) (answe
 	return f(r), true
 }
 
-// normalized is NormalizePath with the result in store, if it fits there: the
-// string is a view, good for as long as store is.
+// normalized is NormalizePath with the result in store, if store is large enough. The
+// result is valid as long as store.
 func normalized(store []byte, path string) string {
 	b, changed := appendNormalized(store, path)
 	if !changed {
@@ -228,17 +197,17 @@ func normalized(store []byte, path string) string {
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
-// Record records a request that did not pass through [HTTPMetrics.Handler]. The
-// path is normalised as [NormalizePath] does. A status outside 100 to 999 is
-// recorded as "other". A negative responseBytes means that the size is not
-// known, and leaves it out; a negative d is left out too and counted in
-// tacho_errors_total{metric,reason="negative"}.
+// Record records a request that did not pass through [HTTPMetrics.Handler]. It normalizes
+// the path like [NormalizePath]. A status outside 100 to 999 is recorded as "other". A
+// negative responseBytes means that the size is unknown, and no size is recorded. If d is
+// negative, no duration is recorded and tacho_errors_total{metric,reason="negative"}
+// counts.
 func (m *HTTPMetrics) Record(method, path string, status int, d time.Duration, responseBytes int64) {
 	var store [256]byte
 	m.record(method, normalized(store[:0], path), status, d, responseBytes)
 }
 
-// record returns what it recorded in.
+// record returns the route and the counter of the request.
 func (m *HTTPMetrics) record(method, path string, status int, d time.Duration, responseBytes int64) (*route, *Counter) {
 	rt := m.route(methodLabel(method), path)
 	count := rt.counter(m.requests, status)
@@ -254,14 +223,14 @@ func (m *HTTPMetrics) record(method, path string, status int, d time.Duration, r
 	return rt, count
 }
 
-// A leaveExemplar leaves an exemplar of a request where it was recorded.
+// A leaveExemplar leaves the exemplar of a request that was recorded.
 type leaveExemplar func(m *HTTPMetrics, r *http.Request, rt *route, count *Counter, d time.Duration, responseBytes int64)
 
-// A route is what requests of one method and path are recorded in.
+// A route has the metrics of one method and path.
 type route struct {
 	method, path   string
 	duration, size *Histogram
-	counters       atomic.Pointer[[]statusCounter] // replaced, never changed
+	counters       atomic.Pointer[[]statusCounter] // a copy replaces it for each new status
 }
 
 type statusCounter struct {
@@ -269,12 +238,12 @@ type statusCounter struct {
 	count  *Counter
 }
 
-// newRoute is called by routes for a new series. The one for wrong numbers of
-// values, which record never passes, stays empty.
+// newRoute makes the metric of a new series of routes. The metric of vec.lost stays empty:
+// no lookup in routes has a wrong number of values.
 func (m *HTTPMetrics) newRoute(_ *family, key string, _ bool) unsafe.Pointer {
 	rt := new(route)
 	if key != "" {
-		values := keyValues(key, 2)
+		values := label.Values(key, 2)
 		rt.method, rt.path = values[0], values[1]
 		rt.duration = m.duration.With(values...)
 		rt.size = m.size.With(values...)
@@ -282,9 +251,9 @@ func (m *HTTPMetrics) newRoute(_ *family, key string, _ bool) unsafe.Pointer {
 	return unsafe.Pointer(rt)
 }
 
-// route finds the metrics of a method and path, by one lookup if they exist.
-// Strangers choose paths, so no lock is taken either for one with invalid UTF-8
-// that was seen before, nor on the way to "other" once there is no more room.
+// route returns the metrics of a method and path, by one lookup if they exist. Clients
+// choose paths. So route takes no lock for a path with invalid UTF-8 that has a series, and
+// none for a path past the limit.
 func (m *HTTPMetrics) route(method, path string) *route {
 	if rt := m.find(method, path); rt != nil {
 		return rt
@@ -293,8 +262,8 @@ func (m *HTTPMetrics) route(method, path string) *route {
 		return m.routes.With(method, overflowValue)
 	}
 	var store [maxPathLabel * len("\uFFFD")]byte
-	b := appendValid(store[:0], path)
-	valid := unsafe.String(unsafe.SliceData(b), len(b)) // a view; admit copies it
+	b := escape.AppendValid(store[:0], path)
+	valid := unsafe.String(unsafe.SliceData(b), len(b)) // shares store; admit copies it
 	if rt := m.find(method, valid); rt != nil {
 		return rt
 	}
@@ -302,18 +271,18 @@ func (m *HTTPMetrics) route(method, path string) *route {
 }
 
 func (m *HTTPMetrics) find(method, path string) *route {
-	// A slice, not an array that is sliced: that would be copied, by loads that wait
-	// for the stores before them.
+	// A slice literal: an array that is sliced would be copied, by loads that wait for
+	// the stores before them.
 	if s := m.routes.find([]string{method, path}, false); s != nil {
-		return (*route)(s.m)
+		return (*route)(s.M)
 	}
 	return nil
 }
 
-// admit returns the path as a label: itself if it is known or there is room for
-// it, else "other".
+// admit returns the label of a path: the path itself if it has a label already or the
+// limit allows one more, and otherwise "other".
 func (m *HTTPMetrics) admit(path string) string {
-	if m.full.Load() { // paths does not change any more
+	if m.full.Load() { // from then on paths does not change
 		return m.known(path)
 	}
 	m.mu.Lock()
@@ -327,7 +296,7 @@ func (m *HTTPMetrics) admit(path string) string {
 	return label
 }
 
-// known returns the label among those admitted.
+// known returns the label of a path that was admitted before, and otherwise "other".
 func (m *HTTPMetrics) known(path string) string {
 	if label, ok := m.paths[path]; ok {
 		return label
@@ -372,8 +341,9 @@ func methodLabel(method string) string {
 	return overflowValue
 }
 
-// ConnState counts connections by state in http_connections{state}: new, active
-// and idle; closed and hijacked ones are gone. Give it to [http.Server.ConnState].
+// ConnState counts connections in http_connections{state}, by the states new, active and
+// idle. A closed or hijacked connection is not counted any more. Use it as
+// [http.Server.ConnState].
 func (m *HTTPMetrics) ConnState(c net.Conn, state http.ConnState) {
 	m.connsMu.Lock()
 	defer m.connsMu.Unlock()

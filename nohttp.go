@@ -2,7 +2,7 @@
 
 package tacho
 
-// httpOptions is empty where there is no HTTP; see middleware.go.
+// httpOptions is empty without HTTP; see middleware.go.
 //
-//lint:ignore U1000 it is there for options to embed in both builds
+//lint:ignore U1000 options embeds it in both builds
 type httpOptions struct{}

@@ -1,7 +1,6 @@
 package tacho
 
 import (
-	"bytes"
 	"io"
 	"math"
 	"runtime"
@@ -11,6 +10,10 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/names"
+	"github.com/tachikoma/tacho/internal/race"
 )
 
 func TestEmptyOpenMetrics(t *testing.T) {
@@ -19,22 +22,22 @@ func TestEmptyOpenMetrics(t *testing.T) {
 	}
 }
 
-// TestOpenMetricsErrorIsNoEnd: a client must be able to tell half an exposition
-// from a whole one, so nothing follows an error.
-func TestOpenMetricsErrorIsNoEnd(t *testing.T) {
+// TestWriteErrorOmitsEOF: nothing is written after an error. So a client can distinguish a
+// part of a scrape, without # EOF, from the whole scrape.
+func TestWriteErrorOmitsEOF(t *testing.T) {
 	r := NewRegistry()
 	v := r.CounterVec("c_total", "", []string{"i"})
 	for i := range 20000 {
 		v.With(strconv.Itoa(i))
 	}
-	w := &failing{n: 1}
+	w := &failingWriter{n: 1}
 	if err := r.WriteOpenMetrics(w); err == nil || w.calls != 2 {
 		t.Errorf("error %v after %d writes", err, w.calls)
 	}
 }
 
-// TestCreated: the time is that of each series, begins anew with it, and is not
-// there unless the registry wants it, nor for what has none.
+// TestCreated: with WithCreated, each series of a counter or a histogram has its time of
+// creation. A series that is created again has a new time. Other metrics have no time.
 func TestCreated(t *testing.T) {
 	before := time.Now().UnixMilli()
 	r := NewRegistry(WithCreated())
@@ -63,15 +66,15 @@ func TestCreated(t *testing.T) {
 	got := created()
 	for _, series := range []string{`a_created{l="x"}`, "b_created", `c_created{l="y"}`} {
 		if at, ok := got[series]; !ok || at < before || at > after {
-			t.Errorf("%s: %d, want from %d to %d", series, at, before, after)
+			t.Errorf("%s is %d, want from %d to %d", series, at, before, after)
 		}
 	}
 	if len(got) != 3 {
-		t.Errorf("created: %v", got)
+		t.Errorf("_created of %v, want 3 series", got)
 	}
 	for _, s := range []string{text(t, r), open(t, NewRegistry())} {
 		if strings.Contains(s, "_created") {
-			t.Errorf("created:\n%s", s)
+			t.Errorf("_created in\n%s", s)
 		}
 	}
 	v.Delete("x")
@@ -84,47 +87,47 @@ func TestCreated(t *testing.T) {
 	}
 }
 
-// TestNamingFollowsDefinitions: what a counter is called depends on what else is
-// defined or collected at the time of the scrape.
+// TestNamingFollowsDefinitions: the name of a counter depends on the other families that
+// are defined or collected at the time of the scrape.
 func TestNamingFollowsDefinitions(t *testing.T) {
 	r := NewRegistry()
 	r.Counter("a_total", "").Inc()
-	is := func(want string) {
+	want := func(want string) {
 		t.Helper()
 		if got := open(t, r); !strings.Contains(got, "# TYPE "+want+"\n") || !strings.Contains(got, "\na_total 1.0\n") {
 			t.Errorf("no %q in\n%s", want, got)
 		}
 	}
-	is("a counter")
+	want("a counter")
 	r.Gauge("a", "").Set(1)
-	is("a_total unknown")
+	want("a_total unknown")
 	r.Unregister("a")
-	is("a counter")
+	want("a counter")
 	on := true
 	r.Collect(func(e *Emitter) {
 		if on {
 			e.Gauge("a", "", 1)
 		}
 	})
-	is("a_total unknown")
+	want("a_total unknown")
 	on = false
-	is("a counter")
+	want("a counter")
 	r.Gauge("a", "").Set(1)
-	is("a_total unknown")
+	want("a_total unknown")
 	r.Unregister("a")
-	r.Gauge("A", "").Set(1) // as many families of the same types, in the same order
-	is("a counter")
+	r.Gauge("A", "").Set(1) // the number, types and order of the families do not change
+	want("a counter")
 }
 
-// TestNamingKeepsNothing: what a collector emitted is not kept from scrape to scrape,
-// though its name may be part of something large.
-func TestNamingKeepsNothing(t *testing.T) {
+// TestNamingKeepsNoNames: the name of a collected family may be a part of a large string.
+// The naming that is kept for the next scrape must not keep this string in memory.
+func TestNamingKeepsNoNames(t *testing.T) {
 	r := NewRegistry()
 	var text []byte
 	r.Collect(func(e *Emitter) {
 		if text != nil {
 			e.Counter(unsafe.String(&text[0], len("emitted_total")), "", 1)
-			e.Gauge("emitted", "", 1) // so that the counter is called by another name
+			e.Gauge("emitted", "", 1) // a collision: the counter is in the naming
 		}
 	})
 	text = append(make([]byte, 0, 1<<20), "emitted_total"...)
@@ -141,11 +144,11 @@ func TestNamingKeepsNothing(t *testing.T) {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	t.Error("still there")
+	t.Error("a name is still in memory")
 }
 
-// TestNamingFollowsCollectors: a family that is another type at the next scrape has
-// another name then; one that is the same costs a scrape no naming.
+// TestNamingFollowsCollectors: if a collector emits a family with another type, the next
+// scrape has another name for the family. A scrape with the same families makes no naming.
 func TestNamingFollowsCollectors(t *testing.T) {
 	r := NewRegistry()
 	info := true
@@ -163,17 +166,17 @@ func TestNamingFollowsCollectors(t *testing.T) {
 			t.Errorf("info: %t\n%s", info, got)
 		}
 	}
-	if raceEnabled {
+	if race.Enabled {
 		return // the race detector allocates
 	}
 	inText := testing.AllocsPerRun(20, func() { r.WriteText(io.Discard) })
 	if inOpen := testing.AllocsPerRun(20, func() { r.WriteOpenMetrics(io.Discard) }); inOpen > inText {
-		t.Errorf("%v allocations, %v in the text format", inOpen, inText)
+		t.Errorf("%v allocations in OpenMetrics, %v in the text format", inOpen, inText)
 	}
 }
 
-// TestScrapesDuringDefinitions: every scrape has unique families, whatever is
-// defined while it runs.
+// TestScrapesDuringDefinitions: a scrape has each family once, also if metrics are defined
+// during the scrape.
 func TestScrapesDuringDefinitions(t *testing.T) {
 	r := NewRegistry()
 	var wg sync.WaitGroup
@@ -205,8 +208,9 @@ func TestScrapesDuringDefinitions(t *testing.T) {
 	wg.Wait()
 }
 
-// TestNamesThatAreASuffix: what is left without it is no name.
-func TestNamesThatAreASuffix(t *testing.T) {
+// TestNameEqualToSuffix: a name that is only the suffix _total or _info stays, because
+// nothing would remain without the suffix.
+func TestNameEqualToSuffix(t *testing.T) {
 	r := NewRegistry(WithUTF8Names())
 	r.Counter("_total", "").Inc()
 	r.Counter(".total", "").Inc()
@@ -249,24 +253,25 @@ func TestUnits(t *testing.T) {
 		}
 	}
 	if e := refusedIn(t, NewRegistry(WithUTF8Names()), func(r *Registry) { r.Gauge("x_a b", "", WithUnit("a b")) }); e == nil {
-		t.Error("a unit with a space")
+		t.Error("a unit with a space is accepted")
 	}
 	if e := refusedIn(t, r, func(r *Registry) { r.Histogram("b_bytes", "", nil) }); e == nil || !strings.Contains(e.Error(), `with unit "bytes"`) {
-		t.Errorf("another unit: %v", e)
+		t.Errorf("a definition with another unit: %v", e)
 	}
 }
 
-// TestUnitsOfEscapedNames: the unit must still be the end of the family's name.
+// TestUnitsOfEscapedNames: there is no UNIT line if the escaped name does not end in the
+// unit.
 func TestUnitsOfEscapedNames(t *testing.T) {
 	r := NewRegistry(WithUTF8Names())
 	r.Counter("a.b_seconds_total", "", WithUnit("seconds")).Inc()
-	for s, want := range map[escaping]string{
-		escapeUnderscores: "# TYPE a_b_seconds counter\n# UNIT a_b_seconds seconds\na_b_seconds_total 1.0\n",
-		escapeDots:        "# TYPE a_dot_b__seconds_ counter\na_dot_b__seconds__total 1.0\n",
-		escapeValues:      "# TYPE U__a_2e_b__seconds_ counter\nU__a_2e_b__seconds__total 1.0\n",
-		escapeNone:        "# TYPE \"a.b_seconds\" counter\n# UNIT \"a.b_seconds\" seconds\n{\"a.b_seconds_total\"} 1.0\n",
+	for s, want := range map[names.Scheme]string{
+		names.Underscores: "# TYPE a_b_seconds counter\n# UNIT a_b_seconds seconds\na_b_seconds_total 1.0\n",
+		names.Dots:        "# TYPE a_dot_b__seconds_ counter\na_dot_b__seconds__total 1.0\n",
+		names.Values:      "# TYPE U__a_2e_b__seconds_ counter\nU__a_2e_b__seconds__total 1.0\n",
+		names.AllowUTF8:   "# TYPE \"a.b_seconds\" counter\n# UNIT \"a.b_seconds\" seconds\n{\"a.b_seconds_total\"} 1.0\n",
 	} {
-		if got := write(t, func(b *bytes.Buffer) error { return r.write(b, &openFormat, s) }); !strings.Contains(got, want) {
+		if got := write(t, func(w io.Writer) error { return r.write(w, &expo.OpenMetrics, s) }); !strings.Contains(got, want) {
 			t.Errorf("%v: no %q in\n%s", s, want, got)
 		}
 	}
@@ -279,9 +284,9 @@ func TestUTF8Definitions(t *testing.T) {
 		func(r *Registry) { r.Gauge("a", "", WithConstLabels("b.c", "")) },
 	} {
 		if refused(t, define) == nil {
-			t.Error("not refused without the option")
+			t.Error("accepted without WithUTF8Names")
 		}
-		define(NewRegistry(WithUTF8Names())) // panics if that is refused too
+		define(NewRegistry(WithUTF8Names())) // panics if the definition is refused
 	}
 	for i, define := range []func(*Registry){
 		func(r *Registry) { r.Gauge("", "") },
@@ -299,7 +304,7 @@ func TestUTF8Definitions(t *testing.T) {
 		func(r *Registry) { r.HistogramVec("a", "", nil, []string{"le"}) },
 	} {
 		if refusedIn(t, NewRegistry(WithUTF8Names()), define) == nil {
-			t.Errorf("definition %d is not refused", i)
+			t.Errorf("definition %d is accepted", i)
 		}
 	}
 	r := NewRegistry(WithUTF8Names())
@@ -307,7 +312,7 @@ func TestUTF8Definitions(t *testing.T) {
 		e.Gauge("a.b", "", 1, "c.d", "1")
 		e.Gauge("e", "", 1, "c.d", "1", "c_d", "2")
 		e.Gauge("bad\xff", "", 1)
-		e.Gauge("a.b", "", 1, "c_d", "1") // one series with c.d="1" where names are escaped
+		e.Gauge("a.b", "", 1, "c_d", "1") // escaped, the same series as c.d="1"
 	})
 	text(t, r)
 	got := text(t, r)

@@ -1,24 +1,32 @@
 package tacho
 
-// An Option changes what a registry, a metric or the HTTP middleware is made
-// with. Each says where it applies; elsewhere it does nothing.
+import (
+	"time"
+
+	"github.com/tachikoma/tacho/internal/escape"
+	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/label"
+)
+
+// An Option configures a registry, a metric or the HTTP middleware. Each option documents
+// where it applies. Elsewhere it has no effect.
 type Option func(*options)
 
 type options struct {
-	consts    []label
+	consts    []label.Label
 	badConsts bool // WithConstLabels had a name without a value
 	limit     limit
-	limited   bool // by WithMaxSeries, which may say that there is no limit
+	limited   bool // WithMaxSeries was given, maybe with no limit
 	unit      string
 	checkUnit func(*family) string // set with unit
 	expiry    *expiry
 	created   func() *trackedSeries
-	utf8      *utf8Rules
-	//lint:ignore U1000 a build without HTTP has no reader
-	httpOptions // what only the HTTP middleware reads
+	utf8      *expo.UTF8Rules
+	//lint:ignore U1000 the build without HTTP does not read it
+	httpOptions // for the HTTP middleware
 }
 
-// makeOptions is not inlined, which would be a loop in each of three callers.
+// makeOptions is not inlined: three callers would have the loop.
 //
 //go:noinline
 func makeOptions(opts []Option) *options {
@@ -29,49 +37,70 @@ func makeOptions(opts []Option) *options {
 	return o
 }
 
-// WithConstLabels puts the labels, given as name, value, name, value, on every
-// series of a registry or a metric. They stand before the variable labels, the
-// registry's first. Invalid UTF-8 in a value is replaced by U+FFFD; a bad name,
-// an odd number of strings, or a name that a metric uses already is refused
-// when a metric is defined.
+// WithConstLabels adds the labels, given as name, value, name, value, to every series of a
+// registry or a metric. They come before the variable labels, and the labels of the
+// registry come first. Invalid UTF-8 in a value is replaced by U+FFFD. A definition is
+// refused if a name is bad or already used, or the number of strings is odd.
 func WithConstLabels(pairs ...string) Option {
 	return func(o *options) {
 		o.badConsts = o.badConsts || len(pairs)%2 != 0
 		for i := 0; i+1 < len(pairs); i += 2 {
-			o.consts = append(o.consts, label{name: pairs[i], value: string(appendValid(nil, pairs[i+1]))})
+			o.consts = append(o.consts, label.Label{Name: pairs[i], Value: escape.Valid(pairs[i+1])})
 		}
 	}
 }
 
-// WithMaxSeries limits a vector to n series, or every vector of a registry that
-// does not say otherwise. Past the limit every new combination of label values
-// is recorded in one more series, whose values are all "other", and counted in
-// tacho_series_overflow_total{metric}. 0 or less means no limit, the default.
+// WithMaxSeries limits a vector to n series. Given to a registry, it limits every vector
+// without a limit of its own. If a vector is full, new combinations of label values are
+// recorded in one more series whose values are all "other", and counted in
+// tacho_series_overflow_total{metric}. If n is 0 or less there is no limit, which is the
+// default.
 func WithMaxSeries(n int) Option {
-	return func(o *options) { o.limit, o.limited = limit{n, (*vec).overflows}, true }
+	return func(o *options) { o.limit, o.limited = limit{n, (*vec).overflowLocked}, true }
 }
 
-// WithUnit says in what unit a metric counts, in the singular or plural that its
-// name ends in: "seconds" for request_duration_seconds, "bytes" for
-// sent_bytes_total. OpenMetrics shows it ("Unit" there). A name that does not end
-// in an underscore and the unit, before _total for a counter, is refused.
+// WithIdleExpiry makes each scrape remove the series of a vector that have not changed for
+// d or longer. A later change, through [Vec.With] or through a pointer that the program
+// kept, brings a series back. Its value continues if the metric is still in memory, and
+// starts from zero otherwise. To set a gauge to its current value, or to add 0, is no
+// change. The option has no effect on a metric without labels. If d is 0 or less there is
+// no expiry, which is the default.
+//
+// In Prometheus a removed series becomes stale. rate() and increase() over its samples
+// stay right. If a counter restarts from zero, they treat it as a reset. The increase up
+// to the first scrape after the return is lost, as for every new counter.
+func WithIdleExpiry(d time.Duration) Option {
+	var e *expiry
+	if d > 0 {
+		e = newExpiry(d)
+	}
+	return func(o *options) { o.expiry = e }
+}
+
+// WithUnit sets the unit of a metric, as the name ends in it: "seconds" for
+// request_duration_seconds, "bytes" for sent_bytes_total. OpenMetrics shows the unit
+// (OpenMetrics 1.0, "Unit"). A definition is refused if its name does not end in an
+// underscore and the unit, before the suffix _total of a counter.
 func WithUnit(unit string) Option {
 	return func(o *options) { o.unit, o.checkUnit = unit, (*family).checkUnit }
 }
 
-// WithCreated makes a registry remember when each series of a counter or
-// histogram was made and show it in OpenMetrics, as a sample whose name ends in
-// _created, in Unix seconds (OpenMetrics 1.0, "Counter"). It tells a counter that
-// began anew from one that nobody saw before, and costs a sample and 8 bytes a
-// series, so it is off by default. Functions and collectors have no such time.
+// WithCreated makes a registry store the time of creation of each series of its counters
+// and histograms. OpenMetrics shows the time in Unix seconds, as a sample whose name ends
+// in _created (OpenMetrics 1.0, "Counter"). The time distinguishes a counter that
+// restarted from a counter that was not scraped before. Functions and collectors have no
+// such time.
+//
+// The default is off: each series has one sample more and takes 8 bytes more.
 func WithCreated() Option { return func(o *options) { o.created = newTracked } }
 
-// WithUTF8Names lets the names of a registry's metrics and labels be any UTF-8
-// text, as in Prometheus 3, but for those that begin with "U__" or have a NUL.
-// Without it they are of the legacy set: letters, digits, underscores and, for
-// metrics, colons. A client that accepts UTF-8 names gets the others in quotes,
-// {"a.b",x="y"}; the rest get them escaped as they ask for, by underscores if they
-// do not (prometheus.io, "UTF-8 metric and label name escaping schemes"). Two
-// metrics that become one so are escaped by the scheme "values"; two labels of one
-// metric are refused.
-func WithUTF8Names() Option { return func(o *options) { o.utf8 = &utf8Names } }
+// WithUTF8Names allows the metrics and labels of a registry to have any name that is valid
+// UTF-8 without NUL and does not begin with "U__", as Prometheus 3 does. Without it, names
+// are of the legacy set: letters, digits, underscores and, for metrics, colons.
+//
+// Clients that accept UTF-8 names get the other names in quotes, {"a.b",x="y"}. Other
+// clients get them escaped by the scheme that they ask for, and otherwise by underscores
+// (prometheus.io, "UTF-8 metric and label name escaping schemes"). If a scheme gives two
+// metrics the same name, both are escaped by the scheme "values". If it gives two labels
+// of one metric the same name, the definition is refused.
+func WithUTF8Names() Option { return func(o *options) { o.utf8 = &expo.UTF8 } }

@@ -4,10 +4,10 @@ package tacho
 
 import "strings"
 
-// NormalizePath replaces each segment of path that is a UUID, in any form that
-// Validate of github.com/google/uuid accepts, or made of ASCII digits alone by
-// ":id", and leaves the rest alone: /missions/42/logs becomes /missions/:id/logs.
-// It accepts any string and returns path itself if nothing is replaced.
+// NormalizePath returns path with each segment that identifies one object replaced by
+// ":id": /missions/42/logs becomes /missions/:id/logs. Such segments are numbers of ASCII
+// digits and UUIDs, in any form that Validate of github.com/google/uuid accepts.
+// NormalizePath accepts any string. If nothing is replaced, the result is path itself.
 func NormalizePath(path string) string {
 	var store [128]byte
 	b, changed := appendNormalized(store[:0], path)
@@ -17,9 +17,9 @@ func NormalizePath(path string) string {
 	return string(b)
 }
 
-// appendNormalized appends the normalised path, or nothing if it is path itself.
+// appendNormalized appends the normalized path, or nothing if that is path itself.
 func appendNormalized(b []byte, path string) (_ []byte, changed bool) {
-	done := 0 // path up to here is in b
+	done := 0 // path[:done] is in b
 	for start := 0; start <= len(path); {
 		end := strings.IndexByte(path[start:], '/')
 		if end < 0 {
@@ -52,10 +52,10 @@ func isDigits(s string) bool {
 	return true
 }
 
-// isUUID reports whether s is a UUID in one of the forms of github.com/google/uuid:
-// 32 hexadecimal digits; those with hyphens after the 8th, 12th, 16th and 20th; and
-// these 36 bytes in braces or after "urn:uuid:". That package's Validate says the
-// same, as a test shows; what it imports would add 14 KB to a program.
+// isUUID reports whether s is a UUID in one of the forms of github.com/google/uuid: 32
+// hexadecimal digits, the same digits with hyphens after the 8th, 12th, 16th and 20th, and
+// these 36 bytes in braces or after "urn:uuid:". TestIsUUID compares isUUID with Validate of
+// that package, which is larger; see internal/SIZE.md.
 func isUUID(s string) bool {
 	switch len(s) {
 	case 36 + len("{}"):
@@ -86,7 +86,7 @@ func isUUID(s string) bool {
 
 const uuidURN = "urn:uuid:"
 
-// isURN reports whether s, of the same length, is uuidURN in any case.
+// isURN reports whether s, which has the length of uuidURN, equals uuidURN in any case.
 func isURN(s string) bool {
 	for i := 0; i < len(uuidURN); i++ {
 		if want := uuidURN[i]; s[i] != want && (want == ':' || s[i]|0x20 != want) {
@@ -96,9 +96,9 @@ func isURN(s string) bool {
 	return true
 }
 
-// patternPath returns the path of the pattern that a ServeMux matched, without
-// method and host, or "" for one that says too little: an empty one, or one
-// that catches all below it.
+// patternPath returns the path of the pattern by which a ServeMux routed a request, without
+// method and host. It returns "" if there is no pattern or the pattern matches a whole
+// subtree.
 func patternPath(pattern string) string {
 	slash := strings.IndexByte(pattern, '/')
 	if slash < 0 || strings.HasSuffix(pattern, "/") || strings.HasSuffix(pattern, "...}") {

@@ -9,16 +9,17 @@ import (
 	"github.com/google/uuid"
 )
 
-const httpUUID = "f47ac10b-58cc-4372-8567-0e02b2c3d479"
+const testUUID = "f47ac10b-58cc-4372-8567-0e02b2c3d479"
 
-var httpUUIDForms = []string{
-	httpUUID,
-	strings.ToUpper(httpUUID),
-	"{" + httpUUID + "}",
-	"urn:uuid:" + httpUUID,
-	"URN:UUID:" + strings.ToUpper(httpUUID),
-	strings.ReplaceAll(httpUUID, "-", ""),
-	strings.ToUpper(strings.ReplaceAll(httpUUID, "-", "")),
+// uuidForms are the forms of a UUID that NormalizePath replaces.
+var uuidForms = []string{
+	testUUID,
+	strings.ToUpper(testUUID),
+	"{" + testUUID + "}",
+	"urn:uuid:" + testUUID,
+	"URN:UUID:" + strings.ToUpper(testUUID),
+	strings.ReplaceAll(testUUID, "-", ""),
+	strings.ToUpper(strings.ReplaceAll(testUUID, "-", "")),
 	"00000000-0000-0000-0000-000000000000",
 }
 
@@ -54,17 +55,17 @@ func TestNormalizePath(t *testing.T) {
 		{"/\u0661\u0662", "/\u0661\u0662"}, // Arabic digits
 		{"/\uff11", "/\uff11"},             // full-width digit
 		{"/\xff/1\xff/1", "/\xff/1\xff/:id"},
-		{"/a/" + httpUUID + "x", "/a/" + httpUUID + "x"},
-		{"/a/" + httpUUID[:35], "/a/" + httpUUID[:35]},
-		{"/a/" + httpUUID[:35] + "g", "/a/" + httpUUID[:35] + "g"},
-		{"/a/[" + httpUUID + "]", "/a/[" + httpUUID + "]"},
-		{"/a/{" + httpUUID + ")", "/a/{" + httpUUID + ")"},
-		{"/a/urn:uuix:" + httpUUID, "/a/urn:uuix:" + httpUUID},
+		{"/a/" + testUUID + "x", "/a/" + testUUID + "x"},
+		{"/a/" + testUUID[:35], "/a/" + testUUID[:35]},
+		{"/a/" + testUUID[:35] + "g", "/a/" + testUUID[:35] + "g"},
+		{"/a/[" + testUUID + "]", "/a/[" + testUUID + "]"},
+		{"/a/{" + testUUID + ")", "/a/{" + testUUID + ")"},
+		{"/a/urn:uuix:" + testUUID, "/a/urn:uuix:" + testUUID},
 		{"/a/" + strings.Repeat("g", 32), "/a/" + strings.Repeat("g", 32)},
-		// Longer than the buffer on the stack.
+		// Longer than the buffer of NormalizePath on the stack.
 		{strings.Repeat("/abc/1", 100), strings.Repeat("/abc/:id", 100)},
 	}
-	for _, u := range httpUUIDForms {
+	for _, u := range uuidForms {
 		rows = append(rows, row{u, ":id"}, row{"/a/" + u, "/a/:id"}, row{"/a/" + u + "/b/" + u + "/", "/a/:id/b/:id/"})
 	}
 	for _, r := range rows {
@@ -74,20 +75,23 @@ func TestNormalizePath(t *testing.T) {
 	}
 }
 
-func TestNormalizePathKeepsString(t *testing.T) {
+// TestNormalizePathUnchanged: if no segment is replaced, the result is the path itself and
+// not a copy.
+func TestNormalizePathUnchanged(t *testing.T) {
 	paths := []string{"", "/", "/metrics", "/a/v2/b", strings.Repeat("/abc", 200), "/" + strings.Repeat("g", 36)}
 	for _, p := range paths {
 		if got := NormalizePath(p); got != p {
-			t.Errorf("NormalizePath(%q) = %q", p, got)
+			t.Errorf("NormalizePath(%q) = %q, want the path itself", p, got)
 		}
 		if n := testing.AllocsPerRun(100, func() { NormalizePath(p) }); n != 0 {
-			t.Errorf("NormalizePath(%.20q) allocates %v times", p, n)
+			t.Errorf("NormalizePath(%.20q) allocates %v times, want 0", p, n)
 		}
 	}
 }
 
-// Every form of a UUID with every byte at every place, and cut and lengthened by
-// one: what github.com/google/uuid accepts is a UUID, and nothing else.
+// TestIsUUID: isUUID returns the same result as Validate of github.com/google/uuid. The
+// inputs are all forms of a UUID, with one byte less, one byte more and each byte at each
+// position.
 func TestIsUUID(t *testing.T) {
 	check := func(s string) {
 		t.Helper()
@@ -95,7 +99,7 @@ func TestIsUUID(t *testing.T) {
 			t.Errorf("isUUID(%q) = %t, want %t", s, got, want)
 		}
 	}
-	for _, u := range httpUUIDForms {
+	for _, u := range uuidForms {
 		check(u)
 		check(u[1:])
 		check(u + "0")
@@ -110,9 +114,9 @@ func TestIsUUID(t *testing.T) {
 }
 
 func FuzzIsUUID(f *testing.F) {
-	for _, u := range httpUUIDForms {
+	for _, u := range uuidForms {
 		f.Add(u)
-		f.Add(u[:len(u)-1] + "\u017f") // folds to s, as a Kelvin sign does to k
+		f.Add(u[:len(u)-1] + "\u017f") // a long s, which folds to s
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		if got, want := isUUID(s), uuid.Validate(s) == nil; got != want {
@@ -144,8 +148,8 @@ func TestPatternPath(t *testing.T) {
 	}
 }
 
-// httpNaivePath is NormalizePath as its comment says it.
-func httpNaivePath(path string) string {
+// referencePath is a simple implementation of NormalizePath.
+func referencePath(path string) string {
 	segments := strings.Split(path, "/")
 	for i, s := range segments {
 		if uuid.Validate(s) == nil || s != "" && strings.Trim(s, "0123456789") == "" {
@@ -159,20 +163,20 @@ func FuzzNormalizePath(f *testing.F) {
 	for _, s := range []string{"", "/", "//", "/a/1/b", "1", "1/", "/\xff/\u0661", strings.Repeat("/1", 200), "/:id"} {
 		f.Add(s)
 	}
-	for _, u := range httpUUIDForms {
+	for _, u := range uuidForms {
 		f.Add("/x/" + u + "/y")
 		f.Add(u[:len(u)-1] + "/" + u + "0")
 	}
 	f.Fuzz(func(t *testing.T, path string) {
 		got := NormalizePath(path)
-		if want := httpNaivePath(path); got != want {
+		if want := referencePath(path); got != want {
 			t.Fatalf("NormalizePath(%q) = %q, want %q", path, got, want)
 		}
 		if again := NormalizePath(got); again != got {
-			t.Fatalf("not idempotent: %q, then %q", got, again)
+			t.Fatalf("NormalizePath(%q) = %q, want the path itself", got, again)
 		}
 		if a, b := strings.Count(path, "/"), strings.Count(got, "/"); a != b {
-			t.Fatalf("%q has %d slashes, %q has %d", path, a, got, b)
+			t.Fatalf("NormalizePath(%q) = %q has %d slashes, want %d", path, got, b, a)
 		}
 	})
 }

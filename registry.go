@@ -4,41 +4,34 @@ import (
 	"slices"
 	"sync"
 	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/escape"
+	"github.com/tachikoma/tacho/internal/exemplar"
+	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/label"
+	"github.com/tachikoma/tacho/internal/stringslite"
 )
 
-// Default is a registry for metrics that are package variables. Nothing in the
-// package depends on it; a program may replace it before it defines metrics.
+// Default is a registry for metrics that are package variables. No code of the package
+// uses Default. A program may replace it before it defines metrics.
 var Default = NewRegistry()
 
-// Why something recorded was refused: the label reason of tacho_errors_total.
-const (
-	reasonLabelCount = "label_count" // With and a wrong number of values
-	reasonNegative   = "negative"    // a counter was to go down
-	reasonNaN        = "nan"         // not a number where it would spoil a total
-	reasonPanic      = "panic"       // a function called by a scrape panicked
-	reasonInvalid    = "invalid"     // a collector emitted what no format can say
-	reasonConflict   = "conflict"    // a collector emitted a family defined elsewhere
-	reasonDuplicate  = "duplicate"   // a collector emitted a series twice
-	reasonExemplar   = "exemplar"    // an exemplar's labels were bad or too long
-)
-
-// A Registry holds definitions and writes what they recorded. All methods are
-// safe for concurrent use. Make one with [NewRegistry].
+// A Registry holds definitions and writes the recorded values. All methods are safe for
+// concurrent use. [NewRegistry] makes a Registry.
 type Registry struct {
-	consts    []label
+	consts    []label.Label
 	badConsts bool
-	limit     limit                 // of vectors that have none of their own
-	created   func() *trackedSeries // makes series that say when they were made; nil if none does
-	utf8      *utf8Rules            // nil where names are of the legacy set
+	limit     limit                 // of vectors without a limit of their own
+	created   func() *trackedSeries // makes series with a time of creation; nil without
+	names     expo.Names
 
 	mu         sync.Mutex
-	families   map[string]*family                 // by name
-	defined    []*family                          // the same ones, in the order of their definition
-	taken      map[string]*family                 // by the other names their samples take
-	collectors unsafe.Pointer                     // *[]func(*Emitter), replaced, never changed
-	collect    func() []*family                   // what they emit; nil before the first
-	sorted     []*family                          // families by name; nil after a change, else never changed
-	namings    [2 * len(escapings)]unsafe.Pointer // *keptNaming, how expositions call families
+	families   map[string]*family    // by name
+	defined    []*family             // the same families, in the order of their definition
+	taken      map[string]*family    // by the names of samples that differ from the family's
+	collectors unsafe.Pointer        // *[]func(*Emitter), replaced, never changed; see internal/SIZE.md
+	collect    func() []*expo.Family // runs the collectors; nil before the first Collect
+	sorted     []*expo.Family        // families by name; nil after a change, otherwise never changed
 
 	errors, overflow *vec // of counters
 }
@@ -53,10 +46,10 @@ func NewRegistry(opts ...Option) *Registry {
 		consts:    o.consts,
 		badConsts: o.badConsts,
 		created:   o.created,
-		utf8:      o.utf8,
 		families:  map[string]*family{},
 		taken:     map[string]*family{},
 	}
+	r.names.UTF8 = o.utf8
 	r.errors = r.define(&counters, nil, "tacho_errors_total", "Recordings and collected samples that were refused.",
 		errorLabels, nil)
 	r.overflow = r.define(&counters, nil, "tacho_series_overflow_total", "Lookups that a full vector answered with its overflow series.",
@@ -65,31 +58,18 @@ func NewRegistry(opts ...Option) *Registry {
 	return r
 }
 
-// fault counts something refused. A metric that no registry made has no family.
-func (f *family) fault(reason string) {
-	if f != nil {
-		f.reg.fault(f.name, reason)
-	}
-}
+// fault counts a refused recording or sample of a metric.
+func (r *Registry) fault(metric, reason string) { count(r.errors, metric, reason) }
 
-func (r *Registry) fault(metric, reason string) {
-	count(r.errors, metric, reason)
-}
-
-// overflowed counts a lookup that a full vector answered. Neither this nor count is on
-// the way of a hit, so they are not inlined.
-//
-//go:noinline
-func (f *family) overflowed() { count(f.reg.overflow, f.name) }
-
-// count adds 1 to a counter of a vector of the registry's own.
+// count adds 1 to a counter of the registry's own vectors. It is not inlined: no hit calls
+// it.
 //
 //go:noinline
 func count(v *vec, values ...string) { vecOf[Counter](v).With(values...).Inc() }
 
-// Counter defines a counter, or returns the one defined before in the same way.
-// Like every definition it panics with a *[DefinitionError] if the name or a
-// label is invalid or the definition conflicts with another.
+// Counter defines a counter and returns it. If the same definition exists, Counter returns
+// the metric of that definition. If the name or a label is bad, or the definition conflicts
+// with another, Counter panics with a *[DefinitionError], as all definitions do.
 func (r *Registry) Counter(name, help string, opts ...Option) *Counter {
 	return r.CounterVec(name, help, nil, opts...).With()
 }
@@ -109,10 +89,10 @@ func (r *Registry) FloatGauge(name, help string, opts ...Option) *FloatGauge {
 	return r.FloatGaugeVec(name, help, nil, opts...).With()
 }
 
-// Histogram defines a histogram with these finite upper bounds, which must
-// increase strictly; a last +Inf is accepted and means nothing, since every
-// histogram has that bucket. nil means [DefBuckets], an empty list only +Inf.
-// See [Registry.Counter].
+// Histogram defines a histogram with these upper bounds, which must be finite and increase
+// strictly; see [Registry.Counter]. Every histogram has a bucket for +Inf, so a last +Inf
+// is accepted and ignored. If buckets is nil, the bounds are [DefBuckets]. If buckets is
+// empty, +Inf is the only bucket.
 func (r *Registry) Histogram(name, help string, buckets []float64, opts ...Option) *Histogram {
 	return r.HistogramVec(name, help, buckets, nil, opts...).With()
 }
@@ -142,81 +122,88 @@ func (r *Registry) FloatGaugeVec(name, help string, labels []string, opts ...Opt
 // HistogramVec defines a histogram with variable labels; see
 // [Registry.Histogram].
 func (r *Registry) HistogramVec(name, help string, buckets []float64, labels []string, opts ...Option) *HistogramVec {
-	bounds, reason := foldBounds(buckets)
+	bounds, reason := finiteBounds(buckets)
 	if reason != "" {
 		refuse(name, reason, "")
 	}
-	def := newHistogramDef(bounds)
-	def.index.init(bounds)
-	return vecOf[Histogram](r.define(&histograms, def, name, help, labels, opts))
+	return vecOf[Histogram](r.define(&histograms, newHistogramDef(bounds), name, help, labels, opts))
 }
 
-// CounterFunc defines a counter whose value f returns at each scrape. f must be
-// safe for concurrent use. If it panics, or returns a negative number or NaN, the
-// scrape goes on without this family and tacho_errors_total{metric,reason} counts.
-// Functions cannot be compared, so defining one twice is a conflict; see
-// [Registry.Counter].
+// CounterFunc defines a counter whose value f returns at each scrape. f must be safe for
+// concurrent use. If f panics, or returns a negative number or NaN, the scrape goes on
+// without this family and tacho_errors_total{metric,reason} counts. Functions cannot be
+// compared, so the same definition twice is a conflict; see [Registry.Counter].
 func (r *Registry) CounterFunc(name, help string, f func() float64, opts ...Option) {
-	r.defineFunc(&family{name: name, help: help, kind: kindCounter}, f, opts)
+	r.defineFunc(&family{Family: expo.Family{Name: name, Help: help, Kind: expo.Counter}}, f, opts)
 }
 
-// GaugeFunc defines a gauge whose value f returns at each scrape. Every value is
-// legal; see [Registry.CounterFunc] for the rest.
+// GaugeFunc defines a gauge whose value f returns at each scrape. Every value is valid.
+// Otherwise GaugeFunc is like [Registry.CounterFunc].
 func (r *Registry) GaugeFunc(name, help string, f func() float64, opts ...Option) {
-	r.defineFunc(&family{name: name, help: help, kind: kindGauge}, f, opts)
+	r.defineFunc(&family{Family: expo.Family{Name: name, Help: help, Kind: expo.Gauge}}, f, opts)
 }
 
 func (r *Registry) defineFunc(f *family, value func() float64, opts []Option) {
 	r.apply(f, opts)
 	block := f.constBlock()
-	f.encode = func(e *encoder) {
-		v, ok := f.call(value)
-		if !ok || f.kind == kindCounter && f.refuses(v) {
+	f.Encode = func(e *expo.Encoder) {
+		v, ok := call(value, f.fault)
+		if !ok {
 			return
 		}
-		e.begin(f)
-		e.float(block, v, nil)
+		if reason := refusal(v); f.Kind == expo.Counter && reason != "" {
+			f.fault(reason)
+			return
+		}
+		e.Begin(&f.Family)
+		e.Float(block, v, nil)
 	}
 	r.add(f)
 }
 
-// call returns what a program's function returns, unless it panics.
-func (f *family) call(value func() float64) (v float64, ok bool) {
+// call returns the result of a function of the program. ok is false if the function
+// panics: a scrape must not end the program.
+func call(value func() float64, fault func(reason string)) (v float64, ok bool) {
 	defer func() {
 		if !ok {
-			recover() // its scrape must not be the program's end
-			f.fault(reasonPanic)
+			recover()
+			fault(reasonPanic)
 		}
 	}()
 	return value(), true
 }
 
-// define adds a family of series, or finds the same one. Only histograms have def.
+// define adds a family of series, or returns the vector of the same definition. def is nil
+// except for histograms.
 func (r *Registry) define(t *metricType, def *histogramDef, name, help string, labels []string, opts []Option) *vec {
-	f := &family{name: name, help: help, kind: t.kind, labels: labels, metric: t, hist: def}
-	f.none = &exemplar{fam: f}
-	if def != nil {
-		def.fam = f
-	}
+	f := &family{labels: labels, metric: t, hist: def}
+	f.Name, f.Help, f.Kind = name, help, t.kind
 	o := r.apply(f, opts)
-	f.vec = newVec(f, o.limit)
+	f.none = exemplar.None(f.fault)
+	if def != nil {
+		def.none, def.fault = f.none, f.fault
+	}
+	f.vec = newVec(f, o.limit, r.created)
 	if o.expiry != nil && len(f.labels) > 0 {
 		o.expiry.attach(f.vec, o.expiry)
 	}
+	f.Encode = func(e *expo.Encoder) { t.encode(f.vec, e) }
 	return r.add(f).vec
 }
 
-// apply completes f by the options and checks what can be checked on its own.
+// apply completes f by the options and checks f on its own.
 func (r *Registry) apply(f *family, opts []Option) *options {
 	o := makeOptions(opts)
 	if !o.limited {
 		o.limit = r.limit
 	}
-	f.reg = r
+	f.fault = func(reason string) { r.fault(f.Name, reason) }
+	f.overflowed = func() { count(r.overflow, f.Name) }
+	f.utf8 = r.names.UTF8
 	f.where = callerOutside()
-	f.help = string(appendValid(nil, f.help))
-	f.unit = o.unit
-	f.labels = slices.Clone(f.labels)
+	f.Help = escape.Valid(f.Help)
+	f.Unit = o.unit
+	f.labels = append([]string(nil), f.labels...)
 	f.consts = append(slices.Clip(r.consts), o.consts...)
 	reason := f.check()
 	if reason == "" && o.checkUnit != nil {
@@ -226,56 +213,55 @@ func (r *Registry) apply(f *family, opts []Option) *options {
 		reason = "const labels must be pairs: name, value"
 	}
 	if reason != "" {
-		refuse(f.name, reason, "")
+		refuse(f.Name, reason, "")
 	}
 	return o
 }
 
-// add registers f and returns it, or the family that was defined before in the
-// same way; it panics if f conflicts with another.
+// add registers f and returns it, or returns the family of the same definition. It panics
+// if f conflicts with another definition.
 func (r *Registry) add(f *family) *family {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if old := r.families[f.name]; old != nil {
+	if old := r.families[f.Name]; old != nil {
 		if reason := f.differs(old); reason != "" {
-			refuse(f.name, "already defined"+reason, old.where)
+			refuse(f.Name, "already defined"+reason, old.where)
 		}
 		return old
 	}
-	if old, name := r.conflict(f.name, f.kind); old != nil {
-		refuse(f.name, "sample name "+name+" is that of metric "+old.name, old.where)
+	if old, name := r.conflictLocked(f.Name, f.Kind); old != nil {
+		refuse(f.Name, "sample name "+name+" is that of metric "+old.Name, old.where)
 	}
-	r.families[f.name] = f
+	r.families[f.Name] = f
 	r.defined = append(r.defined, f)
-	for _, name := range f.sampleNames() {
+	for _, name := range expo.SampleNames(f.Name, f.Kind) {
 		r.taken[name] = f
 	}
 	r.sorted = nil
 	return f
 }
 
-// conflict finds the family whose samples would have the name of one of these.
-// Two families may share the name that OpenMetrics gives to the time of their
-// creation: a histogram x and a counter x_total are distinct in every format
-// that this registry must keep valid. The mutex is held.
-func (r *Registry) conflict(name string, k kind) (*family, string) {
+// conflictLocked returns a family whose samples would have a name of the samples of this
+// one, and that name. Two families may share the name of the sample of their times of
+// creation: a histogram x and a counter x_total are distinct in every format.
+func (r *Registry) conflictLocked(name string, k expo.Kind) (*family, string) {
 	if old := r.taken[name]; old != nil {
 		return old, name
 	}
-	for _, n := range sampleNames(name, k) {
+	for _, n := range expo.SampleNames(name, k) {
 		if old := r.families[n]; old != nil {
 			return old, n
 		}
-		if old := r.taken[n]; old != nil && !hasSuffix(n, "_created") {
+		if old := r.taken[n]; old != nil && !stringslite.HasSuffix(n, "_created") {
 			return old, n
 		}
 	}
 	return nil, ""
 }
 
-// Unregister removes a metric from the registry and reports whether there was
-// one of this name. Pointers to it still work; no scrape shows them. The
-// registry's own metrics stay.
+// Unregister removes the metric with this name and reports whether there was one. Pointers
+// to the metric stay valid, but no scrape shows it. The registry's own metrics cannot be
+// removed.
 func (r *Registry) Unregister(name string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -285,17 +271,12 @@ func (r *Registry) Unregister(name string) bool {
 	}
 	delete(r.families, name)
 	r.defined = slices.DeleteFunc(r.defined, func(other *family) bool { return other == f })
-	r.retake()
-	r.sorted = nil
-	return true
-}
-
-// retake rebuilds taken. The mutex is held.
-func (r *Registry) retake() {
 	clear(r.taken)
 	for _, f := range r.defined {
-		for _, name := range f.sampleNames() {
+		for _, name := range expo.SampleNames(f.Name, f.Kind) {
 			r.taken[name] = f
 		}
 	}
+	r.sorted = nil
+	return true
 }

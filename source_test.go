@@ -4,30 +4,24 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"os"
+	"io/fs"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// TestOnlyAtomicTypes holds the source to the types of sync/atomic. Its functions
-// want 64-bit words that the program aligned itself, and crash on 32-bit machines
-// where one is not; a field of type atomic.Uint64 is aligned wherever it lies, and
-// cannot be read without being atomic.
+// TestOnlyAtomicTypes: the source uses the types of sync/atomic and not its functions. The
+// functions need 64-bit words that the program itself aligns, and panic on 32-bit machines
+// if a word is not aligned. A field of type atomic.Uint64 is always aligned, and every
+// access of it is atomic.
 func TestOnlyAtomicTypes(t *testing.T) {
 	allowed := []string{"Bool", "Int32", "Int64", "Pointer", "Uint32", "Uint64", "Uintptr", "Value"}
-	names, err := os.ReadDir(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	uses := 0
-	for _, name := range names {
-		if !strings.HasSuffix(name.Name(), ".go") {
-			continue
-		}
+	uses := map[string]int{} // by directory
+	for _, path := range sourceFiles(t) {
 		fset := token.NewFileSet()
-		file, err := parser.ParseFile(fset, name.Name(), nil, 0)
+		file, err := parser.ParseFile(fset, path, nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,7 +34,7 @@ func TestOnlyAtomicTypes(t *testing.T) {
 			}
 		}
 		if atomics == "." || atomics == "_" {
-			t.Errorf("%s imports sync/atomic as %s", name.Name(), atomics)
+			t.Errorf("%s imports sync/atomic as %s", path, atomics)
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
 			sel, ok := n.(*ast.SelectorExpr)
@@ -48,23 +42,42 @@ func TestOnlyAtomicTypes(t *testing.T) {
 				return true
 			}
 			if pkg, ok := sel.X.(*ast.Ident); ok && atomics != "" && pkg.Name == atomics {
-				if uses++; !slices.Contains(allowed, sel.Sel.Name) {
+				if uses[filepath.Dir(path)]++; !slices.Contains(allowed, sel.Sel.Name) {
 					t.Errorf("%s uses atomic.%s", fset.Position(sel.Pos()), sel.Sel.Name)
 				}
 			}
 			return true
 		})
 	}
-	if uses < 20 {
-		t.Errorf("only %d uses of sync/atomic found", uses)
+	if stripes := filepath.Join("internal", "stripe"); uses["."] < 20 || uses[stripes] < 5 {
+		t.Errorf("only %d uses of sync/atomic found, and %d in %s", uses["."], uses[stripes], stripes)
 	}
 }
 
-// TestEngineDependencies lists what a program without HTTP must not get.
+// sourceFiles returns the Go files of the root package and of the packages in internal.
+func sourceFiles(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = filepath.WalkDir("internal", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && filepath.Ext(path) == ".go" {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// TestEngineDependencies: without HTTP the package does not depend on large packages.
 func TestEngineDependencies(t *testing.T) {
 	goCommand, err := exec.LookPath("go")
 	if err != nil {
-		t.Skip("there is no go command to ask:", err)
+		t.Skip("no go command: ", err)
 	}
 	list := func(tags string) []string {
 		out, err := exec.Command(goCommand, "list", "-deps", "-tags", tags, ".").CombinedOutput()
@@ -79,7 +92,7 @@ func TestEngineDependencies(t *testing.T) {
 	}
 	deps := list("tacho_nohttp")
 	if !slices.Contains(deps, "github.com/tachikoma/tacho") {
-		t.Fatalf("the package itself is not in %q", deps)
+		t.Fatalf("the package itself is not among its dependencies %q", deps)
 	}
 	for _, pkg := range deps {
 		if refused(pkg) {
@@ -87,6 +100,6 @@ func TestEngineDependencies(t *testing.T) {
 		}
 	}
 	if !slices.ContainsFunc(list(""), refused) {
-		t.Error("with HTTP nothing is found that would be refused: the question is wrong")
+		t.Error("with HTTP there is no such dependency, so the check finds nothing")
 	}
 }

@@ -2,7 +2,6 @@ package tacho
 
 import (
 	"flag"
-	"io"
 	"maps"
 	"math"
 	"runtime"
@@ -12,13 +11,16 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/tachikoma/tacho/internal/race"
+	"github.com/tachikoma/tacho/internal/testkit"
 )
 
-var stressFor = flag.Duration("stress", 0, "how long TestStress and TestSoak take each; 0 for a moment")
+var stressFor = flag.Duration("stress", 0, "duration of TestStress and of TestSoak, 0 for a short run; if not 0, other tests run longer too")
 
-// A stress is a registry on which everything happens at once. The families whose
-// names begin with kept_ lose no series: a round records once in each of them, so
-// that their totals are known at any time.
+// A stress is a registry with goroutines that use all of its methods at the same time. No
+// series of a family is deleted if the name of the family begins with kept_. A round
+// records once in each of these families, so the number of rounds is their total.
 type stress struct {
 	r           *Registry
 	counters    *CounterVec
@@ -30,20 +32,20 @@ type stress struct {
 	held        *Counter
 	heldHist    *Histogram
 
-	churn     *CounterVec // each series is of one goroutine, which keeps the pointer
+	churn     *CounterVec // one goroutine uses each series, and keeps the pointer
 	churnHist *HistogramVec
-	contended *CounterVec // series of all, which delete them from under each other
+	contended *CounterVec // all goroutines use and delete the series
 
 	begun, ended atomic.Uint64 // rounds
 	panics       atomic.Uint64 // of the collector
 	fnPanics     atomic.Uint64 // of the gauge function
 }
 
-// A tally is what one goroutine did.
+// A tally counts the calls of one goroutine.
 type tally struct {
 	rounds, gauge, labelCount, negative, nan, exemplar uint64
 	contended                                          uint64
-	pointers                                           map[*Counter]bool // all that contended.With returned
+	pointers                                           map[*Counter]bool // all results of contended.With
 }
 
 func newStress() *stress {
@@ -68,7 +70,7 @@ func newStress() *stress {
 		n := collects.Add(1)
 		e.Counter("emitted_total", "", float64(n))
 		e.Histogram("emitted", "", HistogramSnapshot{Count: n, Sum: 1, Buckets: []Bucket{{1, n / 2}}}, "a", "b")
-		e.Gauge("contested", "Defined now and then.", 1)
+		e.Gauge("contested", "Sometimes defined, sometimes collected.", 1)
 		if n%7 == 0 {
 			s.panics.Add(1)
 			panic("a collector")
@@ -124,7 +126,7 @@ func (s *stress) round(t *testing.T, g, i int, y *tally) {
 	}
 }
 
-// mistakes are counted and change nothing else.
+// mistakes makes calls that are refused and counted.
 func (s *stress) mistakes(y *tally) {
 	s.counters.With().Inc()
 	s.histograms.With("a", "b").Observe(1)
@@ -140,8 +142,8 @@ func (s *stress) mistakes(y *tally) {
 	y.exemplar++
 }
 
-// churned makes series, drops them in one of the ways there are, and goes on with
-// the pointers.
+// churned creates series, deletes them in one of three ways, and records again through the
+// pointers.
 func (s *stress) churned(t *testing.T, g, i int) {
 	mine, n := strconv.Itoa(g), strconv.Itoa(i)
 	p, h := s.churn.With(mine, n), s.churnHist.With(mine, n)
@@ -163,12 +165,12 @@ func (s *stress) churned(t *testing.T, g, i int) {
 	p.Add(3)
 	h.Observe(2)
 	if n, c := p.Value(), h.Snapshot(); n != 5 || c.Count != 2 || c.Sum != 3 {
-		t.Errorf("a series that may be deleted holds %d, want 5, and %+v", n, c)
+		t.Errorf("a series that may be deleted has value %d, want 5, and %+v", n, c)
 	}
 }
 
-// redefine removes a family of its own and makes it anew with another type, and
-// does so with one that others want with another type at the same time.
+// redefine unregisters a family of goroutine g and defines it with another type. It does the
+// same with a family that other goroutines define with other types at the same time.
 func (s *stress) redefine(g, i int) {
 	name := "flip_" + strconv.Itoa(g)
 	s.r.Unregister(name)
@@ -193,22 +195,20 @@ func (s *stress) redefine(g, i int) {
 	}
 }
 
-func (s *stress) write(format string) func(io.Writer) error {
-	return map[string]func(io.Writer) error{"text": s.r.WriteText, "OpenMetrics": s.r.WriteOpenMetrics, "JSON": s.r.WriteJSON}[format]
-}
-
-// scrape writes one format and holds it to what has been recorded by then.
+// scrape parses a scrape and compares it with the recordings before and during the scrape.
+// last is the result of the scrape before.
 func (s *stress) scrape(t *testing.T, format string, last map[string]float64) map[string]float64 {
 	var b strings.Builder
 	before := s.ended.Load()
-	err := s.write(format)(&b)
+	err := writers(s.r)[format](&b)
 	after := s.begun.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	samples := strictReaders[format](t, b.String())
-	last = strictSound(t, samples, last, func(s engSample) bool {
-		return strings.HasPrefix(s.name, "kept_") && !strings.HasSuffix(s.name, "gauge") && !strings.HasSuffix(s.name, "_sum")
+	samples := testkit.Parsers[format](t, b.String())
+	testkit.CheckHistograms(t, samples)
+	last = testkit.CheckMonotonic(t, samples, last, func(s testkit.Sample) bool {
+		return strings.HasPrefix(s.Name, "kept_") && !strings.HasSuffix(s.Name, "gauge") && !strings.HasSuffix(s.Name, "_sum")
 	})
 	for name, n := range totals(samples) {
 		if n < float64(before) || n > float64(after) {
@@ -218,21 +218,21 @@ func (s *stress) scrape(t *testing.T, format string, last map[string]float64) ma
 	return last
 }
 
-// totals adds up the families in which a round records once, in rounds.
-func totals(samples []engSample) map[string]float64 {
+// totals returns the total of each family in which a round records once, in rounds.
+func totals(samples []testkit.Sample) map[string]float64 {
 	sums := map[string]float64{
 		"kept_total": 0, "kept_float_total": 0, "kept_seconds_count": 0, "kept_capped_total": 0, "kept_held_total": 0, "kept_held_count": 0,
 	}
 	for _, s := range samples {
-		if _, ok := sums[s.name]; ok {
-			sums[s.name] += s.value
+		if _, ok := sums[s.Name]; ok {
+			sums[s.Name] += s.Value
 		}
 	}
 	sums["kept_float_total"] *= 4
 	return sums
 }
 
-// run lets workers and scrapers at the registry for a while.
+// run starts workers and scrapers and stops them after d.
 func (s *stress) run(t *testing.T, d time.Duration) (total tally) {
 	const workers = 8
 	var stop atomic.Bool
@@ -262,11 +262,11 @@ func (s *stress) run(t *testing.T, d time.Duration) (total tally) {
 		}()
 	}
 	scraping.Add(1)
-	go func() { // clients that go away
+	go func() { // clients that close the connection
 		defer scraping.Done()
 		for i := 0; !stop.Load(); i++ {
-			if s.r.WriteText(&failing{n: i % 3}) == nil && i%3 == 0 {
-				t.Error("a write failed and nobody said so")
+			if s.r.WriteText(&failingWriter{n: i % 3}) == nil && i%3 == 0 {
+				t.Error("WriteText returns nil after a failed write")
 			}
 			runtime.Gosched()
 		}
@@ -289,9 +289,9 @@ func (s *stress) run(t *testing.T, d time.Duration) (total tally) {
 	return total
 }
 
-// TestStress creates, records, keeps pointers, deletes, resets, unregisters,
-// redefines and scrapes in all formats at once. Each scrape must be whole and hold
-// at least what was recorded before it; in the end every count is exact.
+// TestStress creates, records, keeps pointers, deletes, resets, unregisters, redefines and
+// scrapes in all formats at the same time. Each scrape must be valid and have every
+// recording that ended before the scrape. In the end every count must be exact.
 func TestStress(t *testing.T) {
 	d := 400 * time.Millisecond
 	if *stressFor > 0 {
@@ -306,25 +306,21 @@ func TestStress(t *testing.T) {
 		contended += p.Value()
 	}
 	if contended != want.contended {
-		t.Errorf("series that were deleted and made again hold %d, want %d", contended, want.contended)
+		t.Errorf("series that were deleted and created again have a total of %d, want %d", contended, want.contended)
 	}
-	for format, read := range strictReaders {
-		s.scrape(t, format, nil) // exact, since nothing runs: rounds begun are rounds ended
-		var b strings.Builder
-		if err := s.write(format)(&b); err != nil {
-			t.Fatal(err)
-		}
+	for format, parse := range testkit.Parsers {
+		s.scrape(t, format, nil) // exact: as many rounds have ended as have begun
 		sum, faults := map[string]float64{}, map[string]float64{}
-		for _, x := range read(t, b.String()) {
-			sum[x.name] += x.value
-			if l := x.labels; x.name == "tacho_errors_total" && l[1][1] != "contested" {
-				faults[l[2][1]] += x.value
-				if l[2][1] == "panic" {
-					faults[l[1][1]] += x.value
+		for _, x := range parse(t, write(t, writers(s.r)[format])) {
+			sum[x.Name] += x.Value
+			if l := x.Labels; x.Name == "tacho_errors_total" && l[1].Value != "contested" {
+				faults[l[2].Value] += x.Value
+				if l[2].Value == "panic" {
+					faults[l[1].Value] += x.Value
 				}
 			}
-			if x.name == "kept_capped_total" && x.labels[1][1] == "other" {
-				sum["overflowed"] = x.value
+			if x.Name == "kept_capped_total" && x.Labels[1].Value == "other" {
+				sum["overflowed"] = x.Value
 			}
 		}
 		half := float64(want.gauge) / 2
@@ -332,27 +328,27 @@ func TestStress(t *testing.T) {
 			t.Errorf("%s: gauges %v and %v, want %d and %v", format, sum["kept_gauge"], sum["kept_float_gauge"], want.gauge, half)
 		}
 		if sum["overflowed"] != sum["tacho_series_overflow_total"] {
-			t.Errorf("%s: %v overflowed, %v counted", format, sum["overflowed"], sum["tacho_series_overflow_total"])
+			t.Errorf("%s: the overflow series has %v, %v overflows are counted", format, sum["overflowed"], sum["tacho_series_overflow_total"])
 		}
 		for reason, n := range map[string]uint64{"label_count": want.labelCount, "negative": want.negative, "nan": want.nan, "exemplar": want.exemplar} {
 			if faults[reason] != float64(n) {
-				t.Errorf("%s: %v of reason %s, want %d", format, faults[reason], reason, n)
+				t.Errorf("%s: %v errors with reason %s, want %d", format, faults[reason], reason, n)
 			}
 		}
-		// What this scrape called itself comes before tacho_errors_total in it.
+		// Panics of this scrape are in its tacho_errors_total: that family is sorted behind
+		// the functions, and collectors run first.
 		if want, fn := s.panics.Load(), s.fnPanics.Load(); faults[""] != float64(want) || faults["func"] != float64(fn) {
 			t.Errorf("%s: %v and %v panics counted, want %d and %d", format, faults[""], faults["func"], want, fn)
 		}
 	}
 }
 
-// TestContention lets goroutines do nothing but record in the same metrics, so that
-// two cores meet on every word there is: what a failed swap leaves must be found
-// again, once.
+// TestContention records in the same metrics from several goroutines at the same time. If
+// a compare-and-swap fails, the value must still be added exactly once.
 func TestContention(t *testing.T) {
 	const workers, each = 4, 20_000
-	rounds := 100 // anew: stripes end the meetings
-	if testing.Short() || raceEnabled {
+	rounds := 100 // with new metrics, because stripes end the contention
+	if testing.Short() || race.Enabled {
 		rounds = 5
 	}
 	for range rounds {
@@ -367,7 +363,7 @@ func TestContention(t *testing.T) {
 				go func() {
 					defer done.Done()
 					ready.Done()
-					ready.Wait() // else the first may end before the last begins
+					ready.Wait() // otherwise the first may end before the last begins
 					for range each {
 						record()
 					}
@@ -377,17 +373,16 @@ func TestContention(t *testing.T) {
 		}
 		n := uint64(workers * each)
 		if s := h.Snapshot(); s.Count != n || s.Sum != float64(2*n) || s.Buckets[0].Count != 0 {
-			t.Errorf("histogram %+v, want %d", s, n)
+			t.Errorf("histogram %+v, want %d observations", s, n)
 		}
 		if half := float64(n) / 2; c.Value() != n || g.Value() != int64(n) || f.Value() != half || fg.Value() != half {
-			t.Errorf("%d, %d, %v and %v of %d and %v", c.Value(), g.Value(), f.Value(), fg.Value(), n, half)
+			t.Errorf("%d, %d, %v and %v, want %d and %v", c.Value(), g.Value(), f.Value(), fg.Value(), n, half)
 		}
 	}
 }
 
-// TestSoak makes and drops series, definitions and exemplars without end, and wants
-// the heap, once garbage is collected, to be no larger after any cycle than after
-// the first ones.
+// TestSoak creates and deletes series, definitions and exemplars for the duration of the
+// flag. After garbage collection, the heap must not grow from cycle to cycle.
 func TestSoak(t *testing.T) {
 	const warm, bound = 3, 512 << 10
 	s := newStress()
@@ -397,7 +392,7 @@ func TestSoak(t *testing.T) {
 	for ; cycles < warm+8 || time.Now().Before(end); cycles++ {
 		s.cycle(t, cycles)
 		runtime.GC()
-		runtime.GC() // pools are empty after the second
+		runtime.GC() // the second call empties pools
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		last = m.HeapAlloc
@@ -407,17 +402,17 @@ func TestSoak(t *testing.T) {
 		}
 		highest = max(highest, last)
 		if last > first+bound || m.HeapInuse > 2*inuse+bound {
-			t.Fatalf("cycle %d: %d bytes of heap, %d in use; %d and %d after %d cycles", cycles, last, m.HeapInuse, first, inuse, warm)
+			t.Fatalf("cycle %d: the heap has %d bytes, %d in use, but had %d and %d after %d cycles", cycles, last, m.HeapInuse, first, inuse, warm)
 		}
 	}
-	t.Logf("%d cycles of %d series each; heap %d bytes after %d cycles, %d at the highest, %d at the end",
+	t.Logf("%d cycles of %d series each. The heap had %d bytes after %d cycles, at most %d, and %d at the end",
 		cycles, soakWorkers*soakSeries*3, first, warm, highest, last)
 }
 
 const soakWorkers, soakSeries = 4, 300
 
-// cycle makes 3 vectors' worth of series in each of some goroutines, scrapes
-// meanwhile, and drops all of them.
+// cycle creates series of three vectors from soakWorkers goroutines, scrapes at the same
+// time, and deletes all series.
 func (s *stress) cycle(t *testing.T, n int) {
 	var writing sync.WaitGroup
 	for g := range soakWorkers {
@@ -438,7 +433,7 @@ func (s *stress) cycle(t *testing.T, n int) {
 				case 0:
 					s.churn.Delete(mine, id)
 					s.churnHist.Delete(mine, id)
-				case 1: // as Delete does it, by somebody who does not know the values
+				case 1: // like Delete, without the exact values
 					s.churn.DeleteFunc(func(values []string) bool { return values[1] == id })
 				}
 				if i%100 == 0 {
@@ -451,13 +446,13 @@ func (s *stress) cycle(t *testing.T, n int) {
 	scraping := make(chan struct{})
 	go func() {
 		defer close(scraping)
-		for format := range strictReaders {
+		for format := range testkit.Parsers {
 			s.scrape(t, format, nil)
 		}
 	}()
 	writing.Wait()
 	<-scraping
-	// Half of the cycles drop what is left one by one.
+	// Every second cycle deletes the remaining series one by one.
 	if n%2 == 0 {
 		s.churn.DeleteFunc(func([]string) bool { return true })
 		s.churnHist.DeleteFunc(func([]string) bool { return true })

@@ -3,225 +3,123 @@ package tacho
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/exemplar"
+	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/label"
+	"github.com/tachikoma/tacho/internal/series"
+	"github.com/tachikoma/tacho/internal/stripe"
 )
 
-// The vectors, one for each metric type that a program writes.
-type (
-	CounterVec      = Vec[Counter]
-	FloatCounterVec = Vec[FloatCounter]
-	GaugeVec        = Vec[Gauge]
-	FloatGaugeVec   = Vec[FloatGauge]
-	HistogramVec    = Vec[Histogram]
-)
-
-// A Vec is a family of metrics that differ in the values of their labels. All
-// methods are safe for concurrent use; finding a series that exists takes no
-// lock and allocates nothing. Make one with [Registry.CounterVec] and its
-// siblings.
+// A Vec is a family of metrics that differ in the values of their labels. All methods are
+// safe for concurrent use. A Vec is made by [Registry.CounterVec] and its siblings.
 type Vec[M any] struct{ vec }
 
-// vec is all of a vector but the type of its metrics, so that the code is in a
-// binary once and not for each type. Only Vec knows the type; its family's
-// metricType makes metrics of it.
+// vec is a Vec without the type of its metrics, so that its code is in a binary once and
+// not for each type. Only Vec knows the type. The metricType of the family makes the
+// metrics.
 type vec struct {
-	fam     *family
-	limit   limit                 // of series, before new ones overflow
-	dated   bool                  // series have a time of creation
-	track   func() *trackedSeries // makes the series of a vector that is dated or has expiry
-	expiry  *expiry               // of idle series; nil for none
-	parking unsafe.Pointer        // *parking, with expiry
-	lost    *series               // takes what was recorded with a wrong number of values
+	fam      *family
+	limit    limit                 // of series
+	dated    bool                  // series have a time of creation
+	track    func() *trackedSeries // makes series that are dated or may expire; nil otherwise
+	expiry   *expiry               // of idle series; nil for none
+	unlisted unsafe.Pointer        // *unlistedSeries, with expiry; see internal/SIZE.md
+	lost     *series.Series        // takes recordings with a wrong number of label values
 
-	table    atomic.Pointer[table]
-	overflow atomic.Pointer[series] // not nil while the vector is full
+	table    atomic.Pointer[series.Table]
+	overflow atomic.Pointer[series.Series] // not nil while the vector is full
 
-	mu      sync.Mutex // held to create and delete series, never to find them
-	added   []*series  // created since order was last brought up to date
-	deleted bool       // series were deleted since then
+	mu      sync.Mutex       // held to create and delete series, never to find them
+	added   []*series.Series // created since order was updated
+	deleted bool             // series were deleted since order was updated
 
-	orderMu sync.Mutex // held to bring order up to date; taken before mu
-	order   []*series  // sorted by label values; replaced, never changed
+	orderMu sync.Mutex       // held to update order; locked before mu
+	order   []*series.Series // sorted by label values; replaced, never changed
 }
 
-// A series is what a reader of the table and a scrape need to know of one
-// metric. Nobody writes it once it is published. The metric itself, which
-// everybody writes, lies in another allocation: With would otherwise miss the
-// cache each time that another core had recorded.
-type series struct {
-	_    incomparable
-	hash uint32
-	cut  uint32 // text is the key up to here, then the label block
-	text string
-	m    unsafe.Pointer // *M, made by the metricType of the family
-}
-
-func (s *series) key() string   { return s.text[:s.cut] }
-func (s *series) block() string { return s.text[s.cut:] }
-
-// incomparable, as a field, takes == from a struct: code that nothing calls and a
-// binary has all the same.
-type incomparable = [0]func()
-
-// A table is an open-addressed hash table that readers probe without a lock.
-// The vector's mutex serialises writers; they fill free slots in place, turn
-// deleted ones into gravestones, and replace the table when it is three
-// quarters full.
-type table struct {
-	slots []slot  // a power of two
-	grave *series // what a deleted slot holds; its key is none, since each value of a key ends in keySep
-	live  int     // series, under the mutex
-	used  int     // series and gravestones, under the mutex
-}
-
-// A slot repeats the hash of its series, so that a probe looks at no series but the
-// one it is after, which in a large vector is mostly not in the cache. It is stored
-// before the series and matters only with it. A reader that sees one of them changed
-// and not the other takes the slot for another series', and what then finds nothing looks again by the key.
-type slot struct {
-	_    incomparable
-	s    atomic.Pointer[series] // nil ends a probe
-	hash atomic.Uint32
-}
-
-//go:noinline
-func newTable(n int) *table {
-	size := 4
-	for size < 2*n {
-		size *= 2
-	}
-	return &table{slots: make([]slot, size), grave: &series{text: "grave", cut: 5}}
-}
-
-// at returns the i-th slot, counted around.
-func (t *table) at(i uint32) *slot { return &t.slots[int(i)&(len(t.slots)-1)] }
-
-// find returns the series with this key, whose values are valid, or nil. It is not for
-// hits, which vec.find is, and not inlined.
-//
-//go:noinline
-func (t *table) find(hash uint32, key string) *series {
-	for i := hash; ; i++ {
-		slot := t.at(i)
-		s := slot.s.Load()
-		if s == nil || slot.hash.Load() == hash && s.key() == key {
-			return s
-		}
-	}
-}
-
-func (t *table) insert(s *series) {
-	for i := s.hash; ; i++ {
-		slot := t.at(i)
-		switch slot.s.Load() {
-		case nil:
-			t.used++
-		case t.grave:
-		default:
-			continue
-		}
-		t.live++
-		slot.hash.Store(s.hash)
-		slot.s.Store(s)
-		return
-	}
-}
-
-func (t *table) remove(s *series) {
-	for i := s.hash; ; i++ {
-		if slot := t.at(i); slot.s.Load() == s {
-			slot.s.Store(t.grave)
-			t.live--
-			return
-		}
-	}
-}
-
-// holds reports whether s is still in the table.
-func (t *table) holds(s *series) bool {
-	for i := s.hash; ; i++ {
-		switch t.at(i).s.Load() {
-		case s:
-			return true
-		case nil:
-			return false
-		}
-	}
-}
-
-// each ranges over all series.
-func (t *table) each(yield func(*series) bool) {
-	for i := range t.slots {
-		if s := t.slots[i].s.Load(); s != nil && s != t.grave && !yield(s) {
-			return
-		}
-	}
-}
-
-// A metricType says how to make the metrics of a vector and how to show them. A
-// binary has those that its program defines.
+// A metricType makes the metrics of a vector and passes them to an encoder. A binary
+// contains the types that its program defines.
 type metricType struct {
-	kind kind
-	make func(f *family, key string, early bool) unsafe.Pointer // the metric of a new series; of none if key is ""
-	walk func(*vec, *encoder)
+	kind   expo.Kind
+	make   func(f *family, key string, early bool) unsafe.Pointer // key is "" for the metric of vec.lost
+	encode func(*vec, *expo.Encoder)
 }
 
-// earlySeries is how many series of a vector have their metrics on cache lines of
-// their own. Two cores that add to neighbours on one line wait for each other as if
-// they shared a counter, and nothing tells them so: an Inc took 17 times as long. The
-// series that come first are often the busy ones, and those of a small vector all are.
-// With more of them chance keeps busy ones apart, and 64 bytes each would be a third of
-// a series: these cost a vector 4 KiB at most.
+// earlySeries is the number of series of a vector whose metrics have cache lines of their
+// own. Two cores that add to two counters on one line wait for each other as if they
+// shared a counter, and the counters do not notice. The first series are often the busy
+// ones. Among many series, chance mostly keeps busy ones apart.
 const earlySeries = 64
 
-// apart, behind an early metric, keeps the cache line that it ends on from others. There
-// is no generic function for it: what that allocates counts to the linker as a type in an
-// interface, and all types in its reach stay with it, 5 KB of them.
-type apart [cacheLine]byte
-
-func newVec(fam *family, limit limit) *vec {
-	v := &vec{fam: fam, limit: limit}
-	if fam.kind == kindCounter || fam.kind == kindHistogram {
-		v.track = fam.reg.created
-		v.dated = v.track != nil
+// metricsPerAllocation returns how many metrics to allocate for one. Only the first is
+// used. The others keep the cache lines of an early metric free of other metrics.
+func metricsPerAllocation(size uintptr, early bool) int {
+	if early {
+		return 1 + stripe.CacheLine/int(size)
 	}
-	v.lost = &series{m: fam.metric.make(fam, "", false)}
-	v.table.Store(newTable(0))
+	return 1
+}
+
+// A trackedSeries is a series with a time of creation, or one that may expire. Vectors
+// without either have plain series.
+type trackedSeries struct {
+	series.Series
+	created int64  // Unix milliseconds
+	last    uint64 // the first word of the metric's state at the last scrape
+	changed int64  // Unix nanoseconds of the scrape that saw the state change
+}
+
+func tracked(s *series.Series) *trackedSeries { return (*trackedSeries)(unsafe.Pointer(s)) }
+
+func newTracked() *trackedSeries {
+	now := time.Now()
+	return &trackedSeries{created: now.UnixMilli(), changed: now.UnixNano()}
+}
+
+func newVec(fam *family, limit limit, created func() *trackedSeries) *vec {
+	v := &vec{fam: fam, limit: limit}
+	if fam.Kind == expo.Counter || fam.Kind == expo.Histogram {
+		v.track = created
+		v.dated = created != nil
+	}
+	v.lost = &series.Series{M: fam.metric.make(fam, "", false)}
+	v.table.Store(series.NewTable(0))
 	return v
 }
 
-// vecOf returns v as a vector of Ms, which its family's metricType makes.
+// vecOf returns v as a vector of M, the type of the metrics that its metricType makes.
 func vecOf[M any](v *vec) *Vec[M] { return (*Vec[M])(unsafe.Pointer(v)) }
 
-// With returns the metric with these label values, given in the order of the
-// label names, and creates it if need be. Keep the pointer to skip the lookup.
-// The values are copied when a series is created: they may point into a buffer
-// that is used again. Invalid UTF-8 in them is replaced by U+FFFD.
+// With returns the metric with these label values, in the order of the label names. It
+// creates the metric if there is none. If the metric exists, With takes no lock and
+// allocates nothing. Keep the pointer to save the lookup.
 //
-// A wrong number of values returns a metric that no scrape shows and counts in
-// tacho_errors_total{metric,reason="label_count"}. Past the vector's limit (see
-// [WithMaxSeries]) a new combination returns the one series whose values are
-// all "other".
-func (v *Vec[M]) With(values ...string) *M { return (*M)(v.find(values, true).m) }
+// With copies the values of a new series, so the caller may reuse their memory. Invalid
+// UTF-8 is replaced by U+FFFD. With a wrong number of values, With returns a metric that
+// no scrape shows, and tacho_errors_total{metric,reason="label_count"} counts. If the
+// vector is full (see [WithMaxSeries]), a new combination returns the one series whose
+// values are all "other".
+func (v *Vec[M]) With(values ...string) *M { return (*M)(v.find(values, true).M) }
 
-// find returns the series with these label values, for all types: what is left of With
-// is inlined. One that does not exist is made, or nil; of a wrong number of values it is
-// always lost.
-func (v *vec) find(values []string, create bool) *series {
+// find returns the series with these label values. If there is none, find creates it, or
+// returns nil if create is false. With a wrong number of values it returns v.lost.
+func (v *vec) find(values []string, create bool) *series.Series {
 	if len(values) != len(v.fam.labels) {
 		v.fam.fault(reasonLabelCount)
 		return v.lost
 	}
 	t := v.table.Load()
-	h := newHasher().add(values)
-	hash := h.hash()
+	h := label.NewHasher().Add(values)
+	hash := h.Sum()
 	for i := hash; ; i++ {
-		slot := t.at(i)
-		s := slot.s.Load()
+		s, match := t.At(i, hash)
 		if s == nil {
 			break
 		}
-		if slot.hash.Load() == hash && keyIs(s.key(), values, h.size) {
+		if match && label.KeyIs(s.Key(), values, h.Size()) {
 			return s
 		}
 	}
@@ -231,161 +129,166 @@ func (v *vec) find(values []string, create bool) *series {
 	return nil
 }
 
-// slow finds what the first look did not: values with invalid UTF-8, new
-// series, and those that overflow. Only the new ones take the lock.
-func (v *vec) slow(values []string) *series {
-	var store [256]byte // a miss must not allocate either: strangers cause misses
-	b := appendKey(store[:0], values)
-	key := unsafe.String(unsafe.SliceData(b), len(b)) // a view; create copies it
-	hash := hashKey(key, len(v.fam.labels))
-	if s := v.table.Load().find(hash, key); s != nil {
+// slow finds what find missed: values with invalid UTF-8, new series, and the overflow
+// series. Only a new series takes the lock, and a miss allocates nothing: clients cause
+// misses.
+func (v *vec) slow(values []string) *series.Series {
+	var store [256]byte
+	b := label.AppendKey(store[:0], values)
+	key := unsafe.String(unsafe.SliceData(b), len(b)) // shares b; createLocked copies it
+	hash := label.HashKey(key, len(v.fam.labels))
+	if s := v.table.Load().Find(hash, key); s != nil {
 		return s
 	}
 	if s := v.overflow.Load(); s != nil {
 		v.fam.overflowed()
 		return s
 	}
-	v.mu.Lock() // no deferred Unlock, 500 bytes: nothing of the program's runs under it
-	s := v.table.Load().find(hash, key)
+	v.mu.Lock() // no deferred Unlock: none of the program's code runs until Unlock
+	s := v.table.Load().Find(hash, key)
 	if s == nil && v.expiry != nil {
-		s = v.expiry.revive(v, string(b))
+		s = v.expiry.relist(v, string(b))
 	}
-	if s == nil && v.limit.max > 0 && v.table.Load().live >= v.limit.max {
-		if s = v.limit.overflows(v); s != nil {
+	if s == nil && v.limit.max > 0 && v.table.Load().Len() >= v.limit.max {
+		if s = v.limit.overflow(v); s != nil {
 			v.fam.overflowed()
 		}
 	}
 	if s == nil {
-		s = v.create(hash, string(b))
+		s = v.createLocked(hash, key)
 	}
 	v.mu.Unlock()
 	return s
 }
 
-// A limit is how many series a vector may have; 0 or less means no limit. Vectors
-// reach the code for what exceeds it through it alone, so that a program without
-// limits does not contain it.
+// A limit is the number of series that a vector may have; 0 or less means no limit.
+// overflow is a function value, so that only programs with a limit link its code; see
+// internal/SIZE.md.
 type limit struct {
-	max       int
-	overflows func(v *vec) *series
+	max      int
+	overflow func(v *vec) *series.Series
 }
 
-// overflows returns the series that a new one goes to in a vector that is full, or
-// nil if it is not: the series for the overflow does not count itself. It lets
-// lookups reach that without the mutex, which is held here.
-func (v *vec) overflows() *series {
+// overflowValue is the value of all labels of an overflow series.
+const overflowValue = "other"
+
+// overflowLocked returns the overflow series of a full vector and stores it in v.overflow,
+// so that later misses need no lock. It returns nil if the vector is not full: the
+// overflow series itself does not count.
+func (v *vec) overflowLocked() *series.Series {
 	var key []byte
 	for range v.fam.labels {
-		key = append(append(key, overflowValue...), keySep)
+		key = append(append(key, overflowValue...), label.Sep)
 	}
-	hash := hashKey(string(key), len(v.fam.labels))
-	s := v.table.Load().find(hash, string(key))
+	hash := label.HashKey(string(key), len(v.fam.labels))
+	s := v.table.Load().Find(hash, string(key))
 	switch {
 	case s == nil:
-		s = v.create(hash, string(key))
-	case v.table.Load().live == v.limit.max:
+		s = v.createLocked(hash, string(key))
+	case v.table.Load().Len() == v.limit.max:
 		return nil
 	}
 	v.overflow.Store(s)
 	return s
 }
 
-// create adds a series. The mutex is held.
-func (v *vec) create(hash uint32, key string) *series {
-	text := append(make([]byte, 0, 128), key...)
-	text = appendBlock(text, v.fam.consts, v.fam.labels, key)
+// createLocked adds a new series with a copy of key.
+func (v *vec) createLocked(hash uint32, key string) *series.Series {
+	b := append(make([]byte, 0, 128), key...)
+	text := string(label.AppendBlock(b, v.fam.consts, v.fam.labels, key))
 	s := v.newSeries()
-	*s = series{hash: hash, cut: uint32(len(key)), text: string(text), m: v.fam.metric.make(v.fam, key, v.table.Load().live < earlySeries)}
-	return v.add(s)
+	early := v.table.Load().Len() < earlySeries
+	*s = series.New(hash, len(key), text, v.fam.metric.make(v.fam, text[:len(key)], early))
+	return v.addLocked(s)
 }
 
-// add puts a series into the table. The mutex is held.
-func (v *vec) add(s *series) *series {
+// addLocked adds a series to the table.
+func (v *vec) addLocked(s *series.Series) *series.Series {
 	t := v.table.Load()
-	if 4*(t.used+1) > 3*len(t.slots) {
-		grown := newTable(t.live + 1)
-		for s := range t.each {
-			grown.insert(s)
+	if t.Full() {
+		grown := series.NewTable(t.Len() + 1)
+		for s := range t.Each {
+			grown.Insert(s)
 		}
 		v.table.Store(grown)
 		t = grown
 	}
-	t.insert(s)
+	t.Insert(s)
 	v.added = append(v.added, s)
 	return s
 }
 
-func (v *vec) newSeries() *series {
+func (v *vec) newSeries() *series.Series {
 	if v.track != nil {
-		return &v.track().series
+		return &v.track().Series
 	}
-	return new(series)
+	return new(series.Series)
 }
 
-// Delete removes the series with these label values and reports whether there
-// was one. A pointer that somebody keeps still works, but no scrape shows it:
-// the next With makes a new series, from zero.
+// Delete removes the series with these label values and reports whether there was one.
+// Pointers to its metric stay valid, but no scrape shows the metric. The next With creates
+// a new series, from zero. A wrong number of values deletes nothing, and
+// tacho_errors_total{metric,reason="label_count"} counts.
 func (v *vec) Delete(values ...string) bool {
 	if len(values) != len(v.fam.labels) {
 		v.fam.fault(reasonLabelCount)
 		return false
 	}
-	key := string(appendKey(nil, values))
+	key := string(label.AppendKey(nil, values))
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	delete(v.parked(), key)
-	s := v.table.Load().find(hashKey(key, len(v.fam.labels)), key)
+	delete(v.unlistedLocked(), key)
+	s := v.table.Load().Find(label.HashKey(key, len(v.fam.labels)), key)
 	if s == nil {
 		return false
 	}
-	v.delete(s)
+	v.deleteLocked(s)
 	return true
 }
 
-// DeleteFunc removes the series for whose label values f answers true, and
-// returns how many those were. f runs without a lock, so it may use the vector;
-// it must not keep the slice.
+// DeleteFunc removes the series for whose label values f returns true, and returns their
+// number. f runs without a lock and may use the vector. f must not keep the slice.
 func (v *vec) DeleteFunc(f func(values []string) bool) int {
-	var doomed []*series
-	for s := range v.table.Load().each {
-		if f(keyValues(s.key(), len(v.fam.labels))) {
-			doomed = append(doomed, s)
+	var found []*series.Series
+	for s := range v.table.Load().Each {
+		if f(label.Values(s.Key(), len(v.fam.labels))) {
+			found = append(found, s)
 		}
 	}
-	idle := v.idleKeys(f)
+	idle := v.unlistedKeys(f)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, key := range idle {
-		delete(v.parked(), key)
+		delete(v.unlistedLocked(), key)
 	}
 	n := 0
-	for _, s := range doomed {
-		if v.table.Load().holds(s) { // else somebody else was faster
-			v.delete(s)
+	for _, s := range found {
+		if v.table.Load().Holds(s) { // another goroutine may have deleted s
+			v.deleteLocked(s)
 			n++
 		}
 	}
 	return n
 }
 
-// delete removes a series that the table holds. The mutex is held.
-func (v *vec) delete(s *series) {
-	v.table.Load().remove(s)
-	v.overflow.Store(nil) // there is room again, or the next miss finds there is none
+// deleteLocked removes a series that the table holds.
+func (v *vec) deleteLocked(s *series.Series) {
+	v.table.Load().Remove(s)
+	v.overflow.Store(nil) // there is room again; otherwise the next miss stores it again
 	v.deleted = true
-	v.forget()
+	v.trimAddedLocked()
 }
 
-// forget drops deleted series from added once they are most of it: where nobody
-// scrapes, series that come and go would pile up there. The mutex is held.
-func (v *vec) forget() {
+// trimAddedLocked removes deleted series from added once they are most of it. Otherwise
+// added would grow without bound in a program that is never scraped.
+func (v *vec) trimAddedLocked() {
 	t := v.table.Load()
-	if len(v.added) <= 2*t.live+16 {
+	if len(v.added) <= 2*t.Len()+16 {
 		return
 	}
-	kept := make([]*series, 0, t.live)
+	kept := make([]*series.Series, 0, t.Len())
 	for _, s := range v.added {
-		if t.holds(s) {
+		if t.Holds(s) {
 			kept = append(kept, s)
 		}
 	}
@@ -396,63 +299,65 @@ func (v *vec) forget() {
 func (v *vec) Reset() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.reset()
+	v.resetLocked()
 }
 
-// reset is Reset with the mutex held.
-func (v *vec) reset() {
-	v.table.Store(newTable(0))
+func (v *vec) resetLocked() {
+	v.table.Store(series.NewTable(0))
 	v.overflow.Store(nil)
 	v.added, v.deleted = nil, true
-	clear(v.parked())
+	clear(v.unlistedLocked())
 }
 
-// Replace calls fill with an empty vector of the same definition, and then makes
-// the series recorded there all that v has, at once: a scrape sees what was before
-// or what is after, and no gap. It is for gauges of things that come and go, listed
-// as a whole: fill records them in set, which must not be used after it returned.
-// Pointers to the series of before still work but are shown no more, and what is
-// recorded in v while fill runs goes with them. If fill panics, v stays as it is.
+// Replace replaces all series of v at once by the series that fill records in set. A
+// scrape shows either the old series or the new ones. It is meant for gauges of things
+// that come and go and are listed as a whole.
+//
+// set is an empty vector with the definition of v. fill must not use set after it
+// returned. Series that are recorded in v while fill runs are removed with the old
+// series. Pointers to the metrics of removed series stay valid, but no scrape shows them.
+// If fill panics, v does not change.
 func (v *Vec[M]) Replace(fill func(set *Vec[M])) {
-	set := vecOf[M](newVec(v.fam, v.limit))
-	if set.track = v.track; v.expiry != nil {
+	set := vecOf[M](newVec(v.fam, v.limit, nil))
+	set.track, set.dated = v.track, v.dated
+	if v.expiry != nil {
 		v.expiry.attach(&set.vec, v.expiry)
 	}
 	fill(set)
 	set.mu.Lock()
 	table, added, overflow := set.table.Load(), set.added, set.overflow.Load()
-	set.reset() // what is late lands in a table of its own
+	set.resetLocked() // a late recording in set is in a table of its own
 	set.mu.Unlock()
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.reset()
+	v.resetLocked()
 	v.table.Store(table)
 	v.overflow.Store(overflow)
 	v.added = added
 }
 
-// Len returns the number of series, the overflow series included.
+// Len returns the number of series, including the overflow series.
 func (v *vec) Len() int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.table.Load().live
+	return v.table.Load().Len()
 }
 
-// ordered returns the series sorted by label values. The work is that of what
-// changed since the last call; creating series waits for none of it.
-func (v *vec) ordered() (order []*series) {
-	v.orderMu.Lock() // nor is Unlock deferred here
+// ordered returns the series sorted by label values. Its work is proportional to the
+// changes since the last call. Creating a series does not wait for ordered.
+func (v *vec) ordered() (order []*series.Series) {
+	v.orderMu.Lock() // no deferred Unlock, as in slow
 	if v.expiry != nil {
 		order = v.expiry.ordered(v)
 	} else {
-		order = v.merged()
+		order = v.updateOrderLocked()
 	}
 	v.orderMu.Unlock()
 	return order
 }
 
-// merged brings order up to date. Its mutex is held.
-func (v *vec) merged() []*series {
+// updateOrderLocked needs orderMu.
+func (v *vec) updateOrderLocked() []*series.Series {
 	v.mu.Lock()
 	added, deleted, t := v.added, v.deleted, v.table.Load()
 	v.added, v.deleted = nil, false
@@ -460,22 +365,39 @@ func (v *vec) merged() []*series {
 	if len(added) == 0 && !deleted {
 		return v.order
 	}
-	// The sort takes what is in order as it is, so that this costs a comparison a
-	// series and the moves that the new ones make.
-	order := make([]*series, len(v.order)+len(added))
+	// Sort keeps runs that are in order, so the old series cost one comparison each.
+	order := make([]*series.Series, len(v.order)+len(added))
 	copy(order[copy(order, v.order):], added)
 	if deleted {
 		n := 0
 		for _, s := range order {
-			if t.holds(s) {
+			if t.Holds(s) {
 				order[n] = s
 				n++
 			}
 		}
-		clear(order[n:]) // or the array would keep what was deleted
+		clear(order[n:]) // otherwise the array would keep deleted series alive
 		order = order[:n]
 	}
-	sortSeries(order)
+	series.Sort(order)
 	v.order = order
 	return order
+}
+
+// details returns the details of a sample. Few samples have details, so callers check
+// first.
+//
+//go:noinline
+func (v *vec) details(e *expo.Encoder, s *series.Series, last *exemplar.Slot, buckets *[]exemplar.Slot) *expo.Details {
+	d := e.Details()
+	if last != nil {
+		d.Exemplar = last.Load()
+	}
+	if buckets != nil {
+		d.Buckets = *buckets
+	}
+	if v.dated {
+		d.Created = tracked(s).created
+	}
+	return d
 }

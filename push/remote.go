@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/tachikoma/tacho/internal/escape"
 )
 
 // maxSeries is the maximum number of series in a remote write request. Prometheus has
@@ -199,7 +201,7 @@ func (s *sample) parseLabels(line string) (string, bool) {
 		if !ok {
 			return "", false
 		}
-		value, rest, ok := unquote(rest)
+		value, rest, ok := escape.Unquote(rest)
 		if !ok || rest == "" {
 			return "", false
 		}
@@ -211,31 +213,5 @@ func (s *sample) parseLabels(line string) (string, bool) {
 		default:
 			return "", false
 		}
-	}
-}
-
-// unquote parses a label value up to the closing quote. It returns the value and the
-// rest of s.
-func unquote(s string) (value, rest string, ok bool) {
-	end := strings.IndexAny(s, `"\`)
-	if end >= 0 && s[end] == '"' {
-		return s[:end], s[end+1:], true // no escapes, the usual case
-	}
-	var b strings.Builder
-	for {
-		end := strings.IndexAny(s, `"\`)
-		if end < 0 || s[end] == '\\' && end+1 == len(s) {
-			return "", "", false
-		}
-		b.WriteString(s[:end])
-		if s[end] == '"' {
-			return b.String(), s[end+1:], true
-		}
-		c := s[end+1]
-		if c == 'n' {
-			c = '\n'
-		}
-		b.WriteByte(c)
-		s = s[end+2:]
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+
+	"github.com/tachikoma/tacho/internal/escape"
 )
 
 // A sample is one parsed line of the text format (prometheus.io, "Exposition formats").
@@ -56,50 +58,23 @@ func (s *sample) parseLabels(line string) (string, error) {
 		if !ok || name == "" || !strings.HasPrefix(rest, `"`) {
 			return "", errSyntax
 		}
-		value, rest, err := quoted(rest[1:])
-		if err != nil {
-			return "", err
+		value, rest, ok := escape.Unquote(rest[1:])
+		if !ok {
+			return "", errSyntax
 		}
 		s.labels = append(s.labels, [2]string{strings.TrimSpace(name), value})
 		line = rest
 	}
 }
 
-// The string s begins after the opening quote of a label value, and rest begins after
-// the closing quote.
-func quoted(s string) (value, rest string, err error) {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; c {
-		case '"':
-			return b.String(), s[i+1:], nil
-		case '\\':
-			if i++; i == len(s) {
-				return "", "", errSyntax
-			}
-			switch s[i] {
-			case 'n':
-				b.WriteByte('\n')
-			case '\\', '"':
-				b.WriteByte(s[i])
-			default:
-				return "", "", errSyntax
-			}
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return "", "", errSyntax
-}
-
 // series returns the name with the sorted labels. Empty labels are left out, because
 // Prometheus treats an empty label as a missing label.
 func (s sample) series() string {
 	var pairs []string
-	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+	escaper := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 	for _, l := range s.labels {
 		if l[1] != "" {
-			pairs = append(pairs, l[0]+`="`+escape.Replace(l[1])+`"`)
+			pairs = append(pairs, l[0]+`="`+escaper.Replace(l[1])+`"`)
 		}
 	}
 	if pairs == nil {

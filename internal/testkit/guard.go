@@ -1,6 +1,5 @@
 //go:build linux || darwin || freebsd
 
-// Package testkit holds helpers that tests of several packages share.
 package testkit
 
 import (
@@ -10,16 +9,17 @@ import (
 	"unsafe"
 )
 
-// A Guarded places strings directly beside memory that cannot be read, so that a
-// read of one byte outside a string faults.
+// A Guarded places strings directly beside unreadable memory, so that a read of one byte
+// outside a string faults.
 type Guarded struct {
-	t    *testing.T
-	page []byte // the only readable page; the pages before and after it are not
+	t    testing.TB
+	page []byte // readable; the pages before and after it are not
 }
 
-// NewGuarded maps the memory and unmaps it when the test ends. Until then a fault in
-// the goroutine of the test is a panic that [Guarded.Check] reports.
-func NewGuarded(t *testing.T) *Guarded {
+// NewGuarded maps the memory, and unmaps the memory when the test ends. Until then a fault
+// in the goroutine of the test is a panic that [Guarded.Check] reports. NewGuarded skips
+// the test if the system refuses the memory.
+func NewGuarded(t testing.TB) *Guarded {
 	t.Helper()
 	size := syscall.Getpagesize()
 	all, err := syscall.Mmap(-1, 0, 3*size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
@@ -27,7 +27,7 @@ func NewGuarded(t *testing.T) *Guarded {
 		t.Skip("no memory can be mapped: ", err)
 	}
 	for _, guard := range [][]byte{all[:size], all[2*size:]} {
-		if err := syscall.Mprotect(guard, syscall.PROT_NONE); err != nil {
+		if err := protect(guard); err != nil {
 			t.Skip("no memory can be protected: ", err)
 		}
 	}
@@ -41,9 +41,9 @@ func NewGuarded(t *testing.T) *Guarded {
 	return &Guarded{t, all[size : 2*size]}
 }
 
-// Check calls f with a copy of s that ends where readable memory ends, and with a
-// copy that begins where readable memory begins. A fault fails the test. The copies
-// are valid only during the call.
+// Check calls f with a copy of s that ends where readable memory ends, and with a copy that
+// begins where readable memory begins. A fault or another panic of f fails the test. The
+// copies are valid only during the call.
 func (g *Guarded) Check(s string, f func(s string)) {
 	g.t.Helper()
 	if len(s) > len(g.page) {

@@ -1,0 +1,71 @@
+package tacho
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+)
+
+// write returns the output of f, which is a method of a registry such as WriteText.
+func write(t testing.TB, f func(io.Writer) error) string {
+	t.Helper()
+	var b strings.Builder
+	if err := f(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// text returns a scrape in the text format.
+func text(t testing.TB, r *Registry) string {
+	t.Helper()
+	return write(t, r.WriteText)
+}
+
+// open returns a scrape in OpenMetrics.
+func open(t testing.TB, r *Registry) string {
+	t.Helper()
+	return write(t, r.WriteOpenMetrics)
+}
+
+// jsonText returns a scrape in the JSON format.
+func jsonText(t testing.TB, r *Registry) string {
+	t.Helper()
+	return write(t, r.WriteJSON)
+}
+
+// writers returns the methods that write a scrape, by the names of testkit.Parsers.
+func writers(r *Registry) map[string]func(io.Writer) error {
+	return map[string]func(io.Writer) error{"text": r.WriteText, "OpenMetrics": r.WriteOpenMetrics, "JSON": r.WriteJSON}
+}
+
+// A failingWriter returns an error for each write after the first n.
+type failingWriter struct{ n, calls int }
+
+func (w *failingWriter) Write(p []byte) (int, error) {
+	if w.calls++; w.calls > w.n {
+		return 0, errors.New("gone")
+	}
+	return len(p), nil
+}
+
+// refused returns the error that a definition in a new registry panics with, or nil.
+func refused(t *testing.T, define func(*Registry)) *DefinitionError {
+	t.Helper()
+	return refusedIn(t, NewRegistry(), define)
+}
+
+// refusedIn returns the error that a definition in r panics with, or nil.
+func refusedIn(t *testing.T, r *Registry, define func(*Registry)) *DefinitionError {
+	t.Helper()
+	_, err := Try(func() int { define(r); return 0 })
+	if err == nil {
+		return nil
+	}
+	var d *DefinitionError
+	if !errors.As(err, &d) {
+		t.Fatalf("a %T: %v", err, err)
+	}
+	return d
+}

@@ -1,0 +1,204 @@
+package accept
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/tachikoma/tacho/internal/names"
+	"github.com/tachikoma/tacho/internal/testkit"
+)
+
+const (
+	accept2     = testkit.AcceptPrometheus2
+	accept3     = testkit.AcceptPrometheus3
+	acceptProto = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;escaping=allow-utf-8;q=0.8,"
+)
+
+func TestNegotiate(t *testing.T) {
+	const (
+		plain = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
+		open  = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
+		old   = "application/openmetrics-text; version=0.0.1; charset=utf-8; escaping=underscores"
+	)
+	utf8 := func(s string) string { return strings.Replace(s, "underscores", "allow-utf-8", 1) }
+	for _, c := range []struct {
+		accept []string
+		want   string
+	}{
+		// Prometheus sends these.
+		{[]string{accept2}, open},
+		{[]string{accept3}, utf8(open)},
+		{[]string{acceptProto + accept3}, utf8(open)},
+		{[]string{"application/openmetrics-text;version=2.0.0;escaping=allow-utf-8;q=0.8," + accept3}, utf8(open)},
+		// Other clients send these.
+		{nil, plain},
+		{[]string{""}, plain},
+		{[]string{"*/*"}, plain},
+		{[]string{"text/*"}, plain},
+		{[]string{"text/plain"}, plain},
+		{[]string{"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"}, plain},
+		{[]string{"application/json"}, plain},
+		{[]string{"application/openmetrics-text"}, old},
+		{[]string{"application/openmetrics-text;version=0.0.1"}, old},
+		{[]string{"application/openmetrics-text; version=1.0.0; charset=utf-8"}, open},
+		{[]string{"application/openmetrics-text;version=2.0.0"}, plain},
+		{[]string{"application/openmetrics-text;version=1.0.0;escaping=values"}, strings.Replace(open, "underscores", "values", 1)},
+		{[]string{"application/openmetrics-text;version=1.0.0;escaping=dots"}, strings.Replace(open, "underscores", "dots", 1)},
+		{[]string{"application/openmetrics-text;version=1.0.0;escaping=runes"}, open},
+		{[]string{"text/plain;version=1.0.0;escaping=allow-utf-8"}, utf8(plain)},
+		{[]string{"text/plain;version=0.0.4;escaping=allow-utf-8"}, utf8(plain)},
+		{[]string{"text/plain;version=0.0.3;escaping=allow-utf-8"}, plain}, // an unknown version; the fallback does not have its escaping
+		// The weight comes first, then the more specific range, then the order.
+		{[]string{"text/plain, application/openmetrics-text;version=1.0.0"}, plain},
+		{[]string{"application/openmetrics-text;version=1.0.0, text/plain"}, open},
+		{[]string{"text/plain;q=0.5, application/openmetrics-text;version=1.0.0"}, open},
+		{[]string{"text/plain;q=0.5", "application/openmetrics-text;version=1.0.0;q=0.6"}, open},
+		{[]string{"application/openmetrics-text;version=1.0.0;q=0, text/plain;q=0.1"}, plain},
+		{[]string{"application/openmetrics-text;version=1.0.0;q=0"}, plain},
+		{[]string{"text/plain;q=0"}, plain}, // there is no other format to serve
+		{[]string{"*/*, application/openmetrics-text;version=1.0.0"}, open},
+		{[]string{"*/*, application/openmetrics-text;version=1.0.0;q=0.9"}, plain},
+		{[]string{"text/*;q=0.9, */*, application/openmetrics-text;version=1.0.0"}, open},
+		// Case, spaces, quotes, and malformed elements.
+		{[]string{"APPLICATION/OpenMetrics-Text ; VERSION=\"1.0.0\" ; Escaping=allow-utf-8 ; Q=1"}, utf8(open)},
+		{[]string{"application/openmetrics-text;version=1.0.0;q=1.5"}, plain},
+		{[]string{"application/openmetrics-text;version=1.0.0;q=high"}, plain},
+		{[]string{`text/plain;x="a,application/openmetrics-text;version=1.0.0";q=0.1`}, plain},
+		{[]string{`text/plain;x="\",\"";q=0.1, application/openmetrics-text;version=1.0.0`}, open},
+		{[]string{",, ;q=1,;,application/openmetrics-text;version=1.0.0;;,"}, open},
+		{[]string{`"`}, plain},
+	} {
+		if got := Negotiate(c.accept).ContentType(true); got != c.want {
+			t.Errorf("%q: %s, want %s", c.accept, got, c.want)
+		}
+	}
+}
+
+// TestContentType: without UTF-8 names the media type has no parameter escaping.
+func TestContentType(t *testing.T) {
+	for _, c := range []struct {
+		format Format
+		utf8   bool
+		want   string
+	}{
+		{Format{}, false, "text/plain; version=0.0.4; charset=utf-8"},
+		{Format{}, true, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"},
+		{Format{Names: names.AllowUTF8, version: "1.0.0"}, false, "text/plain; version=0.0.4; charset=utf-8"},
+		{Format{Names: names.AllowUTF8, version: "1.0.0"}, true, "text/plain; version=0.0.4; charset=utf-8; escaping=allow-utf-8"},
+		{Format{Open: true, version: "1.0.0"}, false, "application/openmetrics-text; version=1.0.0; charset=utf-8"},
+		{Format{Open: true, version: "0.0.1", Names: names.Dots}, true, "application/openmetrics-text; version=0.0.1; charset=utf-8; escaping=dots"},
+	} {
+		if got := c.format.ContentType(c.utf8); got != c.want {
+			t.Errorf("%+v: %s, want %s", c.format, got, c.want)
+		}
+	}
+}
+
+// FuzzNegotiate: OpenMetrics has a version that can be served, and is chosen only if a
+// header names it. An element of weight 0 changes nothing.
+func FuzzNegotiate(f *testing.F) {
+	for _, s := range []string{"", accept2, accept3, acceptProto, "*/*;q=0", `text/plain;x="`, `;=",\`, "application/openmetrics-text;q=1e-9"} {
+		f.Add(s, s)
+	}
+	f.Fuzz(func(t *testing.T, a, b string) {
+		got := Negotiate([]string{a, b})
+		if got.Open && got.version != "1.0.0" && got.version != "0.0.1" {
+			t.Errorf("%q %q: version %q", a, b, got.version)
+		}
+		if got.Open && !strings.Contains(strings.ToLower(a+b), "application/openmetrics-text") {
+			t.Errorf("%q %q: OpenMetrics is chosen and not named", a, b)
+		}
+		if Negotiate([]string{a, b, "application/openmetrics-text;version=1.0.0;q=0"}) != got {
+			t.Errorf("%q %q: an element of weight 0 changes the format", a, b)
+		}
+	})
+}
+
+func TestGzip(t *testing.T) {
+	for _, c := range []struct {
+		values []string
+		want   bool
+	}{
+		{nil, false},
+		{[]string{""}, false},
+		{[]string{",, ,"}, false},
+		{[]string{"gzip"}, true},
+		{[]string{"GZIP"}, true},
+		{[]string{"GZip;Q=0.5"}, true},
+		{[]string{"x-gzip"}, true},
+		{[]string{"X-GZIP;q=0"}, false},
+		{[]string{"gzip;q=0"}, false},
+		{[]string{"gzip;q=0.000"}, false},
+		{[]string{"gzip; q=0.001"}, true},
+		{[]string{"gzip ; q = 1.000"}, true},
+		{[]string{"gzip;q=1.1"}, false},
+		{[]string{"gzip;q=-1"}, false},
+		{[]string{"gzip;q=NaN"}, false},
+		{[]string{"gzip;q=Inf"}, false},
+		{[]string{"gzip;q="}, false},
+		{[]string{"gzip;q"}, false},
+		{[]string{"gzip;q=high"}, false},
+		{[]string{"gzip;q=1.0001"}, false},
+		{[]string{"gzip;q=2"}, false},
+		{[]string{"gzip;q=0.x"}, false},
+		{[]string{"gzip;q=0.5.5"}, false},
+		{[]string{"gzip;q=.5"}, true},
+		{[]string{"gzip;q=0.00000001"}, true},
+		{[]string{"gzip;q=."}, false},
+		{[]string{"gzip;level=9"}, true},
+		{[]string{"gzip;level=9;q=0"}, false},
+		{[]string{"gzipped"}, false},
+		{[]string{"not-gzip"}, false},
+		{[]string{"deflate, br"}, false},
+		{[]string{"deflate, gzip;q=0.5, br"}, true},
+		{[]string{"deflate,gzip"}, true},
+		{[]string{"\tgzip\t,br"}, true},
+		{[]string{"br", "gzip"}, true},
+		{[]string{"br", "gzip;q=0"}, false},
+		{[]string{"*"}, true},
+		{[]string{"*;q=0.5"}, true},
+		{[]string{"*;q=0"}, false},
+		{[]string{"*;q=0, gzip"}, true},
+		{[]string{"*, gzip;q=0"}, false},
+		{[]string{"gzip;q=0, *"}, false},
+		{[]string{"identity"}, false},
+		{[]string{"identity, gzip;q=0.5"}, false},
+		{[]string{"identity;q=0.5, gzip;q=0.5"}, true},
+		{[]string{"identity;q=0.4, gzip;q=0.5"}, true},
+		{[]string{"identity;q=0.50, gzip;q=0.5"}, true},
+		{[]string{"identity;q=0.501, gzip;q=0.5"}, false},
+		{[]string{"identity;q=0, gzip;q=0.1"}, true},
+		{[]string{"identity, *;q=0.5"}, false},
+		{[]string{"identity;q=0.1", "*;q=0.5"}, true},
+		{[]string{"gzip, deflate, br, zstd"}, true}, // browsers
+	} {
+		if got := Gzip(c.values); got != c.want {
+			t.Errorf("Gzip(%q) = %v", c.values, got)
+		}
+	}
+}
+
+// TestQvalue: a weight is a number from 0 to 1. Other weights are 0.
+func TestQvalue(t *testing.T) {
+	for s, want := range map[string]float64{
+		"0": 0, "1": 1, "0.5": 0.5, ".5": 0.5, "0.25": 0.25, "1.": 1, "1.000": 1, "0.": 0, "": 0, ".": 0,
+		"1.001": 0, "2": 0, "10": 0, "00": 0, "00.5": 0, "-0": 0, "-1": 0, "+1": 0, "1e0": 0, "0.1e1": 0, "0.5 ": 0, "0,5": 0, "0x1": 0, "NaN": 0, "Inf": 0,
+	} {
+		if got := qvalue(s); got-want > 1e-12 || want-got > 1e-12 || got != got {
+			t.Errorf("qvalue(%q) = %v, want %v", s, got, want)
+		}
+	}
+}
+
+// FuzzGzip: a header that refuses gzip is overridden only by a header that names gzip.
+func FuzzGzip(f *testing.F) {
+	for _, s := range []string{"", "gzip", "gzip;q=0", "*;q=.5,identity;q=1", ";;;=,", "q=;q", "gzip;q=1e999"} {
+		f.Add(s, s)
+	}
+	f.Fuzz(func(t *testing.T, a, b string) {
+		Gzip([]string{a, b})
+		if Gzip([]string{a, "gzip;q=0,x-gzip;q=0"}) && !strings.Contains(strings.ToLower(a), "gzip") {
+			t.Errorf("gzip is refused, and accepted with %q before", a)
+		}
+	})
+}

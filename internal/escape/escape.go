@@ -1,0 +1,119 @@
+// Package escape repairs invalid UTF-8, and escapes and unescapes strings for
+// expositions and errors.
+package escape
+
+import (
+	"unicode/utf8"
+
+	"github.com/tachikoma/tacho/internal/stringslite"
+)
+
+// HexDigits are the digits of hexadecimal numbers.
+const HexDigits = "0123456789abcdef"
+
+// AppendValid appends s with every run of invalid UTF-8 replaced by U+FFFD, as
+// strings.ToValidUTF8 does.
+//
+//go:noinline
+func AppendValid(b []byte, s string) []byte {
+	start, bad := 0, false // s[:start] is in b
+	for i, r := range s {
+		if r != utf8.RuneError || stringslite.HasPrefix(s[i:], "\uFFFD") {
+			bad = false
+			continue
+		}
+		b = append(b, s[start:i]...)
+		if start = i + 1; !bad {
+			b, bad = append(b, "\uFFFD"...), true
+		}
+	}
+	return append(b, s[start:]...)
+}
+
+// Valid returns a copy of s with every run of invalid UTF-8 replaced by U+FFFD.
+func Valid(s string) string { return string(AppendValid(nil, s)) }
+
+// AppendLabelValue appends s with backslash, newline and double quote escaped. The text
+// format and OpenMetrics 1.0 escape those three in label values.
+func AppendLabelValue(b []byte, s string) []byte { return appendEscapes(b, s, '"') }
+
+// AppendHelp appends s with backslash and newline escaped. The text format escapes those
+// two in HELP lines.
+func AppendHelp(b []byte, s string) []byte { return appendEscapes(b, s, '\\') }
+
+// appendEscapes escapes backslash, newline and the byte also.
+//
+//go:noinline
+func appendEscapes(b []byte, s string, also byte) []byte {
+	start := 0
+	for i := 0; i < len(s); i++ {
+		esc := s[i]
+		switch {
+		case esc == '\n':
+			esc = 'n'
+		case esc != '\\' && esc != also:
+			continue
+		}
+		b = append(append(b, s[start:i]...), '\\', esc)
+		start = i + 1
+	}
+	return append(b, s[start:]...)
+}
+
+// Unquote returns the label value that s begins with, without its escapes, and the text
+// behind its closing quote. s begins behind the opening quote. ok is false if the closing
+// quote is missing, or a backslash stands before anything but a backslash, a double
+// quote or an n.
+func Unquote(s string) (value, rest string, ok bool) {
+	var b []byte // allocated for the first escape
+	start := 0   // s[:start] is in b
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '"':
+			if b == nil {
+				return s[:i], s[i+1:], true
+			}
+			return string(append(b, s[start:i]...)), s[i+1:], true
+		case '\\':
+			b = append(b, s[start:i]...)
+			i++
+			switch {
+			case i < len(s) && s[i] == 'n':
+				b = append(b, '\n')
+			case i < len(s) && (s[i] == '\\' || s[i] == '"'):
+				b = append(b, s[i])
+			default:
+				return "", "", false
+			}
+			start = i + 1
+		}
+	}
+	return "", "", false
+}
+
+// Quote returns s between double quotes, for an error. Backslashes and double quotes are
+// escaped. Control characters, and all bytes beyond ASCII of invalid UTF-8, are hexadecimal.
+//
+// strconv.Quote is larger; see internal/SIZE.md.
+func Quote(s string) string {
+	text := Valid(s) == s
+	b := make([]byte, 4*len(s)+2) // room for \x00 for each byte
+	b[0] = '"'
+	n := 1
+	for i := range len(s) {
+		c := s[i]
+		hex := c < ' ' || c == 0x7f || c >= utf8.RuneSelf && !text
+		if hex || c == '"' || c == '\\' {
+			b[n] = '\\'
+			n++
+		}
+		if hex {
+			b[n], b[n+1], c = 'x', HexDigits[c>>4], HexDigits[c&15]
+			n += 2
+		}
+		b[n] = c
+		n++
+	}
+	b[n] = '"'
+	return string(b[:n+1])
+}

@@ -1,0 +1,121 @@
+// Package exemplar stores exemplars: references from a sample to one event in the sample,
+// such as the trace of a request (OpenMetrics 1.0, "Exemplars").
+package exemplar
+
+import (
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/escape"
+	"github.com/tachikoma/tacho/internal/label"
+	"github.com/tachikoma/tacho/internal/names"
+	"github.com/tachikoma/tacho/internal/stringslite"
+)
+
+// An Exemplar never changes: a new Exemplar replaces it.
+type Exemplar struct {
+	_      [0]func()           // no ==; see internal/SIZE.md
+	fault  func(reason string) // see [None]
+	Labels string              // rendered, as `{trace_id="abc"}`; "" for none
+	Value  float64
+	At     int64    // Unix milliseconds
+	own    [56]byte // holds Labels if they fit, such as one trace ID: one allocation for both
+}
+
+// None returns an Exemplar without labels, in which the slots of a family start. fault
+// counts a refused recording of the family. A metric reaches fault through its slot, so
+// that it needs no field of its own for it.
+func None(fault func(reason string)) *Exemplar { return &Exemplar{fault: fault} }
+
+// maxRunes is the maximum of the names and values of an exemplar's labels together, in
+// UTF-8 code points (OpenMetrics 1.0, "Exemplars").
+const maxRunes = 128
+
+// A Slot holds the latest exemplar of a counter or a bucket. In a metric that no registry
+// made the slot is zero, and all methods do nothing.
+type Slot struct {
+	_ [0]func() // no ==; see internal/SIZE.md
+	p atomic.Pointer[Exemplar]
+}
+
+// Init sets the first Exemplar; see [None].
+func (s *Slot) Init(none *Exemplar) { s.p.Store(none) }
+
+// Is reports whether the slot still holds none.
+func (s *Slot) Is(none *Exemplar) bool { return s.p.Load() == none }
+
+// Fault counts a refused recording of the family.
+func (s *Slot) Fault(reason string) {
+	if x := s.p.Load(); x != nil {
+		x.fault(reason)
+	}
+}
+
+// Load returns the latest exemplar, or nil.
+func (s *Slot) Load() *Exemplar {
+	if x := s.p.Load(); x != nil && x.Labels != "" {
+		return x
+	}
+	return nil
+}
+
+// Record replaces the exemplar by an exemplar of value v and the current time, with labels
+// given as name, value, name, value. Bad labels leave the exemplar as it is and are counted
+// with the reason "exemplar".
+func (s *Slot) Record(v float64, labels []string) {
+	last := s.p.Load()
+	if last == nil {
+		return
+	}
+	x := &Exemplar{fault: last.fault, Value: v, At: time.Now().UnixMilli()}
+	block, ok := appendBlock(x.own[:0], labels)
+	if !ok {
+		x.fault(refused)
+		return
+	}
+	x.Labels = unsafe.String(unsafe.SliceData(block), len(block)) // nothing writes to block after this
+	s.p.Store(x)
+}
+
+// refused is the reason of an exemplar with bad labels.
+const refused = "exemplar"
+
+// appendBlock appends the labels of an exemplar. ok is false if the labels are not
+// pairs, are too long, or have a bad or repeated name, or a NUL. Prometheus' parser
+// accepts a NUL in label values, but not in exemplars.
+func appendBlock(b []byte, pairs []string) (_ []byte, ok bool) {
+	if len(pairs)%2 != 0 {
+		return nil, false
+	}
+	sep, runes := byte('{'), 0
+	for i := 0; i < len(pairs); i += 2 {
+		name, value := pairs[i], pairs[i+1]
+		if !names.ValidLabel(name) || repeats(pairs, i) {
+			return nil, false
+		}
+		if len(value) > maxRunes*utf8.UTFMax || stringslite.IndexByte(value, 0) >= 0 {
+			return nil, false // before value is copied
+		}
+		if !utf8.ValidString(value) {
+			value = escape.Valid(value)
+		}
+		b, sep = label.Append(b, sep, name, value), ','
+		runes += len(name) + utf8.RuneCountInString(value)
+	}
+	if runes > maxRunes {
+		return nil, false
+	}
+	return append(b, '}'), true
+}
+
+// repeats reports whether the name at i is also a name before i.
+func repeats(pairs []string, i int) bool {
+	for j := 0; j < i; j += 2 {
+		if pairs[j] == pairs[i] {
+			return true
+		}
+	}
+	return false
+}

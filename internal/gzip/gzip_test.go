@@ -1,0 +1,341 @@
+package gzip
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/tachikoma/tacho/internal/race"
+)
+
+// bufferSize is the size at which an exposition is passed to Write; see flushAt in package
+// expo.
+const bufferSize = 32 << 10
+
+// corpora returns expositions as tacho writes them, the same in every run.
+func corpora() map[string][]byte {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	words := []string{"users", "orders", "carts", "items", "search", "login", "admin", "reports", "invoices", "a", "payments/refunds"}
+	word := func() string { return words[rnd.IntN(len(words))] }
+	series := map[string][]string{} // the lines of each corpus, sorted below
+	add := func(name, format string, args ...any) {
+		series[name] = append(series[name], fmt.Sprintf(format, args...))
+	}
+	histogram := func(name, path string, bounds []float64, observations int, value func() float64) {
+		counts, sum := make([]int, len(bounds)+1), 0.0
+		for range observations {
+			v := value()
+			sum += v
+			for i := range counts {
+				if i == len(bounds) || v <= bounds[i] {
+					counts[i]++
+				}
+			}
+		}
+		var b strings.Builder
+		for i, n := range counts {
+			le := "+Inf"
+			if i < len(bounds) {
+				le = strconv.FormatFloat(bounds[i], 'g', -1, 64)
+			}
+			fmt.Fprintf(&b, "http_request_duration_seconds_bucket{method=\"GET\",path=\"%s\",le=\"%s\"} %d\n", path, le, n)
+		}
+		fmt.Fprintf(&b, "http_request_duration_seconds_sum{method=\"GET\",path=\"%s\"} %g\n", path, sum)
+		fmt.Fprintf(&b, "http_request_duration_seconds_count{method=\"GET\",path=\"%s\"} %d\n", path, observations)
+		series[name] = append(series[name], b.String())
+	}
+	const counter = "http_requests_total{method=\"%s\",path=\"%s\",status=\"%d\"} %d\n"
+	latency := []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+	var doubling []float64
+	for v := 0.001; len(doubling) < 12; v *= 2 {
+		doubling = append(doubling, v)
+	}
+	for i := range 10000 {
+		path := "/api/v1/resource/" + strconv.Itoa(i)
+		add("counters", counter, "GET", path, 200, i)
+		add("random", counter, "GET", path, 200, uint64(rnd.ExpFloat64()*10000))
+		path = "/" + word() + "/" + word() + "/" + word() + "/{id}"
+		add("varied", counter, []string{"GET", "POST", "PUT"}[rnd.IntN(3)], path, 200+rnd.IntN(300), uint64(rnd.ExpFloat64()*10000))
+		add("json", "{\"labels\":{\"method\":\"GET\",\"path\":\"%s\",\"status\":\"200\"},\"value\":%d},", path, i)
+		add("decimals", "http_requests_total{method=\"GET\",path=\"/api/v1/resource/%d\",status=\"200\"} %d.0\n", i, i)
+	}
+	for i := range 500 {
+		add("varied", "cpu_seconds_total{cpu=\"%d\"} %g\n", i, 20*rnd.Float64())
+	}
+	for i := range 1000 {
+		histogram("histograms", "/api/v1/resource/"+strconv.Itoa(i), doubling, 1, func() float64 { return float64(i) / 1000 })
+		histogram("latencies", "/"+word()+"/"+word()+"/"+word(), latency, 50, func() float64 { return rnd.ExpFloat64() / 10 })
+	}
+	for _, w := range words {
+		histogram("small", "/"+w, latency, 100, func() float64 { return rnd.ExpFloat64() / 10 })
+		add("small", counter, "GET", "/"+w, 200, rnd.IntN(200))
+	}
+	corpora := map[string][]byte{}
+	for name, all := range series {
+		if name != "counters" && name != "decimals" {
+			slices.Sort(all)
+		}
+		corpora[name] = []byte("# HELP http_requests_total Requests.\n# TYPE http_requests_total counter\n" + strings.Join(all, ""))
+	}
+	return corpora
+}
+
+// inBlocks writes p in writes of size bytes, as an encoder does.
+func inBlocks(w io.Writer, p []byte, size int) error {
+	for len(p) > 0 {
+		n := min(len(p), size)
+		if _, err := w.Write(p[:n]); err != nil {
+			return err
+		}
+		p = p[n:]
+	}
+	return nil
+}
+
+// zipped returns the gzip of p, which is written in writes of size bytes.
+func zipped(t testing.TB, p []byte, size int) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := Write(&b, func(w io.Writer) error { return inBlocks(w, p, size) }); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// roundTrip checks that compress/gzip reads p back and that the gzip of p is at most
+// slightly larger than p.
+func roundTrip(t testing.TB, p []byte, size int) {
+	t.Helper()
+	b := zipped(t, p, size)
+	r := bytes.NewReader(b)
+	z, err := gzip.NewReader(r)
+	if err != nil {
+		t.Fatalf("%d bytes, %d at a time: %v", len(p), size, err)
+	}
+	got, err := io.ReadAll(z)
+	if err != nil || r.Len() != 0 || !bytes.Equal(got, p) {
+		t.Fatalf("%d bytes, %d at a time: %v, %d bytes read, %d left over", len(p), size, err, len(got), r.Len())
+	}
+	if most := len(p) + len(p)/32 + 300; len(b) > most {
+		t.Errorf("%d bytes, %d at a time, became %d", len(p), size, len(b))
+	}
+}
+
+// TestRoundTrip compresses generated expositions and the golden expositions.
+func TestRoundTrip(t *testing.T) {
+	for name, p := range corpora() {
+		t.Run(name, func(t *testing.T) {
+			for _, size := range []int{1000, bufferSize + 77, 1 << 20} {
+				roundTrip(t, p, size)
+			}
+		})
+	}
+	files, err := filepath.Glob("../../testdata/*.golden")
+	if err != nil || len(files) == 0 {
+		t.Fatal(err, "no golden files")
+	}
+	for _, name := range files {
+		p, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, size := range []int{1, 100, bufferSize} {
+			roundTrip(t, p, size)
+		}
+	}
+}
+
+// TestAnyBytes compresses bytes that no exposition has.
+func TestAnyBytes(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	random := make([]byte, 200000)
+	for i := range random {
+		random[i] = byte(rnd.Uint32())
+	}
+	far := bytes.Repeat(random[:window+10], 3) // the distance of the repeats is too large by 10
+	near := bytes.Repeat(random[:window], 3)   // the distance is the largest
+	all := make([]byte, 0, 1<<18)              // repeats and runs of every length
+	for n := range 600 {
+		all = append(append(all, random[n:2*n]...), random[:n]...)
+	}
+	for name, p := range map[string][]byte{
+		"random": random, "far": far, "near": near, "all": all,
+		"zeros": make([]byte, 1<<20), "one line": bytes.Repeat([]byte("abc"), 100000),
+		"newlines": bytes.Repeat([]byte("\n"), 70000), "pairs": bytes.Repeat([]byte("\xff\n"), 70000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, size := range []int{997, bufferSize, maxChunk, maxChunk + 1, 1 << 21} {
+				roundTrip(t, p, size)
+			}
+		})
+	}
+	line := []byte(`http_requests_total{method="GET",path="/api/1000017",status="200"} 17` + "\n")
+	for n := range 301 {
+		roundTrip(t, random[:n], bufferSize)
+		roundTrip(t, bytes.Repeat([]byte{'a'}, n), bufferSize)
+		roundTrip(t, bytes.Repeat(line, 5)[:n], bufferSize)
+		roundTrip(t, bytes.Repeat(line, 5), n+1) // a cut at every byte
+	}
+}
+
+// TestSize: the gzip is at most 1.5 times as large as that of compress/gzip.
+func TestSize(t *testing.T) {
+	for name, p := range corpora() {
+		var b bytes.Buffer
+		z, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(inBlocks(z, p, bufferSize+77), z.Close()); err != nil {
+			t.Fatal(err)
+		}
+		ours := len(zipped(t, p, bufferSize+77))
+		t.Logf("%s: %d bytes, compress/gzip %d, ours %d, ratio %.2f", name, len(p), b.Len(), ours, float64(ours)/float64(b.Len()))
+		if 2*ours > 3*b.Len() {
+			t.Errorf("%s: more than 1.5 times as large as the result of compress/gzip", name)
+		}
+	}
+}
+
+// fullWriter returns an error after room bytes, and counts the writes after the error.
+type fullWriter struct{ room, late int }
+
+func (w *fullWriter) Write(p []byte) (int, error) {
+	if w.room < 0 {
+		w.late++
+	}
+	if w.room -= len(p); w.room < 0 {
+		return 0, errors.New("full")
+	}
+	return len(p), nil
+}
+
+// TestWriteError: Write returns the error of w or of write, and writes nothing after an
+// error of w.
+func TestWriteError(t *testing.T) {
+	p := corpora()["varied"]
+	for room := range 100000 {
+		if room%7919 > 1 {
+			continue
+		}
+		w := &fullWriter{room: room}
+		err := Write(w, func(z io.Writer) error { return inBlocks(z, p, bufferSize) })
+		if err == nil || err.Error() != "full" || w.late != 0 {
+			t.Errorf("room %d: %v, %d writes after the error", room, err, w.late)
+		}
+	}
+	own := errors.New("own")
+	if err := Write(io.Discard, func(io.Writer) error { return own }); err != own {
+		t.Errorf("the error of write becomes %v", err)
+	}
+}
+
+func TestAllocations(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector allocates")
+	}
+	p := corpora()["counters"]
+	write := func(w io.Writer) error { return inBlocks(w, p, bufferSize) }
+	z := new(writer) // not from the pool, since a garbage collection may empty the pool
+	n := testing.AllocsPerRun(10, func() {
+		z.reset(io.Discard)
+		if err := errors.Join(write(z), z.close()); err != nil {
+			t.Error(err)
+		}
+	})
+	if n != 0 {
+		t.Errorf("%v allocations, want none", n)
+	}
+}
+
+// TestCodeLengths: the lengths are those of a complete prefix code, of the used symbols
+// alone, and within the limit.
+func TestCodeLengths(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(5, 6))
+	for range 20000 {
+		limit := []int{7, codeLimit}[rnd.IntN(2)]
+		freq := make([]uint32, 2+rnd.IntN([]int{7: 17, codeLimit: numLengths - 2}[limit]))
+		for i := range freq {
+			if i < 2 || rnd.IntN(3) > 0 {
+				freq[i] = 1 + rnd.Uint32N(1<<rnd.IntN(15))
+			}
+		}
+		lens := make([]uint8, len(freq))
+		codeLengths(freq, lens, limit)
+		sum := 0
+		for i, l := range lens {
+			if (l == 0) != (freq[i] == 0) || int(l) > limit {
+				t.Fatalf("limit %d: %v gives %v", limit, freq, lens)
+			}
+			if l > 0 {
+				sum += 1 << (limit - int(l))
+			}
+		}
+		if sum != 1<<limit {
+			t.Fatalf("limit %d: %v gives %v: the code is not complete", limit, freq, lens)
+		}
+	}
+}
+
+// FuzzGzip: compress/gzip reads all bytes back, however the bytes are cut into writes.
+func FuzzGzip(f *testing.F) {
+	f.Add([]byte(""), 1, 1)
+	f.Add([]byte("a\n"), 1, 1)
+	f.Add([]byte("a_total{l=\"x\"} 1\na_total{l=\"y\"} 22\na_total{l=\"z\"} 3\n"), 20, 100)
+	f.Add([]byte("\x00\xff\x80 random \x7f"), 3, 40000)
+	f.Add(bytes.Repeat([]byte("abc"), 100), 1, 301)
+	f.Fuzz(func(t *testing.T, p []byte, times, size int) {
+		// Repeated inputs reach large blocks and distances.
+		if n := 1 << 18 / (len(p) + 1); times < 1 || times > n {
+			times = 1
+		}
+		p = bytes.Repeat(p, times)
+		if size < 100 {
+			size = max(1, size, len(p)/1000)
+		}
+		roundTrip(t, p, size)
+	})
+}
+
+// BenchmarkGzip compares Write with compress/gzip at its best speed.
+func BenchmarkGzip(b *testing.B) {
+	for name, p := range corpora() {
+		lines := max(bytes.Count(p, []byte("\n")), bytes.Count(p, []byte("},{")))
+		bench := func(side string, size int, zip func() error) {
+			b.Run(name+"/"+side, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := zip(); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*lines), "ns/line")
+				b.ReportMetric(float64(size)/float64(lines), "bytes/line")
+			})
+		}
+		bench("tacho", len(zipped(b, p, bufferSize)), func() error {
+			return Write(io.Discard, func(w io.Writer) error { return inBlocks(w, p, bufferSize) })
+		})
+		var out bytes.Buffer
+		z, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := errors.Join(inBlocks(z, p, bufferSize), z.Close()); err != nil {
+			b.Fatal(err)
+		}
+		bench("stdlib", out.Len(), func() error {
+			z.Reset(io.Discard)
+			return errors.Join(inBlocks(z, p, bufferSize), z.Close())
+		})
+	}
+}

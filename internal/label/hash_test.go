@@ -1,0 +1,175 @@
+package label
+
+import (
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/tachikoma/tacho/internal/race"
+)
+
+func hashOf(values ...string) uint32 { return NewHasher().Add(values).Sum() }
+
+func keyOf(values ...string) string { return string(AppendKey(nil, values)) }
+
+// TestHashesAgree: the hash of values is the hash of their key, if the values are valid
+// UTF-8. Size is the length of the key.
+func TestHashesAgree(t *testing.T) {
+	check := func(values []string) {
+		t.Helper()
+		h, key := NewHasher().Add(values), keyOf(values...)
+		if h.Sum() != HashKey(key, len(values)) || h.Size() != len(key) {
+			t.Fatalf("%q: hash %x and size %d, the key has hash %x and length %d", values, h.Sum(), h.Size(), HashKey(key, len(values)), len(key))
+		}
+		// Values can be added one by one.
+		one := NewHasher()
+		for i := range values {
+			one = one.Add(values[i : i+1])
+		}
+		if one != h {
+			t.Fatalf("%q: %+v, added one by one %+v", values, h, one)
+		}
+	}
+	for range 2000 {
+		values := make([]string, rand.IntN(5))
+		for i := range values {
+			values[i] = strings.Repeat("é日\x00", 20)[:6*rand.IntN(20)]
+		}
+		check(values)
+	}
+	text := strings.Repeat("0123456789abcdef", 10)
+	for n := range 100 {
+		check([]string{text[:n]})
+		check([]string{text[:n], text[n/2 : n]})
+		check([]string{"", text[:n], ""})
+	}
+	for n := range 30 { // HashKey splits a key in groups of eight values
+		values := make([]string, n)
+		for i := range values {
+			values[i] = strconv.Itoa(i * i)
+		}
+		check(values)
+	}
+}
+
+func TestHashKeyAllocations(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector allocates")
+	}
+	values := strings.Split(strings.Repeat("value,", 19)+"value", ",")
+	key := keyOf(values...)
+	if n := testing.AllocsPerRun(100, func() { HashKey(key, len(values)) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// useSecrets sets the secrets until the test ends. With fixed secrets a test is the same in
+// every run.
+func useSecrets(t *testing.T, secrets [3]uint64) {
+	old := hashSecrets
+	t.Cleanup(func() { hashSecrets = old })
+	hashSecrets = secrets
+}
+
+var someSecrets = [3]uint64{0x2d358dccaa6c78a5, 0x8bb84b93962eacc9, 0x4b33a62ed433d4a3}
+
+// TestHashesDiffer: lists of values have different hashes if they have the same bytes with
+// other boundaries or in another order, or if one byte of a value differs.
+func TestHashesDiffer(t *testing.T) {
+	useSecrets(t, someSecrets)
+	seen := map[uint32][]string{}
+	keys := map[string]bool{}
+	add := func(values ...string) {
+		t.Helper()
+		if keys[keyOf(values...)] {
+			return
+		}
+		keys[keyOf(values...)] = true
+		h := hashOf(values...)
+		if other, ok := seen[h]; ok {
+			t.Errorf("%q and %q have the same hash", values, other)
+		}
+		seen[h] = values
+	}
+	text := "abcdefghijklmnopqrstuvwxyz0123456789ABCDEF"
+	for n := range len(text) + 1 {
+		for cut := range n + 1 {
+			add(text[:cut], text[cut:n])
+			add(text[cut:n], text[:cut])
+			add(text[:cut], "", text[cut:n])
+		}
+		add(text[:n])
+		add("", text[:n])
+		add(text[:n], "")
+		add(strings.Repeat("\x00", n))
+		add(strings.Repeat("a", n), strings.Repeat("a", 42-n))
+	}
+	for n := range 41 { // one byte differs, at each position
+		clear(seen)
+		clear(keys)
+		add(text[:n])
+		add("GET", text[:n], "200")
+		for at := range n {
+			for _, flip := range []byte{0x01, 0x20, 0x80} {
+				b := []byte(text[:n])
+				b[at] ^= flip
+				add(string(b))
+				add("GET", string(b), "200")
+			}
+		}
+	}
+}
+
+// TestHashOfSecret: the hash depends on the secrets, so that a client cannot aim at a slot.
+func TestHashOfSecret(t *testing.T) {
+	useSecrets(t, someSecrets)
+	for i := range hashSecrets {
+		before := [...]uint32{hashOf("a"), hashOf("a", "b", "c"), hashOf(strings.Repeat("a", 40))}
+		hashSecrets[i] ^= 1 << 40
+		for j, after := range [...]uint32{hashOf("a"), hashOf("a", "b", "c"), hashOf(strings.Repeat("a", 40))} {
+			if after == before[j] {
+				t.Errorf("secret %d does not change hash %d", i, j)
+			}
+		}
+	}
+}
+
+// TestDistribution: values that count up do not cluster in a table, with any secrets. A
+// lookup in a table that is half full takes about half a step past its first slot.
+func TestDistribution(t *testing.T) {
+	useSecrets(t, someSecrets)
+	random := rand.New(rand.NewPCG(1, 2))
+	lists := map[string]func(i int) []string{
+		"numbers": func(i int) []string { return []string{strconv.Itoa(i)} },
+		"paths":   func(i int) []string { return []string{"GET", "/api/v1/resource/" + strconv.Itoa(i), "200"} },
+		"pairs":   func(i int) []string { return []string{strconv.Itoa(i / 8), strconv.Itoa(i % 8)} },
+		"bytes":   func(i int) []string { return []string{string(rune(i))} },
+		"lengths": func(i int) []string { return []string{strings.Repeat("a", i)} },
+		"long":    func(i int) []string { return []string{strings.Repeat("a", 60) + strconv.Itoa(i)} },
+	}
+	const n, size = 64, 128
+	for name, values := range lists {
+		worst := 0.0
+		for range 1000 {
+			for i := range hashSecrets {
+				hashSecrets[i] = random.Uint64() | 1
+			}
+			var used [size]bool
+			steps := 0
+			for i := range n {
+				at := hashOf(values(i)...) % size
+				for used[at] {
+					at = (at + 1) % size
+					steps++
+				}
+				used[at] = true
+			}
+			worst = max(worst, float64(steps)/n)
+		}
+		t.Logf("%s: at most %.2f steps", name, worst)
+		if worst > 4 {
+			t.Errorf("%s: with some secrets a lookup takes %.1f steps", name, worst)
+		}
+	}
+}

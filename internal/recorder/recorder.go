@@ -1,0 +1,110 @@
+// Package recorder has the response writer that the HTTP middleware passes to handlers.
+// It records the status and the number of bytes that the server's writer accepted.
+package recorder
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+)
+
+// A Recorder records the response to one request. A handler may keep its writer after it
+// returned, so no Recorder is used for a second request. Handlers may write from several
+// goroutines.
+//
+// Code outside the package uses the functions [Status] and so on. Methods would be visible
+// to handlers by type assertion.
+type Recorder struct {
+	_      [0]func() // no == for each writer type; see internal/SIZE.md
+	w      http.ResponseWriter
+	status atomic.Int32 // the first final status; 0 before
+	bytes  atomic.Int64
+}
+
+// New returns a Recorder of a response that is written to w.
+func New(w http.ResponseWriter) *Recorder { return &Recorder{w: w} }
+
+// Status returns the first final status, or 0.
+func Status(r *Recorder) int { return int(r.status.Load()) }
+
+// Bytes returns the number of bytes that the writer of [New] accepted.
+func Bytes(r *Recorder) int64 { return r.bytes.Load() }
+
+// SetStatus records a final status unless there is one.
+//
+//go:noinline
+func SetStatus(r *Recorder, status int) {
+	if r.status.Load() == 0 {
+		r.status.CompareAndSwap(0, int32(status))
+	}
+}
+
+// wrote records n bytes. Writing sets the status 200 if there is none.
+//
+//go:noinline
+func (r *Recorder) wrote(n int64) {
+	SetStatus(r, http.StatusOK)
+	if n > 0 {
+		r.bytes.Add(n)
+	}
+}
+
+// Unwrap returns the writer of [New], for [http.ResponseController].
+//
+//go:noinline
+func (r *Recorder) Unwrap() http.ResponseWriter { return r.w }
+
+// Header implements [http.ResponseWriter].
+//
+//go:noinline
+func (r *Recorder) Header() http.Header { return r.w.Header() }
+
+// WriteHeader implements [http.ResponseWriter]. Informational statuses are not final.
+// Status 101 is final: after it the connection has another protocol (RFC 9110, section
+// 15.2). The server panics for an invalid status, so the status is recorded afterwards.
+func (r *Recorder) WriteHeader(status int) {
+	r.w.WriteHeader(status)
+	if status >= 200 || status == http.StatusSwitchingProtocols {
+		SetStatus(r, status)
+	}
+}
+
+// Write implements [http.ResponseWriter].
+func (r *Recorder) Write(p []byte) (int, error) {
+	SetStatus(r, http.StatusOK) // the server sends 200 for an empty p too
+	n, err := r.w.Write(p)
+	r.wrote(int64(n))
+	return n, err
+}
+
+// WriteString implements [io.StringWriter].
+func (r *Recorder) WriteString(s string) (int, error) {
+	SetStatus(r, http.StatusOK)
+	n, err := io.WriteString(r.w, s)
+	r.wrote(int64(n))
+	return n, err
+}
+
+func (r *Recorder) flush() {
+	SetStatus(r, http.StatusOK)
+	r.w.(http.Flusher).Flush()
+}
+
+func (r *Recorder) flushError() error {
+	SetStatus(r, http.StatusOK)
+	return http.NewResponseController(r.w).Flush()
+}
+
+func (r *Recorder) hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := r.w.(http.Hijacker).Hijack()
+	if err == nil {
+		SetStatus(r, http.StatusSwitchingProtocols)
+	}
+	return c, rw, err
+}
+
+func (r *Recorder) push(target string, opts *http.PushOptions) error {
+	return r.w.(http.Pusher).Push(target, opts)
+}

@@ -1,0 +1,128 @@
+package recorder
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/tachikoma/tacho/internal/testkit"
+)
+
+// TestStatus: the first final status is recorded.
+func TestStatus(t *testing.T) {
+	header := func(status int) func(http.ResponseWriter) {
+		return func(w http.ResponseWriter) { w.WriteHeader(status) }
+	}
+	write := func(w http.ResponseWriter) { w.Write([]byte("x")) }
+	writeNothing := func(w http.ResponseWriter) { w.Write(nil) }
+	writeEmptyString := func(w http.ResponseWriter) { io.WriteString(w, "") }
+	flush := func(w http.ResponseWriter) { w.(http.Flusher).Flush() }
+	for i, c := range []struct {
+		steps []func(http.ResponseWriter)
+		want  int
+	}{
+		{nil, 0},
+		{[]func(http.ResponseWriter){header(204)}, 204},
+		{[]func(http.ResponseWriter){header(404), header(200)}, 404},
+		{[]func(http.ResponseWriter){header(999), write}, 999},
+		{[]func(http.ResponseWriter){header(100)}, 0},
+		{[]func(http.ResponseWriter){header(103), header(199)}, 0},
+		{[]func(http.ResponseWriter){header(103), header(500)}, 500},
+		{[]func(http.ResponseWriter){header(103), write}, 200},
+		{[]func(http.ResponseWriter){header(101)}, 101},
+		{[]func(http.ResponseWriter){header(101), header(200)}, 101},
+		{[]func(http.ResponseWriter){write, header(500)}, 200},
+		{[]func(http.ResponseWriter){writeNothing, header(500)}, 200},
+		{[]func(http.ResponseWriter){writeEmptyString, header(500)}, 200},
+		{[]func(http.ResponseWriter){flush, header(500)}, 200},
+		{[]func(http.ResponseWriter){header(500), flush, write}, 500},
+	} {
+		rec := New(build[wF](&calls{}))
+		for _, step := range c.steps {
+			step(Writer(rec))
+		}
+		if got := Status(rec); got != c.want {
+			t.Errorf("case %d: status %d, want %d", i, got, c.want)
+		}
+	}
+}
+
+// strictBase panics for an invalid status, as the writers of net/http do.
+type strictBase struct{ base }
+
+func (o *strictBase) WriteHeader(status int) {
+	if status < 100 || status > 999 {
+		panic("invalid status")
+	}
+}
+
+func TestInvalidStatusIsNotRecorded(t *testing.T) {
+	rec := New(build[strictBase](&calls{}))
+	for _, status := range []int{-1, 0, 99, 1000} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("status %d: no panic", status)
+				}
+			}()
+			Writer(rec).WriteHeader(status)
+		}()
+	}
+	if Status(rec) != 0 {
+		t.Errorf("status %d", Status(rec))
+	}
+	if Writer(rec).WriteHeader(404); Status(rec) != 404 {
+		t.Errorf("status %d, want 404", Status(rec))
+	}
+}
+
+func TestSetStatus(t *testing.T) {
+	rec := New(build[base](&calls{}))
+	if SetStatus(rec, 500); Status(rec) != 500 {
+		t.Errorf("status %d, want 500", Status(rec))
+	}
+	if SetStatus(rec, 200); Status(rec) != 500 {
+		t.Errorf("status %d, want 500", Status(rec))
+	}
+}
+
+// writeResult is an original whose Write and WriteString return n and an error.
+type writeResult struct {
+	base
+	n int
+}
+
+func (o *writeResult) Write([]byte) (int, error)       { return o.n, errors.ErrUnsupported }
+func (o *writeResult) WriteString(string) (int, error) { return o.n, errors.ErrUnsupported }
+
+// TestAcceptedBytes: only the bytes that the original accepted are counted.
+func TestAcceptedBytes(t *testing.T) {
+	for n, want := range map[int]int64{6: 6, 3: 3, 0: 0, -1: 0} {
+		for method, write := range map[string]func(http.ResponseWriter) (int, error){
+			"Write":       func(w http.ResponseWriter) (int, error) { return w.Write([]byte("abcdef")) },
+			"WriteString": func(w http.ResponseWriter) (int, error) { return io.WriteString(w, "abcdef") },
+		} {
+			rec := New(&writeResult{n: n})
+			if got, err := write(Writer(rec)); got != n || err != errors.ErrUnsupported {
+				t.Errorf("%s returned %d and %v, want %d and %v", method, got, err, n, errors.ErrUnsupported)
+			}
+			if Bytes(rec) != want || Status(rec) != 200 {
+				t.Errorf("%s returned %d: %d bytes and status %d, want %d and 200", method, n, Bytes(rec), Status(rec), want)
+			}
+		}
+	}
+}
+
+func TestConcurrentWrites(t *testing.T) {
+	rec := New(&sink{room: 1 << 30})
+	total := testkit.Hammer(500, func(int) {
+		w := Writer(rec)
+		w.Write([]byte("abc"))
+		io.WriteString(w, "de")
+		w.WriteHeader(404)
+	})
+	if Bytes(rec) != 5*int64(total) || Status(rec) != 200 {
+		t.Errorf("%d bytes and status %d, want %d and 200", Bytes(rec), Status(rec), 5*total)
+	}
+}

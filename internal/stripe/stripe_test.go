@@ -1,0 +1,368 @@
+package stripe
+
+import (
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/testkit"
+)
+
+// TestStackNumbersDiffer: goroutines that exist at the same time have different numbers.
+// The number of a goroutine does not change while its stack does not move.
+func TestStackNumbersDiffer(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // collecting garbage may move stacks
+	numbers := make([]uintptr, 1000)
+	var started, counted, done sync.WaitGroup
+	started.Add(len(numbers))
+	counted.Add(len(numbers))
+	for i := range numbers {
+		done.Add(1)
+		go func() {
+			defer done.Done()
+			started.Done()
+			started.Wait() // from here on no stack grows
+			numbers[i] = StackNumber()
+			counted.Done()
+			counted.Wait()
+			if again := StackNumber(); again != numbers[i] {
+				t.Errorf("number %d became %d", numbers[i], again)
+			}
+		}()
+	}
+	done.Wait()
+	slices.Sort(numbers)
+	if n := len(slices.Compact(numbers)); n != cap(numbers) {
+		t.Errorf("%d goroutines have %d numbers", cap(numbers), n)
+	}
+}
+
+// stackNumbers returns the numbers of n made-up goroutines. Their stacks have the given
+// distance, or, if spacing is 0, several sizes and random places.
+func stackNumbers(rnd *rand.Rand, n int, spacing uint64) []uintptr {
+	const heap = 0xc000000000
+	seen := map[uintptr]bool{}
+	for at := uint64(heap + rnd.Uint64N(1<<30)&^(spacing-1)); len(seen) < n; at += spacing {
+		if spacing == 0 {
+			size := uint64(2048) << rnd.IntN(6)
+			at = heap + rnd.Uint64N(1<<32)&^(size-1)
+		}
+		seen[uintptr(at>>StackShift)] = true
+	}
+	var all []uintptr
+	for at := range seen {
+		all = append(all, at)
+	}
+	return all
+}
+
+// round lets all goroutines add at once and counts their collisions. It returns the number
+// of collisions, and whether the set should be replaced by a larger set.
+func round(s *Set, running []uintptr) (collisions int, small bool) {
+	taken := map[int]bool{}
+	for _, at := range running {
+		row := s.Row(at)
+		if taken[row] {
+			collisions++
+			small = Contended(s, row, at, nil) || small
+		}
+		taken[row] = true
+	}
+	return collisions, small
+}
+
+// TestCollisionsEnd: for all distances of stacks, goroutines that add all the time soon
+// have rows of their own, after few moves.
+func TestCollisionsEnd(t *testing.T) {
+	testkit.NeedThreads(t)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for _, procs := range []int{2, 4, 16, 64} {
+		runtime.GOMAXPROCS(procs)
+		for _, spacing := range []uint64{0, 2 << 10, 4 << 10, 8 << 10, 32 << 10, 256 << 10, 1 << 30} {
+			worst, moves := 0, 0
+			for range 50 {
+				running := stackNumbers(rnd, procs, spacing)
+				s := newSet(minRows, LineWords, nil)
+				rounds := 0
+				for n, small := round(s, running); n > 0; n, small = round(s, running) {
+					if small {
+						moves += int(s.moves.Load())
+						s = newSet(2*len(s.slots), LineWords, s)
+					}
+					if rounds++; rounds > 1000*burst {
+						t.Fatalf("%d goroutines, stacks %d apart: %d still collide in %d rows", procs, spacing, n, len(s.slots))
+					}
+				}
+				moves += int(s.moves.Load())
+				worst = max(worst, rounds)
+			}
+			t.Logf("%2d goroutines, stacks %7d KiB apart: no collisions after at most %3d adds each, with %.1f moves", procs, spacing>>10, worst, float64(moves)/50)
+		}
+	}
+}
+
+// TestManyGoroutinesMoveSeldom: if new goroutines start all the time, collisions never
+// end. The slots must not change with each collision, since every add reads them.
+func TestManyGoroutinesMoveSeldom(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	all := stackNumbers(rnd, 5000, 0)
+	s := newSet(64, LineWords, nil)
+	collisions := 0
+	for range 100_000 {
+		rnd.Shuffle(16, func(i, _ int) {
+			j := rnd.IntN(len(all))
+			all[i], all[j] = all[j], all[i]
+		})
+		n, _ := round(s, all[:16])
+		collisions += n
+	}
+	if moves := int(s.moves.Load()); moves > collisions/100 || moves < 64 {
+		t.Errorf("%d moves for %d collisions", moves, collisions)
+	}
+}
+
+func TestRowsStayInside(t *testing.T) {
+	for rows := minRows; rows <= maxRows; rows *= 2 {
+		s := newSet(rows, 2*LineWords, nil)
+		used := map[int]bool{}
+		for range 10_000 {
+			at := uintptr(rand.Uint32())
+			row := s.Row(at)
+			if row < 0 || row+2*LineWords > len(s.Words) || row%(2*LineWords) != 0 {
+				t.Fatalf("word %d of %d", row, len(s.Words))
+			}
+			used[row] = true
+			s.Move(at)
+		}
+		if len(used) != rows {
+			t.Errorf("%d of %d rows are used", len(used), rows)
+		}
+	}
+}
+
+// TestRowsAreApart: words that adds write to share no cache line with words that adds only
+// read, or with the next row.
+func TestRowsAreApart(t *testing.T) {
+	var s Set
+	if unsafe.Offsetof(s.before)+unsafe.Sizeof(s.before) > CacheLine {
+		t.Error("an add reads more than one line of the header")
+	}
+	if unsafe.Offsetof(s.moves) < unsafe.Offsetof(s.before)+unsafe.Sizeof(s.before)+CacheLine || unsafe.Sizeof(s)-unsafe.Offsetof(s.moves) < CacheLine {
+		t.Errorf("moves at %d of %d", unsafe.Offsetof(s.moves), unsafe.Sizeof(s))
+	}
+	for rows := minRows; rows <= maxRows; rows *= 2 {
+		w := newSet(rows, LineWords, nil).Words
+		if at := uintptr(unsafe.Pointer(&w[0])); at%CacheLine != 0 {
+			t.Errorf("rows begin at %x", at)
+		}
+	}
+}
+
+// TestWidenOnce: goroutines that call Widen at the same time get the same set. With two
+// sets, adds would be lost.
+func TestWidenOnce(t *testing.T) {
+	for range 50 {
+		var p atomic.Pointer[Set]
+		Widen(&p, nil, LineWords)
+		old := p.Load()
+		var mu sync.Mutex
+		sets := map[*Set]bool{}
+		testkit.Hammer(1, func(int) {
+			Widen(&p, old, LineWords)
+			mu.Lock()
+			sets[p.Load()] = true
+			mu.Unlock()
+		})
+		if len(sets) != 1 || sets[old] {
+			t.Fatalf("%d sets of rows", len(sets))
+		}
+		if s := p.Load(); len(s.slots) != 2*minRows || s.before != old {
+			t.Fatalf("%d rows after %p, want twice those of %p", len(s.slots), s.before, old)
+		}
+	}
+}
+
+func TestRowLimit(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for procs, want := range map[int]int{1: 4, 2: 8, 3: 16, 8: 32, 16: 64, 64: 256, 100: 256} {
+		if runtime.GOMAXPROCS(procs); runtime.GOMAXPROCS(0) != procs {
+			continue // WebAssembly has one
+		}
+		if got := rowLimit(); got != want {
+			t.Errorf("%d procs: %d rows, want %d", procs, got, want)
+		}
+	}
+}
+
+// TestFrequent: collisions count only in quick succession.
+func TestFrequent(t *testing.T) {
+	for _, c := range []struct {
+		apart  time.Duration
+		bursts int
+	}{{time.Second, 0}, {3 * time.Millisecond, 0}, {100 * time.Microsecond, 1000 / burst}, {0, 1000 / burst}} {
+		var entry uint32
+		bursts := 0
+		now := 8795 * time.Second // soon the time no longer fits into 24 bits and wraps
+		for range 1000 {
+			var frequent bool
+			if entry, frequent = count(entry, now); frequent {
+				bursts++
+			}
+			now += c.apart
+		}
+		if bursts != c.bursts {
+			t.Errorf("%v apart: %d bursts, want %d", c.apart, bursts, c.bursts)
+		}
+	}
+}
+
+// TestRowsHaveRoom: a row has its words, one word that counts collisions, and a gap if it
+// has several lines.
+func TestRowsHaveRoom(t *testing.T) {
+	for words := 1; words < 60; words++ {
+		if got := WholeLines(words); got < words || got >= words+LineWords || got%LineWords != 0 {
+			t.Errorf("%d words take %d in whole lines", words, got)
+		}
+		stride := RowStride(words)
+		s := newSet(minRows, stride, nil)
+		Contended(s, stride, 0, nil) // a collision in the second row
+		counted := -1
+		for i := range s.Words {
+			if s.Words[i].Load() != 0 {
+				if counted >= 0 {
+					t.Errorf("%d words: a collision changes words %d and %d", words, counted, i)
+				}
+				counted = i
+			}
+		}
+		if last := counted - stride; last < words || last >= stride {
+			t.Errorf("%d words in a stride of %d: word %d of the row counts collisions", words, stride, last)
+		} else if gap := stride - last - 1; words >= LineWords && gap < rowGap {
+			t.Errorf("%d words in a stride of %d: the gap behind the row has %d words", words, stride, gap)
+		}
+	}
+}
+
+// TestSums: a sum includes the sets that were replaced, and no collisions.
+func TestSums(t *testing.T) {
+	const counts = 20
+	stride := RowStride(1 + counts)
+	var p atomic.Pointer[Set]
+	want, wantFloat, wantCounts := uint64(0), 0.0, make([]uint64, counts)
+	for range 3 {
+		Widen(&p, p.Load(), stride)
+		s := p.Load()
+		for row := 0; row < len(s.Words); row += stride {
+			bits := math.Float64bits(0.5 * float64(row+1))
+			s.Words[row].Store(bits)
+			want += bits
+			wantFloat += 0.5 * float64(row+1)
+			for i := range wantCounts {
+				s.Words[row+1+i].Store(uint64(row + i))
+				wantCounts[i] += uint64(row + i)
+			}
+			for range 3 * burst {
+				Contended(s, row, uintptr(row), nil)
+			}
+		}
+		gotCounts := make([]uint64, counts)
+		if got := p.Load().SumFloat(gotCounts); got != wantFloat || !slices.Equal(gotCounts, wantCounts) {
+			t.Errorf("sum %v and counts %d, want %v and %d", got, gotCounts, wantFloat, wantCounts)
+		}
+		if got := p.Load().Sum(); got != want {
+			t.Errorf("sum %d, want %d", got, want)
+		}
+	}
+	if got := (*Set)(nil).Sum(); got != 0 {
+		t.Errorf("the sum of no set is %d", got)
+	}
+	if got := (*Set)(nil).SumFloat(make([]uint64, counts)); got != 0 {
+		t.Errorf("the sum of no set is %v", got)
+	}
+}
+
+// TestMovesDouble: the 16th collision in a row moves the goroutine, and then each doubling
+// of their number. A new factor is odd.
+func TestMovesDouble(t *testing.T) {
+	s := newSet(64, LineWords, nil)
+	var moved []int
+	for n := 1; n <= 1000; n++ {
+		before := s.moves.Load()
+		Contended(s, 0, 12345, nil)
+		if s.moves.Load() != before {
+			moved = append(moved, n)
+			if factor := s.slot(12345).Load(); factor%2 != 1 || factor == phi {
+				t.Errorf("factor %#x after %d collisions", factor, n)
+			}
+		}
+	}
+	if want := []int{16, 32, 64, 128, 256, 512}; !slices.Equal(moved, want) {
+		t.Errorf("collisions %d move the goroutine, want %d", moved, want)
+	}
+}
+
+// TestContendedMetric: without a set, a burst of collisions is contention unless only one
+// processor runs goroutines.
+func TestContendedMetric(t *testing.T) {
+	testkit.NeedThreads(t)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	var metric [2]uint64
+	contended := func() bool {
+		for range 100_000 { // a burst needs 16 in a millisecond
+			if Contended(nil, 0, 0, unsafe.Pointer(&metric)) {
+				return true
+			}
+		}
+		return false
+	}
+	if runtime.GOMAXPROCS(2); !contended() {
+		t.Error("no contention in 100,000 collisions")
+	}
+	if runtime.GOMAXPROCS(1); contended() {
+		t.Error("contention on one processor")
+	}
+}
+
+func TestSampled(t *testing.T) {
+	sampled, gap, largest := 0, 0, 0
+	const n = 64 * 10_000
+	for i := range uint64(n) {
+		gap++
+		if Sampled(i) {
+			sampled++
+			largest = max(largest, gap)
+			gap = 0
+		}
+	}
+	if sampled < n/64*99/100 || sampled > n/64*101/100 || largest > 200 {
+		t.Errorf("%d of %d values are sampled, at most %d apart", sampled, n, largest)
+	}
+}
+
+func TestChanges(t *testing.T) {
+	var w atomic.Uint64
+	if Changes(&w, 1000) || Changes(&w, 0) {
+		t.Error("a word that stays changes")
+	}
+	testkit.NeedThreads(t)
+	var stop atomic.Bool
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for !stop.Load() {
+			w.Add(1)
+		}
+	}()
+	for !Changes(&w, 1<<30) { // ends when the goroutine runs
+	}
+	stop.Store(true)
+	<-done
+}

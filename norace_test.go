@@ -1,5 +1,0 @@
-//go:build !race
-
-package tacho
-
-const raceEnabled = false
