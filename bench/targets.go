@@ -28,8 +28,8 @@ var Targets = []Target{
 	{Path: "Handler with gzip, 10,000 counters", Peer: Client, Ratio: 12, MayAlloc: true},
 	{Path: "WriteText, 1,000 histograms", Peer: Client, Ratio: 25, MayAlloc: true},
 	{Path: "WriteText, 1,000 histograms", Peer: Victoria, Ratio: 30, MayAlloc: true},
-	{Path: "middleware, one request", Peer: Client, Ratio: 5},
-	{Path: "middleware, one request", Parallel: true, Peer: Client, Ratio: 5},
+	{Path: "middleware, one request", Peer: Client, Ratio: 5, MayAlloc: true},
+	{Path: "middleware, one request", Parallel: true, Peer: Client, Ratio: 5, MayAlloc: true},
 	{Path: "a series of 10,000 counters", Peer: Client, Ratio: 3.2, MayAlloc: true},
 	{Path: "a series of 10,000 histograms", Peer: Client, Ratio: 4, MayAlloc: true},
 }

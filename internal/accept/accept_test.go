@@ -47,7 +47,7 @@ func TestNegotiate(t *testing.T) {
 		{[]string{"application/openmetrics-text;version=1.0.0;escaping=runes"}, open},
 		{[]string{"text/plain;version=1.0.0;escaping=allow-utf-8"}, utf8(plain)},
 		{[]string{"text/plain;version=0.0.4;escaping=allow-utf-8"}, utf8(plain)},
-		{[]string{"text/plain;version=0.0.3;escaping=allow-utf-8"}, plain}, // an unknown version; the fallback does not have its escaping
+		{[]string{"text/plain;version=0.0.3;escaping=allow-utf-8"}, plain}, // an unknown version, whose escaping is ignored
 		// The weight comes first, then the more specific range, then the order.
 		{[]string{"text/plain, application/openmetrics-text;version=1.0.0"}, plain},
 		{[]string{"application/openmetrics-text;version=1.0.0, text/plain"}, open},

@@ -47,7 +47,7 @@ func TestAdd(t *testing.T) {
 func TestConcurrentAdds(t *testing.T) {
 	var w, tried atomic.Uint64
 	var added atomic.Int64
-	total := testkit.Hammer(10_000, func(int) {
+	total := testkit.Hammer(100_000, func(int) {
 		Add(&w, 0.25)
 		if TryAdd(&tried, 0.5) {
 			added.Add(1)

@@ -13,7 +13,7 @@ import (
 // formats are all formats by name.
 var formats = map[string]*Format{"text": &Text, "OpenMetrics": &OpenMetrics, "JSON": &JSON}
 
-// line returns what f writes for one family and the sample that pass passes.
+// line returns the output of f for one family and the sample that pass passes.
 func line(t *testing.T, f *Format, family *Family, pass func(e *Encoder) bool) string {
 	t.Helper()
 	e := &Encoder{format: f, names: &Names{UTF8: &UTF8}, w: io.Discard, buf: make([]byte, 0, 2048)}
@@ -25,7 +25,7 @@ func line(t *testing.T, f *Format, family *Family, pass func(e *Encoder) bool) s
 }
 
 // TestShortLines compares the lines that Whole copies with the lines that the format
-// appends part by part, at each length at which Whole changes its way.
+// appends part by part, at each length at which Whole copies in another way.
 func TestShortLines(t *testing.T) {
 	values := []uint64{0, 1, 9, 10, 99, 100, 12345, 1234567, decimal.MaxShort - 1, decimal.MaxShort, 1<<64 - 1}
 	for _, size := range []int{1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100} {

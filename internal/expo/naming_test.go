@@ -187,11 +187,11 @@ func TestNamingIsKept(t *testing.T) {
 			}
 		}
 	}
-	change := func(what string, families []*Family, want ...string) {
+	change := func(name string, families []*Family, want ...string) {
 		t.Helper()
 		before := ns.keptFor(true, names.Dots)
 		if got := called(ns, families, true, names.Dots); !slices.Equal(got, want) || ns.keptFor(true, names.Dots) == before {
-			t.Errorf("%s: %q, want %q", what, got, want)
+			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
 	change("another name", []*Family{family("a.b", Gauge), family("y", Gauge), family("x_total", Counter)}, "a_dot_b", "y", "x_total")

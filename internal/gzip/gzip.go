@@ -67,6 +67,9 @@ type repeat struct {
 	sym            uint16 // of the distance, from 0
 }
 
+// A word is the parameter of package byteorder.
+type word = *[8]byte
+
 // A code is a Huffman code and its length: bits<<8 | length. The lowest bit is written
 // first.
 type code uint32
@@ -130,7 +133,7 @@ func (z *writer) find(p []byte) {
 		if z.nlits > maxLiterals-8 || z.nrepeats == maxRepeats {
 			z.block()
 		}
-		here, there := byteorder.Load64((*[8]byte)(p[i:])), byteorder.Load64((*[8]byte)(p[i-dist:]))
+		here, there := byteorder.Load64(word(p[i:i+8])), byteorder.Load64(word(p[i-dist:i-dist+8]))
 		h := hash4(here)
 		seen := int(z.head[h])
 		z.head[h] = uint16(i)
@@ -146,10 +149,10 @@ func (z *writer) find(p []byte) {
 			skip = (bits.Len64(diff) + 7) / 8
 			a = 8 - skip // known to be equal
 		} else if a, b = delimiter(here), delimiter(there); a < 8 && b < 8 && 0 < dist+a-b && dist+a-b <= window &&
-			i+a+8 <= len(p) && byteorder.Load64((*[8]byte)(p[i+a:])) == byteorder.Load64((*[8]byte)(p[i-dist+b:])) {
+			i+a+8 <= len(p) && byteorder.Load64(word(p[i+a:i+a+8])) == byteorder.Load64(word(p[i-dist+b:i-dist+b+8])) {
 			skip, dist, a = a, dist+a-b, 8
 			sym = distSymbol(dist)
-		} else if seen < i && i-seen <= window && byteorder.Load64((*[8]byte)(p[seen:])) == here {
+		} else if seen < i && i-seen <= window && byteorder.Load64(word(p[seen:seen+8])) == here {
 			dist, a = i-seen, 8
 			sym = distSymbol(dist)
 		} else {
@@ -159,13 +162,13 @@ func (z *writer) find(p []byte) {
 			i++
 			continue
 		}
-		byteorder.Store64((*[8]byte)(z.lits[z.nlits:]), here) // the bytes after the literals are overwritten
+		byteorder.Store64(word(z.lits[z.nlits:z.nlits+8]), here) // the bytes after the literals are overwritten
 		z.nlits += skip
 		z.run += skip
 		start := i + skip
-		z.head[hash4(byteorder.Load64((*[8]byte)(p[start:])))] = uint16(start)
+		z.head[hash4(byteorder.Load64(word(p[start:start+8])))] = uint16(start)
 		for i = start + a; i+8 <= len(p); i += 8 {
-			if diff := byteorder.Load64((*[8]byte)(p[i:])) ^ byteorder.Load64((*[8]byte)(p[i-dist:])); diff != 0 {
+			if diff := byteorder.Load64(word(p[i:i+8])) ^ byteorder.Load64(word(p[i-dist:i-dist+8])); diff != 0 {
 				i += bits.TrailingZeros64(diff) / 8
 				break
 			}
@@ -256,7 +259,7 @@ func (z *writer) symbols() {
 			v := uint64(c0>>8) | uint64(c1>>8)<<(n1&63) | uint64(c2>>8)<<(n2&63) | uint64(c3>>8)<<(n3&63)
 			acc |= v << (nbits & 63)
 			nbits += n3 + uint(c3&0xff)
-			byteorder.Store64((*[8]byte)(z.out[n:]), acc)
+			byteorder.Store64(word(z.out[n:n+8]), acc)
 			n += int(nbits / 8)
 			acc >>= nbits & 0x38
 			nbits &= 7
@@ -273,7 +276,7 @@ func (z *writer) symbols() {
 		v := uint64(length>>8) | uint64(dist>>8)<<(n1&63) | uint64(r.dist-distBase[s])<<(n2&63)
 		acc |= v << (nbits & 63)
 		nbits += n2 + uint(distBits[s])
-		byteorder.Store64((*[8]byte)(z.out[n:]), acc)
+		byteorder.Store64(word(z.out[n:n+8]), acc)
 		n += int(nbits / 8)
 		acc >>= nbits & 0x38
 		nbits &= 7
@@ -462,7 +465,7 @@ func (z *writer) putCode(c code) { z.put(uint64(c>>8), uint(c&0xff)) }
 func (z *writer) put(v uint64, k uint) {
 	z.acc |= v << z.nbits
 	z.nbits += k
-	byteorder.Store64((*[8]byte)(z.out[z.n:]), z.acc)
+	byteorder.Store64(word(z.out[z.n:z.n+8]), z.acc)
 	z.n += int(z.nbits / 8)
 	z.acc >>= z.nbits & 0x38
 	z.nbits &= 7

@@ -17,8 +17,7 @@ import (
 	"github.com/tachikoma/tacho/internal/race"
 )
 
-// bufferSize is the size at which an exposition is passed to Write; see flushAt in package
-// expo.
+// bufferSize is the size of the writes of an exposition. It is flushAt of package expo.
 const bufferSize = 32 << 10
 
 // corpora returns expositions as tacho writes them, the same in every run.
@@ -198,9 +197,9 @@ func TestSize(t *testing.T) {
 		if err := errors.Join(inBlocks(z, p, bufferSize+77), z.Close()); err != nil {
 			t.Fatal(err)
 		}
-		ours := len(zipped(t, p, bufferSize+77))
-		t.Logf("%s: %d bytes, compress/gzip %d, ours %d, ratio %.2f", name, len(p), b.Len(), ours, float64(ours)/float64(b.Len()))
-		if 2*ours > 3*b.Len() {
+		size := len(zipped(t, p, bufferSize+77))
+		t.Logf("%s: %d bytes, compress/gzip %d, tacho %d, ratio %.2f", name, len(p), b.Len(), size, float64(size)/float64(b.Len()))
+		if 2*size > 3*b.Len() {
 			t.Errorf("%s: more than 1.5 times as large as the result of compress/gzip", name)
 		}
 	}

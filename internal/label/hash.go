@@ -39,7 +39,7 @@ func (h Hasher) Add(values []string) Hasher {
 	for _, s := range values {
 		p, n := unsafe.Pointer(unsafe.StringData(s)), len(s)
 		h.size += n + 1
-		y := h.y + uint64(n)
+		y := bits.RotateLeft64(h.y, n) // adding n would let values of different lengths collide often
 		// If the two words hold more bytes than are left, the words overlap. No word
 		// begins before s or ends behind s: memory there may not be mapped.
 		var a, b uint64

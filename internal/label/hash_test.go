@@ -1,6 +1,7 @@
 package label
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -171,5 +172,37 @@ func TestDistribution(t *testing.T) {
 		if worst > 4 {
 			t.Errorf("%s: with some secrets a lookup takes %.1f steps", name, worst)
 		}
+	}
+}
+
+// TestLengthsDoNotCollide: a client that knows the algorithm and not the secrets must not
+// find many values with one hash. The values below have the same two words apart from the
+// low bits of the second word, which cancel the length.
+func TestLengthsDoNotCollide(t *testing.T) {
+	useSecrets(t, someSecrets)
+	random := rand.New(rand.NewPCG(1, 2))
+	worst := 0
+	for range 1000 {
+		for i := range hashSecrets {
+			hashSecrets[i] = random.Uint64() | 1
+		}
+		for guess := uint64(1); guess < 64; guess += 2 { // of the low bits of a secret
+			hashes := map[uint32]int{}
+			for n := 17; n <= 32; n++ {
+				s := make([]byte, n)
+				for i := range s {
+					s[i] = 'a'
+				}
+				b := binary.LittleEndian.Uint64(s[n-8:])
+				binary.LittleEndian.PutUint64(s[n-8:], b^((guess+uint64(n))^guess))
+				hashes[hashOf(string(s))]++
+			}
+			for _, count := range hashes {
+				worst = max(worst, count)
+			}
+		}
+	}
+	if worst > 2 {
+		t.Errorf("%d of 16 values have one hash", worst)
 	}
 }

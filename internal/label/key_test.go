@@ -36,6 +36,25 @@ func TestKeyIs(t *testing.T) {
 			}
 		}
 	}
+	// Values with all bytes of a key, but for one byte behind each value. Only the byte of
+	// a separator may be there.
+	for _, a := range append(lists, []string{"a", "b", "c"}, []string{"", "", ""}, []string{"ab", "", "c"}, []string{"", "abc", ""}) {
+		key := keyOf(a...)
+		var split func(rest string, values []string)
+		split = func(rest string, values []string) {
+			if len(values) == len(a)-1 {
+				values = append(values[:len(values):len(values)], rest[:len(rest)-1])
+				if keyIs(key, values...) != slices.Equal(values, a) {
+					t.Errorf("the key of %q for %q: %v", a, values, !slices.Equal(values, a))
+				}
+				return
+			}
+			for n := range len(rest) - 1 {
+				split(rest[n+1:], append(values[:len(values):len(values)], rest[:n]))
+			}
+		}
+		split(key, nil)
+	}
 	if !KeyIs("", nil, 0) || KeyIs("\xff", nil, 0) || KeyIs("", []string{""}, 1) || !KeyIs("\xff", []string{""}, 1) {
 		t.Error("the keys of no value and of an empty value are not told apart")
 	}

@@ -1,13 +1,15 @@
 package recorder
 
 import (
+	"errors"
 	"io"
+	"net/http"
 	"sync"
 	"syscall"
 )
 
 // ReadFrom implements [io.ReaderFrom]. A source without any bytes sets no status, as in
-// net/http.
+// net/http. If the server's writer refuses the first bytes, it has sent the status 200.
 //
 // A file or connection reaches the ReadFrom of the server's writer as it is, so that the
 // server can use sendfile. Other sources are counted while they are read: if such a source
@@ -18,7 +20,7 @@ func (r *Recorder) ReadFrom(src io.Reader) (n int64, err error) {
 	case !ok:
 		return r.copyFrom(src)
 	case isFile(src):
-		if n, err = to.ReadFrom(src); n > 0 {
+		if n, err = to.ReadFrom(src); n > 0 || errors.Is(err, http.ErrContentLength) {
 			r.wrote(n)
 		}
 		return n, err
@@ -29,7 +31,7 @@ func (r *Recorder) ReadFrom(src io.Reader) (n int64, err error) {
 		if !returned {
 			n = counted.n
 		}
-		if n > 0 {
+		if n > 0 || counted.n > 0 {
 			r.wrote(n)
 		}
 	}()

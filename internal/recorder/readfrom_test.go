@@ -28,7 +28,7 @@ type sink struct {
 	mu   sync.Mutex
 	body []byte
 	room int
-	err  error // of the Write for which room is too small; nil for a short write
+	err  error // of the Write for which room is too small, or nil for a short write
 }
 
 func (s *sink) Header() http.Header { return http.Header{} }
@@ -495,7 +495,9 @@ type uniform struct {
 }
 
 func (u uniform) Write(p []byte) (int, error) {
-	if bytes.Count(p, p[:1]) != len(p) {
+	first := p[0]
+	runtime.Gosched() // another goroutine may write to p if it has the same buffer
+	if bytes.Count(p, []byte{first}) != len(p) {
 		u.t.Error("one write has bytes of two sources")
 	}
 	return len(p), nil
@@ -518,6 +520,26 @@ func TestConcurrentCopies(t *testing.T) {
 		})
 		if Bytes(rec) != int64(size*total) || Status(rec) != 200 {
 			t.Errorf("%s: %d bytes and status %d recorded", name, Bytes(rec), Status(rec))
+		}
+	}
+}
+
+// TestRefusedCopy: net/http writes the header of a response before it refuses bytes past
+// Content-Length. The client received status 200, as after a Write that is refused.
+func TestRefusedCopy(t *testing.T) {
+	for source, src := range map[string]io.Reader{
+		"reader": strings.NewReader(strings.Repeat("x", 1000)),
+		"file":   makeFile(t, strings.Repeat("x", 1000)),
+	} {
+		rec, got := serve(t, false, func(w, _ http.ResponseWriter) {
+			w.Header().Set("Content-Length", "3")
+			if n, err := w.(io.ReaderFrom).ReadFrom(src); n != 0 || !errors.Is(err, http.ErrContentLength) {
+				t.Errorf("%s: %d bytes copied, error %v", source, n, err)
+			}
+			w.WriteHeader(500)
+		})
+		if got.status != 200 || Status(rec) != 200 {
+			t.Errorf("%s: the client received status %d, status %d is recorded", source, got.status, Status(rec))
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/tachikoma/tacho/internal/testkit"
@@ -110,6 +111,37 @@ func TestAcceptedBytes(t *testing.T) {
 			if Bytes(rec) != want || Status(rec) != 200 {
 				t.Errorf("%s returned %d: %d bytes and status %d, want %d and 200", method, n, Bytes(rec), Status(rec), want)
 			}
+		}
+	}
+}
+
+// panicking is an original that sends a status and then panics.
+type panicking struct{ wF }
+
+func (*panicking) Write([]byte) (int, error)       { panic("write") }
+func (*panicking) WriteString(string) (int, error) { panic("write") }
+func (*panicking) Flush()                          { panic("write") }
+
+// TestStatusOfPanickingWrite: a Write sends the status 200, even if the Write panics.
+func TestStatusOfPanickingWrite(t *testing.T) {
+	for method, write := range map[string]func(http.ResponseWriter){
+		"Write":       func(w http.ResponseWriter) { w.Write([]byte("x")) },
+		"WriteString": func(w http.ResponseWriter) { io.WriteString(w, "x") },
+		"Flush":       func(w http.ResponseWriter) { w.(http.Flusher).Flush() },
+		"FlushError":  func(w http.ResponseWriter) { http.NewResponseController(w).Flush() },
+		"ReadFrom":    func(w http.ResponseWriter) { io.Copy(w, struct{ io.Reader }{strings.NewReader("x")}) },
+	} {
+		rec := New(new(panicking))
+		func() {
+			defer func() {
+				if p := recover(); p != "write" {
+					t.Errorf("%s: the panic became %v", method, p)
+				}
+			}()
+			write(Writer(rec))
+		}()
+		if Status(rec) != 200 || Bytes(rec) != 0 {
+			t.Errorf("%s: status %d and %d bytes, want 200 and 0", method, Status(rec), Bytes(rec))
 		}
 	}
 }

@@ -20,8 +20,8 @@ var tombstone = &Series{text: "tombstone", cut: uint32(len("tombstone"))}
 // A slot repeats the hash of its series, so that a probe dereferences only the series
 // that it looks for.
 //
-// The hash is stored before the pointer. A reader that sees one of the two stores without
-// the other misses the series, and the vector then compares keys under its mutex.
+// A reader that sees one of the two stores without the other misses the series. The vector
+// then compares keys under its mutex.
 type slot struct {
 	_    [0]func()              // no ==; see internal/SIZE.md
 	s    atomic.Pointer[Series] // nil ends a probe

@@ -41,8 +41,8 @@ func TestSeries(t *testing.T) {
 	}
 }
 
-// hashesOf are ways to hash the value i: spread over the table, to the same slot with
-// different hashes, and to the same hash, also at the end of the table.
+// hashesOf are ways to hash the value i. Hashes are spread over the table, differ and map to
+// the same slot, or are the same.
 var hashesOf = map[string]func(i int) uint32{
 	"spread":    func(i int) uint32 { return uint32(i) * 0x9e3779b9 >> 7 },
 	"same slot": func(i int) uint32 { return uint32(i)<<20 | 3 },

@@ -195,8 +195,8 @@ func Changes(w *atomic.Uint64, loads int) bool {
 }
 
 // Contended counts a collision of goroutine at with another goroutine: in a row of s, or
-// in the metric itself if s is nil. The 16th collision in a row, and then each doubling of
-// their number, moves the goroutine. Contended reports whether the caller should call
+// in the metric itself if s is nil. The 16th collision in a row, then each doubling of
+// their number, and each 65,536th, moves the goroutine. Contended reports whether the caller should call
 // [Widen].
 func Contended(s *Set, row int, at uintptr, metric unsafe.Pointer) bool {
 	if s == nil {
