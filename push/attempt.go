@@ -24,21 +24,28 @@ const (
 
 // An outcome is the result of an attempt.
 type outcome struct {
-	err   error
-	retry bool          // a retry may succeed
-	after time.Duration // minimum wait, from Retry-After
+	err    error
+	retry  bool          // a retry may succeed
+	after  time.Duration // minimum wait, from Retry-After
+	status int           // of the response; 0 without a response
+	reply  string        // the beginning of the response body
 }
 
 // sendWithRetries sends a request and retries failed attempts. It returns the outcome
-// of the last attempt.
-func (p *Pusher) sendWithRetries(ctx context.Context, stop <-chan struct{}, body []byte) outcome {
+// of the last attempt. It calls encode for the body of each attempt. If encode returns an
+// error, there is no further attempt.
+func (p *Pusher) sendWithRetries(ctx context.Context, stop <-chan struct{}, encode func() ([]byte, error)) outcome {
 	for n := 0; ; n++ {
+		body, err := encode()
+		if err != nil {
+			return outcome{err: err, retry: true}
+		}
 		start := time.Now()
 		o := p.request(ctx, p.dest.method, body)
 		p.duration.ObserveSince(start)
 		p.attempts.With(p.host, o.result()).Inc()
 		if o.after > 0 {
-			p.notBefore.Store(time.Now().Add(min(o.after, maxRunDelay)).UnixNano())
+			p.notBefore.Store(int64(time.Since(p.epoch) + min(o.after, maxRunDelay)))
 		}
 		if !o.retry || n >= p.retries || o.after > maxWait || !sleep(ctx, stop, max(p.wait(n), o.after)) {
 			return o
@@ -84,6 +91,8 @@ func sleep(ctx context.Context, stop <-chan struct{}, d time.Duration) bool {
 	}
 }
 
+const userAgent = "tacho"
+
 // request makes one attempt. If body is nil, the request has no body and none of the
 // target's headers.
 func (p *Pusher) request(ctx context.Context, method string, body []byte) outcome {
@@ -93,13 +102,21 @@ func (p *Pusher) request(ctx context.Context, method string, body []byte) outcom
 	if body != nil {
 		r = bytes.NewReader(body)
 	}
+	fail := func(err error) outcome {
+		return outcome{err: fmt.Errorf("tacho: push: %s %s: %w", method, p.publicURL, p.redactError(err)), retry: true}
+	}
 	req, err := http.NewRequestWithContext(attempt, method, p.dest.url.String(), r)
 	if err != nil {
-		return outcome{err: fmt.Errorf("tacho: push: %w", err)}
+		o := fail(err)
+		o.retry = false
+		return o
 	}
-	req.Header.Set("User-Agent", "tacho")
+	req.Header.Set("User-Agent", userAgent)
 	for name, values := range p.header {
-		req.Header[http.CanonicalHeaderKey(name)] = values
+		req.Header[name] = values
+	}
+	if p.hostHeader != "" {
+		req.Host = p.hostHeader
 	}
 	if body != nil {
 		for name, values := range p.dest.header {
@@ -108,20 +125,22 @@ func (p *Pusher) request(ctx context.Context, method string, body []byte) outcom
 	}
 	resp, err := p.client.Do(req)
 	if err != nil {
-		return outcome{err: fmt.Errorf("tacho: push: %w", err), retry: true}
+		return fail(err)
 	}
 	defer resp.Body.Close()
 	// The response body is part of the error text. Reading a short body to its end
 	// lets the client reuse the connection.
 	reply, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
-	if resp.StatusCode/100 == 2 {
-		return outcome{}
+	o := outcome{status: resp.StatusCode}
+	if o.status/100 == 2 {
+		return o
 	}
-	err = fmt.Errorf("tacho: push: %s %s: %s: %.512q", method, p.dest.url.Redacted(), resp.Status, bytes.TrimSpace(reply))
-	if !retryable(resp.StatusCode) {
-		return outcome{err: err}
+	o.reply = string(bytes.TrimSpace(reply))
+	o.err = fmt.Errorf("tacho: push: %s %s: %s: %.512q", method, p.publicURL, p.redact(resp.Status), p.redact(o.reply))
+	if o.retry = retryable(o.status); o.retry {
+		o.after = retryAfter(resp.Header)
 	}
-	return outcome{err, true, retryAfter(resp.Header.Get("Retry-After"))}
+	return o
 }
 
 // retryable reports whether a retry may succeed after this status.
@@ -129,15 +148,20 @@ func retryable(status int) bool {
 	return status >= 500 || status == http.StatusRequestTimeout || status == http.StatusTooManyRequests
 }
 
-// retryAfter parses a Retry-After header: seconds or a date (RFC 9110, section
+// retryAfter parses the field Retry-After: seconds or a date (RFC 9110, section
 // 10.2.3). For a malformed value it returns 0. For a date in the past the result is
-// negative.
-func retryAfter(value string) time.Duration {
+// negative. A date is compared with the clock of the server, from the field Date.
+func retryAfter(h http.Header) time.Duration {
+	value := h.Get("Retry-After")
 	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil {
 		return time.Duration(seconds) * time.Second
 	}
-	if t, err := http.ParseTime(value); err == nil {
-		return time.Until(t)
+	t, err := http.ParseTime(value)
+	if err != nil {
+		return 0
 	}
-	return 0
+	if now, err := http.ParseTime(h.Get("Date")); err == nil {
+		return t.Sub(now)
+	}
+	return time.Until(t)
 }

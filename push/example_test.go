@@ -71,12 +71,13 @@ func ExamplePusher_Run() {
 	ran := make(chan error)
 	go func() { ran <- p.Run(context.Background()) }()
 
-	// At the end of the program.
+	// At the end of the program. The second request has the stale markers.
 	if err := p.Shutdown(context.Background()); err != nil {
 		fmt.Println(err)
 	}
 	fmt.Println(<-ran)
 	// Output:
+	// POST /api/v1/write
 	// POST /api/v1/write
 	// tacho: push: the pusher is closed
 }

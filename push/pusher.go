@@ -32,16 +32,23 @@ type Config struct {
 	// After such a redirect, a GET could succeed without a push.
 	Client *http.Client
 	// Header is sent with every request, for example Authorization or Mimir's
-	// X-Scope-OrgID. New copies Header. Content-Type and Content-Encoding of a push
-	// always describe the format of the target.
+	// X-Scope-OrgID. New copies Header. The value of Host replaces the host of the URL
+	// in the request, but the connection goes to the host of the URL. Content-Type and
+	// Content-Encoding are ignored, because they describe the format of the target.
+	//
+	// A redirect to another scheme, host or port is followed without Header, and
+	// without the user and the password of the URL.
 	Header http.Header
+	// DisableCompression sends the text format without gzip. DisableCompression has no
+	// effect on [RemoteWrite]. That protocol requires Snappy.
+	DisableCompression bool
 
 	// Interval is the time between two pushes of [Pusher.Run]. If Interval is 0 or
 	// less, Run pushes every 15 seconds. Each wait differs from Interval by up to a
 	// tenth, at random.
 	Interval time.Duration
-	// Timeout limits the duration of one attempt. If Timeout is 0 or less, the limit
-	// is 10 seconds.
+	// Timeout limits the duration of one attempt, and the time to collect the metrics
+	// before the attempt. If Timeout is 0 or less, the limit is 10 seconds.
 	Timeout time.Duration
 	// Retries is the maximum number of retries for each request. The value 0 means 3
 	// retries, and a negative value disables retries. The wait before the first retry
@@ -61,25 +68,31 @@ type Config struct {
 // A Pusher pushes the metrics of a registry. All methods are safe for concurrent use.
 // Concurrent pushes run one after another.
 type Pusher struct {
-	dest     *destination
-	reg      *tacho.Registry
-	client   *http.Client
-	header   http.Header
-	interval time.Duration
-	timeout  time.Duration
-	retries  int
-	backoff  time.Duration // before the first retry
-	maxBytes int64
-	onError  func(error)
+	dest       *destination
+	publicURL  string   // for error texts
+	secrets    []string // see secretsOf
+	reg        *tacho.Registry
+	client     *http.Client
+	header     http.Header // without Host
+	hostHeader string      // "" for the host of the URL
+	interval   time.Duration
+	timeout    time.Duration
+	retries    int
+	backoff    time.Duration // before the first retry
+	maxBytes   int64
+	onError    func(error)
 
 	attempts    *tacho.CounterVec
+	dropped     *tacho.CounterVec
 	duration    *tacho.Histogram
 	lastSuccess *tacho.FloatGauge
 	bodyBytes   *tacho.Gauge
 	host        string
 
 	sem       chan struct{} // semaphore: holds an element during a push
-	notBefore atomic.Int64  // Run does not push before this time, in Unix nanoseconds
+	encoding  chan struct{} // semaphore: holds an element during a call in collect
+	epoch     time.Time     // has a monotonic clock reading
+	notBefore atomic.Int64  // Run does not push before this time, in nanoseconds since epoch
 
 	mu     sync.Mutex
 	stop   chan struct{}   // closed by Shutdown and Close; only Shutdown's push may start later
@@ -98,7 +111,6 @@ func New(t Target, c Config) (*Pusher, error) {
 	p := &Pusher{
 		dest:     dest,
 		reg:      c.Registry,
-		header:   c.Header.Clone(),
 		interval: c.Interval,
 		timeout:  c.Timeout,
 		retries:  c.Retries,
@@ -107,7 +119,15 @@ func New(t Target, c Config) (*Pusher, error) {
 		onError:  c.OnError,
 		host:     dest.url.Host,
 		sem:      make(chan struct{}, 1),
+		encoding: make(chan struct{}, 1),
+		epoch:    time.Now(),
 		stop:     make(chan struct{}),
+	}
+	p.setHeader(c.Header)
+	p.publicURL, p.secrets = redactURL(dest.url), secretsOf(dest.base, p.header)
+	if c.DisableCompression && dest.remote == nil {
+		dest.uncompressed = true
+		delete(dest.header, "Content-Encoding")
 	}
 	setDefault(&p.interval, 15*time.Second)
 	setDefault(&p.timeout, 10*time.Second)
@@ -125,7 +145,7 @@ func New(t Target, c Config) (*Pusher, error) {
 	if err := p.define(metrics); err != nil {
 		return nil, err
 	}
-	p.client = withoutMethodChange(c.Client)
+	p.client = p.redirecting(c.Client)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p, nil
 }
@@ -136,12 +156,26 @@ func setDefault[T int64 | time.Duration](v *T, d T) {
 	}
 }
 
+// setHeader copies h for the requests. net/http ignores the field Host of a request.
+func (p *Pusher) setHeader(h http.Header) {
+	p.header = http.Header{}
+	for name, values := range h {
+		name = http.CanonicalHeaderKey(name)
+		p.header[name] = append(p.header[name], values...)
+	}
+	p.hostHeader = p.header.Get("Host")
+	for _, name := range []string{"Host", "Content-Type", "Content-Encoding"} {
+		p.header.Del(name)
+	}
+}
+
 // define defines the metrics of the pusher in reg.
 func (p *Pusher) define(reg *tacho.Registry) error {
 	target := []string{"target"}
 	unlimited := tacho.WithMaxSeries(0) // the number of targets is set by the program
 	_, err := tacho.Try(func() *Pusher {
 		p.attempts = reg.CounterVec("push_attempts_total", "Attempts to push metrics, by result.", []string{"target", "result"}, unlimited)
+		p.dropped = reg.CounterVec("push_samples_dropped_total", "Samples that the receiver refused, by reason.", []string{"target", "reason"}, unlimited)
 		p.duration = reg.HistogramVec("push_duration_seconds", "Time that an attempt to push took.", nil, target, unlimited, tacho.WithUnit("seconds")).With(p.host)
 		p.bodyBytes = reg.GaugeVec("push_body_bytes", "Size of the latest push as it was sent.", target, unlimited, tacho.WithUnit("bytes")).With(p.host)
 		p.lastSuccess = reg.FloatGaugeVec("push_last_success_timestamp_seconds", "Time of the latest push that succeeded, in Unix seconds.", target, unlimited, tacho.WithUnit("seconds")).With(p.host)
@@ -150,39 +184,21 @@ func (p *Pusher) define(reg *tacho.Registry) error {
 	return err
 }
 
-// withoutMethodChange returns a copy of c. The copy returns the response of a redirect
-// to the caller if the redirect changes the method. A GET instead of a push could
-// succeed, although no metrics were sent.
-func withoutMethodChange(c *http.Client) *http.Client {
-	if c == nil {
-		c = http.DefaultClient
-	}
-	limited := *c
-	limited.CheckRedirect = func(req *http.Request, via []*http.Request) error {
-		switch {
-		case req.Method != via[0].Method:
-			return http.ErrUseLastResponse
-		case c.CheckRedirect != nil:
-			return c.CheckRedirect(req, via)
-		case len(via) >= 10:
-			return errors.New("too many redirects")
-		}
-		return nil
-	}
-	return &limited
-}
-
 // Push sends the metrics once, with retries. Push returns nil if the server accepted
 // every request. Otherwise Push returns the error of the last attempt, or the joined
 // errors of all refused requests. Push returns as soon as ctx ends. After
 // [Pusher.Shutdown] or [Pusher.Close], Push returns [ErrClosed].
-func (p *Pusher) Push(ctx context.Context) error { return p.push(ctx, p.stop) }
+//
+// If the receiver of a [RemoteWrite] refuses some samples, Push sends the other samples
+// and returns an error.
+func (p *Pusher) Push(ctx context.Context) error { return p.push(ctx, p.stop, false) }
 
-func (p *Pusher) push(ctx context.Context, stop <-chan struct{}) error {
+// push is Push. If final is true, no push follows.
+func (p *Pusher) push(ctx context.Context, stop <-chan struct{}, final bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(p.ctx, cancel)()
-	err := p.exclusive(ctx, stop, func() error { return p.send(ctx, stop) })
+	err := p.exclusive(ctx, stop, func() error { return p.send(ctx, stop, final) })
 	if err != nil && p.ctx.Err() != nil {
 		return ErrClosed
 	}
@@ -217,32 +233,31 @@ func isClosed(c <-chan struct{}) bool {
 }
 
 // send encodes the metrics and sends the resulting requests.
-func (p *Pusher) send(ctx context.Context, stop <-chan struct{}) error {
-	bodies, err := p.dest.encode(p.reg, p.maxBytes)
-	if err != nil {
-		p.attempts.With(p.host, "unsent").Inc()
-		return err
+func (p *Pusher) send(ctx context.Context, stop <-chan struct{}, final bool) error {
+	var err error
+	if p.dest.remote != nil {
+		err = p.sendRemote(ctx, stop, final)
+	} else {
+		err = p.sendText(ctx, stop)
 	}
-	size := 0
-	for _, b := range bodies {
-		size += len(b)
+	if err == nil {
+		p.lastSuccess.SetToCurrentTime()
 	}
-	p.bodyBytes.Set(int64(size))
-	var refused []error
-	for _, b := range bodies {
-		o := p.sendWithRetries(ctx, stop, b)
-		if o.retry {
-			return o.err // the remaining requests would probably fail too
+	return err
+}
+
+// sendText sends one request. The text format has no time, so the receiver uses the time
+// of receipt. Each attempt therefore contains the values of its own time.
+func (p *Pusher) sendText(ctx context.Context, stop <-chan struct{}) error {
+	return p.sendWithRetries(ctx, stop, func() ([]byte, error) {
+		body, err := collect(ctx, p, func(ctx context.Context) ([]byte, error) {
+			return p.dest.encodeText(ctx, p.reg, p.maxBytes)
+		})
+		if err == nil {
+			p.bodyBytes.Set(int64(len(body)))
 		}
-		if o.err != nil {
-			refused = append(refused, o.err)
-		}
-	}
-	if len(refused) > 0 {
-		return errors.Join(refused...)
-	}
-	p.lastSuccess.SetToCurrentTime()
-	return nil
+		return body, err
+	}).err
 }
 
 // Delete removes the metrics of the target's grouping key from a [Pushgateway].
@@ -280,28 +295,37 @@ func (p *Pusher) Run(ctx context.Context) error {
 		if err != nil && err != ErrClosed && ctx.Err() == nil && p.onError != nil {
 			p.onError(err)
 		}
-		wait := p.interval*9/10 + rand.N(p.interval/5+1)
-		if took := time.Since(start); took < wait {
-			wait -= took
-		}
-		timer.Reset(max(wait, time.Until(time.Unix(0, p.notBefore.Load()))))
+		timer.Reset(p.pause(time.Since(start), time.Since(p.epoch)))
 	}
+}
+
+// pause returns the time between the end of a push and the next push of Run. took is the
+// duration of the push, and now is the time since p.epoch.
+func (p *Pusher) pause(took, now time.Duration) time.Duration {
+	wait := p.interval*9/10 + rand.N(p.interval/5+1)
+	if took < wait {
+		wait -= took
+	}
+	return max(wait, time.Duration(p.notBefore.Load())-now)
 }
 
 // Shutdown makes Run return, waits for a push in progress, and pushes a last time.
 // The push in progress is not retried, but the last push is. Shutdown returns the
 // error of the last push. When ctx ends, Shutdown returns and sends no further
 // requests. After an earlier call of Shutdown or Close, Shutdown returns [ErrClosed].
+//
+// After the last push to a [RemoteWrite], Shutdown sends the stale markers of all series,
+// unless NoStaleMarkers is set. If the last push failed, Shutdown sends no stale markers.
 func (p *Pusher) Shutdown(ctx context.Context) error {
 	if !p.close() {
 		return ErrClosed
 	}
 	defer p.cancel()
-	return p.push(ctx, nil)
+	return p.push(ctx, nil, true)
 }
 
 // Close makes Run return and cancels a push in progress. Close does not push a last
-// time. Use [Pusher.Shutdown] for a last push. Close always returns nil.
+// time, and sends no stale markers. Use [Pusher.Shutdown] for a last push. Close always returns nil.
 func (p *Pusher) Close() error {
 	p.close()
 	p.cancel()

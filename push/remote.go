@@ -23,15 +23,39 @@ const maxSeries = 2000
 // once. The memory in use therefore exceeds the size of the compressed requests only a
 // little.
 type remoteWriter struct {
-	labels []label  // added to every series, short names first, without empty values
-	now    int64    // Unix milliseconds
-	done   [][]byte // compressed requests
+	labels []label // added to every series, short names first, without empty values
+	now    int64   // Unix milliseconds
+	seen   func(key []byte, timed bool)
+	held   map[string]struct{} // keys of the series for requests of their own; may be nil
+
+	main, separate requests
 
 	partial []byte // the beginning of an incomplete line
-	request []byte // the current WriteRequest, not compressed
-	series  int    // number of series in request
 	buf     []byte // scratch: a TimeSeries
 	sample  sample // scratch
+}
+
+// requests are the requests with some of the series.
+type requests struct {
+	done   [][]byte // compressed
+	open   []byte   // the current WriteRequest, not compressed
+	series int      // number of series in open
+}
+
+// append appends a TimeSeries message.
+func (r *requests) append(series []byte) {
+	r.open = appendSeries(r.open, series)
+	if r.series++; r.series == maxSeries {
+		r.compress()
+	}
+}
+
+// compress moves the current request to r.done, unless the request is empty.
+func (r *requests) compress() {
+	if r.series > 0 {
+		r.done = append(r.done, snappy(r.open))
+	}
+	r.open, r.series = r.open[:0], 0
 }
 
 // A sample is one line of an exposition.
@@ -67,18 +91,16 @@ func (w *remoteWriter) Write(p []byte) (int, error) {
 	}
 }
 
-// finish returns the compressed bodies of all requests.
-func (w *remoteWriter) finish() [][]byte {
-	w.compress()
-	return w.done
-}
-
-// compress moves the current request to w.done, unless the request is empty.
-func (w *remoteWriter) compress() {
-	if w.series > 0 {
-		w.done = append(w.done, snappy(w.request))
+// finish returns the compressed bodies of all requests. The last separate bodies have the
+// series in w.held. Without any series, there is one empty request.
+func (w *remoteWriter) finish() (bodies [][]byte, separate int) {
+	w.main.compress()
+	w.separate.compress()
+	bodies = append(w.main.done, w.separate.done...)
+	if len(bodies) == 0 {
+		bodies = append(bodies, snappy(nil))
 	}
-	w.request, w.series = w.request[:0], 0
+	return bodies, len(w.separate.done)
 }
 
 // add appends a series with one sample to the request.
@@ -103,19 +125,57 @@ func (w *remoteWriter) add(s *sample) {
 		b = appendString(append(b, 1<<3|wireBytes), l.name)
 		b = appendString(append(b, 2<<3|wireBytes), l.value)
 	}
-	// Field samples = 2: Sample{value = 1, timestamp = 2}.
-	b = append(b, 2<<3|wireBytes)
-	b = binary.AppendUvarint(b, uint64(1+8+1+sizeUvarint(uint64(at))))
-	b = binary.LittleEndian.AppendUint64(append(b, 1<<3|wireFixed64), math.Float64bits(s.value))
-	b = binary.AppendUvarint(append(b, 2<<3|wireVarint), uint64(at))
 	w.buf = b
-
-	// Field timeseries = 1.
-	w.request = binary.AppendUvarint(append(w.request, 1<<3|wireBytes), uint64(len(b)))
-	w.request = append(w.request, b...)
-	if w.series++; w.series == maxSeries {
-		w.compress()
+	if w.seen != nil {
+		w.seen(b, s.timed)
 	}
+	w.append(b, math.Float64bits(s.value), at)
+}
+
+// append appends a series with one sample to a request. key is the encoded labels, and
+// bits is the value. The capacity of key may be overwritten.
+//
+// The value is not a float64, because some processors change the bits of a stale marker.
+func (w *remoteWriter) append(key []byte, bits uint64, at int64) {
+	to := &w.main
+	if _, held := w.held[string(key)]; held {
+		to = &w.separate
+	}
+	// Field samples = 2: Sample{value = 1, timestamp = 2}.
+	b := append(key, 2<<3|wireBytes)
+	b = binary.AppendUvarint(b, uint64(1+8+1+sizeUvarint(uint64(at))))
+	b = binary.LittleEndian.AppendUint64(append(b, 1<<3|wireFixed64), bits)
+	b = binary.AppendUvarint(append(b, 2<<3|wireVarint), uint64(at))
+	to.append(b)
+}
+
+// appendSeries appends the field timeseries = 1 of a WriteRequest.
+func appendSeries(request, series []byte) []byte {
+	request = binary.AppendUvarint(append(request, 1<<3|wireBytes), uint64(len(series)))
+	return append(request, series...)
+}
+
+// splitSeries returns the TimeSeries messages of a compressed WriteRequest. The package
+// made the request, so it is not malformed.
+func splitSeries(body []byte) (all [][]byte) {
+	request, _ := unsnappy(body)
+	for len(request) > 0 {
+		size, n := binary.Uvarint(request[1:])
+		end := 1 + n + int(size)
+		all = append(all, request[1+n:end:end])
+		request = request[end:]
+	}
+	return all
+}
+
+// seriesKey returns the encoded labels at the beginning of a TimeSeries message.
+func seriesKey(series []byte) []byte {
+	end := 0
+	for series[end] == 1<<3|wireBytes {
+		size, n := binary.Uvarint(series[end+1:])
+		end += 1 + n + int(size)
+	}
+	return series[:end]
 }
 
 // Wire types of protocol buffers (protobuf.dev, "Encoding").

@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -43,7 +42,8 @@ func fields(t *testing.T, b []byte, f func(number int, v uint64, bytes []byte)) 
 	}
 }
 
-// readRequest converts a WriteRequest to lines of the form {a="b"} value time.
+// readRequest converts a WriteRequest to lines of the form {a="b"} value time. The value of
+// a stale marker is "stale".
 func readRequest(t *testing.T, request string) (lines []string) {
 	t.Helper()
 	fields(t, []byte(request), func(number int, _ uint64, series []byte) {
@@ -51,7 +51,7 @@ func readRequest(t *testing.T, request string) (lines []string) {
 			t.Errorf("WriteRequest has field %d", number)
 		}
 		var labels []string
-		var value float64
+		var value any
 		var at int64
 		fields(t, series, func(number int, _ uint64, part []byte) {
 			var pair [3]string
@@ -59,6 +59,8 @@ func readRequest(t *testing.T, request string) (lines []string) {
 				switch {
 				case number == 1:
 					pair[n] = string(text)
+				case n == 1 && v == staleMarker:
+					value = "stale"
 				case n == 1:
 					value = math.Float64frombits(v)
 				default:
@@ -143,8 +145,9 @@ func TestRemoteWrite(t *testing.T) {
 	}
 }
 
-// A push of many series consists of several requests. After a refused request, the
-// push continues with the next request. After a failed request, the push ends.
+// A push of many series consists of several requests. A request that is refused because of
+// its samples is sent in halves. After any other refused request, the push continues with
+// the next request. After a failed request, the push ends.
 func TestRemoteWriteRequests(t *testing.T) {
 	reg := tacho.NewRegistry()
 	v := reg.GaugeVec("g", "", []string{"l"})
@@ -158,7 +161,8 @@ func TestRemoteWriteRequests(t *testing.T) {
 		ok       bool
 	}{
 		{"all accepted", []int{204}, 3, true},
-		{"the second refused", []int{204, 400, 204}, 3, false},
+		{"the second refused", []int{204, 401, 204}, 3, false},
+		{"the second accepted in halves", []int{204, 400, 204}, 5, true},
 		{"the second failed", []int{204, 503, 503, 503, 503, 204}, 5, false},
 		{"the second retried", []int{204, 503, 204}, 4, true},
 	} {
@@ -182,7 +186,7 @@ func TestRemoteWriteRequests(t *testing.T) {
 					seen[line] = true
 				}
 			}
-			if tt.requests == 3 && len(seen) != 2*maxSeries+1 {
+			if tt.name != "the second failed" && len(seen) != 2*maxSeries+1 {
 				t.Errorf("got %d different series, want %d", len(seen), 2*maxSeries+1)
 			}
 		})
@@ -194,12 +198,8 @@ func TestRemoteWriteTimesIncrease(t *testing.T) {
 	s := serve(t, nil)
 	p, _ := testPusher(t, RemoteWrite{URL: s.URL}, Config{})
 	for range 20 {
-		bodies, err := p.dest.encode(p.reg, 1<<20)
-		if err != nil || len(bodies) != 1 {
+		if err := p.Push(context.Background()); err != nil {
 			t.Fatal(err)
-		}
-		if o := p.sendWithRetries(context.Background(), nil, bodies[0]); o.err != nil {
-			t.Fatal(o.err)
 		}
 	}
 	last := ""
@@ -212,11 +212,28 @@ func TestRemoteWriteTimesIncrease(t *testing.T) {
 	}
 }
 
+// A push without series shows whether the receiver is available.
 func TestRemoteWriteEmptyRegistry(t *testing.T) {
-	s := serve(t, func(_ int, w http.ResponseWriter) { w.WriteHeader(400) })
+	s := serve(t, statuses(204, 400))
 	p, _ := testPusher(t, RemoteWrite{URL: s.URL}, Config{Registry: tacho.NewRegistry()})
-	if err := p.Push(context.Background()); err != nil || len(s.seen()) != 0 {
-		t.Errorf("got error %v after %d requests, want success without a request", err, len(s.seen()))
+	if err := p.Push(context.Background()); err != nil {
+		t.Errorf("accepted empty request: %v", err)
+	}
+	if err := p.Push(context.Background()); err == nil || !strings.Contains(err.Error(), "400") {
+		t.Errorf("refused empty request: %v, want status 400", err)
+	}
+	for _, r := range s.seen() {
+		if r.body != "" {
+			t.Errorf("body %q, want an empty message", r.body)
+		}
+	}
+	if err := p.Shutdown(context.Background()); err == nil || len(s.seen()) != 3 {
+		t.Errorf("Shutdown: error %v after %d requests, want status 400 and no stale markers", err, len(s.seen()))
+	}
+	s.Close()
+	dead, _ := testPusher(t, RemoteWrite{URL: s.URL}, Config{Registry: tacho.NewRegistry(), Retries: -1})
+	if err := dead.Push(context.Background()); err == nil {
+		t.Error("push to a server that does not run succeeded")
 	}
 }
 
@@ -233,7 +250,8 @@ func TestRemoteWriterBlocks(t *testing.T) {
 			}
 			rest = rest[n:]
 		}
-		body, err := unsnappy(w.finish()[0])
+		bodies, _ := w.finish()
+		body, err := unsnappy(bodies[0])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -316,9 +334,10 @@ func BenchmarkRemoteWriteEncode(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		bodies, err := d.encode(reg, 1<<30)
-		if err != nil || len(bodies) == 0 {
+		push, err := d.remote.encode(b.Context(), reg, 1<<30)
+		if err != nil || len(push.bodies) == 0 {
 			b.Fatal(err)
 		}
+		d.remote.begin(push)
 	}
 }

@@ -4,72 +4,9 @@ package push
 
 import (
 	"bytes"
-	"encoding/binary"
-	"errors"
 	"slices"
 	"testing"
 )
-
-var errCorrupt = errors.New("corrupt")
-
-// unsnappy decompresses Snappy's block format (format_description.txt of Snappy).
-func unsnappy(src []byte) ([]byte, error) {
-	size, n := binary.Uvarint(src)
-	if n <= 0 || size > 1<<30 {
-		return nil, errCorrupt
-	}
-	src = src[n:]
-	var dst []byte
-	for len(src) > 0 {
-		tag := src[0]
-		src = src[1:]
-		var length, offset, extra int
-		switch tag & 3 {
-		case 0:
-			if length = int(tag >> 2); length >= 60 {
-				extra = length - 59
-			}
-		case 1:
-			length, extra = int(tag>>2&7)+4, 1
-		case 2:
-			length, extra = int(tag>>2)+1, 2
-		case 3:
-			length, extra = int(tag>>2)+1, 4
-		}
-		if len(src) < extra {
-			return nil, errCorrupt
-		}
-		v := 0
-		for i := extra - 1; i >= 0; i-- {
-			v = v<<8 | int(src[i])
-		}
-		src = src[extra:]
-		if tag&3 == 0 {
-			if extra > 0 {
-				length = v
-			}
-			if length++; len(src) < length {
-				return nil, errCorrupt
-			}
-			dst = append(dst, src[:length]...)
-			src = src[length:]
-			continue
-		}
-		if offset = v; tag&3 == 1 {
-			offset |= int(tag>>5) << 8
-		}
-		if offset <= 0 || offset > len(dst) {
-			return nil, errCorrupt
-		}
-		for range length { // byte by byte, because a copy may overlap its output
-			dst = append(dst, dst[len(dst)-offset])
-		}
-	}
-	if uint64(len(dst)) != size {
-		return nil, errCorrupt
-	}
-	return dst, nil
-}
 
 func TestSnappy(t *testing.T) {
 	random := make([]byte, 200_000)

@@ -5,6 +5,7 @@ package push
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -13,7 +14,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/tachikoma/tacho"
 )
@@ -30,11 +30,12 @@ type Target interface {
 type destination struct {
 	method  string
 	url     *url.URL
+	base    *url.URL // as the program set it
 	header  http.Header
 	deletes bool // the target supports DELETE
-	// encode returns the request bodies of a push. If the exposition is larger than
-	// limit bytes, encode returns errTooLarge. encode is not safe for concurrent use.
-	encode func(reg *tacho.Registry, limit int64) ([][]byte, error)
+	remote  *receiver
+	// uncompressed disables gzip for the text format.
+	uncompressed bool
 }
 
 // A Pushgateway is a Prometheus Pushgateway, version 1.5.0 or later. It keeps the last
@@ -43,7 +44,8 @@ type destination struct {
 // name in the pushed metrics. A Pushgateway refuses a push if a sample has a time, see
 // [tacho.Emitter.At].
 //
-// Older versions do not accept the gzip compression of the body.
+// Older versions do not accept the gzip compression of the body. For such a version, set
+// [Config.DisableCompression].
 type Pushgateway struct {
 	// URL is the URL of the Pushgateway without /metrics, for example
 	// http://127.0.0.1:9091.
@@ -103,6 +105,9 @@ func reserved(c rune) bool {
 // VictoriaMetrics is a VictoriaMetrics server. Pushes go to
 // /api/v1/import/prometheus in the text format. The server gives a sample without a
 // time the time of receipt.
+//
+// The text format has no stale markers. If the end of a series must be visible at once,
+// use [RemoteWrite].
 type VictoriaMetrics struct {
 	// URL is the URL of the server, for example http://127.0.0.1:8428. In a cluster
 	// the URL is for example http://vminsert:8480/insert/0/prometheus.
@@ -134,7 +139,23 @@ func (t VictoriaMetrics) resolve() (*destination, error) {
 // RemoteWrite is a receiver of the Prometheus remote write protocol, version 1.0. A
 // sample has the start time of the push, unless the sample has its own time, see
 // [tacho.Emitter.At]. A request contains up to 2000 series. A larger push consists of
-// several requests.
+// several requests. A push without samples is one empty request, so an error shows that
+// the receiver is not available.
+//
+// If a series is missing from a push, the push contains a stale marker for the series.
+// Queries then return no value of the series from that time, as after a scrape (remote
+// write specification 1.0, "Stale Markers"). [Pusher.Shutdown] sends stale markers for
+// all series. A series of samples with their own times gets no stale marker.
+//
+// If a receiver refuses a request because of some samples, the pusher finds these samples
+// and sends the others in smaller requests. The later pushes send the series of refused
+// samples in a separate request. A push sends at most 128 further requests for this
+// purpose. If the receiver refuses 16 of them in succession, or the push has sent 128, the
+// push drops the samples whose requests were refused.
+//
+// The times are those of the clock. If the clock goes back, a receiver can refuse samples
+// until the clock reaches the time of the latest accepted push. Prometheus does so without
+// an out-of-order time window. The errors of such pushes contain the difference.
 type RemoteWrite struct {
 	// URL is the complete URL for writes. The path is /api/v1/write for Prometheus
 	// and VictoriaMetrics, /api/v1/push for Mimir and /api/v1/receive for Thanos.
@@ -147,6 +168,14 @@ type RemoteWrite struct {
 	// A scrape adds the labels job and instance to distinguish programs. Set job and
 	// instance here for the same purpose.
 	Labels []string
+	// NoStaleMarkers disables stale markers. A series that ended then remains visible
+	// in queries for the lookback time of the server, by default 5 minutes in
+	// Prometheus.
+	//
+	// Set NoStaleMarkers for a job whose last values must be visible after its end, or
+	// for a receiver without support for stale markers. The pusher then does not keep
+	// the labels of all series in memory.
+	NoStaleMarkers bool
 }
 
 func (t RemoteWrite) resolve() (*destination, error) {
@@ -166,63 +195,65 @@ func (t RemoteWrite) resolve() (*destination, error) {
 		"Content-Encoding":                  {"snappy"},
 		"X-Prometheus-Remote-Write-Version": {"0.1.0"}, // the header value of version 1.0
 	}
-	last := int64(0)
-	d.encode = func(reg *tacho.Registry, limit int64) ([][]byte, error) {
-		// A receiver refuses a second value for the same time. It also refuses an
-		// earlier time, for example after a clock correction.
-		last = max(time.Now().UnixMilli(), last+1)
-		w := &remoteWriter{labels: labels, now: last}
-		if err := reg.WriteOpenMetrics(&limitedWriter{w, limit}); err != nil {
-			return nil, err
-		}
-		return w.finish(), nil
-	}
+	d.remote = newReceiver(labels, !t.NoStaleMarkers)
 	return d, nil
 }
 
 // resolve checks the URL base and returns a destination for base joined with path.
 func resolve(base, path string) (*destination, error) {
 	u, err := url.Parse(base)
-	if err != nil {
-		return nil, fmt.Errorf("tacho: push: bad URL: %w", errors.Unwrap(err)) // the outer error contains the URL and its password
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, errURL
 	}
-	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("tacho: push: bad URL %q: want http://host", u.Redacted())
-	}
+	d := &destination{url: u, base: u}
 	if path != "" {
-		u = u.JoinPath(path)
+		d.url = u.JoinPath(path)
 	}
-	return &destination{url: u}, nil
+	return d, nil
 }
 
-// textFormat configures d for the text format, compressed with gzip.
+// errURL does not contain the URL. A malformed URL can have its password in any part.
+var errURL = errors.New("tacho: push: bad URL: want http://host/path or https://host/path")
+
+// textFormat configures d for the text format.
 func (d *destination) textFormat() {
 	d.header = http.Header{
 		"Content-Type":     {"text/plain; version=0.0.4; charset=utf-8"},
 		"Content-Encoding": {"gzip"},
 	}
-	d.encode = func(reg *tacho.Registry, limit int64) ([][]byte, error) {
-		var body bytes.Buffer
-		zip := gzip.NewWriter(&body)
-		if err := reg.WriteText(&limitedWriter{zip, limit}); err != nil {
-			return nil, err
-		}
-		if err := zip.Close(); err != nil {
-			return nil, err
-		}
-		return [][]byte{body.Bytes()}, nil
+}
+
+// encodeText returns the body of a push in the text format. If the exposition is larger
+// than limit bytes, encodeText returns errTooLarge. If ctx ends, encodeText returns an
+// error.
+func (d *destination) encodeText(ctx context.Context, reg *tacho.Registry, limit int64) ([]byte, error) {
+	body := bytes.NewBuffer([]byte{}) // a nil body would mean a request without a body
+	if d.uncompressed {
+		err := reg.WriteText(&limitedWriter{ctx, body, limit})
+		return body.Bytes(), err
 	}
+	zip := gzip.NewWriter(body)
+	if err := reg.WriteText(&limitedWriter{ctx, zip, limit}); err != nil {
+		return nil, err
+	}
+	err := zip.Close()
+	return body.Bytes(), err
 }
 
 var errTooLarge = errors.New("tacho: push: the metrics are larger than MaxBytes")
 
 // A limitedWriter writes to w. After more than left bytes, Write returns errTooLarge.
+// After the end of ctx, Write returns the error of ctx.
 type limitedWriter struct {
+	ctx  context.Context
 	w    io.Writer
 	left int64
 }
 
 func (w *limitedWriter) Write(p []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
 	if w.left -= int64(len(p)); w.left < 0 {
 		return 0, errTooLarge
 	}

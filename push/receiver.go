@@ -1,0 +1,155 @@
+//go:build !tacho_nohttp
+
+package push
+
+import (
+	"context"
+	"time"
+
+	"github.com/tachikoma/tacho"
+)
+
+// staleMarker is the bits of the value that ends a series (prometheus.io, "Remote-Write
+// 1.0 specification", section "Stale Markers").
+const staleMarker = 0x7ff0000000000002
+
+// markerAge limits the time for which a stale marker is sent again after failed pushes.
+// After the lookback time of Prometheus, the series is not visible anyway.
+const markerAge = 5 * time.Minute
+
+// A receiver describes what a remote write receiver got. It is used by one goroutine at a
+// time: by the goroutine of collect, and after its end by the push.
+type receiver struct {
+	labels   []label
+	clock    func() time.Time
+	last     int64 // time of the latest push in Unix milliseconds
+	accepted int64 // time of the latest accepted push in Unix milliseconds
+	newest   int64 // the maximum of accepted; larger after the clock went back
+
+	pushes   uint64
+	series   map[string]*sentSeries // by encoded labels; nil without stale markers
+	suspects map[string]struct{}    // the series that were refused in the latest push
+	stuck    bool                   // no suspect was accepted in the latest push
+}
+
+// A sentSeries is a series that the receiver may have.
+type sentSeries struct {
+	push    uint64 // the number of the latest push with the series
+	missing int64  // time of the first push without the series in Unix milliseconds, or 0
+}
+
+func newReceiver(labels []label, markers bool) *receiver {
+	r := &receiver{labels: labels, clock: time.Now}
+	if markers {
+		r.series = map[string]*sentSeries{}
+	}
+	return r
+}
+
+// A remotePush is an encoded push.
+type remotePush struct {
+	at       int64    // Unix milliseconds
+	bodies   [][]byte // compressed requests
+	separate int      // number of requests at the end that contain suspects
+	empty    bool     // there are no series
+	fresh    []string // keys of series that no earlier push contained
+	ended    []string // keys of series with a stale marker
+}
+
+// now returns the time of a push. It differs from the time of the push before: a receiver
+// refuses a second value for the same time.
+func (r *receiver) now() int64 {
+	now := r.clock().UnixMilli()
+	if now == r.last {
+		time.Sleep(time.Millisecond)
+		now = r.clock().UnixMilli()
+	}
+	r.last = now
+	return now
+}
+
+// encode encodes the metrics of reg. If the exposition is larger than limit bytes, encode
+// returns errTooLarge. If ctx ends, encode returns an error.
+func (r *receiver) encode(ctx context.Context, reg *tacho.Registry, limit int64) (*remotePush, error) {
+	p := &remotePush{at: r.now()}
+	w := &remoteWriter{labels: r.labels, now: p.at, held: r.suspects}
+	r.pushes++
+	present := 0 // number of series of r.series in this push
+	if r.series != nil {
+		w.seen = func(key []byte, timed bool) {
+			s := r.series[string(key)]
+			switch {
+			case s == nil && !timed:
+				p.fresh = append(p.fresh, string(key))
+			case s != nil && s.push != r.pushes:
+				s.push, s.missing = r.pushes, 0
+				present++
+			}
+		}
+	}
+	if err := reg.WriteOpenMetrics(&limitedWriter{ctx, w, limit}); err != nil {
+		return nil, err
+	}
+	if present < len(r.series) {
+		r.markMissing(w, p)
+	}
+	p.bodies, p.separate = w.finish()
+	p.empty = len(w.main.done)+len(w.separate.done) == 0
+	return p, nil
+}
+
+// markMissing appends a stale marker for each series that the current push does not
+// contain.
+func (r *receiver) markMissing(w *remoteWriter, p *remotePush) {
+	for key, s := range r.series {
+		switch {
+		case s.push == r.pushes:
+			continue
+		case s.missing == 0:
+			s.missing = p.at
+		case p.at-s.missing > markerAge.Milliseconds():
+			delete(r.series, key)
+			continue
+		}
+		w.appendMarker(key)
+		p.ended = append(p.ended, key)
+	}
+}
+
+// end returns a push of the stale markers of all series. It returns nil if there are
+// none.
+func (r *receiver) end() *remotePush {
+	if len(r.series) == 0 {
+		return nil
+	}
+	p := &remotePush{at: max(r.now(), r.accepted+1)}
+	w := &remoteWriter{now: p.at}
+	for key := range r.series {
+		w.appendMarker(key)
+		p.ended = append(p.ended, key)
+	}
+	p.bodies, p.separate = w.finish()
+	return p
+}
+
+func (w *remoteWriter) appendMarker(key string) {
+	w.append(append(w.buf[:0], key...), staleMarker, w.now)
+}
+
+// begin records that the receiver may get the series of p.
+func (r *receiver) begin(p *remotePush) {
+	for _, key := range p.fresh {
+		r.series[key] = &sentSeries{push: r.pushes}
+	}
+}
+
+// finish records that the receiver responded to all requests of p, and refused some
+// series.
+func (r *receiver) finish(p *remotePush, refused map[string]struct{}) {
+	for _, key := range p.ended {
+		delete(r.series, key)
+	}
+	if r.suspects = refused; len(refused) == 0 {
+		r.stuck = false
+	}
+}

@@ -1,0 +1,230 @@
+//go:build !tacho_nohttp
+
+package push
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	// maxFurther is the maximum number of further requests of a push, sent to find
+	// refused samples. It is enough for five samples in requests of maxSeries series.
+	maxFurther = 128
+	// maxRefusals is the number of refused requests in succession after which a push
+	// sends no further requests. With more refusals, most samples are refused.
+	maxRefusals = 16
+	// maxSuspects is the maximum number of series in requests of their own.
+	maxSuspects = maxSeries
+)
+
+// sendRemote pushes by remote write. If final is true, sendRemote then sends the stale
+// markers of all series.
+func (p *Pusher) sendRemote(ctx context.Context, stop <-chan struct{}, final bool) error {
+	push, err := collect(ctx, p, func(ctx context.Context) (*remotePush, error) {
+		return p.dest.remote.encode(ctx, p.reg, p.maxBytes)
+	})
+	if err != nil {
+		return err
+	}
+	size := 0
+	for _, b := range push.bodies {
+		size += len(b)
+	}
+	p.bodyBytes.Set(int64(size))
+	err, complete := p.deliver(ctx, stop, push)
+	if !final || !complete {
+		return err
+	}
+	if end := p.dest.remote.end(); end != nil {
+		endErr, _ := p.deliver(ctx, stop, end)
+		err = errors.Join(err, endErr)
+	}
+	return err
+}
+
+// A delivery is the state of a push in progress.
+type delivery struct {
+	p    *Pusher
+	ctx  context.Context
+	stop <-chan struct{}
+
+	further         int // number of further requests
+	acceptedFurther int // number of accepted further requests
+	refusals        int // number of refused requests since an accepted request
+	limit           int // of refusals
+	accepted        bool
+	dropped         int // number of samples
+	first           error
+	refused         map[string]struct{} // keys of dropped series
+}
+
+// deliver sends the requests of push. complete reports whether the receiver responded to
+// all requests.
+func (p *Pusher) deliver(ctx context.Context, stop <-chan struct{}, push *remotePush) (err error, complete bool) {
+	r := p.dest.remote
+	r.begin(push)
+	d := &delivery{p: p, ctx: ctx, stop: stop, limit: maxRefusals, refused: map[string]struct{}{}}
+	var others []error // of requests that were not refused because of their samples
+	for i, body := range push.bodies {
+		o := d.send(body)
+		switch {
+		case o.retry:
+			return o.err, false // the remaining requests would probably fail too
+		case o.err == nil:
+		case push.empty || !o.becauseOfSamples():
+			others = append(others, o.err)
+		case i < len(push.bodies)-push.separate:
+			if err := d.split(splitSeries(body), o); err != nil {
+				return err, false
+			}
+		default:
+			if err := d.splitSuspects(splitSeries(body), o); err != nil {
+				return err, false
+			}
+		}
+	}
+	r.finish(push, d.refused)
+	if d.dropped > 0 {
+		others = append(others, d.summary(push.at, r.newest))
+	}
+	if d.accepted && !push.empty {
+		r.accepted, r.newest = push.at, max(r.newest, push.at)
+	}
+	if len(others) > 0 {
+		return errors.Join(others...), true
+	}
+	return nil, true
+}
+
+// summary returns the error of a push with dropped samples.
+func (d *delivery) summary(at, newest int64) error {
+	clock := ""
+	if back := time.Duration(newest-at) * time.Millisecond; back > 0 {
+		clock = fmt.Sprintf("; the clock is %v behind the time of an accepted push", back)
+	}
+	return fmt.Errorf("%w (dropped samples: %d%s)", d.first, d.dropped, clock)
+}
+
+// send sends a request.
+func (d *delivery) send(body []byte) outcome {
+	o := d.p.sendWithRetries(d.ctx, d.stop, func() ([]byte, error) { return body, nil })
+	if o.err == nil {
+		d.refusals, d.accepted = 0, true
+	} else {
+		d.refusals++
+	}
+	return o
+}
+
+// splitSuspects splits a refused request with series that were refused in an earlier push.
+//
+// A part of them may be accepted: the earlier push may have reached a limit, or the reason
+// of the refusal ended. While pushes find such series, only maxFurther is the limit. The
+// first series is random, because otherwise each push would send the same series alone.
+func (d *delivery) splitSuspects(series [][]byte, o outcome) error {
+	r := d.p.dest.remote
+	if !r.stuck {
+		d.limit = maxFurther
+	}
+	defer func() { d.limit = maxRefusals }()
+	accepted := d.acceptedFurther
+	i := rand.N(len(series))
+	err := d.split(slices.Concat(series[i:], series[:i]), o)
+	r.stuck = d.acceptedFurther == accepted
+	return err
+}
+
+// split sends the halves of a refused request, and splits each half that is refused. It
+// drops single series, and all series that remain at the limits. split returns an error
+// if a request failed and the push ends.
+func (d *delivery) split(series [][]byte, o outcome) error {
+	if len(series) <= 1 || !o.becauseOfSamples() || d.further+2 > maxFurther || d.refusals > d.limit || isClosed(d.stop) {
+		d.drop(series, o)
+		return nil
+	}
+	halves := [2][][]byte{series[:len(series)/2], series[len(series)/2:]}
+	var outcomes [2]outcome
+	// Both halves are sent first, because an accepted half shows that the receiver does
+	// not refuse everything.
+	for i, half := range halves {
+		var request []byte
+		for _, s := range half {
+			request = appendSeries(request, s)
+		}
+		d.further++
+		outcomes[i] = d.send(snappy(request))
+		if outcomes[i].retry {
+			return outcomes[i].err
+		}
+		if outcomes[i].err == nil {
+			d.acceptedFurther++
+		}
+	}
+	for i, half := range halves {
+		if outcomes[i].err == nil {
+			continue
+		}
+		if err := d.split(half, outcomes[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drop counts series whose request had the outcome o.
+func (d *delivery) drop(series [][]byte, o outcome) {
+	if d.first == nil {
+		d.first = o.err
+	}
+	d.dropped += len(series)
+	d.p.dropped.With(d.p.host, o.reason()).Add(uint64(len(series)))
+	for _, s := range series {
+		if len(d.refused) < maxSuspects {
+			d.refused[string(seriesKey(s))] = struct{}{}
+		}
+	}
+}
+
+// becauseOfSamples reports whether a request with other samples could succeed. Thanos
+// responds with 409 to an old sample.
+func (o outcome) becauseOfSamples() bool {
+	switch o.status {
+	case http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		return true
+	}
+	return false
+}
+
+// reasons are the values of the label reason, by parts of response bodies. The receivers
+// use different texts.
+var reasons = []struct{ part, reason string }{
+	{"out of order", "out_of_order"},
+	{"out-of-order", "out_of_order"},
+	{"duplicate", "duplicate"},
+	{"out of bounds", "out_of_bounds"},
+	{"too old", "out_of_bounds"},
+	{"too-old", "out_of_bounds"},
+	{"future", "out_of_bounds"},
+	{"label", "label"},
+}
+
+// reason returns the label reason of refused samples.
+func (o outcome) reason() string {
+	if o.status == http.StatusRequestEntityTooLarge {
+		return "too_large"
+	}
+	text := strings.ToLower(o.reply)
+	for _, r := range reasons {
+		if strings.Contains(text, r.part) {
+			return r.reason
+		}
+	}
+	return "other"
+}
