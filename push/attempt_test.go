@@ -5,10 +5,13 @@ package push
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tachikoma/tacho"
 )
 
 func TestRetries(t *testing.T) {
@@ -197,5 +200,51 @@ func TestRedirects(t *testing.T) {
 	p, _ = testPusher(t, VictoriaMetrics{URL: loop.URL}, Config{Retries: -1, Client: client})
 	if err := p.Push(context.Background()); !errors.Is(err, refused) {
 		t.Errorf("got error %v, want the error of CheckRedirect", err)
+	}
+}
+
+// The text format has no time, so a retry contains the values at the time of the retry. A
+// retry by remote write contains the same samples (remote write specification 1.0,
+// "Retries").
+func TestRetriedValues(t *testing.T) {
+	for name, target := range allTargets {
+		reg := tacho.NewRegistry()
+		g := reg.Gauge("g", "")
+		g.Set(1)
+		s := serve(t, func(n int, w http.ResponseWriter) {
+			if n < 2 {
+				g.Inc()
+				w.WriteHeader(503)
+			}
+		})
+		p, _ := testPusher(t, target(s.URL), Config{Registry: reg})
+		if err := p.Push(context.Background()); err != nil || len(s.seen()) != 3 {
+			t.Fatalf("got error %v after %d requests", err, len(s.seen()))
+		}
+		for i, r := range s.seen() {
+			if name == "RemoteWrite" {
+				if r.body != s.seen()[0].body {
+					t.Errorf("attempt %d of %s has another body", i, name)
+				}
+			} else if want := fmt.Sprintf("\ng %d\n", i+1); !strings.Contains(r.body, want) {
+				t.Errorf("attempt %d of %s has the body %q, want %q", i, name, r.body, want)
+			}
+		}
+	}
+}
+
+// The wait before retry n is random between half of the backoff and the backoff, and at
+// most maxWait.
+func TestWait(t *testing.T) {
+	p := &Pusher{backoff: time.Second}
+	for n, want := range map[int]time.Duration{0: time.Second, 1: 2 * time.Second, 5: 32 * time.Second, 6: maxWait, 15: maxWait, 16: maxWait, 1000: maxWait} {
+		low, high := want, time.Duration(0)
+		for range 1000 {
+			d := p.wait(n)
+			low, high = min(low, d), max(high, d)
+		}
+		if low < want/2 || high > want || low > want*6/10 || high < want*9/10 {
+			t.Errorf("waits %v to %v before retry %d, want %v to %v", low, high, n, want/2, want)
+		}
 	}
 }

@@ -245,7 +245,9 @@ func TestRealRemoteWrite(t *testing.T) {
 			if err := <-ran; err != ErrClosed {
 				t.Error(err)
 			}
-			eventually(t, `{"__name__":"push_test_free",`+labels+`} 99`, result(`push_test_free{job="remote"}`))
+			// The stale marker follows the last value.
+			eventually(t, `{"job":"remote"} 99`, result(`sum by (job) (max_over_time(push_test_free{job="remote"}[1m]))`))
+			eventually(t, ``, result(`{job="remote"}`))
 		})
 	}
 }
@@ -265,5 +267,142 @@ func TestRealRemoteWriteRefused(t *testing.T) {
 		if err := p.Push(context.Background()); err == nil || !strings.Contains(err.Error(), "400 Bad Request") {
 			t.Errorf("got error %v, want status 400", err)
 		}
+	}
+}
+
+var remoteWriteServers = []string{"PROMETHEUS_URL", "VICTORIAMETRICS_URL"}
+
+// A series that ended is not visible in the next query, and no series of the program is
+// visible after Shutdown.
+func TestRealStaleMarkers(t *testing.T) {
+	for _, variable := range remoteWriteServers {
+		t.Run(variable, func(t *testing.T) {
+			base := serverURL(t, variable)
+			reg := tacho.NewRegistry()
+			v := reg.GaugeVec("push_test_stale", "", []string{"n"})
+			v.With("a").Set(1)
+			v.With("b").Set(2)
+			p, err := New(RemoteWrite{URL: base + "/api/v1/write"}, Config{Registry: reg, Metrics: tacho.NewRegistry()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			series := func() string { return query(t, base, `sum by (n) (push_test_stale)`) }
+			must := func(err error) {
+				t.Helper()
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			must(p.Push(context.Background()))
+			eventually(t, "{\"n\":\"a\"} 1\n{\"n\":\"b\"} 2", series)
+			v.Delete("a")
+			must(p.Push(context.Background()))
+			eventually(t, `{"n":"b"} 2`, series)
+			v.With("a").Set(3)
+			must(p.Push(context.Background()))
+			eventually(t, "{\"n\":\"a\"} 3\n{\"n\":\"b\"} 2", series)
+			must(p.Shutdown(context.Background()))
+			eventually(t, "", series)
+		})
+	}
+}
+
+func TestRealEmptyPush(t *testing.T) {
+	bases := map[string]Target{
+		"PROMETHEUS_URL":      RemoteWrite{URL: "/api/v1/write"},
+		"VICTORIAMETRICS_URL": RemoteWrite{URL: "/api/v1/write"},
+		"PUSHGATEWAY_URL":     Pushgateway{Job: "empty"},
+	}
+	for variable, target := range bases {
+		base := serverURL(t, variable)
+		switch u := target.(type) {
+		case RemoteWrite:
+			u.URL = base + u.URL
+			target = u
+		case Pushgateway:
+			u.URL = base
+			target = u
+		}
+		for _, uncompressed := range []bool{false, true} {
+			p, err := New(target, Config{Registry: tacho.NewRegistry(), Metrics: tacho.NewRegistry(), DisableCompression: uncompressed})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Push(context.Background()); err != nil {
+				t.Errorf("%s: %v", variable, err)
+			}
+		}
+	}
+}
+
+// Prometheus refuses a request with one sample from 2001. The other samples arrive.
+func TestRealRefusedSamples(t *testing.T) {
+	base := serverURL(t, "PROMETHEUS_URL")
+	reg := tacho.NewRegistry()
+	v := reg.GaugeVec("push_test_beside_refused", "", []string{"n"})
+	for i := range maxSeries + 100 {
+		v.With(fmt.Sprint(i)).Set(1)
+	}
+	reg.Collect(func(e *tacho.Emitter) {
+		e.At(time.Unix(1e9, 0)).Gauge("push_test_beside_refused_old", "", 1)
+	})
+	p, err := New(RemoteWrite{URL: base + "/api/v1/write"}, Config{Registry: reg, Metrics: tacho.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := p.Push(context.Background()); err == nil || !strings.Contains(err.Error(), "dropped samples: 1)") {
+			t.Errorf("got error %v, want 1 dropped sample", err)
+		}
+	}
+	eventually(t, fmt.Sprintf("{} %d", maxSeries+100), func() string { return query(t, base, `count(push_test_beside_refused)`) })
+	if got := p.dropped.With(p.host, "out_of_bounds").Value(); got != 2 {
+		t.Errorf("%d samples counted as out_of_bounds, want 2", got)
+	}
+	p.Shutdown(context.Background())
+}
+
+// The clock of the program was 5 minutes ahead and goes back. Prometheus refuses samples
+// until the clock reaches the latest stored time. VictoriaMetrics stores samples in any
+// order, so the series is visible at once.
+func TestRealClockGoesBack(t *testing.T) {
+	for _, variable := range remoteWriteServers {
+		t.Run(variable, func(t *testing.T) {
+			base := serverURL(t, variable)
+			reg := tacho.NewRegistry()
+			g := reg.Gauge("push_test_clock", "")
+			p, err := New(RemoteWrite{URL: base + "/api/v1/write"}, Config{Registry: reg, Metrics: tacho.NewRegistry()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ahead := 5 * time.Minute
+			p.dest.remote.clock = func() time.Time { return time.Now().Add(ahead) }
+			push := func(value int64) error {
+				g.Set(value)
+				return p.Push(context.Background())
+			}
+			if err := push(1); err != nil {
+				t.Fatal(err)
+			}
+			ahead = 0
+			err = push(2)
+			if variable == "PROMETHEUS_URL" {
+				if err == nil || !strings.Contains(err.Error(), "out of order") || !strings.Contains(err.Error(), "behind") {
+					t.Errorf("got error %v, want the reason and the difference of the clock", err)
+				}
+			} else {
+				if err != nil {
+					t.Error(err)
+				}
+				eventually(t, `{"__name__":"push_test_clock"} 2`, func() string { return query(t, base, `push_test_clock`) })
+			}
+			ahead = 5*time.Minute + time.Second
+			if err := push(3); err != nil {
+				t.Errorf("after the clock reached the latest time: %v", err)
+			}
+			if err := p.Shutdown(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

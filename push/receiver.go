@@ -29,7 +29,10 @@ type receiver struct {
 	pushes   uint64
 	series   map[string]*sentSeries // by encoded labels; nil without stale markers
 	suspects map[string]struct{}    // the series that were refused in the latest push
-	stuck    bool                   // no suspect was accepted in the latest push
+	// refusedAlone is the number of suspects that were refused in requests of their own
+	// since a further request with suspects was accepted.
+	refusedAlone int
+	resume       string // the key of the suspect to begin with
 }
 
 // A sentSeries is a series that the receiver may have.
@@ -150,6 +153,6 @@ func (r *receiver) finish(p *remotePush, refused map[string]struct{}) {
 		delete(r.series, key)
 	}
 	if r.suspects = refused; len(refused) == 0 {
-		r.stuck = false
+		r.refusedAlone = 0
 	}
 }

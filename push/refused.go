@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -55,10 +54,12 @@ type delivery struct {
 	ctx  context.Context
 	stop <-chan struct{}
 
-	further         int // number of further requests
-	acceptedFurther int // number of accepted further requests
-	refusals        int // number of refused requests since an accepted request
-	limit           int // of refusals
+	further         int    // number of further requests
+	acceptedFurther int    // number of accepted further requests
+	refusals        int    // number of refused requests since an accepted request
+	limit           int    // of refusals
+	alone           int    // number of series that were refused alone
+	remaining       []byte // the first series that was dropped at a limit
 	accepted        bool
 	dropped         int // number of samples
 	first           error
@@ -126,18 +127,28 @@ func (d *delivery) send(body []byte) outcome {
 // splitSuspects splits a refused request with series that were refused in an earlier push.
 //
 // A part of them may be accepted: the earlier push may have reached a limit, or the reason
-// of the refusal ended. While pushes find such series, only maxFurther is the limit. The
-// first series is random, because otherwise each push would send the same series alone.
+// of the refusal ended. The first series is the one at which the earlier push stopped. The
+// limit of refusals is maxFurther, unless the receiver refuses everything, or the latest
+// pushes sent many series alone and all were refused.
 func (d *delivery) splitSuspects(series [][]byte, o outcome) error {
 	r := d.p.dest.remote
-	if !r.stuck {
+	everything := !d.accepted && len(series) == maxSuspects
+	if !everything && r.refusedAlone < min(len(series), maxFurther) {
 		d.limit = maxFurther
 	}
 	defer func() { d.limit = maxRefusals }()
+	first := max(0, slices.IndexFunc(series, func(s []byte) bool { return string(seriesKey(s)) == r.resume }))
+	d.alone, d.remaining = 0, nil
 	accepted := d.acceptedFurther
-	i := rand.N(len(series))
-	err := d.split(slices.Concat(series[i:], series[:i]), o)
-	r.stuck = d.acceptedFurther == accepted
+	err := d.split(slices.Concat(series[first:], series[:first]), o)
+	r.refusedAlone += d.alone
+	if d.acceptedFurther > accepted {
+		r.refusedAlone = 0
+	}
+	r.resume = ""
+	if d.remaining != nil {
+		r.resume = string(seriesKey(d.remaining))
+	}
 	return err
 }
 
@@ -145,7 +156,15 @@ func (d *delivery) splitSuspects(series [][]byte, o outcome) error {
 // drops single series, and all series that remain at the limits. split returns an error
 // if a request failed and the push ends.
 func (d *delivery) split(series [][]byte, o outcome) error {
-	if len(series) <= 1 || !o.becauseOfSamples() || d.further+2 > maxFurther || d.refusals > d.limit || isClosed(d.stop) {
+	if len(series) == 1 {
+		d.alone++
+		d.drop(series, o)
+		return nil
+	}
+	if !o.becauseOfSamples() || d.further+2 > maxFurther || d.refusals > d.limit || isClosed(d.stop) {
+		if d.remaining == nil {
+			d.remaining = series[0]
+		}
 		d.drop(series, o)
 		return nil
 	}

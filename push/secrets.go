@@ -93,14 +93,16 @@ func (p *Pusher) redactError(err error) error {
 	return err
 }
 
-// A redactedError has a text of its own. errors.Is and errors.As find the original error.
+// A redactedError has a text of its own. It has no method Unwrap, so a log of wrapped errors
+// does not contain the original text.
 type redactedError struct {
 	text string
 	err  error
 }
 
-func (e *redactedError) Error() string { return e.text }
-func (e *redactedError) Unwrap() error { return e.err }
+func (e *redactedError) Error() string        { return e.text }
+func (e *redactedError) Is(target error) bool { return errors.Is(e.err, target) }
+func (e *redactedError) As(target any) bool   { return errors.As(e.err, target) }
 
 // redirecting returns a copy of the client c for the requests of p. If a redirect changes
 // the method, the copy returns the response of the redirect to the caller. A GET instead

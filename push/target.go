@@ -148,10 +148,10 @@ func (t VictoriaMetrics) resolve() (*destination, error) {
 // all series. A series of samples with their own times gets no stale marker.
 //
 // If a receiver refuses a request because of some samples, the pusher finds these samples
-// and sends the others in smaller requests. The later pushes send the series of refused
-// samples in a separate request. A push sends at most 128 further requests for this
-// purpose. If the receiver refuses 16 of them in succession, or the push has sent 128, the
-// push drops the samples whose requests were refused.
+// and sends the others in smaller requests. A push sends at most 128 further requests for
+// this purpose, and fewer if the receiver refuses most of them. The samples of the requests
+// that remain refused are dropped. The next pushes send the same series in a request of
+// their own.
 //
 // The times are those of the clock. If the clock goes back, a receiver can refuse samples
 // until the clock reaches the time of the latest accepted push. Prometheus does so without

@@ -1,0 +1,140 @@
+//go:build !tacho_nohttp
+
+package push
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tachikoma/tacho"
+)
+
+// blocking returns a registry with a function that blocks until release. calls is the
+// number of calls in progress.
+func blocking(t *testing.T) (reg *tacho.Registry, calls *atomic.Int32, release func()) {
+	reg, calls = tacho.NewRegistry(), new(atomic.Int32)
+	block := make(chan struct{})
+	var released atomic.Bool
+	reg.GaugeFunc("blocked", "", func() float64 {
+		calls.Add(1)
+		<-block
+		return 1
+	})
+	release = func() {
+		if !released.Swap(true) {
+			close(block)
+		}
+	}
+	t.Cleanup(release)
+	return reg, calls, release
+}
+
+var allTargets = map[string]func(url string) Target{
+	"Pushgateway":     func(url string) Target { return Pushgateway{URL: url, Job: "b"} },
+	"VictoriaMetrics": func(url string) Target { return VictoriaMetrics{URL: url} },
+	"RemoteWrite":     func(url string) Target { return RemoteWrite{URL: url} },
+}
+
+// A function of the registry that does not return delays no push beyond its context, and
+// the registry is not read twice at the same time.
+func TestBlockedFunction(t *testing.T) {
+	for name, target := range allTargets {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, nil)
+			reg, calls, release := blocking(t)
+			p, own := testPusher(t, target(s.URL), Config{Registry: reg, Timeout: time.Hour})
+			before := runtime.NumGoroutine()
+			for range 3 {
+				ctx, cancel := context.WithCancel(context.Background())
+				pushed := make(chan error)
+				go func() { pushed <- p.Push(ctx) }()
+				waitFor(t, func() bool { return calls.Load() == 1 && len(p.sem) == 1 })
+				cancel()
+				if err := <-pushed; err != context.Canceled {
+					t.Errorf("Push: %v, want context.Canceled", err)
+				}
+			}
+			waitFor(t, func() bool { return runtime.NumGoroutine() <= before+1 })
+			if n := calls.Load(); n != 1 {
+				t.Errorf("the function runs %d times at once, want once", n)
+			}
+			if n := attempts(t, own, s, "unsent"); n != 3 || len(s.seen()) != 0 {
+				t.Errorf("%v pushes are counted as unsent with %d requests, want 3 without a request", n, len(s.seen()))
+			}
+			release()
+			if err := p.Push(context.Background()); err != nil || calls.Load() != 2 {
+				t.Errorf("after the function returned: %v, %d calls", err, calls.Load())
+			}
+		})
+	}
+}
+
+func TestBlockedFunctionAtShutdown(t *testing.T) {
+	for name, target := range allTargets {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, nil)
+			reg, calls, _ := blocking(t)
+			p, _ := testPusher(t, target(s.URL), Config{Registry: reg, Timeout: time.Hour, Interval: time.Nanosecond})
+			ran := make(chan error)
+			go func() { ran <- p.Run(context.Background()) }()
+			waitFor(t, func() bool { return calls.Load() == 1 })
+			ctx, cancel := context.WithCancel(context.Background())
+			shut := make(chan error)
+			go func() { shut <- p.Shutdown(ctx) }()
+			waitFor(t, func() bool { return isClosed(p.stop) })
+			cancel()
+			if err := <-shut; err != context.Canceled {
+				t.Errorf("Shutdown: %v", err)
+			}
+			if err := <-ran; err != ErrClosed {
+				t.Errorf("Run: %v", err)
+			}
+			if n := calls.Load(); n != 1 {
+				t.Errorf("%d calls of the function, want 1", n)
+			}
+		})
+	}
+}
+
+// Without a deadline of the caller, Config.Timeout ends the wait for the registry. Run then
+// continues.
+func TestCollectTimeout(t *testing.T) {
+	s := serve(t, nil)
+	reg, calls, release := blocking(t)
+	failures := make(chan error, 1000)
+	p, _ := testPusher(t, RemoteWrite{URL: s.URL}, Config{Registry: reg, Timeout: time.Millisecond, Interval: time.Millisecond,
+		OnError: func(err error) { failures <- err }})
+	go p.Run(context.Background())
+	for range 3 {
+		if err := <-failures; !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "within 1ms") {
+			t.Errorf("got error %v, want the limit of 1 ms", err)
+		}
+	}
+	if n := calls.Load(); n != 1 {
+		t.Errorf("%d calls of the function, want 1", n)
+	}
+	release()
+	waitFor(t, func() bool { return len(s.seen()) > 0 })
+}
+
+// A function that ends its goroutine does not block later pushes.
+func TestFunctionEndsGoroutine(t *testing.T) {
+	p, _ := testPusher(t, VictoriaMetrics{URL: "http://h"}, Config{Timeout: time.Hour})
+	for range 2 {
+		_, err := collect(context.Background(), p, func(context.Context) (int, error) {
+			runtime.Goexit()
+			return 1, nil
+		})
+		if err != errNoReturn {
+			t.Errorf("got error %v, want errNoReturn", err)
+		}
+	}
+	if n, err := collect(context.Background(), p, func(context.Context) (int, error) { return 2, nil }); n != 2 || err != nil {
+		t.Errorf("got %d and error %v, want 2", n, err)
+	}
+}
