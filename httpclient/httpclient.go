@@ -28,8 +28,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"strconv"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -40,21 +38,30 @@ import (
 // statuses.
 const other = "other"
 
-// maxHostLabel is the maximum length of a host label in bytes. The longest domain name
-// with a port has this length, but the host of a URL can be longer.
-const maxHostLabel = 255 + len(":65535")
-
 // A Config configures [Metrics]. The zero value is ready to use.
 type Config struct {
 	// Host returns the host label of a request. If Host is nil, the label is the host
 	// of the URL, with the port if the URL has a port. If Host panics, the label is
 	// "other". Host is called after the round trip, possibly from several goroutines.
 	Host func(*http.Request) string
-	// MaxHosts limits the number of distinct host labels. The value 0 means 100, and a
-	// negative value allows no host label. Requests to further hosts have the label
-	// "other", and so do requests with a host label over 261 bytes. The limit applies
-	// to each Metrics separately.
+	// Hosts lists host labels that are always available, for example the hosts of the
+	// program's own services. They do not count towards MaxHosts. A label includes the
+	// port if the URL has a port. New copies Hosts.
+	//
+	// If clients of the program choose hosts, for example of webhooks, the chosen hosts
+	// can reach MaxHosts before the hosts of the program are in use.
+	Hosts []string
+	// MaxHosts limits the number of distinct host labels beside Hosts. The value 0
+	// means 100, and a negative value allows no further host label. Requests to further
+	// hosts have the label "other", and so do requests with a host label over 261 bytes.
+	// If a limit of 0 or more causes the label "other",
+	// tacho_series_overflow_total{metric="http_client_requests_total"} counts the
+	// request. The limit applies to each Metrics separately.
 	MaxHosts int
+	// IdleExpiry removes the series that have not changed for this time, see
+	// [tacho.WithIdleExpiry]. A host without series no longer counts towards MaxHosts. If
+	// IdleExpiry is 0 or less, no series is removed.
+	IdleExpiry time.Duration
 	// Buckets lists the bucket bounds of both histograms, in seconds, see
 	// [tacho.Registry.Histogram]. If Buckets is nil, the bounds range from 1 ms to 10 s.
 	Buckets []float64
@@ -122,18 +129,16 @@ func New(reg *tacho.Registry, c Config) *Metrics {
 		buckets = []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 	}
 	// Config.MaxHosts already limits the number of series.
-	unlimited, seconds := tacho.WithMaxSeries(0), tacho.WithUnit("seconds")
+	unlimited, seconds, expiry := tacho.WithMaxSeries(0), tacho.WithUnit("seconds"), tacho.WithIdleExpiry(c.IdleExpiry)
 	m := &Metrics{
-		requests: reg.CounterVec("http_client_requests_total", "HTTP requests sent.", []string{"method", "host", "status"}, unlimited),
+		requests: reg.CounterVec("http_client_requests_total", "HTTP requests sent.", []string{"method", "host", "status"}, unlimited, expiry),
 		duration: reg.HistogramVec("http_client_request_duration_seconds", "Time from an HTTP request to the headers of its response.",
-			buckets, []string{"method", "host"}, unlimited, seconds),
+			buckets, []string{"method", "host"}, unlimited, seconds, expiry),
 		inFlight: reg.Gauge("http_client_requests_in_flight", "HTTP requests whose response is not read to its end."),
 		host:     c.Host,
 		exemplar: c.Exemplar,
 	}
-	if m.hosts.max = c.MaxHosts; m.hosts.max == 0 {
-		m.hosts.max = 100
-	}
+	m.hosts.init(m, reg, c)
 	if c.Phases {
 		m.phases = newPhases(reg.HistogramVec("http_client_phase_duration_seconds", "Time that parts of HTTP requests took.",
 			buckets, []string{"phase"}, unlimited, seconds))
@@ -255,49 +260,6 @@ func callHook[T any](f func(*http.Request) T, req *http.Request) (result T, ok b
 		}
 	}()
 	return f(req), true
-}
-
-// A hostSet holds the host labels in use. Config.MaxHosts limits their number.
-type hostSet struct {
-	max   int
-	mu    sync.Mutex
-	known atomic.Pointer[map[string]struct{}] // copied on write
-}
-
-// label returns host if host is in the set or can be added. Otherwise label returns
-// other.
-func (s *hostSet) label(host string) string {
-	known := s.known.Load()
-	if known != nil {
-		if _, ok := (*known)[host]; ok {
-			return host
-		}
-		if len(*known) >= s.max {
-			return other
-		}
-	}
-	if len(host) > maxHostLabel || s.max < 0 {
-		return other
-	}
-	return s.add(host)
-}
-
-// add adds host to the set. If the set is full, add returns other.
-func (s *hostSet) add(host string) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	known := map[string]struct{}{}
-	if old := s.known.Load(); old != nil {
-		if _, ok := (*old)[host]; !ok && len(*old) >= s.max {
-			return other
-		}
-		for h := range *old {
-			known[h] = struct{}{}
-		}
-	}
-	known[strings.Clone(host)] = struct{}{} // host may be a substring of a long URL
-	s.known.Store(&known)
-	return host
 }
 
 // methodLabel returns the method label. It returns other for a non-standard method.

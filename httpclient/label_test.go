@@ -6,11 +6,14 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/tachotest"
 )
 
 func TestHosts(t *testing.T) {
@@ -35,6 +38,7 @@ http_client_requests_in_flight 0
 http_client_requests_total{method="GET",host="a:80",status="200"} 2
 http_client_requests_total{method="GET",host="b",status="200"} 2
 http_client_requests_total{method="GET",host="other",status="200"} 4
+tacho_series_overflow_total{metric="http_client_requests_total"} 4
 ` {
 		t.Errorf("got\n%s", got)
 	}
@@ -112,5 +116,106 @@ func TestExemplars(t *testing.T) {
 	}
 	if got := m.requests.With("GET", "bad", "200").Value(); got != 1 {
 		t.Error("the request is not counted after a panic in Exemplar")
+	}
+}
+
+// Hosts that strangers choose do not take the labels of the hosts that the program names.
+func TestNamedHosts(t *testing.T) {
+	for _, tt := range []struct {
+		max      int
+		hosts    int     // of strangers, with a label
+		overflow float64 // -1 for no series
+	}{{0, 100, 50}, {2, 2, 148}, {-1, 0, -1}} {
+		reg := tacho.NewRegistry()
+		long := strings.Repeat("n", maxHostLabel+1)
+		names := []string{"own", "own:8443", long, "own"}
+		m := New(reg, Config{Hosts: names, MaxHosts: tt.max})
+		names[0] = "changed" // New has copied the names
+		send := func(host string) {
+			t.Helper()
+			if _, err := m.RoundTripper(respond(200, http.NoBody)).RoundTrip(request(t, "GET", "http://"+host)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range 150 {
+			send(fmt.Sprintf("webhook%d", i))
+		}
+		for _, host := range []string{"own", "own:8443", long} {
+			send(host)
+			if got := m.requests.With("GET", host, "200").Value(); got != 1 {
+				t.Errorf("MaxHosts %d: %d requests to %.10s, want 1", tt.max, got, host)
+			}
+		}
+		if got := m.requests.With("GET", "other", "200").Value(); got != uint64(150-tt.hosts) {
+			t.Errorf("MaxHosts %d: %d requests to other, want %d", tt.max, got, 150-tt.hosts)
+		}
+		var text bytes.Buffer
+		if err := reg.WriteText(&text); err != nil {
+			t.Fatal(err)
+		}
+		counts := strings.Contains(text.String(), "tacho_series_overflow_total{")
+		if counts != (tt.overflow > 0) {
+			t.Errorf("MaxHosts %d: tacho_series_overflow_total has a series: %v", tt.max, counts)
+		}
+		if counts {
+			if got := tachotest.Value(t, reg, "tacho_series_overflow_total", "metric", "http_client_requests_total"); got != tt.overflow {
+				t.Errorf("MaxHosts %d: %v overflows counted, want %v", tt.max, got, tt.overflow)
+			}
+		}
+	}
+}
+
+// A host whose series expired makes room for another host.
+func TestHostExpiry(t *testing.T) {
+	const idle = time.Millisecond
+	reg := tacho.NewRegistry()
+	m := New(reg, Config{Hosts: []string{"own"}, MaxHosts: 2, IdleExpiry: idle})
+	send := func(host string) {
+		t.Helper()
+		if _, err := m.RoundTripper(respond(200, http.NoBody)).RoundTrip(request(t, "GET", "http://"+host)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	known := func(host string) bool {
+		_, ok := (*m.hosts.known.Load())[host]
+		return ok
+	}
+	send("own")
+	send("a")
+	send("b")
+	time.Sleep(idle) // without a scrape the series remain
+	send("c")
+	if known("c") || m.requests.Len() != 4 {
+		t.Errorf("%d series, want own, a, b and other", m.requests.Len())
+	}
+	for !known("c") {
+		scrape(t, reg)
+		runtime.GC() // frees the metrics of the expired series
+		time.Sleep(idle)
+		send("c")
+	}
+	if !known("own") {
+		t.Error("own has no label after it was idle")
+	}
+	if n := len(*m.hosts.known.Load()); n > 3 {
+		t.Errorf("%d host labels, want at most 3", n)
+	}
+}
+
+// A miss of a full set without expiry does not read the series.
+func TestFullHostSetIsCheap(t *testing.T) {
+	m := New(tacho.NewRegistry(), Config{MaxHosts: 1, IdleExpiry: time.Hour})
+	scans := 0
+	inUse := m.hosts.inUse
+	m.hosts.inUse = func(found func(string)) { scans++; inUse(found) }
+	for i := range 100 {
+		h := fmt.Sprintf("h%d", i)
+		if label := m.hosts.label(h); (label == h) != (i == 0) && i < 2 {
+			t.Errorf("%s has the label %s", h, label)
+		}
+		m.requests.With("GET", m.hosts.label(h), "200").Inc()
+	}
+	if scans != 1 {
+		t.Errorf("%d scans of the series, want 1", scans)
 	}
 }
