@@ -201,6 +201,32 @@ func TestStaleMarkerAfterFailure(t *testing.T) {
 	}
 }
 
+// A series that returned has the full time again after its next end.
+func TestStaleMarkerAfterReturn(t *testing.T) {
+	s := newStorage(t)
+	reg := tacho.NewRegistry()
+	v := reg.GaugeVec("g", "", []string{"n"})
+	p, _ := testPusher(t, RemoteWrite{URL: s.URL}, Config{Registry: reg, Retries: -1})
+	now := time.Now()
+	p.dest.remote.clock = func() time.Time { return now }
+	v.With("a").Set(1)
+	mustPush(t, p)
+	v.Delete("a")
+	now = now.Add(time.Second)
+	s.set(503, nil)
+	if err := p.Push(context.Background()); err == nil {
+		t.Error("push with status 503 succeeded")
+	}
+	now = now.Add(time.Second)
+	s.set(0, nil)
+	v.With("a").Set(2)
+	mustPush(t, p)
+	v.Delete("a")
+	now = now.Add(2 * markerAge)
+	mustPush(t, p)
+	expectValues(t, s, map[string]string{`{__name__="g",n="a"}`: "1 2 stale"})
+}
+
 // If the last push failed, another request would probably fail too.
 func TestShutdownAfterFailure(t *testing.T) {
 	s := newStorage(t)

@@ -125,7 +125,6 @@ func (w *remoteWriter) add(s *sample) {
 		b = appendString(append(b, 1<<3|wireBytes), l.name)
 		b = appendString(append(b, 2<<3|wireBytes), l.value)
 	}
-	w.buf = b
 	if w.seen != nil {
 		w.seen(b, s.timed)
 	}
@@ -133,7 +132,7 @@ func (w *remoteWriter) add(s *sample) {
 }
 
 // append appends a series with one sample to a request. key is the encoded labels, and
-// bits is the value. The capacity of key may be overwritten.
+// bits is the value. key may share the memory of w.buf.
 //
 // The value is not a float64, because some processors change the bits of a stale marker.
 func (w *remoteWriter) append(key []byte, bits uint64, at int64) {
@@ -146,6 +145,7 @@ func (w *remoteWriter) append(key []byte, bits uint64, at int64) {
 	b = binary.AppendUvarint(b, uint64(1+8+1+sizeUvarint(uint64(at))))
 	b = binary.LittleEndian.AppendUint64(append(b, 1<<3|wireFixed64), bits)
 	b = binary.AppendUvarint(append(b, 2<<3|wireVarint), uint64(at))
+	w.buf = b
 	to.append(b)
 }
 

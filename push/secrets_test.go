@@ -226,3 +226,24 @@ func TestDisableCompression(t *testing.T) {
 		}
 	}
 }
+
+func TestOrigin(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		same bool
+	}{
+		{"http://h", "http://h:80/x?y", true},
+		{"https://H", "https://h:443", true},
+		{"http://[::1]", "http://[::1]:80", true},
+		{"http://h:8080", "https://h:8080", false},
+		{"http://h", "http://h:8080", false},
+		{"http://h", "http://a.h", false},
+		{"http://h", "https://h", false},
+	} {
+		a, errA := url.Parse(tt.a)
+		b, errB := url.Parse(tt.b)
+		if errA != nil || errB != nil || (origin(a) == origin(b)) != tt.same {
+			t.Errorf("origins %s and %s, want the same: %v", origin(a), origin(b), tt.same)
+		}
+	}
+}
