@@ -28,7 +28,7 @@ var order = [][]string{
 }
 
 // onlyTests have no code that a program contains.
-var onlyTests = []string{"internal/house", "internal/testkit", "testdata/size/bare", "testdata/size/barehttp", "testdata/size/tacho", "testdata/size/tachohttp", "testdata/vendored"}
+var onlyTests = []string{"internal/house", "internal/testkit", "ops", "testdata/size/bare", "testdata/size/barehttp", "testdata/size/tacho", "testdata/size/tachohttp", "testdata/vendored"}
 
 type goPackage struct {
 	ImportPath string
