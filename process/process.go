@@ -36,6 +36,10 @@
 // The network counters count IPv4 traffic of the network namespace of the process. A
 // container usually has its own network namespace. Otherwise the namespace is that of
 // the machine.
+//
+// The start time is never later than now. It is correct in a container whose /proc/stat
+// has the start of the container as the boot time. It stays constant unless the clock is
+// set to a time before it.
 package process
 
 import (
