@@ -22,6 +22,7 @@ var order = [][]string{
 	{"internal/exemplar", "internal/series"},
 	{"internal/expo"},
 	{""},
+	{"internal/registration"},
 	{"goruntime", "process", "sqlstats", "httpclient", "dashboard", "push", "tachotest"},
 	{"tachikoma"},
 	{"examples/server", "examples/push", "examples/minimal"},
