@@ -29,6 +29,7 @@ import (
 	"strings"
 
 	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/internal/registration"
 )
 
 // Register defines the metrics of the Go runtime in reg:
@@ -48,27 +49,20 @@ import (
 //
 // Register panics with a *[tacho.DefinitionError] if reg already has one of the names.
 // A second call with the same reg is such a conflict. After a panic reg is unchanged.
-// Register is safe for concurrent use, and so are the scrapes.
+// stop removes the metrics from reg; a second call of stop has no effect. Register and stop
+// are safe for concurrent use, and so are the scrapes.
 //
 // Only go_gc_duration_seconds is not defined but emitted at each scrape; see
 // [tacho.Emitter]. If reg has a metric of this name, the scrape shows that metric instead.
-func Register(reg *tacho.Registry) {
-	var defined []string
-	done := false
-	defer func() {
-		for _, name := range defined {
-			if !done { // reg.Collect was not reached, so no scrape would update the metric
-				reg.Unregister(name)
-			}
-		}
-	}()
+func Register(reg *tacho.Registry) (stop func()) {
+	defined := registration.New(reg)
+	defer defined.Undo()
 	define := func(f *family, value func() float64, opts ...tacho.Option) {
+		add := defined.GaugeFunc
 		if f.counter {
-			reg.CounterFunc(f.name, f.help, value, append(opts, f.unit()...)...)
-		} else {
-			reg.GaugeFunc(f.name, f.help, value, append(opts, f.unit()...)...)
+			add = defined.CounterFunc
 		}
-		defined = append(defined, f.name)
+		add(f.name, f.help, value, append(opts, f.unit()...)...)
 	}
 
 	r := newReader()
@@ -81,8 +75,7 @@ func Register(reg *tacho.Registry) {
 	define(&threads, threadCount)
 	define(&info, one, tacho.WithConstLabels("version", runtime.Version()))
 	define(&buildInfo, one, tacho.WithConstLabels(mainModule()...))
-	reg.Collect(r.collect)
-	done = true
+	return defined.Collect(r.collect)
 }
 
 // unit returns an option for the unit in the name, if any.

@@ -26,8 +26,11 @@ func newPauses() pauses {
 
 func (p *pauses) read() { debug.ReadGCStats(&p.stats) }
 
-// last returns the Unix time, in seconds, of the latest garbage collection.
-func (p *pauses) last() float64 { return float64(p.stats.LastGC.UnixNano()) / 1e9 }
+// last returns the Unix time, in seconds, of the latest garbage collection. If the clock
+// was set back since then, last returns the time now, because a time in the future is wrong.
+func (p *pauses) last() float64 {
+	return float64(min(p.stats.LastGC.UnixNano(), time.Now().UnixNano())) / 1e9
+}
 
 func (p *pauses) emit(e *tacho.Emitter) {
 	for i, d := range p.stats.PauseQuantiles {

@@ -36,6 +36,10 @@
 // The network counters count IPv4 traffic of the network namespace of the process. A
 // container usually has its own network namespace. Otherwise the namespace is that of
 // the machine.
+//
+// The start time is never later than now. It is correct in a container whose /proc/stat
+// has the start of the container as the boot time. It stays constant unless the clock is
+// set to a time before it.
 package process
 
 import (
@@ -44,6 +48,7 @@ import (
 	"sync/atomic"
 
 	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/internal/registration"
 )
 
 // Register defines in reg the metrics that the operating system provides. The package
@@ -54,19 +59,13 @@ import (
 // scrape, the scrape leaves out the gauge. A counter keeps the previous value. Reading
 // /proc fails, for example, if the process has no free file descriptor.
 //
-// Register panics with a *[tacho.DefinitionError] if reg already has one of the names.
-// A second call with the same reg is such a conflict. After a panic reg is unchanged.
-// Register is safe for concurrent use, and so are the scrapes.
-func Register(reg *tacho.Registry) {
-	var defined []string
-	done := false
-	defer func() {
-		for _, name := range defined {
-			if !done { // reg.Collect was not reached, so no scrape would update the metric
-				reg.Unregister(name)
-			}
-		}
-	}()
+// Register panics with a *[tacho.DefinitionError] if reg already has one of the names,
+// even with the same definition. A second call with the same reg is such a conflict. After
+// a panic reg is unchanged. stop removes the metrics from reg; a second call of stop has no
+// effect. Register and stop are safe for concurrent use, and so are the scrapes.
+func Register(reg *tacho.Registry) (stop func()) {
+	r := registration.New(reg)
+	defer r.Undo()
 	c := &collector{}
 	c.read()
 	for i, f := range families {
@@ -78,14 +77,13 @@ func Register(reg *tacho.Registry) {
 			opts = append(opts, tacho.WithUnit(f.unit))
 		}
 		if f.counter {
-			reg.CounterFunc(f.name, f.help, c.counters[i].load, opts...)
+			r.CounterFunc(f.name, f.help, c.counters[i].load, opts...)
 		} else {
-			c.gauges[i] = reg.FloatGaugeVec(f.name, f.help, nil, opts...)
+			value := c.now[i].value
+			c.gauges[i] = r.FloatGauge(f.name, f.help, func() float64 { return value }, opts...)
 		}
-		defined = append(defined, f.name)
 	}
-	reg.Collect(c.update)
-	done = true
+	return r.Collect(c.update)
 }
 
 // The constants are the indexes of all values, in the order of definition. The first

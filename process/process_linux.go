@@ -1,6 +1,9 @@
 package process
 
-import "syscall"
+import (
+	"syscall"
+	"time"
+)
 
 // A system reads the values on Linux. Limits and CPU time come from system calls. A
 // system call works in every container and needs no file descriptor. All other values
@@ -32,11 +35,10 @@ func (s *system) readStat(now *[numReadings]reading) {
 	}
 	now[virtualMemory] = reading{float64(stat.virtual), true}
 	now[residentMemory] = reading{float64(stat.resident) * float64(syscall.Getpagesize()), true}
-	// The start time is computed once: the boot time in /proc/stat changes if the clock
-	// is set. /proc/stat can be long, so its buffer is not kept.
-	if !s.start.known {
-		boot, ok := parseBootTime(new(procReader).file("/proc/stat"))
-		s.start = reading{float64(boot) + float64(stat.start)/ticksPerSecond, ok}
+	// The start time changes only if the clock was set to an earlier time: a change of the
+	// start time means a restart.
+	if wall := time.Now(); !s.start.known || s.start.value > seconds(wall) {
+		s.start = reading{startedAt(wall, stat.start), true}
 	}
 }
 

@@ -92,6 +92,23 @@ func TestConflictDefinesNothing(t *testing.T) {
 	}
 }
 
+// TestIdenticalGaugeIsAConflict checks that Register neither shares nor removes a gauge that
+// other code defined with the same definition.
+func TestIdenticalGaugeIsAConflict(t *testing.T) {
+	all := scrape(t, registered())
+	if _, ok := all["process_max_fds"]; !ok {
+		t.Skip("this system does not provide the limit of descriptors")
+	}
+	reg := tacho.NewRegistry()
+	reg.FloatGauge("process_max_fds", "Limit of the number of file descriptors.").Set(7)
+	if _, err := tacho.Try(func() struct{} { process.Register(reg); return struct{}{} }); err == nil {
+		t.Error("Register succeeded, want a conflict of process_max_fds")
+	}
+	if got := scrape(t, reg); len(got) != 1 || got["process_max_fds"] != 7 {
+		t.Errorf("after the conflict: got %v, want only process_max_fds 7", got)
+	}
+}
+
 func TestScrapesOverlap(t *testing.T) {
 	reg := registered()
 	var wg sync.WaitGroup
@@ -119,5 +136,22 @@ func BenchmarkScrape(b *testing.B) {
 		if err := reg.WriteText(io.Discard); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestStop checks that stop leaves no metric, that a second stop does not remove metrics of
+// other code, and that the registry is free for a new registration.
+func TestStop(t *testing.T) {
+	reg := tacho.NewRegistry()
+	stop := process.Register(reg)
+	want := len(scrape(t, reg))
+	stop()
+	if got := text(t, reg); got != "" {
+		t.Errorf("after stop: got\n%s", got)
+	}
+	process.Register(reg)
+	stop()
+	if got := len(scrape(t, reg)); got != want {
+		t.Errorf("after a second stop: got %d samples, want %d", got, want)
 	}
 }

@@ -1,6 +1,9 @@
 package process
 
-import "syscall"
+import (
+	"syscall"
+	"time"
+)
 
 // A system reads the values on Windows.
 type system struct{}
@@ -14,7 +17,9 @@ func (system) read(now *[numReadings]reading) {
 	if syscall.GetProcessTimes(self, &created, &exited, &kernel, &user) != nil {
 		return
 	}
-	now[startTime] = reading{float64(created.Nanoseconds()) / 1e9, true}
+	// The start is later than now if the clock was set back. No scrape shows such a time.
+	start := min(created.Nanoseconds(), time.Now().UnixNano())
+	now[startTime] = reading{float64(start) / 1e9, true}
 	now[cpuSeconds] = reading{seconds(kernel) + seconds(user), true}
 }
 

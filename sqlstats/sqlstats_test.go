@@ -6,10 +6,13 @@ import (
 	"database/sql/driver"
 	"errors"
 	"io"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/tachikoma/tacho"
 	"github.com/tachikoma/tacho/sqlstats"
@@ -170,6 +173,110 @@ func TestConflictLeavesNoSeries(t *testing.T) {
 	if got := text(t, reg); got != before {
 		t.Errorf("after the conflict the registry exposes\n%s", got)
 	}
+}
+
+// TestStop checks the series while pools of one name come and go.
+func TestStop(t *testing.T) {
+	reg := tacho.NewRegistry()
+	a, b := open(t), open(t)
+	a.SetMaxOpenConns(5)
+	b.SetMaxOpenConns(10)
+	a.SetMaxIdleConns(-1)
+	stopA := sqlstats.Register(reg, a, "shards")
+	stopB := sqlstats.Register(reg, b, "shards")
+	defer release(t, acquire(t, b, 2))
+	release(t, acquire(t, a, 3)) // closed for max_idle after the last scrape
+	held := acquire(t, a, 1)
+	stopA()
+	stopA()
+	release(t, held)
+	wantLines(t, reg, `db_connections_active{db="shards"} 2`, `db_connections_max_open{db="shards"} 10`,
+		`db_connections_closed_total{db="shards",reason="max_idle"} 3`)
+	stopB()
+	if got := text(t, reg); got != "" {
+		t.Errorf("after the last stop: got\n%s", got)
+	}
+	sqlstats.Register(reg, a, "shards")
+	wantLines(t, reg, `db_connections_active{db="shards"} 0`, `db_connections_max_open{db="shards"} 5`)
+}
+
+// TestStopWithoutName checks that series without the label db stay: the program can hold
+// them.
+func TestStopWithoutName(t *testing.T) {
+	reg := tacho.NewRegistry()
+	active := reg.Gauge("db_connections_active", "Active database connections")
+	db := open(t)
+	db.SetMaxOpenConns(5)
+	stop := sqlstats.Register(reg, db, "")
+	defer release(t, acquire(t, db, 2))
+	wantLines(t, reg, "db_connections_active 2")
+	stop()
+	wantLines(t, reg, "db_connections_active 0", "db_connections_max_open 0")
+	active.Set(1)
+	wantLines(t, reg, "db_connections_active 1")
+}
+
+// TestStopFreesPool checks that neither the registry nor the package keeps a pool after
+// stop.
+func TestStopFreesPool(t *testing.T) {
+	reg := tacho.NewRegistry()
+	var pools []weak.Pointer[sql.DB]
+	for i := range 100 {
+		db := sql.OpenDB(fakeDriver{})
+		db.SetMaxOpenConns(10)
+		pools = append(pools, weak.Make(db))
+		stop := sqlstats.Register(reg, db, strconv.Itoa(i))
+		text(t, reg)
+		stop()
+		db.Close()
+	}
+	kept := 0
+	for range 100 {
+		runtime.GC() // a goroutine of each closed pool also needs time to end
+		kept = 0
+		for _, p := range pools {
+			if p.Value() != nil {
+				kept++
+			}
+		}
+		if kept == 0 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if kept > 0 {
+		t.Errorf("%d of %d stopped pools are still in memory", kept, len(pools))
+	}
+	if got := text(t, reg); got != "" {
+		t.Errorf("after stop: got\n%s", got)
+	}
+}
+
+// TestStopDuringScrapes swaps pools during scrapes. A scrape never shows negative or stale
+// connections.
+func TestStopDuringScrapes(t *testing.T) {
+	reg := tacho.NewRegistry()
+	db := open(t)
+	db.SetMaxOpenConns(7)
+	defer release(t, acquire(t, db, 2))
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for range 100 {
+				stop := sqlstats.Register(reg, db, "swapped")
+				_ = reg.WriteText(io.Discard)
+				stop()
+			}
+		}()
+	}
+	wg.Wait()
+	if got := text(t, reg); got != "" {
+		t.Errorf("after the last stop: got\n%s", got)
+	}
+	sqlstats.Register(reg, db, "swapped")
+	wantLines(t, reg, `db_connections_active{db="swapped"} 2`, `db_connections_max_open{db="swapped"} 7`)
 }
 
 func TestScrapesOverlap(t *testing.T) {

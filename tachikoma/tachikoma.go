@@ -131,8 +131,11 @@ func (m *AppMetrics) RecordTokens(model string, input, output uint64, cost float
 // not set these fields itself. ObserveDB also defines metrics of the connection limit,
 // waits and closed connections; see [sqlstats.Register].
 //
-// A program calls ObserveDB once for each pool. The metrics show the sum of all pools.
-func (m *AppMetrics) ObserveDB(db *sql.DB) { sqlstats.Register(m.Registry, db, "") }
+// A program calls ObserveDB once for each pool. The metrics show the sum of all pools. stop
+// removes the pool from the metrics; a second call of stop has no effect.
+func (m *AppMetrics) ObserveDB(db *sql.DB) (stop func()) {
+	return sqlstats.Register(m.Registry, db, "")
+}
 
 // Middleware returns a handler that measures each request and calls next; see
 // [tacho.HTTPMetrics.Handler].

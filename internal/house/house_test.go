@@ -22,13 +22,14 @@ var order = [][]string{
 	{"internal/exemplar", "internal/series"},
 	{"internal/expo"},
 	{""},
+	{"internal/registration"},
 	{"goruntime", "process", "sqlstats", "httpclient", "dashboard", "push", "tachotest"},
 	{"tachikoma"},
 	{"examples/server", "examples/push", "examples/minimal"},
 }
 
 // onlyTests have no code that a program contains.
-var onlyTests = []string{"internal/house", "internal/testkit", "testdata/size/bare", "testdata/size/barehttp", "testdata/size/tacho", "testdata/size/tachohttp", "testdata/vendored"}
+var onlyTests = []string{"internal/house", "internal/testkit", "ops", "testdata/size/bare", "testdata/size/barehttp", "testdata/size/tacho", "testdata/size/tachohttp", "testdata/vendored"}
 
 type goPackage struct {
 	ImportPath string

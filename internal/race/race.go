@@ -1,3 +1,3 @@
-// Package race tells tests whether the race detector is on. The race detector allocates,
-// so tests of allocations and of binary sizes skip.
+// Package race tells tests whether the race detector or the address sanitizer is on. Both
+// allocate, so tests of allocations and of binary sizes skip.
 package race

@@ -1,6 +1,6 @@
-//go:build race
+//go:build race || asan
 
 package race
 
-// Enabled reports whether the race detector is on.
+// Enabled reports whether the race detector or the address sanitizer is on.
 const Enabled = true

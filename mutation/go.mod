@@ -1,0 +1,3 @@
+module github.com/tachikoma/tacho/mutation
+
+go 1.24
