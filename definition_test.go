@@ -185,6 +185,16 @@ func TestBucketHelpers(t *testing.T) {
 	if got := ExponentialBuckets(1, 10, 4); !slices.Equal(got, []float64{1, 10, 100, 1000}) {
 		t.Error(got)
 	}
+	// Bounds are the decimals that a person would write, so that le="1" is a bucket.
+	if got := LinearBuckets(.1, .1, 10); !slices.Equal(got, []float64{.1, .2, .3, .4, .5, .6, .7, .8, .9, 1}) {
+		t.Error(got)
+	}
+	if got := ExponentialBuckets(.1, 1.5, 4); !slices.Equal(got, []float64{.1, .15, .225, .3375}) {
+		t.Error(got)
+	}
+	if got := len(LinearBuckets(0, 1, 65535)); got != 65535 {
+		t.Errorf("%d bounds, want 65535", got)
+	}
 }
 
 func TestDefaultRegistry(t *testing.T) {
@@ -300,6 +310,11 @@ func TestBucketHelpersRefuse(t *testing.T) {
 		"linear, falling":             func() []float64 { return LinearBuckets(0, -1, 2) },
 		"linear, NaN start":           func() []float64 { return LinearBuckets(nan, 1, 1) },
 		"linear, NaN width":           func() []float64 { return LinearBuckets(0, nan, 2) },
+		"linear, Inf start, one":      func() []float64 { return LinearBuckets(inf, 1, 1) },
+		"linear, NaN width, one":      func() []float64 { return LinearBuckets(0, nan, 1) },
+		"linear, a billion":           func() []float64 { return LinearBuckets(0, 1, 1e9) },
+		"exponential, a billion":      func() []float64 { return ExponentialBuckets(1, 1.0000001, 1e9) },
+		"exponential, one too many":   func() []float64 { return ExponentialBuckets(1, 1.01, 65536) },
 		"linear, +Inf width":          func() []float64 { return LinearBuckets(0, inf, 2) },
 		"linear, width lost":          func() []float64 { return LinearBuckets(1e300, 1, 2) },
 		"exponential, no count":       func() []float64 { return ExponentialBuckets(1, 2, 0) },

@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/atomicfloat"
+	"github.com/tachikoma/tacho/internal/decimal"
 	"github.com/tachikoma/tacho/internal/exemplar"
 	"github.com/tachikoma/tacho/internal/expo"
 	"github.com/tachikoma/tacho/internal/stripe"
@@ -16,37 +17,58 @@ import (
 // seconds and fit the latency of a network service. A definition reads DefBuckets once.
 var DefBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 
-// LinearBuckets returns count upper bounds: start, start+width and so on. It panics with a
-// *[DefinitionError] if count is below 1 or the bounds do not increase.
+// LinearBuckets returns count upper bounds: start, start+width and so on. Each bound is the
+// float64 nearest to the decimal result, so that LinearBuckets(.1, .1, 10) has the bounds
+// 0.3 and 1. LinearBuckets panics with a *[DefinitionError] if count is below 1 or above
+// 65,535, or if the bounds are not finite or do not increase.
 func LinearBuckets(start, width float64, count int) []float64 {
-	return makeBuckets(start, count, func(v float64) float64 { return v + width })
+	return makeBuckets(decimal.Linear, start, width, count)
 }
 
-// ExponentialBuckets returns count upper bounds: start, start*factor and so on. It panics
-// with a *[DefinitionError] if count is below 1 or the bounds do not increase.
+// ExponentialBuckets returns count upper bounds: start, start*factor and so on. Each bound
+// is the float64 nearest to the decimal result, so that ExponentialBuckets(.1, 1.5, 2) has
+// the bound 0.15. It panics like [LinearBuckets].
 func ExponentialBuckets(start, factor float64, count int) []float64 {
-	return makeBuckets(start, count, func(v float64) float64 { return v * factor })
+	return makeBuckets(decimal.Exponential, start, factor, count)
 }
 
-func makeBuckets(start float64, count int, next func(float64) float64) []float64 {
-	if count < 1 {
-		refuse("", "a bucket list needs at least one bound", "")
+// maxBounds is the maximum number of bounds of a histogram. Each series has a word for each
+// bound, and each scrape a line.
+const maxBounds = math.MaxUint16
+
+func makeBuckets(progression func(start, step float64, count int) []float64, start, step float64, count int) []float64 {
+	var bounds []float64
+	reason := ""
+	switch {
+	case count < 1:
+		reason = "a bucket list needs at least one bound"
+	case count > maxBounds:
+		reason = tooManyBounds
+	case math.IsNaN(start-start) || math.IsNaN(step-step):
+		reason = boundsNotFinite
+	default:
+		bounds = progression(start, step, count)
+		reason = checkBounds(bounds)
 	}
-	bounds := make([]float64, count)
-	for i := range bounds {
-		bounds[i], start = start, next(start)
-	}
-	if reason := checkBounds(bounds); reason != "" {
+	if reason != "" {
 		refuse("", reason, "")
 	}
 	return bounds
 }
 
+const (
+	tooManyBounds   = "a histogram has at most 65535 bucket bounds"
+	boundsNotFinite = "bucket bounds must be finite"
+)
+
 // checkBounds returns an error text for a bad list of finite upper bounds, or "".
 func checkBounds(bounds []float64) string {
+	if len(bounds) > maxBounds {
+		return tooManyBounds
+	}
 	for i, b := range bounds {
 		if math.IsNaN(b) || math.IsInf(b, 0) {
-			return "bucket bounds must be finite"
+			return boundsNotFinite
 		}
 		if i > 0 && b <= bounds[i-1] {
 			return "bucket bounds must increase strictly"
