@@ -67,7 +67,7 @@ func checkBounds(bounds []float64) string {
 		return tooManyBounds
 	}
 	for i, b := range bounds {
-		if math.IsNaN(b) || math.IsInf(b, 0) {
+		if math.IsNaN(b - b) { // also for the infinities
 			return boundsNotFinite
 		}
 		if i > 0 && b <= bounds[i-1] {
