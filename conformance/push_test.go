@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"math"
@@ -17,11 +18,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
+	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/storage/remote"
 	"github.com/prometheus/prometheus/util/teststorage"
 
 	"github.com/tachikoma/tacho"
 	"github.com/tachikoma/tacho/push"
+	"github.com/tachikoma/tacho/tachotest"
 )
 
 // TestRemoteWrite checks that the samples pushed to Prometheus 3 by remote write equal
@@ -149,4 +152,131 @@ func timestampOf(s *sample) any {
 		return "none"
 	}
 	return *s.at
+}
+
+// A remoteStorage is a TSDB of Prometheus behind its remote write handler.
+type remoteStorage struct {
+	*httptest.Server
+	db *teststorage.TestStorage
+}
+
+func newRemoteStorage(t *testing.T) *remoteStorage {
+	t.Helper()
+	db := teststorage.New(t)
+	handler := remote.NewWriteHandler(slog.New(slog.DiscardHandler), prometheus.NewRegistry(), db,
+		remoteapi.MessageTypes{remoteapi.WriteV1MessageType}, false, false)
+	s := &remoteStorage{httptest.NewServer(handler), db}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// query returns the results of a PromQL query at a time, sorted.
+func (s *remoteStorage) query(t *testing.T, expr string, at time.Time) string {
+	t.Helper()
+	engine := promql.NewEngine(promql.EngineOpts{MaxSamples: 1e6, Timeout: time.Minute})
+	defer engine.Close()
+	q, err := engine.NewInstantQuery(context.Background(), s.db, nil, expr, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	v, err := q.Exec(context.Background()).Vector()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, sample := range v {
+		lines = append(lines, fmt.Sprintf("%s %v", sample.Metric, sample.F))
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+// TestRemoteWriteStaleMarkers checks that a query shows no series after its end, and none
+// after Shutdown.
+func TestRemoteWriteStaleMarkers(t *testing.T) {
+	s := newRemoteStorage(t)
+	reg := tacho.NewRegistry()
+	v := reg.GaugeVec("g", "", []string{"n"})
+	p, err := push.New(push.RemoteWrite{URL: s.URL}, push.Config{Registry: reg, Metrics: tacho.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect := func(want string) {
+		t.Helper()
+		if got := s.query(t, "g", time.Now()); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Millisecond) // the query is later than the samples
+	}
+	v.With("a").Set(1)
+	v.With("b").Set(2)
+	must(p.Push(context.Background()))
+	expect("{__name__=\"g\", n=\"a\"} 1\n{__name__=\"g\", n=\"b\"} 2")
+	v.Delete("a")
+	must(p.Push(context.Background()))
+	expect("{__name__=\"g\", n=\"b\"} 2")
+	v.With("b").Set(3)
+	must(p.Shutdown(context.Background()))
+	expect("")
+	if got := s.query(t, "max_over_time(g[1m])", time.Now()); got != "{n=\"a\"} 1\n{n=\"b\"} 3" {
+		t.Errorf("got the last values %q", got)
+	}
+}
+
+// TestRemoteWriteRefusedSamples checks that two samples outside the bounds of Prometheus
+// cost no other sample.
+func TestRemoteWriteRefusedSamples(t *testing.T) {
+	s := newRemoteStorage(t)
+	reg, own := tacho.NewRegistry(), tacho.NewRegistry()
+	v := reg.GaugeVec("g", "", []string{"n"})
+	for i := range 2500 {
+		v.With(string(rune('一' + i))).Set(1)
+	}
+	p, err := push.New(push.RemoteWrite{URL: s.URL}, push.Config{Registry: reg, Metrics: own})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Push(context.Background()); err != nil { // sets the lower bound
+		t.Fatal(err)
+	}
+	reg.Collect(func(e *tacho.Emitter) {
+		e.At(time.Unix(1e9, 0)).Gauge("g_old", "", 1)
+		e.At(time.Now().Add(time.Hour)).Gauge("a_future", "", 1)
+	})
+	for range 3 {
+		err := p.Push(context.Background())
+		if err == nil || !strings.Contains(err.Error(), "dropped samples: 2") {
+			t.Errorf("got error %v, want 2 dropped samples", err)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	if got := s.query(t, "sum(count_over_time(g[1m]))", time.Now()); got != "{} 10000" {
+		t.Errorf("got %q samples, want all of 4 pushes", got)
+	}
+	if got := tachotest.Value(t, own, "push_samples_dropped_total", "target", strings.TrimPrefix(s.URL, "http://"), "reason", "out_of_bounds"); got != 6 {
+		t.Errorf("%v samples counted as out_of_bounds, want 6", got)
+	}
+}
+
+// TestRemoteWriteEmptyPush checks that Prometheus accepts a push without samples.
+func TestRemoteWriteEmptyPush(t *testing.T) {
+	s := newRemoteStorage(t)
+	p, err := push.New(push.RemoteWrite{URL: s.URL}, push.Config{Registry: tacho.NewRegistry(), Metrics: tacho.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Push(context.Background()); err != nil {
+		t.Error(err)
+	}
+	s.Server.Close()
+	if err := p.Shutdown(context.Background()); err == nil {
+		t.Error("push to a server that does not run succeeded")
+	}
 }

@@ -128,13 +128,20 @@ const ticks = () => {
   return Array.from({ length: state.tick - first + 1 }, (_, i) => (first + i) % MAX_POLLS);
 };
 
+// elapsed returns the seconds between two polls. It returns NaN if the clock went back, so
+// that a rate is a gap.
+function elapsed(t, before) {
+  const seconds = times[t] - times[before];
+  return seconds > 0 ? seconds : NaN;
+}
+
 // rates returns the increases per second of a counter. A decrease means that the counter
 // was reset to 0.
 function rates(values, at) {
   return at.map((t, i) => {
     if (i === 0) return NaN;
     const increase = values[t] - values[at[i - 1]];
-    return (increase < 0 ? values[t] : increase) / (times[t] - times[at[i - 1]]);
+    return (increase < 0 ? values[t] : increase) / elapsed(t, at[i - 1]);
   });
 }
 
@@ -378,8 +385,8 @@ function drawHistogram(c, f, at) {
   drawLines(c.lines, lines.filter(l => !c.hidden.has(l.text)), at, f.name, false);
   drawHeat(c.heat, columns, bounds, f.name, at);
   const observed = columns.at(-1)?.reduce((a, b) => a + b, 0) ?? 0;
-  const step = at.length > 1 ? times[at.at(-1)] - times[at.at(-2)] : 1;
-  drawLegend(c, lines, at, f.name, false, `${round(observed / step)} observations per second · quantiles of all series over the last ${QUANTILE_POLLS} polls`);
+  const step = at.length > 1 ? elapsed(at.at(-1), at.at(-2)) : 1;
+  drawLegend(c, lines, at, f.name, false, `${format(observed / step, '', false)} observations per second · quantiles of all series over the last ${QUANTILE_POLLS} polls`);
 }
 
 function drawLegend(c, lines, at, name, perSecond, note) {

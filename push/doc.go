@@ -44,6 +44,13 @@
 // 1.0, and remote write keeps the names. The protocol is small: four protocol buffer
 // messages and Snappy's block format.
 //
+// # Stale markers
+//
+// The end of a series is part of remote write: the series gets a stale marker, and queries
+// no longer return its last value. [RemoteWrite] describes the rules. A Pushgateway shows
+// a series until the next push of its group or [Pusher.Delete]. The text format of
+// VictoriaMetrics has no stale markers.
+//
 // # Failures
 //
 // A request is retried if the server does not respond, or responds with the status
@@ -52,19 +59,43 @@
 // wait, the pusher waits for the time in Retry-After. Every other failure status is
 // final. [Config.MaxBytes] limits the size of a push, also in memory.
 //
+// A retry in the text format contains the current values, because the server uses the
+// time of receipt. A retry by remote write contains the same samples as the first attempt.
+//
+// If a remote write receiver refuses a request with the status 400, 409, 413 or 422, the
+// pusher looks for the refused samples. It drops and counts these samples and sends the
+// others.
+//
+// A function or collector of the registry that does not return delays a push by at most
+// [Config.Timeout], and not beyond the context of the push. The pusher does not read the
+// registry again until the function returns.
+//
+// # Secrets
+//
+// An error contains the URL without its user, password and query. The values of
+// Authorization and similar fields of [Config.Header] are replaced in the text of a
+// response. A redirect to another scheme, host or port carries no field of Config.Header
+// and no password.
+//
 // # Metrics of the pusher
 //
 //	push_attempts_total{target,result}              counter
+//	push_samples_dropped_total{target,reason}       counter
 //	push_duration_seconds{target}                   histogram
 //	push_body_bytes{target}                         gauge
 //	push_last_success_timestamp_seconds{target}     gauge
 //
 // The label target is the host of the URL. The label result is "success", "failed",
 // "refused" or "unsent". After "failed", a retry may succeed. After "refused", a
-// retry would fail again. The result "unsent" counts pushes without a request,
-// because the metrics exceeded MaxBytes or could not be encoded.
+// retry would fail again. The result "unsent" counts pushes and retries without a request.
+// The metrics exceeded MaxBytes, could not be encoded, or were not collected in time.
+//
+// The counter push_samples_dropped_total counts the samples that a remote write receiver
+// refused. The label reason is "out_of_order", "duplicate", "out_of_bounds", "label",
+// "too_large" or "other".
 //
 // The histogram push_duration_seconds observes each attempt, with buckets from 5 ms
-// to 10 s. The gauge push_body_bytes is the compressed size of the latest push.
+// to 10 s. The gauge push_body_bytes is the size of the latest push as it was sent.
+// A push with dropped samples is not a success for push_last_success_timestamp_seconds.
 // Pushers with the same host share their metrics if the registry is the same.
 package push

@@ -72,6 +72,11 @@ func (p *Pusher) deliver(ctx context.Context, stop <-chan struct{}, push *remote
 	r := p.dest.remote
 	r.begin(push)
 	d := &delivery{p: p, ctx: ctx, stop: stop, limit: maxRefusals, refused: map[string]struct{}{}}
+	defer func() { // also if a later request fails
+		if d.accepted && !push.empty {
+			r.accepted, r.newest = push.at, max(r.newest, push.at)
+		}
+	}()
 	var others []error // of requests that were not refused because of their samples
 	for i, body := range push.bodies {
 		o := d.send(body)
@@ -94,9 +99,6 @@ func (p *Pusher) deliver(ctx context.Context, stop <-chan struct{}, push *remote
 	r.finish(push, d.refused)
 	if d.dropped > 0 {
 		others = append(others, d.summary(push.at, r.newest))
-	}
-	if d.accepted && !push.empty {
-		r.accepted, r.newest = push.at, max(r.newest, push.at)
 	}
 	if len(others) > 0 {
 		return errors.Join(others...), true

@@ -169,6 +169,20 @@ test('the reset of a counter is not a negative rate', async () => {
   assertNoProblems();
 });
 
+test('a clock that goes back is not a negative rate', async () => {
+  await page.evaluate(() => { const start = Date.now(); let calls = 0; Date.now = () => start - 1000 * calls++; });
+  let n = 0;
+  await page.route('**/metrics/json', route => route.fulfill({ json: { back_total: [{ labels: {}, value: n++ }] } }));
+  await item('back_total').click();
+  const seen = new Set();
+  await until('some values', async () => {
+    seen.add(await card('back_total').locator('.legend .value').first().textContent());
+    return n > 4;
+  });
+  assert.ok(![...seen].some(v => v.startsWith('-') || v.includes('NaN')), [...seen].join(' '));
+  assertNoProblems();
+});
+
 test('the theme is light or dark and survives a reload', async () => {
   await open({}, '#http_requests_total,http_request_duration_seconds,db_query_duration_seconds,tachikoma_tokens_used_total,tachikoma_missions_active,cache_hits_total');
   for (let i = 0; i < 60; i++) {
