@@ -32,7 +32,7 @@ func (r *procReader) file(path string) []byte {
 			return r.buf[:n]
 		default:
 			if n += m; n == len(r.buf) {
-				r.grow(2 * n)
+				r.grow(min(2*n, maxFile)) // the buffer is kept, so it has a limit
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"bytes"
 	"os"
 	"testing"
 )
@@ -25,6 +26,51 @@ func TestListFDs(t *testing.T) {
 	}
 	if got, ok := r.listFDs(); !ok || got != want+1000 {
 		t.Errorf("listFDs: got %d, %t, want %d", got, ok, want+1000)
+	}
+}
+
+// TestReadersCloseFiles checks that no method leaves a descriptor open.
+func TestReadersCloseFiles(t *testing.T) {
+	r := new(procReader)
+	before, ok := r.listFDs()
+	if !ok {
+		t.Skip("no /proc")
+	}
+	for range 20 {
+		r.listFDs()
+		r.countFDs()
+		r.file("/proc/self/stat")
+		r.file("/")         // a directory cannot be read
+		r.file("/dev/zero") // has no end
+	}
+	if after, _ := r.listFDs(); after != before {
+		t.Errorf("%d open descriptors, want %d as before", after, before)
+	}
+}
+
+// TestBuffer checks that the buffer holds usual files at once, and that its growth keeps
+// the contents.
+func TestBuffer(t *testing.T) {
+	r := new(procReader)
+	r.file(os.DevNull)
+	if len(r.buf) != 16<<10 {
+		t.Errorf("buffer of %d bytes, want 16 KiB", len(r.buf))
+	}
+	want := make([]byte, 50<<10)
+	for i := range want {
+		want[i] = byte(i >> 3)
+	}
+	path := t.TempDir() + "/file"
+	if err := os.WriteFile(path, want, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.file(path); !bytes.Equal(got, want) {
+		t.Error("the contents of a long file differ")
+	}
+	for range 3 {
+		if r.file("/dev/zero"); len(r.buf) > maxFile {
+			t.Errorf("buffer of %d bytes after a file without end, want at most %d", len(r.buf), maxFile)
+		}
 	}
 }
 

@@ -74,6 +74,38 @@ func TestRegisterTwice(t *testing.T) {
 	process.Register(tacho.NewRegistry()) // no conflict in another registry
 }
 
+// TestUnits checks the units that OpenMetrics shows. A metric has a unit exactly if its name
+// has the unit.
+func TestUnits(t *testing.T) {
+	var b strings.Builder
+	if err := registered().WriteOpenMetrics(&b); err != nil {
+		t.Fatal(err)
+	}
+	families := 0
+	for line := range strings.Lines(b.String()) {
+		fields := strings.Fields(line)
+		if len(fields) < 3 || fields[1] != "TYPE" {
+			continue
+		}
+		families++
+		unit := ""
+		for _, u := range []string{"seconds", "bytes"} {
+			if strings.HasSuffix(fields[2], "_"+u) {
+				unit = u
+			}
+		}
+		if got := strings.Contains(b.String(), "# UNIT "+fields[2]+" "); got != (unit != "") {
+			t.Errorf("%s: unit %t, want %t", fields[2], got, unit != "")
+		}
+		if unit != "" && !strings.Contains(b.String(), "# UNIT "+fields[2]+" "+unit+"\n") {
+			t.Errorf("%s: want the unit %s", fields[2], unit)
+		}
+	}
+	if families == 0 && b.String() != "# EOF\n" {
+		t.Errorf("no family in\n%s", b.String())
+	}
+}
+
 // TestConflictDefinesNothing checks that a panic of Register leaves the registry
 // unchanged. Metrics that stayed would never change their value.
 func TestConflictDefinesNothing(t *testing.T) {

@@ -17,6 +17,9 @@ func TestParseStat(t *testing.T) {
 			t.Errorf("%q: got %v, %t, want %v", name, got, ok, want)
 		}
 	}
+	if got, ok := parseStat([]byte(")" + afterName)); !ok || got != want {
+		t.Errorf("only a parenthesis before the fields: got %v, %t, want %v", got, ok, want)
+	}
 	for _, bad := range []string{
 		"", "42", "42 (cat", "42 (cat)", "42 (cat) R 1 2 3",
 		"42 (cat)" + strings.TrimSuffix(afterName, "379 18446744073709551615 9 9 9\n"),

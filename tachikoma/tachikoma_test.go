@@ -227,6 +227,18 @@ func TestSameRegistryTwice(t *testing.T) {
 	}
 }
 
+// TestBoundsOfDuration checks the shortest and the longest duration in seconds.
+func TestBoundsOfDuration(t *testing.T) {
+	m := tachikoma.New()
+	m.RecordHTTPRequest("GET", "/", 200, 0)
+	m.RecordHTTPRequest("GET", "/", 200, math.Nextafter(math.MaxInt64/1e9, 0))
+	wantLines(t, m, `http_request_duration_seconds_count{method="GET",path="/"} 2`,
+		`http_request_duration_seconds_bucket{method="GET",path="/",le="0.001"} 1`)
+	m.RecordHTTPRequest("GET", "/", 200, math.MaxInt64/1e9) // as a float64 one nanosecond too long
+	wantLines(t, m, `http_request_duration_seconds_count{method="GET",path="/"} 2`,
+		`tacho_errors_total{metric="http_request_duration_seconds",reason="negative"} 1`)
+}
+
 func TestBadInput(t *testing.T) {
 	m := tachikoma.New()
 	for _, seconds := range []float64{math.NaN(), -1, math.Inf(1), math.Inf(-1), 1e300} {

@@ -27,17 +27,19 @@ func line(t *testing.T, f *Format, family *Family, pass func(e *Encoder) bool) s
 // TestShortLines compares the lines that Whole copies with the lines that the format
 // appends part by part, at each length at which Whole copies in another way.
 func TestShortLines(t *testing.T) {
+	// Letters that follow each other show a copy to a wrong place.
+	letters := strings.Repeat("abcdefghijklmnopqrstuvwxyz", 4)
 	values := []uint64{0, 1, 9, 10, 99, 100, 12345, 1234567, decimal.MaxShort - 1, decimal.MaxShort, 1<<64 - 1}
-	for _, size := range []int{1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100} {
+	for _, size := range []int{1, 2, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65, 100} {
 		for _, family := range []*Family{
-			{Name: strings.Repeat("n", size), Kind: Gauge},
-			{Name: strings.Repeat("n", size) + "_total", Kind: Counter},
+			{Name: letters[:size], Kind: Gauge},
+			{Name: letters[:size] + "_total", Kind: Counter},
 			{Name: strings.Repeat(".", size), Kind: Gauge, Quoted: true},
-			{Name: strings.Repeat("n", size), Kind: Gauge, QuotedLabels: true},
+			{Name: letters[:size], Kind: Gauge, QuotedLabels: true},
 		} {
 			for name, format := range formats {
 				for length := range 40 {
-					block := `{l="` + strings.Repeat("v", length) + `"} `
+					block := `{l="` + letters[:length] + `"} `
 					for _, value := range values {
 						for _, negative := range []bool{false, true} {
 							got := line(t, format, family, func(e *Encoder) bool { return e.Whole(block, value, negative, nil) })

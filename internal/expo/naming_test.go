@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unsafe"
@@ -208,6 +209,26 @@ func TestNamingIsKept(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { ns.naming(families, true, names.Dots) }); n != 0 {
 		t.Errorf("%v allocations for a kept naming", n)
 	}
+}
+
+// TestNamingOfOverlappingScrapes: scrapes of a registry can name families at the same time.
+// The race detector finds a missing lock.
+func TestNamingOfOverlappingScrapes(t *testing.T) {
+	ns := &Names{UTF8: &UTF8}
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for range 50 {
+				families := []*Family{family("x", Gauge), family("x_total", Counter), family("more"[:1+g%2], Gauge)}
+				if got := called(ns, families, true, names.Underscores); got[0] != "x" || got[1] != "x_total"+plain {
+					t.Errorf("got %q", got)
+				}
+			}
+		}()
+	}
+	wg.Wait()
 }
 
 func (ns *Names) keptFor(open bool, s names.Scheme) unsafe.Pointer {
