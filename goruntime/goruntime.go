@@ -68,9 +68,9 @@ func Register(reg *tacho.Registry) (stop func()) {
 	r := newReader()
 	r.update()
 	for i := range r.families {
-		define(&r.families[i], r.values[i].load)
+		define(&r.families[i], r.value(i))
 	}
-	define(&lastGC, r.lastGC.load)
+	define(&lastGC, r.fresh(r.pauses.last))
 	define(&goroutines, goroutineCount)
 	define(&threads, threadCount)
 	define(&info, one, tacho.WithConstLabels("version", runtime.Version()))

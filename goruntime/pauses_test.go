@@ -21,3 +21,17 @@ func TestLastCollectionIsNotInTheFuture(t *testing.T) {
 		t.Errorf("got %v without a collection, want 0", p.last())
 	}
 }
+
+// TestValueIsFresh checks that a function needs no earlier call of collect in its scrape.
+func TestValueIsFresh(t *testing.T) {
+	r := newReader()
+	value := r.value(0)
+	r.values[0], r.at = -1, time.Now().Add(time.Hour)
+	if got := value(); got != -1 {
+		t.Errorf("got %v, want the value of the latest read", got)
+	}
+	r.at = time.Now().Add(-2 * maxAge)
+	if got := value(); got < 0 {
+		t.Errorf("got %v after a long time, want a new value", got)
+	}
+}

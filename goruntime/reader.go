@@ -1,33 +1,46 @@
 package goruntime
 
 import (
-	"math"
 	"runtime/metrics"
 	"strings"
 	"sync"
-	"sync/atomic"
+	"time"
 
 	"github.com/tachikoma/tacho"
 )
 
-// A reader reads the values of all families in one call at each scrape, so the values
-// are consistent with each other. If scrapes overlap, a scrape can show values that
-// another scrape read.
+// A reader reads the values of all families in one call, so the values are consistent with
+// each other. If scrapes overlap, a scrape can show values that another scrape read.
 type reader struct {
-	families []family      // supported by this version of Go
-	values   []atomicFloat // one for each family
-	lastGC   atomicFloat
+	families []family // supported by this version of Go
 
 	mu      sync.Mutex // scrapes can overlap
+	at      time.Time  // of the latest read
+	values  []float64  // one for each family
 	samples []metrics.Sample
 	pauses  pauses
 }
 
-// An atomicFloat can be written by one scrape while another scrape reads.
-type atomicFloat struct{ bits atomic.Uint64 }
+// maxAge is the age of a value that a function shows without another read. A scrape calls
+// collect and the functions in no fixed order.
+const maxAge = 10 * time.Millisecond
 
-func (v *atomicFloat) load() float64   { return math.Float64frombits(v.bits.Load()) }
-func (v *atomicFloat) store(f float64) { v.bits.Store(math.Float64bits(f)) }
+// value returns the function of a family.
+func (r *reader) value(i int) func() float64 {
+	return r.fresh(func() float64 { return r.values[i] })
+}
+
+// fresh returns a function that calls f with values of at most maxAge.
+func (r *reader) fresh(f func() float64) func() float64 {
+	return func() float64 {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if time.Since(r.at) > maxAge {
+			r.update()
+		}
+		return f()
+	}
+}
 
 func newReader() *reader {
 	r := &reader{pauses: newPauses()}
@@ -43,7 +56,7 @@ func newReader() *reader {
 		r.families = append(r.families, f)
 		r.samples = append(r.samples, samples...)
 	}
-	r.values = make([]atomicFloat, len(r.families))
+	r.values = make([]float64, len(r.families))
 	return r
 }
 
@@ -58,7 +71,7 @@ func supported(samples []metrics.Sample) bool {
 	return true
 }
 
-// Each scrape calls collect before the families are written.
+// collect emits the summary of the pauses. Each scrape calls collect.
 func (r *reader) collect(e *tacho.Emitter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -68,6 +81,7 @@ func (r *reader) collect(e *tacho.Emitter) {
 
 // update reads all values. The caller holds r.mu, or no scrape can use r yet.
 func (r *reader) update() {
+	r.at = time.Now()
 	metrics.Read(r.samples)
 	rest := r.samples
 	for i, f := range r.families {
@@ -75,9 +89,8 @@ func (r *reader) update() {
 		for _, s := range rest[:len(f.from)] {
 			sum += s.Value.Uint64()
 		}
-		r.values[i].store(float64(sum))
+		r.values[i] = float64(sum)
 		rest = rest[len(f.from):]
 	}
 	r.pauses.read()
-	r.lastGC.store(r.pauses.last())
 }

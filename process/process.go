@@ -43,9 +43,8 @@
 package process
 
 import (
-	"math"
 	"sync"
-	"sync/atomic"
+	"time"
 
 	"github.com/tachikoma/tacho"
 	"github.com/tachikoma/tacho/internal/registration"
@@ -77,7 +76,7 @@ func Register(reg *tacho.Registry) (stop func()) {
 			opts = append(opts, tacho.WithUnit(f.unit))
 		}
 		if f.counter {
-			r.CounterFunc(f.name, f.help, c.counters[i].load, opts...)
+			r.CounterFunc(f.name, f.help, c.counter(i), opts...)
 		} else {
 			value := c.now[i].value
 			c.gauges[i] = r.FloatGauge(f.name, f.help, func() float64 { return value }, opts...)
@@ -127,32 +126,45 @@ type reading struct {
 
 // A collector reads all values at each scrape.
 type collector struct {
-	counters [numReadings]atomicFloat
-	gauges   [numReadings]*tacho.FloatGaugeVec // without labels; without a series while the value is unknown
+	gauges [numReadings]*tacho.FloatGaugeVec // without labels; without a series while the value is unknown
 
-	mu  sync.Mutex // scrapes can overlap
-	now [numReadings]reading
+	mu       sync.Mutex // scrapes can overlap
+	counters [numReadings]float64
+	at       time.Time // of the latest read
+	now      [numReadings]reading
 	system
 }
 
-// An atomicFloat can be written by one scrape while another scrape reads.
-type atomicFloat struct{ bits atomic.Uint64 }
+// maxAge is the age of a value that a counter shows without another read. A scrape calls
+// update and the functions of the counters in no fixed order.
+const maxAge = 10 * time.Millisecond
 
-func (f *atomicFloat) load() float64 { return math.Float64frombits(f.bits.Load()) }
+// counter returns the function of a counter.
+func (c *collector) counter(i int) func() float64 {
+	return func() float64 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if time.Since(c.at) > maxAge {
+			c.read()
+		}
+		return c.counters[i]
+	}
+}
 
 // read reads all values. The caller holds c.mu, or no scrape can use c yet.
 func (c *collector) read() {
+	c.at = time.Now()
 	clear(c.now[:])
 	c.system.read(&c.now)
 	for i, f := range families {
 		if f.counter && c.now[i].known {
-			c.counters[i].bits.Store(math.Float64bits(c.now[i].value))
+			c.counters[i] = c.now[i].value
 		}
 	}
 }
 
-// update reads all values and sets the gauges. Each scrape calls update before the
-// families are written.
+// update reads all values and sets the gauges. Each scrape calls update before the first
+// gauge is written.
 func (c *collector) update(*tacho.Emitter) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

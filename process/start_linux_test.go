@@ -40,6 +40,9 @@ func TestChooseStart(t *testing.T) {
 // TestSinceBoot compares CLOCK_BOOTTIME with /proc/uptime.
 func TestSinceBoot(t *testing.T) {
 	before, ok := sinceBoot()
+	if ok != (before > 0) {
+		t.Fatalf("got %v s and %t", before, ok)
+	}
 	if !ok {
 		t.Skip("no CLOCK_BOOTTIME")
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"io"
 	"runtime"
 	"strconv"
@@ -118,6 +119,10 @@ func TestPool(t *testing.T) {
 	wantLines(t, reg, "db_connections_active 0", "db_connections_idle 0")
 	if got := text(t, reg); strings.Contains(got, `closed_total{reason="max_lifetime"} 0`) {
 		t.Errorf("no connection is closed for max_lifetime in\n%s", got)
+	}
+	for range 2 { // a second scrape adds only the change
+		release(t, acquire(t, db, 1))
+		wantLines(t, reg, fmt.Sprintf(`db_connections_closed_total{reason="max_lifetime"} %d`, db.Stats().MaxLifetimeClosed))
 	}
 	db.SetMaxOpenConns(0)
 	wantLines(t, reg, "db_connections_max_open 0")
