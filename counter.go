@@ -107,8 +107,8 @@ func (c *Counter) share(at uintptr) {
 }
 
 // reassign makes goroutine at the owner of n. With stripes, n has no owner, so that no
-// core writes to the cache line of the counter itself. owner is stored before wide is read
-// again: a concurrent stripe.Widen cannot leave n owned.
+// core writes to the cache line of the counter itself. The field owner is stored before
+// wide is read again: a concurrent stripe.Widen cannot leave n owned.
 func (c *Counter) reassign(at uintptr) {
 	c.owner.Store(at)
 	if c.wide.Load() != nil {

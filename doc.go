@@ -119,8 +119,8 @@
 // use. An [Emitter] is valid only in the call that received it. Recording in a series that
 // exists takes no lock. A counter or histogram that several cores record in at the same
 // time grows to more memory, a few times at most. A scrape reads while other goroutines
-// record: the count of a histogram always equals the count of its +Inf bucket, and its sum
-// may differ by the observations that are still running.
+// record. The count of a histogram always equals the count of its +Inf bucket. Its sum may
+// differ by the observations that are still running.
 //
 // # Without HTTP
 //

@@ -52,9 +52,9 @@ func isDigits(s string) bool {
 	return true
 }
 
-// isUUID reports whether s is a UUID in one of the forms of github.com/google/uuid: 32
-// hexadecimal digits, the same digits with hyphens after the 8th, 12th, 16th and 20th, and
-// these 36 bytes in braces or after "urn:uuid:". TestIsUUID compares isUUID with Validate of
+// isUUID reports whether s is a UUID in one of the forms of github.com/google/uuid. These
+// are 32 hexadecimal digits, and the same digits with hyphens after the 8th, 12th, 16th and
+// 20th. The form with hyphens may be in braces or after "urn:uuid:". TestIsUUID compares isUUID with Validate of
 // that package, which is larger; see internal/SIZE.md.
 func isUUID(s string) bool {
 	switch len(s) {

@@ -161,9 +161,9 @@ func (v *vec) slow(values []string) *series.Series {
 	return s
 }
 
-// A limit is the number of series that a vector may have; 0 or less means no limit.
-// overflow is a function value, so that only programs with a limit link its code; see
-// internal/SIZE.md.
+// A limit is the number of series that a vector may have. If max is 0 or less, there is no
+// limit. The field overflow is a function value, so that only programs with a limit link
+// its code; see internal/SIZE.md.
 type limit struct {
 	max      int
 	overflow func(v *vec) *series.Series
@@ -247,7 +247,8 @@ func (v *vec) Delete(values ...string) bool {
 }
 
 // DeleteFunc removes the series for whose label values f returns true, and returns their
-// number. f runs without a lock and may use the vector. f must not keep the slice.
+// number. The function f runs without a lock, may use the vector, and must not keep the
+// slice.
 func (v *vec) DeleteFunc(f func(values []string) bool) int {
 	var found []*series.Series
 	for s := range v.table.Load().Each {

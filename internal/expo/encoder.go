@@ -27,8 +27,9 @@ type Encoder struct {
 	quoted bool   // the name is in quotes, and inside the braces of a sample
 	dated  bool   // OpenMetrics: samples may have exemplars and times of creation
 
-	// For the lines of Whole: the name of the sample, the length of the name or 0 if
-	// Whole cannot be used, and the text behind the number, the first byte lowest.
+	// For the lines of Whole: the name of the sample and its length, and the text behind
+	// the number. A length of 0 means that Whole cannot be used. The first byte of end is
+	// its lowest.
 	name    [64]byte
 	nameLen int
 	end     uint64

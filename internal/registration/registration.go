@@ -70,13 +70,12 @@ func (r *Registration) unregister() {
 	}
 }
 
-// Collect returns what ends the collection.
+// Collect adds f to the functions that each scrape of reg calls. stop ends the calls and
+// releases f. stop is safe for concurrent use, and a second call has no effect.
+//
+// [tacho.Registry.Collect] has no end. After stop, the registry keeps a function of a few
+// words, which emits nothing.
 func Collect(reg *tacho.Registry, f func(*tacho.Emitter)) (stop func()) {
-	if c, ok := any(reg).(interface {
-		Collect(func(*tacho.Emitter)) func()
-	}); ok {
-		return c.Collect(f)
-	}
 	var collect atomic.Pointer[func(*tacho.Emitter)]
 	collect.Store(&f)
 	reg.Collect(func(e *tacho.Emitter) {
