@@ -1,6 +1,6 @@
-// Package house has tests of the repository itself: the order of imports, and the words of
+// Package repocheck has tests of the repository itself: the order of imports, and the words of
 // its comments.
-package house
+package repocheck
 
 import (
 	"encoding/json"
@@ -29,7 +29,7 @@ var order = [][]string{
 }
 
 // onlyTests have no code that a program contains.
-var onlyTests = []string{"internal/house", "internal/testkit", "ops", "testdata/size/bare", "testdata/size/barehttp", "testdata/size/tacho", "testdata/size/tachohttp", "testdata/vendored"}
+var onlyTests = []string{"internal/repocheck", "internal/testkit", "ops", "testdata/size/bare", "testdata/size/barehttp", "testdata/size/tacho", "testdata/size/tachohttp", "testdata/vendored"}
 
 type goPackage struct {
 	ImportPath string
