@@ -86,6 +86,7 @@ func TestGoodDefinitions(t *testing.T) {
 }
 
 func TestConflicts(t *testing.T) {
+	zero := func() float64 { return 0 }
 	for what, c := range map[string]struct{ first, second func(*Registry) }{
 		"type":           {func(r *Registry) { r.Counter("x", "") }, func(r *Registry) { r.Gauge("x", "") }},
 		"value type":     {func(r *Registry) { r.Counter("x", "") }, func(r *Registry) { r.FloatCounter("x", "") }},
@@ -94,8 +95,8 @@ func TestConflicts(t *testing.T) {
 		"some labels":    {func(r *Registry) { r.Counter("x", "") }, func(r *Registry) { r.CounterVec("x", "", []string{"a"}) }},
 		"consts":         {func(r *Registry) { r.Counter("x", "") }, func(r *Registry) { r.Counter("x", "", WithConstLabels("a", "b")) }},
 		"buckets":        {func(r *Registry) { r.Histogram("x", "", nil) }, func(r *Registry) { r.Histogram("x", "", []float64{1}) }},
-		"function":       {func(r *Registry) { r.GaugeFunc("x", "", nil) }, func(r *Registry) { r.GaugeFunc("x", "", nil) }},
-		"func and gauge": {func(r *Registry) { r.GaugeFunc("x", "", nil) }, func(r *Registry) { r.FloatGauge("x", "") }},
+		"function":       {func(r *Registry) { r.GaugeFunc("x", "", zero) }, func(r *Registry) { r.GaugeFunc("x", "", zero) }},
+		"func and gauge": {func(r *Registry) { r.GaugeFunc("x", "", zero) }, func(r *Registry) { r.FloatGauge("x", "") }},
 		"_bucket":        {func(r *Registry) { r.Histogram("x", "", nil) }, func(r *Registry) { r.Counter("x_bucket", "") }},
 		"_sum":           {func(r *Registry) { r.Histogram("x", "", nil) }, func(r *Registry) { r.Gauge("x_sum", "") }},
 		"_count":         {func(r *Registry) { r.Histogram("x", "", nil) }, func(r *Registry) { r.Gauge("x_count", "") }},

@@ -57,15 +57,12 @@ func makeBuckets(progression func(start, step float64, count int) []float64, sta
 }
 
 const (
-	tooManyBounds   = "a histogram has at most 65535 bucket bounds"
+	tooManyBounds   = "more than 65535 bucket bounds"
 	boundsNotFinite = "bucket bounds must be finite"
 )
 
 // checkBounds returns an error text for a bad list of finite upper bounds, or "".
 func checkBounds(bounds []float64) string {
-	if len(bounds) > maxBounds {
-		return tooManyBounds
-	}
 	for i, b := range bounds {
 		if math.IsNaN(b - b) { // also for the infinities
 			return boundsNotFinite
@@ -85,6 +82,9 @@ func finiteBounds(bounds []float64) ([]float64, string) {
 	}
 	if n := len(bounds); n > 0 && math.IsInf(bounds[n-1], +1) {
 		bounds = bounds[:n-1]
+	}
+	if len(bounds) > maxBounds {
+		return nil, tooManyBounds
 	}
 	own := append(make([]float64, 0, len(bounds)), bounds...)
 	for i := range own {

@@ -9,7 +9,7 @@ import (
 )
 
 // An Option configures a registry, a metric or the HTTP middleware. Each option documents
-// where it applies. Elsewhere it has no effect.
+// where it applies. Elsewhere it has no effect. A nil Option is refused.
 type Option func(*options)
 
 type options struct {
@@ -32,6 +32,9 @@ type options struct {
 func makeOptions(opts []Option) *options {
 	o := new(options)
 	for _, opt := range opts {
+		if opt == nil {
+			refuse("", "an option is nil", "")
+		}
 		opt(o)
 	}
 	return o

@@ -14,7 +14,8 @@ import (
 )
 
 // A Vec is a family of metrics that differ in the values of their labels. All methods are
-// safe for concurrent use. A Vec is made by [Registry.CounterVec] and its siblings.
+// safe for concurrent use. A Vec is made by [Registry.CounterVec] and its siblings. All
+// methods of a zero Vec panic.
 type Vec[M any] struct{ vec }
 
 // vec is a Vec without the type of its metrics, so that its code is in a binary once and
