@@ -132,7 +132,7 @@ func FuzzQuote(f *testing.F) {
 			short += `"`
 		}
 		got, err := strconv.Unquote(short)
-		if err != nil || cut != (len(s) > maxQuoted) || !cut && got != s || !strings.HasPrefix(s, got) || len(got) > maxQuoted || cut && len(got) <= maxQuoted-utf8.UTFMax {
+		if err != nil || cut != (len(s) > maxQuoted) || !cut && got != s || !strings.HasPrefix(s, got) || len(got) > maxQuoted || cut && len(got) < maxQuoted-utf8.UTFMax {
 			t.Errorf("%q: %s is read as %q, %v", s, q, got, err)
 		}
 		if !utf8.ValidString(q) || strings.ContainsFunc(q, func(r rune) bool { return r < ' ' || r == 0x7f }) {
