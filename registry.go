@@ -94,7 +94,7 @@ func (r *Registry) FloatGauge(name, help string, opts ...Option) *FloatGauge {
 // Histogram defines a histogram with these upper bounds, which must be finite and increase
 // strictly; see [Registry.Counter]. Every histogram has a bucket for +Inf, so a last +Inf
 // is accepted and ignored. If buckets is nil, the bounds are [DefBuckets]. If buckets is
-// empty, +Inf is the only bucket. More than 65,535 bounds are refused.
+// empty, +Inf is the only bucket. More than 65,000 bounds are refused.
 func (r *Registry) Histogram(name, help string, buckets []float64, opts ...Option) *Histogram {
 	return r.HistogramVec(name, help, buckets, nil, opts...).With()
 }
