@@ -13,11 +13,13 @@ import (
 	"github.com/tachikoma/tacho/internal/series"
 )
 
+var testStart = time.Now()
+
 // scrapeAt returns the series of a vector with idle expiry in a scrape at a given time.
 func scrapeAt(v *vec, now time.Time) []*series.Series {
 	v.orderMu.Lock()
 	defer v.orderMu.Unlock()
-	return v.inUseAt(now.UnixNano())
+	return v.inUseAt(int64(now.Sub(testStart)) + 1)
 }
 
 // TestIdleExpiry: a scrape unlists a series of any type that has not changed for the idle
@@ -124,7 +126,7 @@ func collectUntil(t *testing.T, f func() bool) {
 func unlistedCount(v *vec) int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return len(v.unlistedLocked())
+	return v.unlistedVec().table.Load().Len()
 }
 
 // TestIdleSeriesAreFreed: an unlisted series is freed if the program holds no pointer to
@@ -198,7 +200,8 @@ func TestFinalizerAddsToNewSeries(t *testing.T) {
 		m := scrapeAt(v, now.Add(time.Second))[0].M
 		scrapeAt(v, now.Add(time.Hour))
 		var p *unlisted
-		for _, p = range v.unlistedLocked() {
+		for s := range v.unlistedVec().table.Load().Each {
+			p = unlistedOf(s)
 		}
 		// A test cannot control when a finalizer runs. So this test changes the old metric,
 		// creates a new one, and calls finalize itself.
@@ -215,7 +218,7 @@ func TestFinalizerAddsToNewSeries(t *testing.T) {
 			(*Histogram)(m).Observe(2)
 		}
 		v.mu.Lock()
-		delete(v.unlistedLocked(), p.Key())
+		v.unlistedVec().removeLocked(&p.Series)
 		v.mu.Unlock()
 		switch v {
 		case &c.vec:
@@ -230,7 +233,7 @@ func TestFinalizerAddsToNewSeries(t *testing.T) {
 			h.With("x").Observe(10)
 		}
 		v.mu.Lock()
-		v.unlistedLocked()[p.Key()] = p
+		v.unlistedVec().table.Load().Insert(&p.Series)
 		v.mu.Unlock()
 		v.finalize(p, m)
 		runtime.SetFinalizer((*byte)(m), nil)

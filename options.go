@@ -2,6 +2,7 @@ package tacho
 
 import (
 	"time"
+	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/escape"
 	"github.com/tachikoma/tacho/internal/expo"
@@ -19,7 +20,7 @@ type options struct {
 	limited   bool // WithMaxSeries was given, maybe with no limit
 	unit      string
 	checkUnit func(*family) string // set with unit
-	expiry    *expiry
+	expiry    unsafe.Pointer       // *expiry
 	created   func() *trackedSeries
 	utf8      *expo.UTF8Rules
 	//lint:ignore U1000 the build without HTTP does not read it
@@ -77,7 +78,7 @@ func WithIdleExpiry(d time.Duration) Option {
 	if d > 0 {
 		e = newExpiry(d)
 	}
-	return func(o *options) { o.expiry = e }
+	return func(o *options) { o.expiry = unsafe.Pointer(e) }
 }
 
 // WithUnit sets the unit of a metric, as the name ends in it: "seconds" for

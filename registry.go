@@ -191,7 +191,8 @@ func (r *Registry) define(t *metricType, def *histogramDef, name, help string, l
 	}
 	f.vec = newVec(f, o.limit, r.created)
 	if o.expiry != nil && len(f.labels) > 0 {
-		o.expiry.attach(f.vec, o.expiry)
+		e := (*expiry)(o.expiry)
+		e.attach(f.vec, e)
 	}
 	f.Encode = func(e *expo.Encoder) { t.encode(f.vec, e) }
 	return r.add(f).vec

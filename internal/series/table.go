@@ -43,7 +43,14 @@ func NewTable(n int) *Table {
 func (t *Table) Len() int { return t.live }
 
 // Full reports whether one more series would fill more than three quarters of the slots.
-func (t *Table) Full() bool { return 4*(t.used+1) > 3*len(t.slots) }
+func (t *Table) Full() bool { return t.FullWith(1) }
+
+// FullWith reports whether n more series would fill more than three quarters of the slots.
+func (t *Table) FullWith(n int) bool { return 4*(t.used+n) > 3*len(t.slots) }
+
+// Sparse reports whether the series fill less than an eighth of the slots of a table that
+// is not small.
+func (t *Table) Sparse() bool { return len(t.slots) > 64 && 8*t.live < len(t.slots) }
 
 // At returns the series in the i-th slot, counted around, and reports whether its hash is
 // hash. A nil series ends a probe.
