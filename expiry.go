@@ -22,12 +22,15 @@ import (
 //
 // A weak pointer and a finalizer cost about a microsecond, and an idle series is shown until
 // it is unlisted. So a scrape unlists a bounded number, and holds the vector's mutex for a
-// few at a time. Tables grow and shrink without the mutex.
+// few at a time. Tables grow and shrink without the mutex. Of many unlisted series a scrape
+// checks a part.
 
 const (
-	// unlistedPerScrape bounds what a scrape adds to its own time: unlisting so many series
-	// takes as long as writing a few hundred thousand (BenchmarkExpiry).
-	unlistedPerScrape = 1 << 15
+	// unlistedPerScrape bounds what a scrape adds to its own time (BenchmarkExpiry).
+	unlistedPerScrape = 1 << 14
+
+	// manyUnlisted is the number of unlisted series above which a scrape checks a quarter.
+	manyUnlisted = 1 << 15
 
 	// unlistedAtOnce is the number of series that are unlisted while the mutex is held.
 	unlistedAtOnce = 64
@@ -84,6 +87,7 @@ type unlistedVec struct {
 	// table has the unlisted series by key. Only a scrape inserts, under both mutexes of
 	// the vector. Others remove, under its mutex.
 	table   atomic.Pointer[series.Table]
+	part    int              // of the table that the last scrape checked; under orderMu
 	moving  bool             // a scrape copies table; under the mutex
 	removed []*series.Series // while moving
 }
@@ -152,16 +156,7 @@ func (v *vec) orderedInUse() []*series.Series { return v.inUseAt(monotonic()) }
 // series. It needs orderMu.
 func (v *vec) inUseAt(now int64) []*series.Series {
 	x := v.unlistedVec()
-	for s := range x.table.Load().Each {
-		u := unlistedOf(s)
-		if m := unsafe.Pointer(u.metric.Value()); m != nil && x.mark(m) != u.mark {
-			v.mu.Lock()
-			if x.table.Load().Holds(s) {
-				v.relistLocked(u, m)
-			}
-			v.mu.Unlock()
-		}
-	}
+	x.relistChanged(v)
 	order := v.updateOrderLocked()
 	var idle []int // indexes of order
 	for i, s := range order {
@@ -176,24 +171,56 @@ func (v *vec) inUseAt(now int64) []*series.Series {
 	if len(idle) == 0 {
 		return order
 	}
-	listed := make([]*series.Series, 0, len(order)-len(idle))
-	next, sparse := 0, false
-	for from := 0; from < len(idle); from += unlistedAtOnce {
+	// Backwards: the runtime keeps the weak pointers and finalizers of neighbouring objects
+	// in a list that is sorted by address and searched from its start. Series that were
+	// created in order are in order of their addresses.
+	sparse := false
+	for end := len(idle); end > 0; end -= unlistedAtOnce {
 		v.mu.Lock()
-		for _, i := range idle[from:min(from+unlistedAtOnce, len(idle))] {
-			listed = append(listed, order[next:i]...)
-			if next = i + 1; !v.unlistLocked(order[i]) {
-				listed = append(listed, order[i])
+		for n := end - 1; n >= max(end-unlistedAtOnce, 0); n-- {
+			if !v.unlistLocked(order[idle[n]]) {
+				idle[n] = -1
 			}
 		}
 		sparse = v.table.Load().Sparse()
 		v.mu.Unlock()
+	}
+	listed := make([]*series.Series, 0, len(order)-len(idle))
+	next := 0
+	for _, i := range idle {
+		if i >= 0 {
+			listed = append(listed, order[next:i]...)
+			next = i + 1
+		}
 	}
 	v.order = append(listed, order[next:]...)
 	if sparse {
 		v.shrink()
 	}
 	return v.order
+}
+
+// relistChanged relists the unlisted series that have changed. It needs orderMu.
+func (x *unlistedVec) relistChanged(v *vec) {
+	v.mu.Lock()
+	t := x.table.Load()
+	parts := 1
+	if t.Len() > manyUnlisted {
+		parts = 4
+	}
+	v.mu.Unlock()
+	x.part = (x.part + 1) % parts
+	t.EachOf(x.part, parts, func(s *series.Series) bool {
+		u := unlistedOf(s)
+		if m := unsafe.Pointer(u.metric.Value()); m != nil && x.mark(m) != u.mark {
+			v.mu.Lock()
+			if x.table.Load().Holds(s) {
+				v.relistLocked(u, m)
+			}
+			v.mu.Unlock()
+		}
+		return true
+	})
 }
 
 // unlistLocked unlists a series, unless its metric has changed since the scrape looked, or

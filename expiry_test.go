@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
+	"weak"
 
 	"github.com/tachikoma/tacho/internal/label"
 	"github.com/tachikoma/tacho/internal/series"
@@ -323,5 +325,156 @@ func TestConcurrentExpiry(t *testing.T) {
 	keep.Inc()
 	if got := text(t, r); !strings.Contains(got, `c_total{l="kept"} 8001`) {
 		t.Errorf("no value 8001 in\n%s", got)
+	}
+}
+
+// TestExpiryIsBounded: a scrape unlists a bounded number of series, and later scrapes the
+// others. Tables and lists shrink.
+func TestExpiryIsBounded(t *testing.T) {
+	v := &NewRegistry().CounterVec("c_total", "", []string{"l"}, WithIdleExpiry(time.Minute)).vec
+	const n = 2*unlistedPerScrape + 100
+	for i := range n {
+		vecOf[Counter](v).With(strconv.Itoa(i)).Inc()
+	}
+	now := time.Now()
+	scrapeAt(v, now)
+	for _, want := range []int{unlistedPerScrape + 100, 100, 0} {
+		now = now.Add(time.Hour)
+		order := scrapeAt(v, now)
+		if len(order) != want || v.Len() != want || cap(v.order) > 2*want+16 {
+			t.Fatalf("%d series in a list for %d, %d in the table, want %d", len(order), cap(v.order), v.Len(), want)
+		}
+		for i, s := range order {
+			if !v.table.Load().Holds(s) || i > 0 && label.Compare(order[i-1].Key(), s.Key()) >= 0 {
+				t.Fatalf("series %d is not in the table, or not in order", i)
+			}
+		}
+		if v.table.Load().Sparse() {
+			t.Errorf("the table does not shrink to %d series", want)
+		}
+	}
+	collectUntil(t, func() bool { return unlistedCount(v) == 0 })
+	scrapeAt(v, now)
+	if v.unlistedVec().table.Load().Sparse() {
+		t.Error("the table of unlisted series does not shrink")
+	}
+	vecOf[Counter](v).With("1").Inc()
+	if got := scrapeAt(v, now); len(got) != 1 {
+		t.Errorf("%d series after a recording, want 1", len(got))
+	}
+}
+
+// TestManyUnlistedSeriesAreChecked: of many unlisted series that the program holds, four
+// scrapes find each that has changed.
+func TestManyUnlistedSeriesAreChecked(t *testing.T) {
+	v := NewRegistry().CounterVec("c_total", "", []string{"l"}, WithIdleExpiry(time.Minute))
+	kept := make([]*Counter, manyUnlisted+1000)
+	for i := range kept {
+		kept[i] = v.With(strconv.Itoa(i))
+	}
+	now := time.Now()
+	scrapeAt(&v.vec, now)
+	for v.Len() > 0 {
+		now = now.Add(time.Hour)
+		scrapeAt(&v.vec, now)
+	}
+	for i := 0; i < len(kept); i += 1000 {
+		kept[i].Inc()
+	}
+	for range 4 {
+		scrapeAt(&v.vec, now)
+	}
+	if want := (len(kept) + 999) / 1000; v.Len() != want {
+		t.Errorf("%d series are relisted, want %d", v.Len(), want)
+	}
+	runtime.KeepAlive(kept)
+}
+
+// TestRecordingWhileUnlisting: a recording between the scrape's look at a metric and the
+// unlisting of its series is a change.
+func TestRecordingWhileUnlisting(t *testing.T) {
+	r := NewRegistry()
+	c := r.CounterVec("c_total", "", []string{"l"}, WithIdleExpiry(time.Minute))
+	h := r.HistogramVec("h", "", nil, []string{"l"}, WithIdleExpiry(time.Minute))
+	now := time.Now()
+	for _, v := range []*vec{&c.vec, &h.vec} {
+		c, h := c.With("x"), h.With("x")
+		s := scrapeAt(v, now)[0]
+		c.Inc()
+		h.Observe(1)
+		v.orderMu.Lock()
+		v.mu.Lock()
+		v.unlistLocked(s)
+		v.order = nil
+		if v.holds(s) {
+			v.order = append(v.order, s)
+		}
+		v.mu.Unlock()
+		v.orderMu.Unlock()
+		if got := scrapeAt(v, now.Add(time.Second)); len(got) != 1 {
+			t.Errorf("%s: the series is not shown", v.fam.Name)
+		}
+		runtime.KeepAlive([]any{c, h})
+	}
+}
+
+// holds reports whether the table has s. It needs the mutex.
+func (v *vec) holds(s *series.Series) bool { return v.table.Load().Holds(s) }
+
+// TestTwoUnlistedSeriesOfOneKey: before the finalizer of an unlisted metric runs, With may
+// create another series with the same key that is unlisted too. The finalizer adds to that
+// series.
+func TestTwoUnlistedSeriesOfOneKey(t *testing.T) {
+	v := NewRegistry().CounterVec("c_total", "", []string{"l"}, WithIdleExpiry(time.Minute))
+	now := time.Now()
+	unlist := func() (*Counter, *unlisted) {
+		c := v.With("x")
+		c.Inc()
+		scrapeAt(&v.vec, now)
+		now = now.Add(time.Hour)
+		scrapeAt(&v.vec, now)
+		var u *unlisted
+		for s := range v.unlistedVec().table.Load().Each {
+			u = unlistedOf(s)
+		}
+		if u == nil || v.Len() != 0 {
+			t.Fatalf("%d series are listed", v.Len())
+		}
+		v.mu.Lock()
+		v.unlistedVec().removeLocked(&u.Series) // as if its weak pointer had ended
+		v.mu.Unlock()
+		return c, u
+	}
+	first, u1 := unlist()
+	first.Add(5)
+	second, u2 := unlist()
+	if first == second {
+		t.Fatal("With returns the metric that was removed")
+	}
+	v.unlistedVec().table.Load().Insert(&u1.Series)
+	v.unlistedVec().table.Load().Insert(&u2.Series)
+	u1.metric = weak.Pointer[byte]{}
+	v.finalize(u1, unsafe.Pointer(first))
+	runtime.SetFinalizer((*byte)(unsafe.Pointer(first)), nil)
+	if got := scrapeAt(&v.vec, now); len(got) != 1 || got[0].M != unsafe.Pointer(second) || second.Value() != 6 {
+		t.Errorf("%d series, value %d, want the second with 6", len(got), second.Value())
+	}
+	if v.With("x") != second || unlistedCount(&v.vec) != 0 {
+		t.Error("With returns another metric")
+	}
+	v.Delete("x")
+	runtime.KeepAlive(second)
+}
+
+// TestMonotonic: idle times are not measured with the wall clock.
+func TestMonotonic(t *testing.T) {
+	a := monotonic()
+	if b := monotonic(); a < 1 || b < a || time.Duration(b) > 24*time.Hour {
+		t.Errorf("%d, then %d", a, b)
+	}
+	v := NewRegistry().CounterVec("c_total", "", []string{"l"}, WithIdleExpiry(time.Minute))
+	v.With("x").Inc()
+	if s := v.ordered()[0]; time.Duration(tracked(s).changed) > 24*time.Hour || tracked(s).changed == 0 {
+		t.Errorf("the series changed at %d", tracked(s).changed)
 	}
 }

@@ -116,9 +116,14 @@ func (t *Table) Holds(s *Series) bool {
 }
 
 // Each ranges over all series, in no order.
-func (t *Table) Each(yield func(*Series) bool) {
-	for i := range t.slots {
-		if s := t.slots[i].s.Load(); s != nil && s != tombstone && !yield(s) {
+func (t *Table) Each(yield func(*Series) bool) { t.EachOf(0, 1, yield) }
+
+// EachOf ranges over the series in one of several equal parts of the table. parts is a
+// power of two, and not above 4.
+func (t *Table) EachOf(part, parts int, yield func(*Series) bool) {
+	n := len(t.slots) / parts
+	for i := range n {
+		if s := t.slots[part*n+i].s.Load(); s != nil && s != tombstone && !yield(s) {
 			return
 		}
 	}
