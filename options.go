@@ -70,6 +70,11 @@ func WithMaxSeries(n int) Option {
 // change. The option has no effect on a metric without labels. If d is 0 or less there is
 // no expiry, which is the default.
 //
+// The idle time is monotonic and begins at the first scrape that sees the series. A scrape
+// removes at most 16,384 series of a vector, and the following scrapes remove the others. If
+// a vector has more than 32,768 removed series that are still in memory, a change through a
+// kept pointer is seen by one of the next four scrapes.
+//
 // In Prometheus a removed series becomes stale. rate() and increase() over its samples
 // stay right. If a counter restarts from zero, they treat it as a reset. The increase up
 // to the first scrape after the return is lost, as for every new counter.
