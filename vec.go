@@ -149,7 +149,7 @@ func (v *vec) slow(values []string) *series.Series {
 	v.mu.Lock() // no deferred Unlock: none of the program's code runs until Unlock
 	s := v.table.Load().Find(hash, key)
 	if s == nil && v.expiry != nil {
-		s = v.expires().relist(v, hash, key)
+		s = v.expires().relist(v, hash, string(b)) // a copy: key must stay on the stack
 	}
 	if s == nil && v.limit.max > 0 && v.table.Load().Len() >= v.limit.max {
 		if s = v.limit.overflow(v); s != nil {
