@@ -388,23 +388,27 @@ func TestManyUnlistedSeriesAreChecked(t *testing.T) {
 		t.Errorf("%d series are relisted, want %d", v.Len(), want)
 	}
 	runtime.KeepAlive(kept)
+	kept = nil
+	collectUntil(t, func() bool { return unlistedCount(&v.vec) == 0 }) // not during other tests
 }
 
 // TestRecordingWhileUnlisting: a recording between the scrape's look at a metric and the
 // unlisting of its series is a change.
 func TestRecordingWhileUnlisting(t *testing.T) {
 	r := NewRegistry()
-	c := r.CounterVec("c_total", "", []string{"l"}, WithIdleExpiry(time.Minute))
-	h := r.HistogramVec("h", "", nil, []string{"l"}, WithIdleExpiry(time.Minute))
+	c0 := r.CounterVec("c_total", "", []string{"l"}, WithIdleExpiry(time.Minute))
+	h0 := r.HistogramVec("h", "", nil, []string{"l"}, WithIdleExpiry(time.Minute))
 	now := time.Now()
-	for _, v := range []*vec{&c.vec, &h.vec} {
-		c, h := c.With("x"), h.With("x")
+	for _, v := range []*vec{&c0.vec, &h0.vec} {
+		c, h := c0.With("x"), h0.With("x")
 		s := scrapeAt(v, now)[0]
 		c.Inc()
 		h.Observe(1)
 		v.orderMu.Lock()
 		v.mu.Lock()
-		v.unlistLocked(s)
+		if unlisted := v.unlistLocked(s); unlisted && v == &h0.vec {
+			t.Error("the state of the unlisted histogram has an observation that no scrape showed")
+		}
 		v.order = nil
 		if v.holds(s) {
 			v.order = append(v.order, s)
