@@ -29,6 +29,10 @@ const (
 	// unlistedPerScrape bounds what a scrape adds to its own time (BenchmarkExpiry).
 	unlistedPerScrape = 1 << 14
 
+	// metricPage is the size of a page of the runtime, as a shift. Objects of one size are on
+	// one page.
+	metricPage = 13
+
 	// manyUnlisted is the number of unlisted series above which a scrape checks a quarter.
 	manyUnlisted = 1 << 15
 
@@ -87,6 +91,8 @@ type unlistedVec struct {
 	// table has the unlisted series by key. Only a scrape inserts, under both mutexes of
 	// the vector. Others remove, under its mutex.
 	table   atomic.Pointer[series.Table]
+	idle    int              // series that the last scrape did not unlist; under orderMu
+	turn    uintptr          // changes with each scrape; under orderMu
 	part    int              // of the table that the last scrape checked; under orderMu
 	moving  bool             // a scrape copies table; under the mutex
 	removed []*series.Series // while moving
@@ -159,21 +165,33 @@ func (v *vec) inUseAt(now int64) []*series.Series {
 	x.relistChanged(v)
 	order := v.updateOrderLocked()
 	var idle []int // indexes of order
+	// If more series are idle than a scrape may unlist, each scrape takes the series whose
+	// metrics are on some pages of memory. The runtime keeps the weak pointers and finalizers
+	// of the objects on one page in a list that is searched from its start, so a page is
+	// visited once, and becomes free as a whole.
+	seen, groups := 0, uintptr(1)
+	for int(groups)*unlistedPerScrape < x.idle {
+		groups *= 2
+	}
+	x.turn++
 	for i, s := range order {
 		t := tracked(s)
 		if mark := x.mark(s.M); mark != t.last || t.changed == 0 {
 			t.last, t.changed = mark, now
-		} else if now-t.changed >= v.expires().idle && len(idle) < unlistedPerScrape {
-			idle = append(idle, i)
+		} else if now-t.changed >= v.expires().idle {
+			seen++
+			if (uintptr(s.M)>>metricPage^x.turn)&(groups-1) == 0 && len(idle) < unlistedPerScrape {
+				idle = append(idle, i)
+			}
 		}
 	}
+	x.idle = seen - len(idle)
 	x.resize(v, len(idle))
 	if len(idle) == 0 {
 		return order
 	}
-	// Backwards: the runtime keeps the weak pointers and finalizers of neighbouring objects
-	// in a list that is sorted by address and searched from its start. Series that were
-	// created in order are in order of their addresses.
+	// Backwards: series that were created in order are in order of their addresses, as the
+	// runtime's list is.
 	sparse := false
 	for end := len(idle); end > 0; end -= unlistedAtOnce {
 		v.mu.Lock()
