@@ -55,8 +55,13 @@ type row struct {
 // Collect adds f to the functions that each scrape calls. The families that f emits are
 // sorted by name among the other families. f must be safe for concurrent use: scrapes can
 // overlap. If f panics, the scrape goes on without the samples of this call, and
-// tacho_errors_total{metric="",reason="panic"} counts.
+// tacho_errors_total{metric="",reason="panic"} counts. Collect panics with a
+// *[DefinitionError] if f is nil.
 func (r *Registry) Collect(f func(*Emitter)) {
+	r.check("")
+	if f == nil {
+		refuse("", "the function is nil", "")
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	// A program without collectors contains neither runCollectors nor the type of the

@@ -98,7 +98,7 @@ func TestCollectorPanics(t *testing.T) {
 	})
 	r.Collect(func(e *Emitter) { e.Gauge("c", "", 3) })
 	r.GaugeFunc("f", "", func() float64 { panic("function") })
-	r.CounterFunc("g", "", nil)
+	r.CounterFunc("g", "", func() float64 { panic("g") })
 	got := text(t, r)
 	want := `# HELP a 
 # TYPE a gauge

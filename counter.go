@@ -13,7 +13,7 @@ import (
 // A Counter counts events: a uint64 that only goes up (OpenMetrics 1.0, "Counter"). Past
 // 2^64-1 it wraps to 0, and Prometheus takes that for a restart. All methods are safe for
 // concurrent use and never block. They allocate only if contention on the counter makes
-// it grow. [Registry.Counter] makes a Counter.
+// it grow. [Registry.Counter] makes a Counter. A zero Counter counts, but no scrape shows it.
 type Counter struct {
 	_     [0]func() // no ==; see internal/SIZE.md
 	n     atomic.Uint64
@@ -161,7 +161,7 @@ func encodeCounters(v *vec, e *expo.Encoder) {
 // A FloatCounter sums amounts such as seconds or dollars: a float64 that only goes up
 // (OpenMetrics 1.0, "Counter"). All methods are safe for concurrent use and never block.
 // They allocate only if contention on the counter makes it grow. [Registry.FloatCounter]
-// makes a FloatCounter.
+// makes a FloatCounter. A zero FloatCounter sums, but no scrape shows it.
 type FloatCounter struct {
 	bits atomic.Uint64
 	wide atomic.Pointer[stripe.Set] // nil until there are stripes

@@ -99,7 +99,7 @@ func (f *family) checkUnit() string {
 	if f.Unit == "" || names.ValidMetric("_"+f.Unit) && stringslite.HasSuffix(name, "_"+f.Unit) {
 		return ""
 	}
-	return "the name must end in the unit, _" + f.Unit
+	return "the name must end in the unit, " + escape.Quote("_"+f.Unit)
 }
 
 func (f *family) checkLabels() string {
@@ -167,8 +167,12 @@ func (f *family) differs(old *family) string {
 //go:noinline
 func (f *family) constBlock() string { return string(label.AppendBlock(nil, f.consts, nil, "")) }
 
+// quoteAll quotes about 1000 bytes of a list.
 func quoteAll(list []string) (s string) {
 	for _, l := range list {
+		if len(s) > 1000 {
+			return s + " ..."
+		}
 		s += " " + escape.Quote(l)
 	}
 	return s

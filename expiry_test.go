@@ -8,16 +8,20 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
+	"weak"
 
 	"github.com/tachikoma/tacho/internal/label"
 	"github.com/tachikoma/tacho/internal/series"
 )
 
+var testStart = time.Now()
+
 // scrapeAt returns the series of a vector with idle expiry in a scrape at a given time.
 func scrapeAt(v *vec, now time.Time) []*series.Series {
 	v.orderMu.Lock()
 	defer v.orderMu.Unlock()
-	return v.inUseAt(now.UnixNano())
+	return v.inUseAt(int64(now.Sub(testStart)) + 1)
 }
 
 // TestIdleExpiry: a scrape unlists a series of any type that has not changed for the idle
@@ -124,7 +128,7 @@ func collectUntil(t *testing.T, f func() bool) {
 func unlistedCount(v *vec) int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return len(v.unlistedLocked())
+	return v.unlistedVec().table.Load().Len()
 }
 
 // TestIdleSeriesAreFreed: an unlisted series is freed if the program holds no pointer to
@@ -198,7 +202,8 @@ func TestFinalizerAddsToNewSeries(t *testing.T) {
 		m := scrapeAt(v, now.Add(time.Second))[0].M
 		scrapeAt(v, now.Add(time.Hour))
 		var p *unlisted
-		for _, p = range v.unlistedLocked() {
+		for s := range v.unlistedVec().table.Load().Each {
+			p = unlistedOf(s)
 		}
 		// A test cannot control when a finalizer runs. So this test changes the old metric,
 		// creates a new one, and calls finalize itself.
@@ -215,7 +220,7 @@ func TestFinalizerAddsToNewSeries(t *testing.T) {
 			(*Histogram)(m).Observe(2)
 		}
 		v.mu.Lock()
-		delete(v.unlistedLocked(), p.Key())
+		v.unlistedVec().removeLocked(&p.Series)
 		v.mu.Unlock()
 		switch v {
 		case &c.vec:
@@ -230,7 +235,7 @@ func TestFinalizerAddsToNewSeries(t *testing.T) {
 			h.With("x").Observe(10)
 		}
 		v.mu.Lock()
-		v.unlistedLocked()[p.Key()] = p
+		v.unlistedVec().table.Load().Insert(&p.Series)
 		v.mu.Unlock()
 		v.finalize(p, m)
 		runtime.SetFinalizer((*byte)(m), nil)
@@ -320,5 +325,164 @@ func TestConcurrentExpiry(t *testing.T) {
 	keep.Inc()
 	if got := text(t, r); !strings.Contains(got, `c_total{l="kept"} 8001`) {
 		t.Errorf("no value 8001 in\n%s", got)
+	}
+}
+
+// TestExpiryIsBounded: a scrape unlists a bounded number of series, and later scrapes the
+// others. Tables and lists shrink.
+func TestExpiryIsBounded(t *testing.T) {
+	v := &NewRegistry().CounterVec("c_total", "", []string{"l"}, WithIdleExpiry(time.Minute)).vec
+	const n = 2*unlistedPerScrape + 100
+	for i := range n {
+		vecOf[Counter](v).With(strconv.Itoa(i)).Inc()
+	}
+	now := time.Now()
+	scrapeAt(v, now)
+	for scrapes, left := 0, n; left > 0; scrapes++ {
+		now = now.Add(time.Hour)
+		order := scrapeAt(v, now)
+		want := v.Len()
+		if len(order) != want || want < left-unlistedPerScrape || cap(v.order) > 2*want+16 {
+			t.Fatalf("%d series in a list for %d, %d in the table, after %d", len(order), cap(v.order), want, left)
+		}
+		if left = want; scrapes > 8 {
+			t.Fatalf("%d series after %d scrapes", left, scrapes)
+		}
+		for i, s := range order {
+			if !v.table.Load().Holds(s) || i > 0 && label.Compare(order[i-1].Key(), s.Key()) >= 0 {
+				t.Fatalf("series %d is not in the table, or not in order", i)
+			}
+		}
+		if v.table.Load().Sparse() {
+			t.Errorf("the table does not shrink to %d series", want)
+		}
+	}
+	collectUntil(t, func() bool { return unlistedCount(v) == 0 })
+	scrapeAt(v, now)
+	if v.unlistedVec().table.Load().Sparse() {
+		t.Error("the table of unlisted series does not shrink")
+	}
+	vecOf[Counter](v).With("1").Inc()
+	if got := scrapeAt(v, now); len(got) != 1 {
+		t.Errorf("%d series after a recording, want 1", len(got))
+	}
+}
+
+// TestManyUnlistedSeriesAreChecked: of many unlisted series that the program holds, four
+// scrapes find each that has changed.
+func TestManyUnlistedSeriesAreChecked(t *testing.T) {
+	v := NewRegistry().CounterVec("c_total", "", []string{"l"}, WithIdleExpiry(time.Minute))
+	kept := make([]*Counter, manyUnlisted+1000)
+	for i := range kept {
+		kept[i] = v.With(strconv.Itoa(i))
+	}
+	now := time.Now()
+	scrapeAt(&v.vec, now)
+	for v.Len() > 0 {
+		now = now.Add(time.Hour)
+		scrapeAt(&v.vec, now)
+	}
+	for i := 0; i < len(kept); i += 1000 {
+		kept[i].Inc()
+	}
+	for range 4 {
+		scrapeAt(&v.vec, now)
+	}
+	if want := (len(kept) + 999) / 1000; v.Len() != want {
+		t.Errorf("%d series are relisted, want %d", v.Len(), want)
+	}
+	runtime.KeepAlive(kept)
+	kept = nil
+	collectUntil(t, func() bool { return unlistedCount(&v.vec) == 0 }) // not during other tests
+}
+
+// TestRecordingWhileUnlisting: a recording between the scrape's look at a metric and the
+// unlisting of its series is a change.
+func TestRecordingWhileUnlisting(t *testing.T) {
+	r := NewRegistry()
+	c0 := r.CounterVec("c_total", "", []string{"l"}, WithIdleExpiry(time.Minute))
+	h0 := r.HistogramVec("h", "", nil, []string{"l"}, WithIdleExpiry(time.Minute))
+	now := time.Now()
+	for _, v := range []*vec{&c0.vec, &h0.vec} {
+		c, h := c0.With("x"), h0.With("x")
+		s := scrapeAt(v, now)[0]
+		c.Inc()
+		h.Observe(1)
+		v.orderMu.Lock()
+		v.mu.Lock()
+		if unlisted := v.unlistLocked(s); unlisted && v == &h0.vec {
+			t.Error("the state of the unlisted histogram has an observation that no scrape showed")
+		}
+		v.order = nil
+		if v.holds(s) {
+			v.order = append(v.order, s)
+		}
+		v.mu.Unlock()
+		v.orderMu.Unlock()
+		if got := scrapeAt(v, now.Add(time.Second)); len(got) != 1 {
+			t.Errorf("%s: the series is not shown", v.fam.Name)
+		}
+		runtime.KeepAlive([]any{c, h})
+	}
+}
+
+// holds reports whether the table has s. It needs the mutex.
+func (v *vec) holds(s *series.Series) bool { return v.table.Load().Holds(s) }
+
+// TestTwoUnlistedSeriesOfOneKey: before the finalizer of an unlisted metric runs, With may
+// create another series with the same key that is unlisted too. The finalizer adds to that
+// series.
+func TestTwoUnlistedSeriesOfOneKey(t *testing.T) {
+	v := NewRegistry().CounterVec("c_total", "", []string{"l"}, WithIdleExpiry(time.Minute))
+	now := time.Now()
+	unlist := func() (*Counter, *unlisted) {
+		c := v.With("x")
+		c.Inc()
+		scrapeAt(&v.vec, now)
+		now = now.Add(time.Hour)
+		scrapeAt(&v.vec, now)
+		var u *unlisted
+		for s := range v.unlistedVec().table.Load().Each {
+			u = unlistedOf(s)
+		}
+		if u == nil || v.Len() != 0 {
+			t.Fatalf("%d series are listed", v.Len())
+		}
+		v.mu.Lock()
+		v.unlistedVec().removeLocked(&u.Series) // as if its weak pointer had ended
+		v.mu.Unlock()
+		return c, u
+	}
+	first, u1 := unlist()
+	first.Add(5)
+	second, u2 := unlist()
+	if first == second {
+		t.Fatal("With returns the metric that was removed")
+	}
+	v.unlistedVec().table.Load().Insert(&u1.Series)
+	v.unlistedVec().table.Load().Insert(&u2.Series)
+	u1.metric = weak.Pointer[byte]{}
+	v.finalize(u1, unsafe.Pointer(first))
+	runtime.SetFinalizer((*byte)(unsafe.Pointer(first)), nil)
+	if got := scrapeAt(&v.vec, now); len(got) != 1 || got[0].M != unsafe.Pointer(second) || second.Value() != 6 {
+		t.Errorf("%d series, value %d, want the second with 6", len(got), second.Value())
+	}
+	if v.With("x") != second || unlistedCount(&v.vec) != 0 {
+		t.Error("With returns another metric")
+	}
+	v.Delete("x")
+	runtime.KeepAlive(second)
+}
+
+// TestMonotonic: idle times are not measured with the wall clock.
+func TestMonotonic(t *testing.T) {
+	a := monotonic()
+	if b := monotonic(); a < 1 || b < a || time.Duration(b) > 24*time.Hour {
+		t.Errorf("%d, then %d", a, b)
+	}
+	v := NewRegistry().CounterVec("c_total", "", []string{"l"}, WithIdleExpiry(time.Minute))
+	v.With("x").Inc()
+	if s := v.ordered()[0]; time.Duration(tracked(s).changed) > 24*time.Hour || tracked(s).changed == 0 {
+		t.Errorf("the series changed at %d", tracked(s).changed)
 	}
 }

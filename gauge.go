@@ -12,7 +12,7 @@ import (
 
 // A Gauge is an int64 that goes up and down, such as the length of a queue (OpenMetrics
 // 1.0, "Gauge"). All methods are safe for concurrent use, never block and never allocate.
-// [Registry.Gauge] makes a Gauge.
+// [Registry.Gauge] makes a Gauge. A zero Gauge is ready for use, but no scrape shows it.
 //
 // If many cores change one gauge all the time, use two counters instead, for the starts
 // and the ends: counters grow with contention and a gauge does not.
@@ -60,7 +60,7 @@ func encodeGauges(v *vec, e *expo.Encoder) {
 // A FloatGauge is a float64 that goes up and down, such as a temperature (OpenMetrics 1.0,
 // "Gauge"). Every value is valid, also NaN and the infinities. All methods are safe for
 // concurrent use, never block and never allocate. [Registry.FloatGauge] makes a
-// FloatGauge.
+// FloatGauge. A zero FloatGauge is ready for use, but no scrape shows it.
 type FloatGauge struct{ bits atomic.Uint64 }
 
 // A FloatGaugeVec is a [Vec] of float gauges.

@@ -18,8 +18,9 @@ import (
 //
 // If a client goes away, only its scrape ends. A client that reads slowly holds up to
 // 64 KiB of memory, and 73 KiB more with gzip. Bound the time with the WriteTimeout of the
-// server.
+// server. Handler panics with a *[DefinitionError] if [NewRegistry] did not make r.
 func (r *Registry) Handler() http.Handler {
+	r.check("")
 	return serve("Accept, Accept-Encoding", func(req *http.Request) (string, func(io.Writer) error) {
 		f := accept.Negotiate(req.Header.Values("Accept"))
 		format := &expo.Text
@@ -34,6 +35,7 @@ func (r *Registry) Handler() http.Handler {
 // [Registry.WriteJSON], whatever the header Accept is. Otherwise it is like
 // [Registry.Handler].
 func (r *Registry) JSONHandler() http.Handler {
+	r.check("")
 	return serve("Accept-Encoding", func(*http.Request) (string, func(io.Writer) error) {
 		return "application/json", r.WriteJSON
 	})

@@ -20,7 +20,7 @@ var DefBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 // LinearBuckets returns count upper bounds: start, start+width and so on. Each bound is the
 // float64 nearest to the decimal result, so that LinearBuckets(.1, .1, 10) has the bounds
 // 0.3 and 1. LinearBuckets panics with a *[DefinitionError] if count is below 1 or above
-// 65,535, or if the bounds are not finite or do not increase.
+// 65,000, or if the bounds are not finite or do not increase.
 func LinearBuckets(start, width float64, count int) []float64 {
 	return makeBuckets(decimal.Linear, start, width, count)
 }
@@ -34,7 +34,7 @@ func ExponentialBuckets(start, factor float64, count int) []float64 {
 
 // maxBounds is the maximum number of bounds of a histogram. Each series has a word for each
 // bound, and each scrape a line.
-const maxBounds = math.MaxUint16
+const maxBounds = 65_000
 
 func makeBuckets(progression func(start, step float64, count int) []float64, start, step float64, count int) []float64 {
 	var bounds []float64
@@ -57,15 +57,12 @@ func makeBuckets(progression func(start, step float64, count int) []float64, sta
 }
 
 const (
-	tooManyBounds   = "a histogram has at most 65535 bucket bounds"
+	tooManyBounds   = "more than 65000 bucket bounds"
 	boundsNotFinite = "bucket bounds must be finite"
 )
 
 // checkBounds returns an error text for a bad list of finite upper bounds, or "".
 func checkBounds(bounds []float64) string {
-	if len(bounds) > maxBounds {
-		return tooManyBounds
-	}
 	for i, b := range bounds {
 		if math.IsNaN(b - b) { // also for the infinities
 			return boundsNotFinite
@@ -85,6 +82,9 @@ func finiteBounds(bounds []float64) ([]float64, string) {
 	}
 	if n := len(bounds); n > 0 && math.IsInf(bounds[n-1], +1) {
 		bounds = bounds[:n-1]
+	}
+	if len(bounds) > maxBounds {
+		return nil, tooManyBounds
 	}
 	own := append(make([]float64, 0, len(bounds)), bounds...)
 	for i := range own {
@@ -146,7 +146,7 @@ func (h *Histogram) ObserveExemplar(v float64, labels ...string) {
 
 // leaveExemplar leaves an exemplar of v, which has been observed.
 func (h *Histogram) leaveExemplar(v float64, labels []string) {
-	h.exemplars()[h.def.bucket(v)-1].Record(v, labels)
+	h.exemplars()[h.def.search(v)-1].Record(v, labels)
 }
 
 // ObserveDuration observes d in seconds.
@@ -161,10 +161,16 @@ func (h *Histogram) observe(v float64) int {
 	if h.def == nil {
 		return -1
 	}
-	i := h.def.bucket(v)
-	if i < 0 {
-		h.def.fault(reasonNaN)
-		return i
+	upper := h.def.Upper
+	i := h.def.index.start(v)
+	for i < len(upper) && !(v <= upper[i]) {
+		i++
+	}
+	if i++; i > len(upper) && (i > len(upper)+1 || v != v) {
+		if i = h.def.search(v); i < 0 {
+			h.def.fault(reasonNaN)
+			return i
+		}
 	}
 	words, first, at := h.row, 0, uintptr(0)
 	s := h.wide.Load()
@@ -195,17 +201,30 @@ func (h *Histogram) exemplars() []exemplar.Slot {
 	return *h.last.Load()
 }
 
-// bucket returns the word of v's bucket in a row, or -1 for NaN.
-func (d *histogramDef) bucket(v float64) int {
-	for i := d.index.start(v); i < len(d.Upper); i++ {
-		if v <= d.Upper[i] {
-			return i + 1
-		}
-	}
+// search returns the word of v's bucket in a row, or -1 for NaN. It does not depend on the
+// pieces being sparse, and its work grows with the logarithm of the number of bounds.
+//
+//go:noinline
+func (d *histogramDef) search(v float64) int {
 	if v != v {
 		return -1
 	}
-	return len(d.Upper) + 1
+	i, end := d.index.between(v, len(d.Upper))
+	// The compiler makes no branch of this comparison: half of the branches would be
+	// predicted wrongly.
+	for end-i > maxScanned {
+		half := (end - i) / 2
+		above := 0
+		if v > d.Upper[i+half] {
+			above = 1
+		}
+		end -= half & (above - 1)
+		i += half & -above
+	}
+	for i < end && v > d.Upper[i] {
+		i++
+	}
+	return i + 1
 }
 
 // A bucketIndex returns the bound at which the search for a value's bucket starts, mostly
@@ -216,41 +235,90 @@ func (d *histogramDef) bucket(v float64) int {
 // A search from the lowest bound takes 1.3 to 1.5 times as long for latencies in no order,
 // since no branch can be predicted (BenchmarkAdd).
 type bucketIndex struct {
-	_     [0]func()  // no ==; see internal/SIZE.md
-	low   float64    // the least positive bound
-	bits  uint64     // of low
-	shift uint       // from a distance in bits to a piece
-	below [256]uint8 // the number of bounds below each piece, at most 255
+	_     [0]func()   // no ==; see internal/SIZE.md
+	low   float64     // the least positive bound
+	bits  uint64      // of low
+	shift uint        // from a distance in bits to a piece
+	below [256]uint16 // the number of bounds below each piece; crowded if the piece has many
+	first uint16      // 0; crowded if many bounds are not positive
+	fine  []uint16    // of pieces for search, as below; nil if no piece is crowded
 }
+
+const (
+	crowded    = math.MaxUint16
+	maxScanned = 24   // bounds of a piece that are compared one after the other
+	maxBelow   = 100  // bounds that are not positive and are compared one after the other
+	maxRefused = 1000 // bounds that NaN is compared with
+	finePieces = 4096
+	fineBits   = 4 // 16 fine pieces are one piece
+)
 
 func (x *bucketIndex) init(bounds []float64) {
+	positive := 0
+	for positive < len(bounds) && bounds[positive] <= 0 {
+		positive++
+	}
 	x.low = math.Inf(+1)
-	for i := len(bounds) - 1; i >= 0 && bounds[i] > 0; i-- {
-		x.low = bounds[i]
-	}
-	x.bits = math.Float64bits(x.low)
-	if math.IsInf(x.low, +1) {
-		return // no bound is positive: all searches start at the lowest bound
-	}
-	for (math.Float64bits(bounds[len(bounds)-1])-x.bits)>>x.shift >= uint64(len(x.below)) {
-		x.shift++
-	}
-	n := 0
-	for i := range x.below {
-		from := x.bits + uint64(i)<<x.shift // past the greatest bound these may be the bits of NaN
-		for n < len(bounds) && n < math.MaxUint8 && (bounds[n] <= 0 || math.Float64bits(bounds[n]) < from) {
-			n++
+	if positive < len(bounds) {
+		x.low = bounds[positive]
+		x.bits = math.Float64bits(x.low)
+		for (math.Float64bits(bounds[len(bounds)-1])-x.bits)>>x.shift >= uint64(len(x.below)) {
+			x.shift++
 		}
-		x.below[i] = uint8(n)
+	}
+	x.count(bounds, x.below[:], x.shift)
+	many := positive > maxBelow || len(bounds) > maxRefused
+	if many {
+		x.first = crowded
+	}
+	next := len(bounds)
+	for i := len(x.below) - 1; i >= 0; i-- {
+		n := int(x.below[i])
+		if next-n > maxScanned {
+			x.below[i], many = crowded, true
+		}
+		next = n
+	}
+	if many {
+		x.fine = make([]uint16, finePieces)
+		x.count(bounds, x.fine, max(x.shift, fineBits)-fineBits)
 	}
 }
 
-// start returns the index of a bound. All bounds before it are below v.
+// count sets below to the number of bounds below each piece.
+func (x *bucketIndex) count(bounds []float64, below []uint16, shift uint) {
+	n := 0
+	for i := range below {
+		from := x.bits + uint64(i)<<shift // past the greatest bound these may be the bits of NaN
+		for n < len(bounds) && (bounds[n] <= 0 || math.Float64bits(bounds[n]) < from) {
+			n++
+		}
+		below[i] = uint16(n)
+	}
+}
+
+// start returns the index of a bound, or crowded. All bounds before the index are below v.
 func (x *bucketIndex) start(v float64) int {
 	if !(v >= x.low) {
-		return 0
+		return int(x.first)
 	}
 	return int(x.below[min((math.Float64bits(v)-x.bits)>>(x.shift&63), uint64(len(x.below)-1))])
+}
+
+// between returns two indexes of bounds, or n, the number of bounds. The bounds before the
+// first index are below v, and the bounds from the second index are at least v.
+func (x *bucketIndex) between(v float64, n int) (first, end int) {
+	switch {
+	case x.fine == nil:
+		return 0, n
+	case !(v >= x.low):
+		return 0, int(x.fine[0])
+	}
+	piece := min((math.Float64bits(v)-x.bits)>>(max(x.shift, fineBits)-fineBits), finePieces-1)
+	if piece < finePieces-1 {
+		n = int(x.fine[piece+1])
+	}
+	return int(x.fine[piece]), n
 }
 
 // A HistogramSnapshot is the state of a histogram at one time.

@@ -2,10 +2,12 @@ package tacho
 
 import (
 	"math"
+
 	"math/rand/v2"
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -229,16 +231,74 @@ func TestBucketIndex(t *testing.T) {
 			}
 		}
 		def := newHistogramDef(bounds)
-		def.index.init(bounds)
+		def.fault = func(string) {}
 		for _, v := range values {
 			want, _ := slices.BinarySearch(bounds, v)
-			if got := def.bucket(v); got != want+1 {
+			if got := wordOf(def, v); got != want+1 {
 				t.Fatalf("%v in %v: word %d, want %d", v, bounds, got, want+1)
 			}
+			if got := def.search(v); got != want+1 {
+				t.Fatalf("%v in %v: search returns word %d, want %d", v, bounds, got, want+1)
+			}
 		}
-		if got := def.bucket(math.NaN()); got != -1 {
+		if got := wordOf(def, math.NaN()); got != -1 {
 			t.Errorf("NaN in %v: word %d", bounds, got)
 		}
+	}
+}
+
+// wordOf returns the word in which a histogram of these bounds counts v.
+func wordOf(d *histogramDef, v float64) int {
+	h := &Histogram{def: d, row: make([]atomic.Uint64, len(d.Upper)+2)}
+	return h.observe(v)
+}
+
+// TestBucketSearchIsLogarithmic: among many bounds, spread or in clusters, positive or
+// negative, each search compares with few bounds.
+func TestBucketSearchIsLogarithmic(t *testing.T) {
+	for name, bounds := range clusteredBounds() {
+		def := newHistogramDef(bounds)
+		h := &Histogram{def: def, row: make([]atomic.Uint64, len(bounds)+2)}
+		for _, b := range bounds {
+			for _, v := range []float64{b, math.Nextafter(b, math.Inf(-1)), math.Nextafter(b, math.Inf(1))} {
+				want, _ := slices.BinarySearch(bounds, v)
+				if got := h.observe(v); got != want+1 {
+					t.Fatalf("%s: %v: word %d, want %d", name, v, got, want+1)
+				}
+				scanned := want - def.index.start(v) + 1
+				if first, end := def.index.between(v, len(bounds)); first > want || want > end {
+					t.Fatalf("%s: %v: a search from %d to %d, want bucket %d", name, v, first, end, want)
+				}
+				if most := maxScanned + 1; scanned > most && (v > 0 || scanned > maxBelow+1) {
+					t.Fatalf("%s: %v is compared with %d bounds one after the other", name, v, scanned)
+				}
+			}
+		}
+		if i := def.index.start(math.NaN()); len(bounds) > maxRefused && i != crowded {
+			t.Errorf("%s: NaN is compared with all bounds", name)
+		}
+	}
+}
+
+// clusteredBounds returns lists of many bounds by name.
+func clusteredBounds() map[string][]float64 {
+	clusters := []float64{}
+	for _, at := range []float64{-1e9, -1, -1e-9, 1e-9, 1, 1e9} {
+		for i := range 100 {
+			clusters = append(clusters, at*(1+math.Copysign(float64(i), at)*1e-9))
+		}
+	}
+	return map[string][]float64{
+		"5000 linear":      LinearBuckets(1, 1, 5000),
+		"5000 negative":    LinearBuckets(-5000, 1, 5000),
+		"5000 around zero": LinearBuckets(-2500, 1, 5000),
+		"5000 exponential": ExponentialBuckets(1e-9, 1.008, 5000),
+		"the most":         LinearBuckets(0, 1, maxBounds),
+		"clusters":         clusters,
+		"100 negative":     LinearBuckets(-1000, 10, 100),
+		"101 negative":     LinearBuckets(-1000, 1, 101),
+		"a small cluster":  append(LinearBuckets(1, 1e-12, 100), 1e9),
+		"least numbers":    LinearBuckets(5e-324, 5e-324, 1000),
 	}
 }
 
@@ -253,10 +313,9 @@ func TestBucketIndexStartsNearBucket(t *testing.T) {
 		{LinearBuckets(0, 10, 100), 2}, {LinearBuckets(1, 1, 200), 4},
 	} {
 		def := newHistogramDef(c.bounds)
-		def.index.init(c.bounds)
 		for i := range 100_000 {
 			v := c.bounds[len(c.bounds)-1] * float64(i) / 100_000
-			if off := def.bucket(v) - 1 - def.index.start(v); off < 0 || off > c.off {
+			if off := wordOf(def, v) - 1 - def.index.start(v); off < 0 || off > c.off {
 				t.Fatalf("%v in %v: the search starts %d buckets too early", v, c.bounds, off)
 			}
 		}

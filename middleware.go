@@ -129,7 +129,11 @@ func uptime() time.Duration { return time.Since(programStart) }
 // The response writer of next has [http.Flusher], [http.Hijacker] and [http.Pusher]
 // exactly if the server's writer has them. It always has [io.StringWriter],
 // [io.ReaderFrom] and Unwrap, for [http.ResponseController].
+//
+// Handler panics with a *[DefinitionError] if next is nil or [NewHTTPMetrics] did not make
+// the HTTPMetrics.
 func (m *HTTPMetrics) Handler(next http.Handler) http.Handler {
+	m.check(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := uptime()
 		rec := recorder.New(w)
@@ -158,7 +162,7 @@ func (m *HTTPMetrics) finish(r *http.Request, rec *recorder.Recorder, start time
 	if m.label != nil {
 		path = m.chosen(r)
 	} else if path = patternPath(r.Pattern); path == "" {
-		path = normalized(store[:0], r.URL.Path)
+		path = normalized(store[:0], urlPath(r))
 	}
 	responseBytes := recorder.Bytes(rec)
 	rt, count := m.record(r.Method, path, recorder.Status(rec), elapsed, responseBytes)
@@ -343,8 +347,13 @@ func methodLabel(method string) string {
 
 // ConnState counts connections in http_connections{state}, by the states new, active and
 // idle. A closed or hijacked connection is not counted any more. Use it as
-// [http.Server.ConnState].
+// [http.Server.ConnState]. A connection of a type that cannot be a map key is not counted,
+// and tacho_errors_total{metric="http_connections",reason="invalid"} counts.
 func (m *HTTPMetrics) ConnState(c net.Conn, state http.ConnState) {
+	if !hashable(c) {
+		m.conns.fam.fault(reasonInvalid)
+		return
+	}
 	m.connsMu.Lock()
 	defer m.connsMu.Unlock()
 	if prev, ok := m.states[c]; ok {

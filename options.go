@@ -2,6 +2,7 @@ package tacho
 
 import (
 	"time"
+	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/escape"
 	"github.com/tachikoma/tacho/internal/expo"
@@ -9,7 +10,7 @@ import (
 )
 
 // An Option configures a registry, a metric or the HTTP middleware. Each option documents
-// where it applies. Elsewhere it has no effect.
+// where it applies. Elsewhere it has no effect. A nil Option is refused.
 type Option func(*options)
 
 type options struct {
@@ -19,7 +20,7 @@ type options struct {
 	limited   bool // WithMaxSeries was given, maybe with no limit
 	unit      string
 	checkUnit func(*family) string // set with unit
-	expiry    *expiry
+	expiry    unsafe.Pointer       // *expiry
 	created   func() *trackedSeries
 	utf8      *expo.UTF8Rules
 	//lint:ignore U1000 the build without HTTP does not read it
@@ -32,6 +33,9 @@ type options struct {
 func makeOptions(opts []Option) *options {
 	o := new(options)
 	for _, opt := range opts {
+		if opt == nil {
+			refuse("", "an option is nil", "")
+		}
 		opt(o)
 	}
 	return o
@@ -66,6 +70,11 @@ func WithMaxSeries(n int) Option {
 // change. The option has no effect on a metric without labels. If d is 0 or less there is
 // no expiry, which is the default.
 //
+// The idle time is monotonic and begins at the first scrape that sees the series. A scrape
+// removes at most 16,384 series of a vector, and the following scrapes remove the others. If
+// a vector has more than 32,768 removed series that are still in memory, a change through a
+// kept pointer is seen by one of the next four scrapes.
+//
 // In Prometheus a removed series becomes stale. rate() and increase() over its samples
 // stay right. If a counter restarts from zero, they treat it as a reset. The increase up
 // to the first scrape after the return is lost, as for every new counter.
@@ -74,7 +83,7 @@ func WithIdleExpiry(d time.Duration) Option {
 	if d > 0 {
 		e = newExpiry(d)
 	}
-	return func(o *options) { o.expiry = e }
+	return func(o *options) { o.expiry = unsafe.Pointer(e) }
 }
 
 // WithUnit sets the unit of a metric, as the name ends in it: "seconds" for

@@ -17,7 +17,8 @@ import (
 var Default = NewRegistry()
 
 // A Registry holds definitions and writes the recorded values. All methods are safe for
-// concurrent use. [NewRegistry] makes a Registry.
+// concurrent use. [NewRegistry] makes a Registry. A zero Registry refuses all definitions
+// and has no metrics.
 type Registry struct {
 	consts    []label.Label
 	badConsts bool
@@ -39,7 +40,8 @@ type Registry struct {
 var errorLabels = []string{"metric", "reason"}
 
 // NewRegistry returns an empty registry. [WithConstLabels], [WithMaxSeries],
-// [WithCreated] and [WithUTF8Names] apply.
+// [WithCreated] and [WithUTF8Names] apply. NewRegistry panics with a *[DefinitionError] if
+// an option is nil.
 func NewRegistry(opts ...Option) *Registry {
 	o := makeOptions(opts)
 	r := &Registry{
@@ -68,8 +70,8 @@ func (r *Registry) fault(metric, reason string) { count(r.errors, metric, reason
 func count(v *vec, values ...string) { vecOf[Counter](v).With(values...).Inc() }
 
 // Counter defines a counter and returns it. If the same definition exists, Counter returns
-// the metric of that definition. If the name or a label is bad, or the definition conflicts
-// with another, Counter panics with a *[DefinitionError], as all definitions do.
+// the metric of that definition. If the name, a label or an option is bad, or the definition
+// conflicts with another, Counter panics with a *[DefinitionError], as all definitions do.
 func (r *Registry) Counter(name, help string, opts ...Option) *Counter {
 	return r.CounterVec(name, help, nil, opts...).With()
 }
@@ -92,7 +94,7 @@ func (r *Registry) FloatGauge(name, help string, opts ...Option) *FloatGauge {
 // Histogram defines a histogram with these upper bounds, which must be finite and increase
 // strictly; see [Registry.Counter]. Every histogram has a bucket for +Inf, so a last +Inf
 // is accepted and ignored. If buckets is nil, the bounds are [DefBuckets]. If buckets is
-// empty, +Inf is the only bucket.
+// empty, +Inf is the only bucket. More than 65,000 bounds are refused.
 func (r *Registry) Histogram(name, help string, buckets []float64, opts ...Option) *Histogram {
 	return r.HistogramVec(name, help, buckets, nil, opts...).With()
 }
@@ -132,7 +134,8 @@ func (r *Registry) HistogramVec(name, help string, buckets []float64, labels []s
 // CounterFunc defines a counter whose value f returns at each scrape. f must be safe for
 // concurrent use. If f panics, or returns a negative number or NaN, the scrape goes on
 // without this family and tacho_errors_total{metric,reason} counts. Functions cannot be
-// compared, so the same definition twice is a conflict; see [Registry.Counter].
+// compared, so the same definition twice is a conflict; see [Registry.Counter]. A nil f is
+// refused.
 func (r *Registry) CounterFunc(name, help string, f func() float64, opts ...Option) {
 	r.defineFunc(&family{Family: expo.Family{Name: name, Help: help, Kind: expo.Counter}}, f, opts)
 }
@@ -144,6 +147,9 @@ func (r *Registry) GaugeFunc(name, help string, f func() float64, opts ...Option
 }
 
 func (r *Registry) defineFunc(f *family, value func() float64, opts []Option) {
+	if value == nil {
+		refuse(f.Name, "the function is nil", "")
+	}
 	r.apply(f, opts)
 	block := f.constBlock()
 	f.Encode = func(e *expo.Encoder) {
@@ -185,7 +191,8 @@ func (r *Registry) define(t *metricType, def *histogramDef, name, help string, l
 	}
 	f.vec = newVec(f, o.limit, r.created)
 	if o.expiry != nil && len(f.labels) > 0 {
-		o.expiry.attach(f.vec, o.expiry)
+		e := (*expiry)(o.expiry)
+		e.attach(f.vec, e)
 	}
 	f.Encode = func(e *expo.Encoder) { t.encode(f.vec, e) }
 	return r.add(f).vec
@@ -193,6 +200,7 @@ func (r *Registry) define(t *metricType, def *histogramDef, name, help string, l
 
 // apply completes f by the options and checks f on its own.
 func (r *Registry) apply(f *family, opts []Option) *options {
+	r.check(f.Name)
 	o := makeOptions(opts)
 	if !o.limited {
 		o.limit = r.limit
@@ -218,6 +226,15 @@ func (r *Registry) apply(f *family, opts []Option) *options {
 	return o
 }
 
+// check refuses a definition in a registry that NewRegistry did not make.
+//
+//go:noinline
+func (r *Registry) check(name string) {
+	if r == nil || r.families == nil {
+		refuse(name, "the registry is not from NewRegistry", "")
+	}
+}
+
 // add registers f and returns it, or returns the family of the same definition. It panics
 // if f conflicts with another definition.
 func (r *Registry) add(f *family) *family {
@@ -230,7 +247,7 @@ func (r *Registry) add(f *family) *family {
 		return old
 	}
 	if old, name := r.conflictLocked(f.Name, f.Kind); old != nil {
-		refuse(f.Name, "sample name "+name+" is that of metric "+old.Name, old.where)
+		refuse(f.Name, "sample name "+escape.Quote(name)+" is that of metric "+escape.Quote(old.Name), old.where)
 	}
 	r.families[f.Name] = f
 	r.defined = append(r.defined, f)

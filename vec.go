@@ -14,7 +14,8 @@ import (
 )
 
 // A Vec is a family of metrics that differ in the values of their labels. All methods are
-// safe for concurrent use. A Vec is made by [Registry.CounterVec] and its siblings.
+// safe for concurrent use. A Vec is made by [Registry.CounterVec] and its siblings. All
+// methods of a zero Vec panic.
 type Vec[M any] struct{ vec }
 
 // vec is a Vec without the type of its metrics, so that its code is in a binary once and
@@ -25,8 +26,8 @@ type vec struct {
 	limit    limit                 // of series
 	dated    bool                  // series have a time of creation
 	track    func() *trackedSeries // makes series that are dated or may expire; nil otherwise
-	expiry   *expiry               // of idle series; nil for none
-	unlisted unsafe.Pointer        // *unlistedSeries, with expiry; see internal/SIZE.md
+	expiry   unsafe.Pointer        // *expiry, of idle series; nil for none; see internal/SIZE.md
+	unlisted unsafe.Pointer        // *unlistedVec, with expiry; see internal/SIZE.md
 	lost     *series.Series        // takes recordings with a wrong number of label values
 
 	table    atomic.Pointer[series.Table]
@@ -68,16 +69,17 @@ func metricsPerAllocation(size uintptr, early bool) int {
 type trackedSeries struct {
 	series.Series
 	created int64  // Unix milliseconds
-	last    uint64 // the first word of the metric's state at the last scrape
-	changed int64  // Unix nanoseconds of the scrape that saw the state change
+	last    uint64 // with expiry: the mark of the metric at the last scrape
+	changed int64  // with expiry: the monotonic time of the scrape that saw the mark change, or 0
 }
 
 func tracked(s *series.Series) *trackedSeries { return (*trackedSeries)(unsafe.Pointer(s)) }
 
 func newTracked() *trackedSeries {
-	now := time.Now()
-	return &trackedSeries{created: now.UnixMilli(), changed: now.UnixNano()}
+	return &trackedSeries{created: time.Now().UnixMilli()}
 }
+
+func (v *vec) expires() *expiry { return (*expiry)(v.expiry) }
 
 func newVec(fam *family, limit limit, created func() *trackedSeries) *vec {
 	v := &vec{fam: fam, limit: limit}
@@ -147,7 +149,7 @@ func (v *vec) slow(values []string) *series.Series {
 	v.mu.Lock() // no deferred Unlock: none of the program's code runs until Unlock
 	s := v.table.Load().Find(hash, key)
 	if s == nil && v.expiry != nil {
-		s = v.expiry.relist(v, string(b))
+		s = v.expires().relist(v, hash, string(b)) // a copy: key must stay on the stack
 	}
 	if s == nil && v.limit.max > 0 && v.table.Load().Len() >= v.limit.max {
 		if s = v.limit.overflow(v); s != nil {
@@ -237,8 +239,11 @@ func (v *vec) Delete(values ...string) bool {
 	key := string(label.AppendKey(nil, values))
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	delete(v.unlistedLocked(), key)
-	s := v.table.Load().Find(label.HashKey(key, len(v.fam.labels)), key)
+	hash := label.HashKey(key, len(v.fam.labels))
+	if v.expiry != nil {
+		v.expires().remove(v, hash, key)
+	}
+	s := v.table.Load().Find(hash, key)
 	if s == nil {
 		return false
 	}
@@ -256,12 +261,11 @@ func (v *vec) DeleteFunc(f func(values []string) bool) int {
 			found = append(found, s)
 		}
 	}
-	idle := v.unlistedKeys(f)
+	if v.expiry != nil {
+		v.expires().removeFunc(v, f)
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for _, key := range idle {
-		delete(v.unlistedLocked(), key)
-	}
 	n := 0
 	for _, s := range found {
 		if v.table.Load().Holds(s) { // another goroutine may have deleted s
@@ -307,7 +311,9 @@ func (v *vec) resetLocked() {
 	v.table.Store(series.NewTable(0))
 	v.overflow.Store(nil)
 	v.added, v.deleted = nil, true
-	clear(v.unlistedLocked())
+	if v.expiry != nil {
+		v.expires().reset(v)
+	}
 }
 
 // Replace replaces all series of v at once by the series that fill records in set. A
@@ -322,7 +328,7 @@ func (v *Vec[M]) Replace(fill func(set *Vec[M])) {
 	set := vecOf[M](newVec(v.fam, v.limit, nil))
 	set.track, set.dated = v.track, v.dated
 	if v.expiry != nil {
-		v.expiry.attach(&set.vec, v.expiry)
+		v.expires().attach(&set.vec, v.expires())
 	}
 	fill(set)
 	set.mu.Lock()
@@ -349,7 +355,7 @@ func (v *vec) Len() int {
 func (v *vec) ordered() (order []*series.Series) {
 	v.orderMu.Lock() // no deferred Unlock, as in slow
 	if v.expiry != nil {
-		order = v.expiry.ordered(v)
+		order = v.expires().ordered(v)
 	} else {
 		order = v.updateOrderLocked()
 	}

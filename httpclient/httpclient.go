@@ -147,7 +147,8 @@ func New(reg *tacho.Registry, c Config) *Metrics {
 }
 
 // RoundTripper returns a transport that measures the requests of next. If next is nil,
-// RoundTripper uses [http.DefaultTransport]. The transport does not modify requests.
+// RoundTripper uses [http.DefaultTransport]. RoundTripper panics with a
+// *[tacho.DefinitionError] if [New] did not make the Metrics. The transport does not modify requests.
 // It wraps the body of a response and leaves the rest of the response unchanged.
 //
 // The wrapper implements [io.WriterTo] if the body does. Two kinds of bodies are not
@@ -156,6 +157,9 @@ func New(reg *tacho.Registry, c Config) *Metrics {
 //
 // The transport's method CloseIdleConnections calls the same method of next.
 func (m *Metrics) RoundTripper(next http.RoundTripper) http.RoundTripper {
+	if m == nil || m.requests == nil {
+		panic(&tacho.DefinitionError{Metric: "http_client_requests_total", Reason: "the Metrics are not from New"})
+	}
 	if next == nil {
 		next = http.DefaultTransport
 	}

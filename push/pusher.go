@@ -104,6 +104,9 @@ type Pusher struct {
 // definition conflicts with the registry, the error is a *[tacho.DefinitionError]. New
 // starts no goroutine and sends no request.
 func New(t Target, c Config) (*Pusher, error) {
+	if t == nil {
+		return nil, errors.New("tacho: push: the target is nil")
+	}
 	dest, err := t.resolve()
 	if err != nil {
 		return nil, err

@@ -272,7 +272,7 @@ func parseLabels(pairs []string) ([]label, error) {
 	for i := 0; i < len(pairs); i += 2 {
 		name := pairs[i]
 		if !validName(name) {
-			return nil, fmt.Errorf("tacho: push: bad label name %q", name)
+			return nil, fmt.Errorf("tacho: push: bad label name %.128q", name)
 		}
 		for _, l := range labels {
 			if l.name == name {

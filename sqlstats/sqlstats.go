@@ -45,9 +45,12 @@ import (
 // db stay. A second call of stop has no effect.
 //
 // Register panics with a *[tacho.DefinitionError] if reg has a different metric of the
-// same name. Register also panics if some pools of reg have a name and some have an
-// empty name. Register, stop and the scrapes are safe for concurrent use.
+// same name, or if db is nil. Register also panics if some pools of reg have a name and
+// some have an empty name. Register, stop and the scrapes are safe for concurrent use.
 func Register(reg *tacho.Registry, db *sql.DB, name string) (stop func()) {
+	if db == nil {
+		panic(&tacho.DefinitionError{Metric: "db_connections_active", Reason: "the pool is nil"})
+	}
 	p := &pool{db: db, key: key{weak.Make(reg), name}, families: define(reg, name)}
 	p.attach()
 	p.update(nil)

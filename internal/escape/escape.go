@@ -91,13 +91,26 @@ func Unquote(s string) (value, rest string, ok bool) {
 	return "", "", false
 }
 
+// maxQuoted is the number of bytes of a string that [Quote] shows. Strings in errors may
+// come from another system.
+const maxQuoted = 128
+
 // Quote returns s between double quotes, for an error. Backslashes and double quotes are
 // escaped. Control characters, and all bytes beyond ASCII of invalid UTF-8, are hexadecimal.
+// Quote shows at most 128 bytes of s, and three dots after the quotes if s is longer.
 //
 // strconv.Quote is larger; see internal/SIZE.md.
 func Quote(s string) string {
+	end := "\""
+	if len(s) > maxQuoted {
+		cut := maxQuoted
+		for cut > maxQuoted-utf8.UTFMax && s[cut]&0xc0 == 0x80 { // in the middle of a rune
+			cut--
+		}
+		s, end = s[:cut], "\"..."
+	}
 	text := Valid(s) == s
-	b := make([]byte, 4*len(s)+2) // room for \x00 for each byte
+	b := make([]byte, 4*len(s)+len(`""...`)) // room for \x00 for each byte
 	b[0] = '"'
 	n := 1
 	for i := range len(s) {
@@ -114,6 +127,5 @@ func Quote(s string) string {
 		b[n] = c
 		n++
 	}
-	b[n] = '"'
-	return string(b[:n+1])
+	return string(append(b[:n], end...))
 }

@@ -119,18 +119,44 @@ func TestQuote(t *testing.T) {
 	}
 }
 
-// FuzzQuote: strconv.Unquote reads every quoted string back.
+// FuzzQuote: strconv.Unquote reads every quoted string back, of a long string the part that
+// Quote shows.
 func FuzzQuote(f *testing.F) {
-	for _, s := range []string{"", "\xff", "\"\\\n", "é\x7f", "\u2028"} {
+	for _, s := range []string{"", "\xff", "\"\\\n", "é\x7f", "\u2028", strings.Repeat("\u00e9\xff", 60)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		q := Quote(s)
-		if got, err := strconv.Unquote(q); got != s || err != nil {
+		short, cut := strings.CutSuffix(q, `"...`)
+		if cut {
+			short += `"`
+		}
+		got, err := strconv.Unquote(short)
+		if err != nil || cut != (len(s) > maxQuoted) || !cut && got != s || !strings.HasPrefix(s, got) || len(got) > maxQuoted || cut && len(got) < maxQuoted-utf8.UTFMax {
 			t.Errorf("%q: %s is read as %q, %v", s, q, got, err)
 		}
 		if !utf8.ValidString(q) || strings.ContainsFunc(q, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 			t.Errorf("%q: %q cannot be printed", s, q)
 		}
 	})
+}
+
+// TestQuoteCuts: of a long string Quote shows at most 128 bytes, and no part of a rune.
+func TestQuoteCuts(t *testing.T) {
+	a, e := strings.Repeat("a", 127), strings.Repeat("\u00e9", 63)
+	for s, want := range map[string]string{
+		a + "b":                         `"` + a + `b"`,
+		a + "bc":                        `"` + a + `b"...`,
+		a + "\u00e9":                    `"` + a + `"...`,
+		a + "\u20ac":                    `"` + a + `"...`,
+		e + "a\u00e9":                   `"` + e + `a"...`,
+		"a" + e + "\U0001f600":          `"a` + e + `"...`,
+		strings.Repeat("\x80", 1<<20):   `"` + strings.Repeat(`\x80`, 124) + `"...`,
+		strings.Repeat("\x00", 3<<20):   `"` + strings.Repeat(`\x00`, 128) + `"...`,
+		strings.Repeat("a", 128) + "\"": `"` + strings.Repeat("a", 128) + `"...`,
+	} {
+		if got := Quote(s); got != want {
+			t.Errorf("%.200q: %s, want %s", s, got, want)
+		}
+	}
 }

@@ -138,7 +138,7 @@ func Write(w io.Writer, format *Format, s names.Scheme, families []*Family, n *N
 	case format.naming != nil:
 		e.rename = format.naming(n, families, s)
 	case format.id == textID && n.UTF8 != nil:
-		e.rename = n.UTF8.naming(n, families, false, s)
+		e.rename = n.UTF8.rules().naming(n, families, false, s)
 	}
 	for _, f := range families {
 		if e.err == nil {
@@ -170,10 +170,10 @@ func (e *Encoder) called(f *Family) (name string, plain bool) {
 func (e *Encoder) enter(f *Family, name, sample string, end uint64) {
 	e.head, e.family, e.sample = name, name, sample
 	if e.quoted = f.Quoted && e.scheme == names.AllowUTF8; e.quoted {
-		e.head = e.names.UTF8.quote(name)
+		e.head = e.names.UTF8.rules().quote(name)
 	}
 	if e.special = nil; e.quoted || f.QuotedLabels && e.scheme != names.AllowUTF8 {
-		e.special = e.names.UTF8.sample
+		e.special = e.names.UTF8.rules().sample
 	}
 	e.nameLen = 0
 	if e.special == nil && len(sample) <= len(e.name) {

@@ -25,7 +25,7 @@ func jsonBegin(e *Encoder, f *Family) {
 	}
 	b := append(e.buf, before...)
 	if f.Quoted {
-		b = e.names.UTF8.json(b, f.Name)
+		b = e.names.UTF8.rules().json(b, f.Name)
 	} else {
 		b = appendQuoted(b, f.Name, "")
 	}

@@ -62,7 +62,7 @@ type Names struct {
 func (ns *Names) name(families []*Family, open bool, s names.Scheme) naming {
 	n := naming{}
 	if ns.UTF8 != nil && s != names.AllowUTF8 {
-		pairs := ns.UTF8.escape(families, s)
+		pairs := ns.UTF8.rules().escape(families, s)
 		for i := 0; i < len(pairs); i += 2 {
 			n[pairs[i]] = exposed{name: pairs[i+1]}
 		}

@@ -1,6 +1,8 @@
 package expo
 
 import (
+	"unsafe"
+
 	"github.com/tachikoma/tacho/internal/escape"
 	"github.com/tachikoma/tacho/internal/names"
 	"github.com/tachikoma/tacho/internal/stringslite"
@@ -9,31 +11,44 @@ import (
 // UTF8Rules are the rules that only a registry with UTF-8 names needs. A program reaches
 // them through [UTF8] alone, so that other programs do not contain them; see
 // internal/SIZE.md.
-type UTF8Rules struct {
-	// CheckMetric returns an error text for a name that no metric may have, or "". It
-	// sets Quoted of f.
-	CheckMetric func(f *Family) string
-	// CheckLabel returns an error text for a name that no label may have, or "". It sets
-	// QuotedLabels of f.
-	CheckLabel func(f *Family, name string) string
-	// CheckLabels returns an error text if two labels of one metric would have the same
-	// name once escaped, or "".
-	CheckLabels func(labels []string) string
-	// ValidName reports whether a name can be that of a metric.
-	ValidName func(name string) bool
+type UTF8Rules struct{ table unsafe.Pointer } // *utf8Table; see internal/SIZE.md
 
-	naming func(n *Names, families []*Family, open bool, s names.Scheme) func(*Family) (string, bool)
-	escape func(families []*Family, s names.Scheme) (pairs []string)
-	json   func(b []byte, name string) []byte
-	quote  func(name string) string
-	sample func(e *Encoder, b []byte, name, suffix, block string) []byte
+type utf8Table struct {
+	checkMetric func(f *Family) string
+	checkLabel  func(f *Family, name string) string
+	checkLabels func(labels []string) string
+	validName   func(name string) bool
+	naming      func(n *Names, families []*Family, open bool, s names.Scheme) func(*Family) (string, bool)
+	escape      func(families []*Family, s names.Scheme) (pairs []string)
+	json        func(b []byte, name string) []byte
+	quote       func(name string) string
+	sample      func(e *Encoder, b []byte, name, suffix, block string) []byte
 }
 
-// UTF8 are the rules of UTF-8 names.
-var UTF8 = UTF8Rules{
+var utf8Functions = utf8Table{
 	checkMetric, checkLabel, names.SameEscaped, names.ValidUTF8,
 	(*Names).naming, escapeFamilies, appendJSONName, quote, appendUTF8Sample,
 }
+
+// UTF8 are the rules of UTF-8 names.
+var UTF8 = UTF8Rules{unsafe.Pointer(&utf8Functions)}
+
+func (r *UTF8Rules) rules() *utf8Table { return (*utf8Table)(r.table) }
+
+// CheckMetric returns an error text for a name that no metric may have, or "". It sets
+// Quoted of f.
+func (r *UTF8Rules) CheckMetric(f *Family) string { return r.rules().checkMetric(f) }
+
+// CheckLabel returns an error text for a name that no label may have, or "". It sets
+// QuotedLabels of f.
+func (r *UTF8Rules) CheckLabel(f *Family, name string) string { return r.rules().checkLabel(f, name) }
+
+// CheckLabels returns an error text if two labels of one metric would have the same name
+// once escaped, or "".
+func (r *UTF8Rules) CheckLabels(labels []string) string { return r.rules().checkLabels(labels) }
+
+// ValidName reports whether a name can be that of a metric.
+func (r *UTF8Rules) ValidName(name string) bool { return r.rules().validName(name) }
 
 func checkMetric(f *Family) string {
 	f.Quoted = !names.ValidMetric(f.Name)

@@ -93,7 +93,7 @@ func SameEscaped(labels []string) string {
 				escaped = string(AppendEscapedLabel(nil, name, s))
 			}
 			if other, ok := seen[escaped]; ok {
-				return "label names " + escape.Quote(other) + " and " + escape.Quote(name) + " are both escaped as " + escaped
+				return "label names " + escape.Quote(other) + " and " + escape.Quote(name) + " are both escaped as " + escape.Quote(escaped)
 			}
 			seen[escaped] = name
 		}

@@ -154,12 +154,12 @@ func TestSameEscaped(t *testing.T) {
 		{[]string{"a"}, ""},
 		{[]string{"a", "b", "c"}, ""},
 		{[]string{"a.b", "a_c", "a/d"}, ""},
-		{[]string{"a.b", "a_b"}, `label names "a.b" and "a_b" are both escaped as a_b`},
-		{[]string{"a_b", "x", "a.b"}, `label names "a_b" and "a.b" are both escaped as a_b`},
-		{[]string{"a.b", "a/b"}, `label names "a.b" and "a/b" are both escaped as a_b`},
-		{[]string{"a.b", "a_dot_b"}, `label names "a.b" and "a_dot_b" are both escaped as a_dot_b`},
-		{[]string{"a\n", "a\t"}, `label names "a\x0a" and "a\x09" are both escaped as a_`},
-		{[]string{"é", "è"}, `label names "é" and "è" are both escaped as _`},
+		{[]string{"a.b", "a_b"}, `label names "a.b" and "a_b" are both escaped as "a_b"`},
+		{[]string{"a_b", "x", "a.b"}, `label names "a_b" and "a.b" are both escaped as "a_b"`},
+		{[]string{"a.b", "a/b"}, `label names "a.b" and "a/b" are both escaped as "a_b"`},
+		{[]string{"a.b", "a_dot_b"}, `label names "a.b" and "a_dot_b" are both escaped as "a_dot_b"`},
+		{[]string{"a\n", "a\t"}, `label names "a\x0a" and "a\x09" are both escaped as "a_"`},
+		{[]string{"é", "è"}, `label names "é" and "è" are both escaped as "_"`},
 		{[]string{"éé", "èè"}, ""}, // __ is reserved, so both are escaped by Values
 	} {
 		if got := SameEscaped(c.labels); got != c.want {

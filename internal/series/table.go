@@ -43,7 +43,14 @@ func NewTable(n int) *Table {
 func (t *Table) Len() int { return t.live }
 
 // Full reports whether one more series would fill more than three quarters of the slots.
-func (t *Table) Full() bool { return 4*(t.used+1) > 3*len(t.slots) }
+func (t *Table) Full() bool { return t.FullWith(1) }
+
+// FullWith reports whether n more series would fill more than three quarters of the slots.
+func (t *Table) FullWith(n int) bool { return 4*(t.used+n) > 3*len(t.slots) }
+
+// Sparse reports whether the series fill less than an eighth of the slots of a table that
+// is not small.
+func (t *Table) Sparse() bool { return len(t.slots) > 64 && 8*t.live < len(t.slots) }
 
 // At returns the series in the i-th slot, counted around, and reports whether its hash is
 // hash. A nil series ends a probe.
@@ -109,9 +116,14 @@ func (t *Table) Holds(s *Series) bool {
 }
 
 // Each ranges over all series, in no order.
-func (t *Table) Each(yield func(*Series) bool) {
-	for i := range t.slots {
-		if s := t.slots[i].s.Load(); s != nil && s != tombstone && !yield(s) {
+func (t *Table) Each(yield func(*Series) bool) { t.EachOf(0, 1, yield) }
+
+// EachOf ranges over the series in one of several equal parts of the table. parts is a
+// power of two, and not above 4.
+func (t *Table) EachOf(part, parts int, yield func(*Series) bool) {
+	n := len(t.slots) / parts
+	for i := range n {
+		if s := t.slots[part*n+i].s.Load(); s != nil && s != tombstone && !yield(s) {
 			return
 		}
 	}

@@ -303,3 +303,51 @@ func TestConcurrentFind(t *testing.T) {
 		})
 	}
 }
+
+// TestEachOf: the parts of a table together have each series once.
+func TestEachOf(t *testing.T) {
+	for _, n := range []int{0, 1, 5, 100} {
+		table := NewTable(n)
+		for i := range n {
+			table.Insert(newSeries(uint32(i)*0x9e3779b9, strconv.Itoa(i)))
+		}
+		for _, parts := range []int{1, 2, 4} {
+			seen := map[*Series]int{}
+			for part := range parts {
+				table.EachOf(part, parts, func(s *Series) bool { seen[s]++; return true })
+			}
+			for s, times := range seen {
+				if times != 1 {
+					t.Errorf("%q is in %d of %d parts", s.Key(), times, parts)
+				}
+			}
+			if len(seen) != n {
+				t.Errorf("%d parts have %d of %d series", parts, len(seen), n)
+			}
+		}
+	}
+}
+
+// TestSparse: a table is sparse if series fill less than an eighth of it. A small table
+// never is.
+func TestSparse(t *testing.T) {
+	table := NewTable(512) // 1024 slots
+	var list []*Series
+	for i := range 512 {
+		list = append(list, newSeries(uint32(i)*7, strconv.Itoa(i)))
+		table.Insert(list[i])
+	}
+	if table.FullWith(256) || !table.FullWith(257) {
+		t.Errorf("FullWith is wrong for %d slots", len(table.slots))
+	}
+	for i, s := range list {
+		left := len(list) - i
+		if table.Sparse() != (left < 128) {
+			t.Fatalf("Sparse is %v with %d series", table.Sparse(), left)
+		}
+		table.Remove(s)
+	}
+	if NewTable(0).Sparse() || NewTable(32).Sparse() {
+		t.Error("a small table is sparse")
+	}
+}

@@ -1,0 +1,83 @@
+package tacho
+
+import (
+	"io"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// BenchmarkExpiry measures scrapes of 1,000,000 counters: without expiry, with expiry while
+// all are in use, while a scrape unlists as many as it may, and with 1,000,000 unlisted
+// counters that the program still holds.
+func BenchmarkExpiry(b *testing.B) {
+	const n = 1_000_000
+	if testing.Short() {
+		b.Skip("takes a minute and a gigabyte")
+	}
+	fill := func(opts ...Option) (*Registry, *CounterVec, []*Counter) {
+		r := NewRegistry()
+		v := r.CounterVec("c_total", "", []string{"l"}, opts...)
+		kept := make([]*Counter, n)
+		for i := range kept {
+			kept[i] = v.With(strconv.Itoa(i))
+			kept[i].Inc()
+		}
+		r.WriteText(io.Discard)
+		r.WriteText(io.Discard)
+		return r, v, kept
+	}
+	scrape := func(b *testing.B, r *Registry) {
+		if err := r.WriteText(io.Discard); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Run("without", func(b *testing.B) {
+		r, _, _ := fill()
+		for b.Loop() {
+			scrape(b, r)
+		}
+	})
+	b.Run("in use", func(b *testing.B) {
+		r, _, _ := fill(WithIdleExpiry(time.Hour))
+		for b.Loop() {
+			scrape(b, r)
+		}
+	})
+	// A scrape of the vector alone, at a chosen time.
+	b.Run("unlist", func(b *testing.B) {
+		_, v, kept := fill(WithIdleExpiry(time.Hour))
+		at := monotonic()
+		for b.Loop() {
+			if v.Len() < n/2 {
+				b.StopTimer()
+				for _, c := range kept {
+					c.Inc()
+				}
+				v.orderMu.Lock()
+				v.inUseAt(at)
+				v.orderMu.Unlock()
+				b.StartTimer()
+			}
+			at += int64(time.Hour)
+			v.orderMu.Lock()
+			v.inUseAt(at)
+			v.orderMu.Unlock()
+		}
+	})
+	b.Run("held", func(b *testing.B) {
+		_, v, kept := fill(WithIdleExpiry(time.Hour))
+		at := monotonic() + int64(time.Hour)
+		for v.Len() > 0 {
+			v.orderMu.Lock()
+			v.inUseAt(at)
+			v.orderMu.Unlock()
+		}
+		for b.Loop() {
+			v.orderMu.Lock()
+			v.inUseAt(at)
+			v.orderMu.Unlock()
+		}
+		_ = kept[0].Value()
+	})
+}
