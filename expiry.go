@@ -27,10 +27,11 @@ type expiry struct {
 	attach  func(v *vec, e *expiry)
 	ordered func(v *vec) []*series.Series
 	relist  func(v *vec, key string) *series.Series
+	routes  func(m unsafe.Pointer) // makes a *HTTPMetrics drop expired routes; nil without HTTP
 }
 
 func newExpiry(d time.Duration) *expiry {
-	return &expiry{idle: int64(d), attach: attachExpiry, ordered: (*vec).orderedInUse, relist: (*vec).relistKeyLocked}
+	return &expiry{idle: int64(d), attach: attachExpiry, ordered: (*vec).orderedInUse, relist: (*vec).relistKeyLocked, routes: expireRoutes}
 }
 
 func attachExpiry(v *vec, e *expiry) {

@@ -96,13 +96,18 @@ func isURN(s string) bool {
 	return true
 }
 
-// patternPath returns the path of the pattern by which a ServeMux routed a request, without
-// method and host. It returns "" if there is no pattern or the pattern matches a whole
-// subtree.
+// patternPath returns the path of a pattern of a ServeMux, without method and host, or ""
+// if there is none.
 func patternPath(pattern string) string {
 	slash := strings.IndexByte(pattern, '/')
-	if slash < 0 || strings.HasSuffix(pattern, "/") || strings.HasSuffix(pattern, "...}") {
+	if slash < 0 {
 		return ""
 	}
 	return pattern[slash:]
+}
+
+// hasMethod reports whether a pattern of a ServeMux begins with the method.
+func hasMethod(pattern, method string) bool {
+	n := len(method)
+	return len(pattern) > n && pattern[n] == ' ' && pattern[:n] == method
 }
