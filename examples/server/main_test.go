@@ -66,6 +66,7 @@ func TestServer(t *testing.T) {
 		t.Errorf("ID %q of the created mission: %v", created.ID, err)
 	}
 	do("POST", "/missions", `{`, 400)
+	do("POST", "/missions", `{"name":"`+strings.Repeat("x", 1<<17)+`"}`, 400)
 	if got := do("GET", "/missions/"+created.ID, "", 200); !strings.Contains(got, "laughing man") {
 		t.Errorf("mission %s: got %s, want the name laughing man", created.ID, got)
 	}
@@ -84,7 +85,7 @@ func TestServer(t *testing.T) {
 	// requests may be in flight.
 	metrics := do("GET", "/metrics", "", 200)
 	for tries := 0; tries < 500; tries++ {
-		if strings.Contains(metrics, `path="/forge/sessions/:id"`) && strings.Contains(metrics, "# TYPE db_query_duration_seconds ") &&
+		if strings.Contains(metrics, `path="/forge/sessions/{path...}"`) && strings.Contains(metrics, "# TYPE db_query_duration_seconds ") &&
 			strings.Contains(metrics, "http_requests_in_flight 1\n") {
 			break
 		}
@@ -96,7 +97,7 @@ func TestServer(t *testing.T) {
 	}
 	for _, want := range []string{
 		`http_requests_total{method="GET",path="/missions/{id}",status="200"} 4`,
-		`http_requests_total{method="POST",path="/missions",status="400"} 1`,
+		`http_requests_total{method="POST",path="/missions",status="400"} 2`,
 		`http_requests_total{method="GET",path="/nowhere",status="404"} 1`,
 		`http_requests_total{method="GET",path="/nowhere/:id",status="404"} 1`,
 		`http_requests_total{method="DELETE",path="/missions/{id}",status="404"} 1`,
@@ -107,7 +108,7 @@ func TestServer(t *testing.T) {
 			t.Errorf("want %s in\n%s", want, metrics)
 		}
 	}
-	if want := `http_requests_total{method="GET",path="/forge/sessions/:id",status="200"} `; !strings.Contains(metrics, want) {
+	if want := `http_requests_total{method="GET",path="/forge/sessions/{path...}",status="200"} `; !strings.Contains(metrics, want) {
 		t.Errorf("want %s in\n%s", want, metrics)
 	}
 	for _, family := range []string{"tachikoma_missions_total", "tachikoma_forge_sessions_total", "tachikoma_tokens_used_total", "tachikoma_tokens_cost_dollars",
