@@ -72,11 +72,14 @@ type HTTPMetrics struct {
 
 	routes *Vec[route] // all metrics of a method and path, for one lookup a request
 
-	paths    *Vec[pathLabel]
-	lines    int        // of a new route in a scrape, without its statuses
-	lineCost int        // bytes of a line, without method and path
-	mu       sync.Mutex // held to make and drop routes and statuses, never to find them
-	budgets  [origins]budget
+	paths *Vec[pathLabel]
+
+	lines       int // of the histograms of a route in a scrape
+	statusLines int // of each status of a route
+	lineCost    int // bytes of a line, without method and path
+
+	mu      sync.Mutex // held to make and drop routes and statuses, never to find them
+	budgets [origins]budget
 
 	conns   *GaugeVec
 	connsMu sync.Mutex

@@ -94,11 +94,13 @@ func (m *HTTPMetrics) makeRoutes(o *options) {
 	if m.exemplar != nil {
 		m.lineCost += exemplarOverhead
 	}
-	// Each histogram has +Inf, _sum, _count and maybe _created.
-	m.lines = len(m.duration.fam.hist.Upper) + len(m.size.fam.hist.Upper) + 2*3 + 1
+	created := 0 // lines of a time of creation, for each metric
 	if m.duration.dated {
-		m.lines += 2
+		created = 1
 	}
+	// Each histogram has +Inf, _sum and _count.
+	m.lines = len(m.duration.fam.hist.Upper) + len(m.size.fam.hist.Upper) + 2*(3+created)
+	m.statusLines = 1 + created
 	if o.expiry != nil {
 		o.expiry.routes(unsafe.Pointer(m))
 	}
@@ -175,7 +177,7 @@ func (m *HTTPMetrics) admit(method, path string, from origin, ownMethod bool) *r
 		return rt
 	}
 	p = m.pathLabel(path)
-	cost := m.cost(method, path, m.lines+freeStatuses[from])
+	cost := m.routeCost(method, path, freeStatuses[from])
 	switch {
 	case p == nil && b.paths <= 0:
 		b.noPaths.Store(true)
@@ -221,6 +223,11 @@ func (m *HTTPMetrics) withOtherMethod(path string) *route {
 		return rt
 	}
 	return m.admit(overflowValue, path, named, false)
+}
+
+// routeCost returns the bytes of a route with so many statuses and "other".
+func (m *HTTPMetrics) routeCost(method, path string, statuses int) int {
+	return m.cost(method, path, m.lines+m.statusLines*(statuses+1))
 }
 
 // cost returns the bytes of so many lines of a route.
@@ -304,7 +311,7 @@ func (m *HTTPMetrics) payStatusLocked(rt *route) bool {
 	if n < freeStatuses[rt.origin] || rt.path == overflowValue {
 		return true
 	}
-	cost, b := m.cost(rt.method, rt.path, 1), &m.budgets[rt.origin]
+	cost, b := m.cost(rt.method, rt.path, m.statusLines), &m.budgets[rt.origin]
 	if cost > b.bytes {
 		return false
 	}
@@ -366,7 +373,7 @@ func (m *HTTPMetrics) dropExpired() {
 				continue
 			}
 			// What the route cost beyond the statuses that it has now.
-			cost := m.cost(rt.method, rt.path, m.lines+max(freeStatuses[rt.origin], len(kept)))
+			cost := m.routeCost(rt.method, rt.path, max(freeStatuses[rt.origin], len(kept)))
 			m.budgets[rt.origin].bytes += max(rt.cost-cost, 0)
 			rt.cost = min(rt.cost, cost)
 		}

@@ -4,6 +4,7 @@ package tacho
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -286,4 +287,38 @@ func TestExpiryKeepsTotals(t *testing.T) {
 	rt.duration.Observe(1)
 	m.Record("GET", "/x", 200, time.Second, 1)
 	wantSamples(t, r, `http_request_duration_seconds_count{method="GET",path="/x"}`, "3")
+}
+
+// TestRouteCost: the routes of each origin take at most their cost in a scrape, for counts
+// of ten digits, and each line costs at least lineOverhead bytes.
+func TestRouteCost(t *testing.T) {
+	for from := range origins {
+		for _, opts := range [][]Option{nil, {WithConstLabels("app", `a"b`)}, {WithSizeBuckets([]float64{}), WithDurationBuckets([]float64{})}} {
+			for _, path := range []string{"/a", backslashes(1), "/\n\"" + strings.Repeat("é", 100)} {
+				r := NewRegistry(WithCreated())
+				m := NewHTTPMetrics(r, opts...)
+				before := len(open(t, r))
+				rt := m.route("OPTIONS", path, from, false)
+				for s := range freeStatuses[from] + 3 {
+					m.counter(rt, 200+s).Add(9_999_999_999)
+				}
+				m.counter(rt, 0).Add(9_999_999_999)
+				for _, h := range []*Histogram{rt.duration, rt.size} {
+					h.row[0].Store(math.Float64bits(1234567.890123))
+					for i := range h.def.Upper {
+						h.row[i+1].Store(100_000_000)
+					}
+					h.row[len(h.def.Upper)+1].Store(9_000_000_000)
+				}
+				scrape := open(t, r)
+				lines := strings.Count(scrape, "OPTIONS")
+				if got := len(scrape) - before; got > rt.cost+1000 { // HELP and TYPE lines
+					t.Errorf("origin %d, path of %d bytes: %d bytes in a scrape, cost %d", from, len(path), got, rt.cost)
+				}
+				if rt.cost < lines*lineOverhead {
+					t.Errorf("origin %d: %d lines cost %d bytes", from, lines, rt.cost)
+				}
+			}
+		}
+	}
 }

@@ -39,8 +39,8 @@ func SetRoute(r *http.Request, route string) {
 // If a mux is below another, call Route for both. The label of the inner route begins with
 // the prefix that [http.StripPrefix] removed.
 //
-// Every request of m then has a value in its context, which takes two allocations, and
-// another handler than a ServeMux may call [SetRoute].
+// Every request of m then has a value in its context, which takes two allocations. So
+// [SetRoute] works too, and mux may be any handler.
 func (m *HTTPMetrics) Route(mux http.Handler) http.Handler {
 	m.hooks.Store(&setRouteHooks)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
