@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tachikoma/tacho/internal/race"
 )
 
 // The bounds of docs/http.md for the part of a scrape that strangers cause.
@@ -319,6 +321,51 @@ func TestRouteCost(t *testing.T) {
 					t.Errorf("origin %d: %d lines cost %d bytes", from, lines, rt.cost)
 				}
 			}
+		}
+	}
+}
+
+// TestOverflowAllocates: past a limit, a request allocates no more than before.
+func TestOverflowAllocates(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector allocates")
+	}
+	status := 200
+	mux := http.NewServeMux()
+	for i := range 200 {
+		mux.HandleFunc("/named"+strconv.Itoa(i), respondOK)
+	}
+	m := NewHTTPMetrics(NewRegistry())
+	h := m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/named") {
+			_, r.Pattern = mux.Handler(r)
+		}
+		w.WriteHeader(status)
+	}))
+	for i := range 200 {
+		for _, method := range strangersMethods {
+			send(h, method, "/named"+strconv.Itoa(i))
+			send(h, method, "/x"+strconv.Itoa(i))
+		}
+	}
+	for status = 200; status < 600; status++ {
+		send(h, "GET", "/named0")
+	}
+	for _, c := range []struct {
+		method, path string
+		status       int
+	}{
+		{"GET", "/x", 200}, {"GET", backslashes(1), 404}, {"PUT", "/x0", 200}, {"PUT", "/named199", 200}, {"GET", "/named0", 599},
+	} {
+		r := &http.Request{Method: c.method, URL: &url.URL{Path: c.path}, Pattern: ""}
+		status = c.status
+		var w http.ResponseWriter = discardWriter{http.Header{}}
+		mine := testing.AllocsPerRun(100, func() { mux.Handler(r) })
+		if c.path[1] != 'n' {
+			mine = 0
+		}
+		if n := testing.AllocsPerRun(100, func() { h.ServeHTTP(w, r) }); n != 1+mine {
+			t.Errorf("%s %.10s, status %d: %v allocations, want %v", c.method, c.path, c.status, n, 1+mine)
 		}
 	}
 }
