@@ -27,7 +27,7 @@ func appendNormalized(b []byte, path string) (_ []byte, changed bool) {
 		} else {
 			end += start
 		}
-		if isID(path[start:end]) {
+		if start < end && startsID(path[start]) && isID(path[start:end]) {
 			b = append(append(b, path[done:start]...), ":id"...)
 			done, changed = end, true
 		}
@@ -39,8 +39,16 @@ func appendNormalized(b []byte, path string) (_ []byte, changed bool) {
 	return append(b, path[done:]...), true
 }
 
-func isID(segment string) bool {
-	return segment != "" && isDigits(segment) || isUUID(segment)
+func isID(segment string) bool { return isDigits(segment) || isUUID(segment) }
+
+// startsID reports whether a number or a UUID may begin with c. Most segments begin with
+// another byte.
+func startsID(c byte) bool {
+	if c <= '9' {
+		return c >= '0'
+	}
+	c |= 0x20
+	return c <= 'f' && c >= 'a' || c == 'u' || c == '{'
 }
 
 func isDigits(s string) bool {
