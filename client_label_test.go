@@ -47,11 +47,18 @@ func (r randomRequests) path() string {
 		return r.bytes(10) // without a slash
 	case 3:
 		return "/user/" + testUUID + "/" + r.bytes(3)
+	case 4:
+		return backslashes(r.IntN(1000)) // each of these is sent again
+	case 5:
+		return "/again/" + strconv.FormatInt(int64(r.IntN(1000)), 36) + "x"
 	}
 	return "/" + strconv.FormatUint(r.Uint64(), 36)
 }
 
 func (r randomRequests) method() string {
+	if r.IntN(2) == 0 {
+		return r.pick(strangersMethods...)
+	}
 	return r.pick("GET", "POST", "HEAD", "BREW", "get", "", r.bytes(20), strings.Repeat("X", r.IntN(1000)))
 }
 
@@ -65,12 +72,18 @@ func (r randomRequests) header() http.Header {
 }
 
 // TestStrangers sends random paths, methods and headers through the middleware and to both
-// handlers. Memory and the number of series are bounded, the totals are exact, and a scrape
-// is valid.
+// handlers, which respond with any status. Memory, the number of series, and the size of a
+// scrape are bounded, the totals are exact, and a scrape is valid.
 func TestStrangers(t *testing.T) {
+	t.Run("100 paths", func(t *testing.T) { testStrangers(t, 100, WithMaxPaths(100)) })
+	t.Run("default", func(t *testing.T) { testStrangers(t, 1000) })
+}
+
+func testStrangers(t *testing.T, maxPaths int, opts ...Option) {
 	n := scale(5000, 50_000, 1_000_000)
 	reg := NewRegistry()
-	m := NewHTTPMetrics(reg, WithMaxPaths(100), WithExemplar(func(r *http.Request) []string { return r.Header["Trace"] }))
+	exemplar := WithExemplar(func(r *http.Request) []string { return r.Header["Trace"] })
+	m := NewHTTPMetrics(reg, append(opts, exemplar)...)
 	metrics, view := reg.Handler(), reg.JSONHandler()
 	var statuses atomic.Uint64
 	h := m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -80,7 +93,7 @@ func TestStrangers(t *testing.T) {
 		case n%500 == 1:
 			view.ServeHTTP(w, r)
 		default:
-			w.WriteHeader(200 + int(n%7))
+			w.WriteHeader([]int{200 + int(n%7), 404, 405, 200 + int(n%800)}[n%4])
 		}
 	}))
 	const workers = 4
@@ -109,11 +122,10 @@ func TestStrangers(t *testing.T) {
 	if after := heapBytes(); after > before+1<<20 {
 		t.Errorf("the heap grew from %d to %d bytes in %d requests, want at most %d bytes more", before, after, n-warm, 1<<20)
 	}
-	if now := m.routes.Len(); now > 10*101 || now > series+100 {
+	if now := m.routes.Len(); now > 10*(2*maxPaths+1) || now > series+100 {
 		t.Errorf("%d routes after %d requests and %d after %d", series, warm, now, n)
 	}
-	checkTotals(t, reg, n)
-	t.Logf("%d requests, %d lines in a scrape", n, strings.Count(text(t, reg), "\n"))
+	checkScrapeBound(t, reg, n)
 }
 
 // checkTotals checks that each of the metrics has n requests and that a scrape is valid.

@@ -70,7 +70,8 @@
 // recorded in one series whose values are all "other", and
 // tacho_series_overflow_total{metric} counts. So totals stay right. The option
 // [WithIdleExpiry] removes series that do not change any more. The method [Vec.Replace]
-// replaces all series of a vector at once. Paths of HTTP requests have a limit of their own: [WithMaxPaths].
+// replaces all series of a vector at once. The routes of HTTP requests have limits of their
+// own; see [HTTPMetrics].
 //
 // # Functions and collectors
 //

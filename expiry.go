@@ -51,6 +51,7 @@ type expiry struct {
 	remove     func(v *vec, hash uint32, key string) *series.Series // nil; needs the mutex
 	removeFunc func(v *vec, f func(values []string) bool)
 	reset      func(v *vec) []*series.Series // nil; needs the mutex
+	routes     func(m unsafe.Pointer)        // makes a *HTTPMetrics drop expired routes; nil without HTTP
 }
 
 func newExpiry(d time.Duration) *expiry {
@@ -62,6 +63,7 @@ func newExpiry(d time.Duration) *expiry {
 		remove:     (*vec).removeUnlistedLocked,
 		removeFunc: (*vec).removeUnlistedFunc,
 		reset:      (*vec).resetUnlistedLocked,
+		routes:     expireRoutes,
 	}
 }
 

@@ -22,9 +22,11 @@ func WithSizeBuckets(buckets []float64) Option {
 }
 
 // WithPathLabel makes f choose the path label of each request, after the request was
-// served. f should return few distinct values. If f panics, the label is "other" and
-// tacho_errors_total{metric,reason="panic"} counts. The option applies to
-// [NewHTTPMetrics].
+// served. f should return few distinct values. If f returns "", the next rule of
+// [HTTPMetrics] applies. If f panics, the label is "other" and
+// tacho_errors_total{metric,reason="panic"} counts. f gets the request as the last call of
+// [SetRoute] or the innermost handler of [HTTPMetrics.Route] got it, and otherwise as the
+// middleware got it. The option applies to [NewHTTPMetrics].
 func WithPathLabel(f func(*http.Request) string) Option {
 	return func(o *options) { o.pathLabel = f }
 }
@@ -33,7 +35,9 @@ func WithPathLabel(f func(*http.Request) string) Option {
 // The exemplar is left with the count, the duration and the size of the request. f returns
 // label pairs such as "trace_id", id, or none for no exemplar; see [Counter.AddExemplar].
 // If f panics, there is no exemplar and tacho_errors_total{metric,reason="panic"} counts.
-// The option applies to [NewHTTPMetrics].
+// f gets the same request as the function of [WithPathLabel]. So f can read a trace from a
+// context that a middleware inside of [HTTPMetrics.Handler] made. The option applies to
+// [NewHTTPMetrics].
 func WithExemplar(f func(*http.Request) []string) Option {
 	if f == nil {
 		return func(o *options) { o.exemplar = nil }
@@ -49,9 +53,56 @@ func WithExemplar(f func(*http.Request) []string) Option {
 	return func(o *options) { o.exemplar = leave }
 }
 
-// WithMaxPaths limits the number of distinct path labels to n. Requests past the limit
-// have the label "other". The default is 1000. Each HTTPMetrics has its own limit, also if
-// two share a registry. The option applies to [NewHTTPMetrics].
+// WithMaxPaths limits the number of distinct path labels that the program names to n. It
+// also limits the normalized paths of requests with the status 404 or 405 to n, and those
+// of other requests to n. Requests past a limit have the label "other". The default is
+// 1000. The limits in bytes that [HTTPMetrics] states are for each thousand of n or part of
+// it. Each HTTPMetrics has its own limits, also if two share a registry. The option applies
+// to [NewHTTPMetrics].
 func WithMaxPaths(n int) Option {
 	return func(o *options) { o.maxPaths, o.maxPathsSet = n, true }
+}
+
+// WithSkip leaves out the requests for which f returns true, before they are served. They
+// are neither counted nor in flight. f is called for each request and should be fast. If f
+// panics, the request is measured and tacho_errors_total{metric,reason="panic"} counts. The
+// option applies to [NewHTTPMetrics].
+//
+// It is meant for requests that are no traffic, such as scrapes and health checks.
+func WithSkip(f func(*http.Request) bool) Option {
+	return func(o *options) { o.skip = choose(f) }
+}
+
+// WithStream marks the requests for which f returns true as streams, before they are
+// served. The duration of a stream ends with the first final status, write or flush. A
+// stream stays in flight until its handler returns. If f panics, the request is no stream
+// and tacho_errors_total{metric,reason="panic"} counts. The option applies to
+// [NewHTTPMetrics].
+//
+// The time for which an event stream is open is no latency. Hijacked connections need no
+// option; see [HTTPMetrics.Handler].
+func WithStream(f func(*http.Request) bool) Option {
+	return func(o *options) { o.stream = choose(f) }
+}
+
+// WithSetRoute makes [SetRoute] work for the requests of [HTTPMetrics.Handler]. Each of
+// these requests then has a value in its context, which takes two allocations. The option
+// applies to [NewHTTPMetrics].
+func WithSetRoute() Option {
+	return func(o *options) { o.hooks = &setRouteHooks }
+}
+
+// A chooser chooses requests.
+type chooser func(m *HTTPMetrics, r *http.Request) bool
+
+// choose returns f as a chooser. A program without such options does not contain this
+// code; see internal/SIZE.md.
+func choose(f func(*http.Request) bool) chooser {
+	if f == nil {
+		return nil
+	}
+	return func(m *HTTPMetrics, r *http.Request) bool {
+		chosen, _ := callWith(m, f, r)
+		return chosen
+	}
 }

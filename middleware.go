@@ -3,18 +3,15 @@
 package tacho
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
 
-	"github.com/tachikoma/tacho/internal/escape"
-	"github.com/tachikoma/tacho/internal/label"
 	"github.com/tachikoma/tacho/internal/recorder"
 )
 
@@ -27,6 +24,8 @@ type httpOptions struct {
 	duration, size []float64
 	pathLabel      func(*http.Request) string
 	exemplar       leaveExemplar
+	skip, stream   chooser
+	hooks          *routeHooks
 	maxPaths       int
 	maxPathsSet    bool
 }
@@ -42,14 +41,24 @@ type httpOptions struct {
 // Durations have buckets from 1 ms to 10 s, and sizes from 100 bytes to 1 GB.
 //
 // The label method is one of the nine standard methods, or "other". The label path is the
-// first of these that applies:
+// first of these that is not empty:
 //
 //   - the result of [WithPathLabel],
-//   - the path of the pattern by which [http.ServeMux] routed the request, unless the
-//     pattern matches a whole subtree,
+//   - the route of [SetRoute] or [HTTPMetrics.Route],
+//   - the path of the pattern by which [http.ServeMux] routed the request,
 //   - [NormalizePath] of the URL's path.
 //
-// Paths of more than 512 bytes, and paths past the limit of [WithMaxPaths], are "other".
+// Whatever clients send, the default metrics of one HTTPMetrics have less than 2,000,000
+// bytes and 20,000 lines in a scrape, beyond those of the routes that the program names.
+// Normalized paths are limited to 150,000 bytes for requests with the status 404 or 405,
+// and to 550,000 bytes for others. Further paths, and paths of more than 512 bytes, are
+// "other". Routes that the program names, by the first three of the rules, have a limit
+// of 1,100,000 bytes. Past the limit each path has its first method, the method of its
+// pattern, and "other". A route has at most 20 statuses, and "other". The sums over all
+// series stay exact. Requests with the path or status "other" for such a reason, or with
+// the method "other" past the limit, count in
+// tacho_series_overflow_total{metric="http_requests_total"}. [WithMaxPaths] raises the
+// limits, and [WithIdleExpiry] makes room again.
 type HTTPMetrics struct {
 	requests *CounterVec
 	duration *HistogramVec
@@ -57,13 +66,20 @@ type HTTPMetrics struct {
 	inFlight *Gauge
 	label    func(*http.Request) string
 	exemplar leaveExemplar // nil for none
+	skip     chooser       // nil for none
+	stream   chooser       // nil for none
+	hooks    atomic.Pointer[routeHooks]
 
 	routes *Vec[route] // all metrics of a method and path, for one lookup a request
 
-	mu       sync.Mutex
-	paths    map[string]string // the labels that WithMaxPaths counts; not changed once full
-	maxPaths int
-	full     atomic.Bool
+	paths *Vec[pathLabel]
+
+	lines       int // of the histograms of a route in a scrape
+	statusLines int // of each status of a route
+	lineCost    int // bytes of a line, without method and path
+
+	mu      sync.Mutex // held to make and drop routes and statuses, never to find them
+	budgets [origins]budget
 
 	conns   *GaugeVec
 	connsMu sync.Mutex
@@ -77,8 +93,8 @@ var (
 
 // NewHTTPMetrics defines the HTTP metrics in reg. It panics with a *[DefinitionError] if a
 // definition conflicts. These options apply: [WithDurationBuckets], [WithSizeBuckets],
-// [WithPathLabel], [WithMaxPaths], [WithExemplar], [WithConstLabels] and, for metrics with
-// the label path, [WithIdleExpiry].
+// [WithPathLabel], [WithSetRoute], [WithMaxPaths], [WithSkip], [WithStream], [WithExemplar],
+// [WithConstLabels] and, for metrics with the label path, [WithIdleExpiry].
 func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 	o := makeOptions(opts)
 	if o.duration == nil {
@@ -101,82 +117,147 @@ func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 		conns:    reg.GaugeVec("http_connections", "Current number of HTTP connections by state", []string{"state"}, append(with, WithIdleExpiry(0))...),
 		label:    o.pathLabel,
 		exemplar: o.exemplar,
-		paths:    map[string]string{},
-		maxPaths: o.maxPaths,
+		skip:     o.skip,
+		stream:   o.stream,
 		states:   map[net.Conn]http.ConnState{},
 	}
-	m.full.Store(m.maxPaths <= 0)
-	routes := &metricType{make: m.newRoute} // no scrape shows routes
-	m.routes = vecOf[route](newVec(&family{labels: byRoute, metric: routes, fault: m.requests.fam.fault}, limit{}, nil))
+	m.hooks.Store(o.hooks)
+	m.makeRoutes(o)
 	return m
 }
 
 func unlimited(o *options) { o.limit, o.limited = limit{}, true }
 
-var programStart = time.Now()
-
-// uptime returns the time since programStart. It reads only the monotonic clock; time.Now
-// reads the wall clock too, and takes twice as long.
-func uptime() time.Duration { return time.Since(programStart) }
-
 // Handler returns a handler that calls next and measures each request. It is the
 // middleware.
 //
 // The first final status is recorded: 200 if none was written, 101 for a hijacked
-// connection, and 500 if next panicked before it wrote a status. A panic continues to the
-// server.
+// connection, and 500 if next panicked before it wrote a status. If the client left before
+// a status was written, the status is 499. A panic continues to the server.
 //
-// The response writer of next has [http.Flusher], [http.Hijacker] and [http.Pusher]
-// exactly if the server's writer has them. It always has [io.StringWriter],
-// [io.ReaderFrom] and Unwrap, for [http.ResponseController].
+// The duration ends when next returns. The duration of a hijacked connection ends when it
+// is hijacked. [WithStream] marks other requests whose duration ends early. Every request
+// is in flight until next returns.
+//
+// The response writer of next has [http.Flusher], [http.Hijacker], [http.Pusher] and
+// [http.CloseNotifier] exactly if the server's writer has them. CloseNotifier needs Flusher
+// too, which all writers of net/http with CloseNotifier have. It always has
+// [io.StringWriter], [io.ReaderFrom] and Unwrap, for [http.ResponseController].
 //
 // Handler panics with a *[DefinitionError] if next is nil or [NewHTTPMetrics] did not make
 // the HTTPMetrics.
 func (m *HTTPMetrics) Handler(next http.Handler) http.Handler {
 	m.check(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := uptime()
+		if m.skip != nil && m.skip(m, r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		start := recorder.Uptime()
 		rec := recorder.New(w)
+		if m.stream != nil && m.stream(m, r) {
+			recorder.Time(rec)
+		}
+		in, l := m.attach(r)
+		pattern := r.Pattern
 		m.inFlight.Inc()
 		returned := false
 		// No recover: the server handles the panic and prints its stack trace.
 		defer func() {
 			m.inFlight.Dec()
-			if !returned {
-				recorder.SetStatus(rec, http.StatusInternalServerError)
+			if recorder.Status(rec) == 0 {
+				recorder.SetStatus(rec, unwritten(r, returned))
 			}
-			m.finish(r, rec, start)
+			if l != nil {
+				r.Pattern = in.Pattern // for middleware outside
+			}
+			m.finish(in, l, pattern, rec, start)
 		}()
-		next.ServeHTTP(recorder.Writer(rec), r)
+		next.ServeHTTP(recorder.Writer(rec), in)
 		returned = true
 	})
 }
 
-// finish records a request.
-func (m *HTTPMetrics) finish(r *http.Request, rec *recorder.Recorder, start time.Duration) {
-	recorder.SetStatus(rec, http.StatusOK)
-	elapsed := uptime() - start
+// attach returns the request for the next handler, and its link if there are hooks.
+func (m *HTTPMetrics) attach(r *http.Request) (*http.Request, *link) {
+	if hooks := m.hooks.Load(); hooks != nil {
+		return hooks.attach(r)
+	}
+	return r, nil
+}
+
+// statusClientGone is recorded if the client left before a status was written, as nginx
+// does.
+const statusClientGone = 499
+
+// unwritten returns the status of a request for which the handler wrote none.
+func unwritten(r *http.Request, returned bool) int {
+	switch {
+	case r.Context().Err() == context.Canceled: // a deadline is the program's
+		return statusClientGone
+	case returned:
+		return http.StatusOK
+	}
+	return http.StatusInternalServerError
+}
+
+// finish records a request. pattern is that of r before the next handler.
+func (m *HTTPMetrics) finish(r *http.Request, l *link, pattern string, rec *recorder.Recorder, start time.Duration) {
+	elapsed := recorder.Elapsed(rec, start)
+	status := recorder.Status(rec)
+	inner, path, from, ownMethod := r, "", named, false
+	if l != nil || m.label != nil {
+		inner, path, ownMethod = m.chosen(r, l)
+	}
+	if path == "" && r.Pattern != "" {
+		// The pattern "/" of a mux outside of the middleware matches every path.
+		if path = patternPath(r.Pattern); path == "/" && r.Pattern == pattern {
+			path = ""
+		}
+		ownMethod = hasMethod(r.Pattern, r.Method)
+	}
 	// A normalized path is on this stack, and copied only for a new series.
 	var store [256]byte
-	var path string
-	if m.label != nil {
-		path = m.chosen(r)
-	} else if path = patternPath(r.Pattern); path == "" {
-		path = normalized(store[:0], urlPath(r))
+	if path == "" {
+		path, from = normalized(store[:0], urlPath(r)), fromClient(status)
 	}
 	responseBytes := recorder.Bytes(rec)
-	rt, count := m.record(r.Method, path, recorder.Status(rec), elapsed, responseBytes)
+	if r.Method == http.MethodHead { // the server accepts bytes and sends none
+		responseBytes = 0
+	}
+	rt := m.route(methodLabel(r.Method), path, from, ownMethod)
+	count := m.record(rt, status, elapsed, responseBytes)
 	if m.exemplar != nil {
-		m.exemplar(m, r, rt, count, elapsed, responseBytes)
+		m.exemplar(m, inner, rt, count, elapsed, responseBytes)
 	}
 }
 
-// chosen returns the result of WithPathLabel's function, or "other" if that panics.
-func (m *HTTPMetrics) chosen(r *http.Request) string {
-	if path, ok := callWith(m, m.label, r); ok {
-		return path
+// fromClient returns the origin of a path that the client chose.
+func fromClient(status int) origin {
+	if status == http.StatusNotFound || status == http.StatusMethodNotAllowed {
+		return unanswered
 	}
-	return overflowValue
+	return answered
+}
+
+// chosen returns the innermost request that is known, and the path label that the program
+// chose: the result of WithPathLabel's function, "other" if that panics, or the route of l.
+// path is "" if there is none.
+func (m *HTTPMetrics) chosen(r *http.Request, l *link) (inner *http.Request, path string, ownMethod bool) {
+	inner = r
+	if l != nil {
+		inner, path, ownMethod = m.hooks.Load().resolve(l, r)
+	}
+	if m.label != nil {
+		label, ok := callWith(m, m.label, inner)
+		if !ok {
+			label = overflowValue
+		}
+		if label != "" {
+			return inner, label, false
+		}
+	}
+	return inner, path, ownMethod
 }
 
 // callWith returns the result of a function of the program. ok is false if the function
@@ -208,13 +289,13 @@ func normalized(store []byte, path string) string {
 // counts.
 func (m *HTTPMetrics) Record(method, path string, status int, d time.Duration, responseBytes int64) {
 	var store [256]byte
-	m.record(method, normalized(store[:0], path), status, d, responseBytes)
+	rt := m.route(methodLabel(method), normalized(store[:0], path), fromClient(status), false)
+	m.record(rt, status, d, responseBytes)
 }
 
-// record returns the route and the counter of the request.
-func (m *HTTPMetrics) record(method, path string, status int, d time.Duration, responseBytes int64) (*route, *Counter) {
-	rt := m.route(methodLabel(method), path)
-	count := rt.counter(m.requests, status)
+// record returns the counter of the request.
+func (m *HTTPMetrics) record(rt *route, status int, d time.Duration, responseBytes int64) *Counter {
+	count := m.counter(rt, status)
 	count.Inc()
 	if d >= 0 {
 		rt.duration.ObserveDuration(d)
@@ -224,118 +305,20 @@ func (m *HTTPMetrics) record(method, path string, status int, d time.Duration, r
 	if responseBytes >= 0 {
 		rt.size.Observe(float64(responseBytes))
 	}
-	return rt, count
+	return count
+}
+
+// route returns the metrics of a method and path, by one lookup if they exist. ownMethod
+// means that the program named the method too.
+func (m *HTTPMetrics) route(method, path string, from origin, ownMethod bool) *route {
+	if rt := m.find(method, path); rt != nil {
+		return rt
+	}
+	return m.slowRoute(method, path, from, ownMethod)
 }
 
 // A leaveExemplar leaves the exemplar of a request that was recorded.
 type leaveExemplar func(m *HTTPMetrics, r *http.Request, rt *route, count *Counter, d time.Duration, responseBytes int64)
-
-// A route has the metrics of one method and path.
-type route struct {
-	method, path   string
-	duration, size *Histogram
-	counters       atomic.Pointer[[]statusCounter] // a copy replaces it for each new status
-}
-
-type statusCounter struct {
-	status int
-	count  *Counter
-}
-
-// newRoute makes the metric of a new series of routes. The metric of vec.lost stays empty:
-// no lookup in routes has a wrong number of values.
-func (m *HTTPMetrics) newRoute(_ *family, key string, _ bool) unsafe.Pointer {
-	rt := new(route)
-	if key != "" {
-		values := label.Values(key, 2)
-		rt.method, rt.path = values[0], values[1]
-		rt.duration = m.duration.With(values...)
-		rt.size = m.size.With(values...)
-	}
-	return unsafe.Pointer(rt)
-}
-
-// route returns the metrics of a method and path, by one lookup if they exist. Clients
-// choose paths. So route takes no lock for a path with invalid UTF-8 that has a series, and
-// none for a path past the limit.
-func (m *HTTPMetrics) route(method, path string) *route {
-	if rt := m.find(method, path); rt != nil {
-		return rt
-	}
-	if len(path) > maxPathLabel {
-		return m.routes.With(method, overflowValue)
-	}
-	var store [maxPathLabel * len("\uFFFD")]byte
-	b := escape.AppendValid(store[:0], path)
-	valid := unsafe.String(unsafe.SliceData(b), len(b)) // shares store; admit copies it
-	if rt := m.find(method, valid); rt != nil {
-		return rt
-	}
-	return m.routes.With(method, m.admit(valid))
-}
-
-func (m *HTTPMetrics) find(method, path string) *route {
-	// A slice literal: an array that is sliced would be copied, by loads that wait for
-	// the stores before them.
-	if s := m.routes.find([]string{method, path}, false); s != nil {
-		return (*route)(s.M)
-	}
-	return nil
-}
-
-// admit returns the label of a path: the path itself if it has a label already or the
-// limit allows one more, and otherwise "other".
-func (m *HTTPMetrics) admit(path string) string {
-	if m.full.Load() { // from then on paths does not change
-		return m.known(path)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	label := m.known(path)
-	if label == overflowValue && len(m.paths) < m.maxPaths && path != overflowValue {
-		label = strings.Clone(path)
-		m.paths[label] = label
-		m.full.Store(len(m.paths) >= m.maxPaths)
-	}
-	return label
-}
-
-// known returns the label of a path that was admitted before, and otherwise "other".
-func (m *HTTPMetrics) known(path string) string {
-	if label, ok := m.paths[path]; ok {
-		return label
-	}
-	return overflowValue
-}
-
-// counter returns the counter of a status.
-func (rt *route) counter(requests *CounterVec, status int) *Counter {
-	if list := rt.counters.Load(); list != nil {
-		for _, c := range *list {
-			if c.status == status {
-				return c.count
-			}
-		}
-	}
-	return rt.newCounter(requests, status)
-}
-
-func (rt *route) newCounter(requests *CounterVec, status int) *Counter {
-	if status < 100 || status > 999 {
-		return requests.With(rt.method, rt.path, overflowValue)
-	}
-	c := statusCounter{status, requests.With(rt.method, rt.path, strconv.Itoa(status))}
-	for {
-		old := rt.counters.Load()
-		list := []statusCounter{c}
-		if old != nil {
-			list = append(list, *old...)
-		}
-		if rt.counters.CompareAndSwap(old, &list) {
-			return c.count
-		}
-	}
-}
 
 func methodLabel(method string) string {
 	switch method {

@@ -28,11 +28,11 @@ func TestPathLabelFromMux(t *testing.T) {
 				{"/users/1/posts/2", "/users/{id}/posts/{post}"},
 				{"/exact?q=1", "/exact"},
 				{"/end/", "/end/{$}"},
-				{"/static/1/a.css", "/static/:id/a.css"},
-				{"/files/7/b", "/files/:id/b"},
-				{"/elsewhere/8", "/elsewhere/:id"},
+				{"/static/1/a.css", "/static/"},
+				{"/files/7/b", "/files/{rest...}"},
+				{"/elsewhere/8", "/"},
 				{"/", "/"},
-				{"/%31%32/x", "/:id/x"},
+				{"/%31%32/x", "/"},
 			} {
 				before := sumSamples(t, srv.reg, requestsSeries("GET", c.label, "200"))
 				if _, _, err := srv.get(t, c.path); err != nil {
@@ -48,6 +48,45 @@ func TestPathLabelFromMux(t *testing.T) {
 	req := httptest.NewRequest("POST", "http://named.example/only/1", nil)
 	NewHTTPMetrics(r).Handler(mux).ServeHTTP(httptest.NewRecorder(), req)
 	wantSamples(t, r, requestsSeries("POST", "/only/{x}", "200"), "1")
+}
+
+// TestPathLabelFromURL: without a pattern the label is the normalized path. The pattern "/"
+// of a mux outside of the middleware is no route.
+func TestPathLabelFromURL(t *testing.T) {
+	for name, h2 := range protocols {
+		t.Run(name, func(t *testing.T) {
+			r := NewRegistry()
+			m := NewHTTPMetrics(r)
+			api := http.NewServeMux()
+			api.HandleFunc("GET /missions/{id}", respondOK)
+			mux := http.NewServeMux()
+			mux.Handle("/", m.Handler(http.HandlerFunc(respondOK)))
+			mux.Handle("/below/", m.Handler(http.HandlerFunc(respondOK)))
+			mux.Handle("named.example/", m.Handler(api))
+			srv := httptest.NewUnstartedServer(mux)
+			start(srv, h2)
+			for _, path := range []string{"/", "/elsewhere/8", "/%31%32/x", "/below/1"} {
+				resp, err := srv.Client().Get(srv.URL + path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp.Body.Close()
+			}
+			for _, path := range []string{"/missions/x", "/missing/9"} {
+				req, _ := http.NewRequest("GET", srv.URL+path, nil)
+				req.Host = "named.example"
+				resp, err := srv.Client().Do(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp.Body.Close()
+			}
+			srv.Close() // waits for handlers
+			wantSamples(t, r, requestsSeries("GET", "/", "200"), "1", requestsSeries("GET", "/elsewhere/:id", "200"), "1",
+				requestsSeries("GET", "/:id/x", "200"), "1", requestsSeries("GET", "/below/", "200"), "1",
+				requestsSeries("GET", "/missions/{id}", "200"), "1", requestsSeries("GET", "/missing/:id", "404"), "1")
+		})
+	}
 }
 
 func TestPathLabelFromOption(t *testing.T) {
@@ -145,9 +184,9 @@ func TestMaxPaths(t *testing.T) {
 
 func TestMaxPathsDefault(t *testing.T) {
 	r := NewRegistry()
-	m := NewHTTPMetrics(r)
+	h := NewHTTPMetrics(r, WithPathLabel(func(r *http.Request) string { return r.URL.Path })).Handler(http.HandlerFunc(respondOK))
 	for i := 0; i < 1001; i++ {
-		m.Record("GET", "/p"+strconv.Itoa(i), 200, 0, 1)
+		send(h, "GET", "/p"+strconv.Itoa(i))
 	}
 	wantSamples(t, r, requestsSeries("GET", "/p999", "200"), "1", requestsSeries("GET", "/p1000", "200"), "", requestsSeries("GET", "other", "200"), "1")
 }

@@ -27,7 +27,7 @@ func appendNormalized(b []byte, path string) (_ []byte, changed bool) {
 		} else {
 			end += start
 		}
-		if isID(path[start:end]) {
+		if start < end && startsID(path[start]) && isID(path[start:end]) {
 			b = append(append(b, path[done:start]...), ":id"...)
 			done, changed = end, true
 		}
@@ -39,8 +39,16 @@ func appendNormalized(b []byte, path string) (_ []byte, changed bool) {
 	return append(b, path[done:]...), true
 }
 
-func isID(segment string) bool {
-	return segment != "" && isDigits(segment) || isUUID(segment)
+func isID(segment string) bool { return isDigits(segment) || isUUID(segment) }
+
+// startsID reports whether a number or a UUID may begin with c. Most segments begin with
+// another byte.
+func startsID(c byte) bool {
+	if c <= '9' {
+		return c >= '0'
+	}
+	c |= 0x20
+	return c <= 'f' && c >= 'a' || c == 'u' || c == '{'
 }
 
 func isDigits(s string) bool {
@@ -96,13 +104,18 @@ func isURN(s string) bool {
 	return true
 }
 
-// patternPath returns the path of the pattern by which a ServeMux routed a request, without
-// method and host. It returns "" if there is no pattern or the pattern matches a whole
-// subtree.
+// patternPath returns the path of a pattern of a ServeMux, without method and host, or ""
+// if there is none.
 func patternPath(pattern string) string {
 	slash := strings.IndexByte(pattern, '/')
-	if slash < 0 || strings.HasSuffix(pattern, "/") || strings.HasSuffix(pattern, "...}") {
+	if slash < 0 {
 		return ""
 	}
 	return pattern[slash:]
+}
+
+// hasMethod reports whether a pattern of a ServeMux begins with the method.
+func hasMethod(pattern, method string) bool {
+	n := len(method)
+	return len(pattern) > n && pattern[n] == ' ' && pattern[:n] == method
 }

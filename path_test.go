@@ -128,12 +128,12 @@ func FuzzIsUUID(f *testing.F) {
 func TestPatternPath(t *testing.T) {
 	for _, r := range []struct{ in, want string }{
 		{"", ""},
-		{"/", ""},
-		{"GET /", ""},
-		{"example.com/", ""},
-		{"/static/", ""},
-		{"/files/{rest...}", ""},
-		{"GET example.com/files/{rest...}", ""},
+		{"/", "/"},
+		{"GET /", "/"},
+		{"example.com/", "/"},
+		{"/static/", "/static/"},
+		{"/files/{rest...}", "/files/{rest...}"},
+		{"GET example.com/files/{rest...}", "/files/{rest...}"},
 		{"/missions/{id}", "/missions/{id}"},
 		{"GET /missions/{id}", "/missions/{id}"},
 		{"GET \t /missions/{id}", "/missions/{id}"},
@@ -144,6 +144,26 @@ func TestPatternPath(t *testing.T) {
 	} {
 		if got := patternPath(r.in); got != r.want {
 			t.Errorf("patternPath(%q) = %q, want %q", r.in, got, r.want)
+		}
+	}
+}
+
+func TestHasMethod(t *testing.T) {
+	for _, r := range []struct {
+		pattern, method string
+		want            bool
+	}{
+		{"GET /a", "GET", true},
+		{"GET \t /a", "GET", true},
+		{"GET /a", "HEAD", false},
+		{"GET /a", "GE", false},
+		{"/a", "GET", false},
+		{"GET", "GET", false},
+		{"", "", false},
+		{"", "GET", false},
+	} {
+		if got := hasMethod(r.pattern, r.method); got != r.want {
+			t.Errorf("hasMethod(%q, %q) = %v, want %v", r.pattern, r.method, got, r.want)
 		}
 	}
 }

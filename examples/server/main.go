@@ -16,8 +16,8 @@
 //
 // A workload changes every metric of package tachikoma in the background. The simulated
 // clients of the workload request paths with UUIDs, but no UUID becomes a label value.
-// The path label of /missions/{id} is the pattern of the route. The path label of a forge
-// session is /forge/sessions/:id, the result of [tacho.NormalizePath].
+// The path label of a route is its pattern, such as /missions/{id}. The path label of a
+// request without a route is the result of [tacho.NormalizePath].
 //
 // Packages goruntime and process add the metrics of the Go runtime and of the process. A
 // request with a sampled W3C trace adds an exemplar. With the flag -write, the server also
@@ -97,7 +97,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	}()
 
 	server := &http.Server{
-		Handler:           handler,
+		// Outside of the middleware, so that a body that is too large closes the connection.
+		Handler:           http.MaxBytesHandler(handler, 1<<16),
 		ConnState:         metrics.HTTP.ConnState,
 		ReadHeaderTimeout: 5 * time.Second,
 	}

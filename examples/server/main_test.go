@@ -84,7 +84,7 @@ func TestServer(t *testing.T) {
 	// requests may be in flight.
 	metrics := do("GET", "/metrics", "", 200)
 	for tries := 0; tries < 500; tries++ {
-		if strings.Contains(metrics, `path="/forge/sessions/:id"`) && strings.Contains(metrics, "# TYPE db_query_duration_seconds ") &&
+		if strings.Contains(metrics, `path="/forge/sessions/{path...}"`) && strings.Contains(metrics, "# TYPE db_query_duration_seconds ") &&
 			strings.Contains(metrics, "http_requests_in_flight 1\n") {
 			break
 		}
@@ -107,7 +107,7 @@ func TestServer(t *testing.T) {
 			t.Errorf("want %s in\n%s", want, metrics)
 		}
 	}
-	if want := `http_requests_total{method="GET",path="/forge/sessions/:id",status="200"} `; !strings.Contains(metrics, want) {
+	if want := `http_requests_total{method="GET",path="/forge/sessions/{path...}",status="200"} `; !strings.Contains(metrics, want) {
 		t.Errorf("want %s in\n%s", want, metrics)
 	}
 	for _, family := range []string{"tachikoma_missions_total", "tachikoma_forge_sessions_total", "tachikoma_tokens_used_total", "tachikoma_tokens_cost_dollars",
@@ -115,6 +115,15 @@ func TestServer(t *testing.T) {
 		if !strings.Contains(metrics, "# TYPE "+family+" ") {
 			t.Errorf("no family %s", family)
 		}
+	}
+	// A body that is too large closes the connection.
+	resp, err := http.Post(base+"/missions", "", strings.NewReader(`{"name":"`+strings.Repeat("x", 1<<20)+`"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 400 || !resp.Close {
+		t.Errorf("a large body: got status %d, connection closed: %t, want 400 and a closed connection", resp.StatusCode, resp.Close)
 	}
 	stop()
 	if err := <-ended; err != nil {

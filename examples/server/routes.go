@@ -49,8 +49,6 @@ func (a *api) routes() http.Handler {
 	mux.HandleFunc("GET /forge/sessions", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, http.StatusOK, map[string]int64{"active": a.metrics.ForgeSessionsActive.Value()})
 	})
-	// The pattern matches all paths below /forge/sessions/, so the pattern is too general
-	// for a path label. The middleware therefore uses tacho.NormalizePath.
 	mux.HandleFunc("GET /forge/sessions/{path...}", a.showSession)
 	scrapes := a.metrics.Routes()
 	mux.Handle("/metrics", scrapes)
@@ -68,8 +66,7 @@ func (a *api) list(w http.ResponseWriter, _ *http.Request) {
 
 func (a *api) create(w http.ResponseWriter, r *http.Request) {
 	var m mission
-	body := http.MaxBytesReader(w, r.Body, 1<<16)
-	if err := json.NewDecoder(body).Decode(&m); err != nil || m.Name == "" {
+	if err := json.NewDecoder(r.Body).Decode(&m); err != nil || m.Name == "" {
 		reply(w, http.StatusBadRequest, map[string]string{"error": "the body must be a JSON object with a name"})
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+	"time"
 )
 
 // A Recorder records the response to one request. A handler may keep its writer after it
@@ -17,17 +18,44 @@ import (
 // Code outside the package uses the functions [Status] and so on. Methods would be visible
 // to handlers by type assertion.
 type Recorder struct {
-	_      [0]func() // no == for each writer type; see internal/SIZE.md
-	w      http.ResponseWriter
-	status atomic.Int32 // the first final status; 0 before
-	bytes  atomic.Int64
+	_     [0]func() // no == for each writer type; see internal/SIZE.md
+	w     http.ResponseWriter
+	state atomic.Uint64 // statusBits, timed, and the time of the status above timeShift
+	bytes atomic.Int64
 }
+
+// The parts of a state. A status is at most statusBits: a larger one is as invalid. A time
+// is an [Uptime] in nanoseconds, modulo 78 hours. It is not 0 if the duration has ended.
+const (
+	statusBits = 1<<15 - 1
+	timed      = 1 << 15 // the first final status ends the duration
+	timeShift  = 16
+)
+
+var programStart = time.Now()
+
+// Uptime returns the time since the start of the program. It reads only the monotonic
+// clock; time.Now reads the wall clock too, and takes twice as long.
+func Uptime() time.Duration { return time.Since(programStart) }
 
 // New returns a Recorder of a response that is written to w.
 func New(w http.ResponseWriter) *Recorder { return &Recorder{w: w} }
 
+// Time makes the duration of the response end at the first final status. It must be called
+// before the response is written.
+func Time(r *Recorder) { r.state.Store(timed) }
+
+// Elapsed returns the duration of the response since start, an [Uptime]. The duration has
+// ended if the connection was hijacked, or for Time. Otherwise it ends now.
+func Elapsed(r *Recorder, start time.Duration) time.Duration {
+	if end := r.state.Load() >> timeShift; end != 0 {
+		return time.Duration((end - uint64(start)) << timeShift >> timeShift)
+	}
+	return Uptime() - start
+}
+
 // Status returns the first final status, or 0.
-func Status(r *Recorder) int { return int(r.status.Load()) }
+func Status(r *Recorder) int { return int(r.state.Load() & statusBits) }
 
 // Bytes returns the number of bytes that the writer of [New] accepted.
 func Bytes(r *Recorder) int64 { return r.bytes.Load() }
@@ -36,10 +64,17 @@ func Bytes(r *Recorder) int64 { return r.bytes.Load() }
 //
 //go:noinline
 func SetStatus(r *Recorder, status int) {
-	if r.status.Load() == 0 {
-		r.status.CompareAndSwap(0, int32(status))
+	if s := r.state.Load(); s&statusBits == 0 {
+		next := s | uint64(min(status, statusBits))
+		if s&timed != 0 {
+			next |= now()
+		}
+		r.state.CompareAndSwap(s, next)
 	}
 }
+
+// now returns the time as the part of a state.
+func now() uint64 { return uint64(max(Uptime(), 1)) << timeShift }
 
 // wrote records n bytes. Writing sets the status 200 if there is none.
 //
@@ -101,10 +136,18 @@ func (r *Recorder) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c, rw, err := r.w.(http.Hijacker).Hijack()
 	if err == nil {
 		SetStatus(r, http.StatusSwitchingProtocols)
+		if s := r.state.Load(); s>>timeShift == 0 {
+			r.state.CompareAndSwap(s, s|now())
+		}
 	}
 	return c, rw, err
 }
 
 func (r *Recorder) push(target string, opts *http.PushOptions) error {
 	return r.w.(http.Pusher).Push(target, opts)
+}
+
+func (r *Recorder) closeNotify() <-chan bool {
+	//lint:ignore SA1019 see assert
+	return r.w.(http.CloseNotifier).CloseNotify()
 }

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tachikoma/tacho/internal/testkit"
 )
@@ -156,5 +158,61 @@ func TestConcurrentWrites(t *testing.T) {
 	})
 	if Bytes(rec) != 5*int64(total) || Status(rec) != 200 {
 		t.Errorf("%d bytes and status %d, want %d and 200", Bytes(rec), Status(rec), 5*total)
+	}
+}
+
+// TestElapsed: the duration ends at the first final status for Time, at a hijack, and
+// otherwise at the call of Elapsed.
+func TestElapsed(t *testing.T) {
+	status := func(r *Recorder) { Writer(r).WriteHeader(200) }
+	write := func(r *Recorder) { Writer(r).Write(nil) }
+	flush := func(r *Recorder) { Writer(r).(http.Flusher).Flush() }
+	informational := func(r *Recorder) { Writer(r).WriteHeader(103) }
+	hijack := func(r *Recorder) { Writer(r).(http.Hijacker).Hijack() }
+	switching := func(r *Recorder) { Writer(r).WriteHeader(101) }
+	for i, c := range []struct {
+		time  bool
+		steps []func(*Recorder)
+		ends  bool
+	}{
+		{true, []func(*Recorder){status}, true},
+		{true, []func(*Recorder){write}, true},
+		{true, []func(*Recorder){flush, status}, true},
+		{true, []func(*Recorder){informational}, false},
+		{true, nil, false},
+		{false, []func(*Recorder){status, write, flush}, false},
+		{false, []func(*Recorder){hijack}, true},
+		{false, []func(*Recorder){switching}, false},
+		{false, []func(*Recorder){switching, hijack}, true},
+		{true, []func(*Recorder){hijack}, true},
+	} {
+		for _, start := range []time.Duration{Uptime(), Uptime() - time.Hour, Uptime() - 70*time.Hour} {
+			rec := New(build[wFH](&calls{}))
+			if c.time {
+				Time(rec)
+			}
+			before := Uptime() - start
+			for _, step := range c.steps {
+				step(rec)
+			}
+			first, last := Elapsed(rec, start), Uptime()-start
+			for Uptime()-start == last { // some clocks are coarse
+				runtime.Gosched()
+			}
+			second := Elapsed(rec, start)
+			if first < before || first > last || (second == first) != c.ends || second < first {
+				t.Errorf("case %d: durations %v and %v, want from %v to %v, equal: %v", i, first, second, before, last, c.ends)
+			}
+		}
+	}
+}
+
+// TestLargeStatus: a status that does not fit is as invalid as the largest that does.
+func TestLargeStatus(t *testing.T) {
+	for _, c := range [][2]int{{999, 999}, {1000, 1000}, {statusBits, statusBits}, {statusBits + 1, statusBits}, {1<<31 - 1, statusBits}} {
+		rec := New(build[base](&calls{}))
+		if SetStatus(rec, c[0]); Status(rec) != c[1] {
+			t.Errorf("status %d is recorded as %d, want %d", c[0], Status(rec), c[1])
+		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/race"
+	"github.com/tachikoma/tacho/internal/testkit"
 )
 
 // A calls lists the calls that reach an original writer, and has their results.
@@ -248,6 +249,71 @@ func TestWriterInterfaces(t *testing.T) {
 	}
 }
 
+// Originals with CloseNotify too.
+type (
+	baseN struct{ base }
+	wFN   struct{ wF }
+	wHN   struct{ wH }
+	wFHN  struct{ wFH }
+	wPN   struct{ wP }
+	wFPN  struct{ wFP }
+	wHPN  struct{ wHP }
+	wFHPN struct{ wFHP }
+)
+
+var closed = make(chan bool)
+
+func (*baseN) CloseNotify() <-chan bool { return closed }
+func (*wFN) CloseNotify() <-chan bool   { return closed }
+func (*wHN) CloseNotify() <-chan bool   { return closed }
+func (*wFHN) CloseNotify() <-chan bool  { return closed }
+func (*wPN) CloseNotify() <-chan bool   { return closed }
+func (*wFPN) CloseNotify() <-chan bool  { return closed }
+func (*wHPN) CloseNotify() <-chan bool  { return closed }
+func (*wFHPN) CloseNotify() <-chan bool { return closed }
+
+// TestCloseNotifier: a writer has CloseNotify exactly if the original has CloseNotify and
+// Flush. The rest of its interfaces is that of the original.
+func TestCloseNotifier(t *testing.T) {
+	for set, original := range []func(*calls) http.ResponseWriter{
+		build[baseN], build[wFN], build[wHN], build[wFHN], build[wPN], build[wFPN], build[wHPN], build[wFHPN],
+	} {
+		o := original(&calls{})
+		for range 2 { // the set is known the second time
+			w := Writer(New(o))
+			if got, want := optional(w), optional(o)|hasReaderFrom|hasStringWriter; got != want {
+				t.Errorf("%03b: the writer has %05b, want %05b", set, got, want)
+			}
+			//lint:ignore SA1019 it is passed on for old handlers
+			n, ok := w.(http.CloseNotifier)
+			if want := set&1 != 0; ok != want {
+				t.Errorf("%03b: the writer has CloseNotify: %v, want %v", set, ok, want)
+			}
+			if ok && n.CloseNotify() != closed {
+				t.Errorf("%03b: CloseNotify is not that of the original", set)
+			}
+		}
+	}
+	for set, original := range originals {
+		if w := Writer(New(original(&calls{}))); reflect.TypeOf(w).Implements(reflect.TypeFor[interface{ CloseNotify() <-chan bool }]()) {
+			t.Errorf("%05b: the writer has CloseNotify and the original has not", set)
+		}
+	}
+}
+
+// TestKnownSets: more types than known has entries, each with its own set, also if entries
+// are filled at the same time.
+func TestKnownSets(t *testing.T) {
+	testkit.Hammer(200, func(int) {
+		for set, original := range originals {
+			want := uint64(set&(hasFlusher|hasHijacker)) | uint64(set&hasPusher)/hasPusher*push
+			if got := interfaces(original(&calls{})); got != want {
+				t.Errorf("%05b: the set is %04b, want %04b", set, got, want)
+			}
+		}
+	})
+}
+
 // TestWriterMethods: a handler finds no other methods by type assertion.
 func TestWriterMethods(t *testing.T) {
 	for set, original := range originals {
@@ -283,6 +349,11 @@ func TestWriterSizes(t *testing.T) {
 		"flusherPusher":         unsafe.Sizeof(flusherPusher{}),
 		"hijackerPusher":        unsafe.Sizeof(hijackerPusher{}),
 		"flusherHijackerPusher": unsafe.Sizeof(flusherHijackerPusher{}),
+
+		"flusherNotifier":               unsafe.Sizeof(flusherNotifier{}),
+		"flusherHijackerNotifier":       unsafe.Sizeof(flusherHijackerNotifier{}),
+		"flusherPusherNotifier":         unsafe.Sizeof(flusherPusherNotifier{}),
+		"flusherHijackerPusherNotifier": unsafe.Sizeof(flusherHijackerPusherNotifier{}),
 	} {
 		if got != want {
 			t.Errorf("a %s has %d bytes, a Recorder %d", name, got, want)

@@ -1,0 +1,404 @@
+//go:build !tacho_nohttp
+
+package tacho
+
+import (
+	"strconv"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/escape"
+	"github.com/tachikoma/tacho/internal/label"
+	"github.com/tachikoma/tacho/internal/series"
+)
+
+// Clients choose methods and paths, and can make a handler vary its status. So the routes
+// have budgets in bytes of a scrape. A budget limits the lines too, since a line costs at
+// least lineOverhead bytes. A route that a budget has no bytes for shares the label
+// "other", so that the totals stay exact.
+
+// An origin is where the path label of a request comes from. Each origin has a budget of
+// its own: routes that the program named never compete with what strangers send.
+type origin uint8
+
+const (
+	named      origin = iota // by the program: a pattern, SetRoute or WithPathLabel
+	answered                 // by the client, and normalized
+	unanswered               // as answered, with the status 404 or 405
+	origins
+)
+
+// budgetBytes are the budgets up to 1000 paths; see WithMaxPaths.
+var budgetBytes = [origins]int{1_100_000, 550_000, 150_000}
+
+// freeStatuses is the number of statuses that the cost of a new route includes, without
+// "other". Further statuses are paid for one by one.
+var freeStatuses = [origins]int{4, 1, 1}
+
+// maxStatuses is the number of distinct statuses of a route, without "other".
+const maxStatuses = 20
+
+// lineOverhead is at least the average length of the lines of a route, without constant
+// labels, method and path, for counts of ten digits (TestRouteCost).
+const lineOverhead = 84
+
+// exemplarOverhead is the length of an exemplar of 128 ASCII characters.
+const exemplarOverhead = 200
+
+// A budget limits the routes of an origin. Its numbers are under the mutex of the
+// HTTPMetrics. The flags are set when a route is refused, so that later refusals take no
+// lock.
+type budget struct {
+	bytes   int // of a scrape, left
+	paths   int // left
+	full    atomic.Bool
+	noPaths atomic.Bool
+}
+
+// A route has the metrics of one method and path.
+type route struct {
+	method, path   string
+	duration, size *Histogram
+	counters       atomic.Pointer[[]statusCounter] // replaced under the mutex, never changed
+	full           atomic.Bool                     // further statuses are "other"
+
+	origin origin // under the mutex, as cost
+	cost   int    // in bytes of a scrape
+}
+
+// A statusCounter counts the requests of a route with one status. Status 0 is "other".
+type statusCounter struct {
+	status int
+	count  *Counter
+}
+
+// A pathLabel is a path that has a label.
+type pathLabel struct {
+	named  atomic.Bool // a route with this path was named by the program
+	origin origin      // whose budget counts the path; under the mutex, as routes
+	routes int
+}
+
+// makeRoutes makes the tables and the budgets of m.
+func (m *HTTPMetrics) makeRoutes(o *options) {
+	table := func(makeMetric func(*family, string, bool) unsafe.Pointer, labels ...string) *vec {
+		return newVec(&family{labels: labels, metric: &metricType{make: makeMetric}, fault: m.requests.fam.fault}, limit{}, nil)
+	}
+	m.routes = vecOf[route](table(m.newRoute, "method", "path")) // no scrape shows these two
+	m.paths = vecOf[pathLabel](table(newPathLabel, "path"))
+	thousands := max(1, (o.maxPaths+999)/1000)
+	for i := range m.budgets {
+		m.budgets[i].bytes, m.budgets[i].paths = budgetBytes[i]*thousands, o.maxPaths
+	}
+	m.lineCost = lineOverhead + len(m.requests.fam.constBlock())
+	if m.exemplar != nil {
+		m.lineCost += exemplarOverhead
+	}
+	created := 0 // lines of a time of creation, for each metric
+	if m.duration.dated {
+		created = 1
+	}
+	// Each histogram has +Inf, _sum and _count.
+	m.lines = len(m.duration.fam.hist.Upper) + len(m.size.fam.hist.Upper) + 2*(3+created)
+	m.statusLines = 1 + created
+	if e := (*expiry)(o.expiry); e != nil {
+		e.routes(unsafe.Pointer(m))
+	}
+}
+
+// newRoute makes the metric of a new series of routes. The metric of vec.lost stays empty:
+// no lookup in routes has a wrong number of values.
+func (m *HTTPMetrics) newRoute(_ *family, key string, _ bool) unsafe.Pointer {
+	rt := new(route)
+	if key != "" {
+		values := label.Values(key, 2)
+		rt.method, rt.path = values[0], values[1]
+		rt.duration = m.duration.With(values...)
+		rt.size = m.size.With(values...)
+	}
+	return unsafe.Pointer(rt)
+}
+
+func newPathLabel(*family, string, bool) unsafe.Pointer { return unsafe.Pointer(new(pathLabel)) }
+
+func (m *HTTPMetrics) find(method, path string) *route {
+	// A slice literal: an array that is sliced would be copied, by loads that wait for
+	// the stores before them.
+	if s := m.routes.find([]string{method, path}, false); s != nil {
+		return (*route)(s.M)
+	}
+	return nil
+}
+
+// slowRoute returns a route that find missed under the path as it is: a path with invalid
+// UTF-8, a new route, or "other". Clients choose paths. So slowRoute takes no lock if the
+// route exists, and none past a limit.
+//
+//go:noinline
+func (m *HTTPMetrics) slowRoute(method, path string, from origin, ownMethod bool) *route {
+	if path == overflowValue {
+		return m.routes.With(method, path)
+	}
+	if len(path) <= maxPathLabel {
+		var store [maxPathLabel * len("\uFFFD")]byte
+		b := escape.AppendValid(store[:0], path)
+		valid := unsafe.String(unsafe.SliceData(b), len(b)) // shares store; With copies it
+		rt := m.find(method, valid)
+		if rt == nil {
+			rt = m.admit(method, valid, from, ownMethod)
+		}
+		if rt != nil {
+			return rt
+		}
+	}
+	m.requests.fam.overflowed()
+	return m.routes.With(method, overflowValue)
+}
+
+// admit makes a route, or returns nil if a limit refuses it. A named path is refused only
+// if there are too many of them. Past the budget a path keeps its first method, and the
+// methods that the program named. Its other methods become "other".
+func (m *HTTPMetrics) admit(method, path string, from origin, ownMethod bool) *route {
+	b := &m.budgets[from]
+	p := m.pathLabel(path)
+	if p == nil && b.noPaths.Load() || from != named && b.full.Load() {
+		return nil
+	}
+	// Reports whether the route is made even if it exceeds the budget.
+	always := func() bool {
+		return from == named && (ownMethod || method == overflowValue || p == nil || !p.named.Load())
+	}
+	if b.full.Load() && !always() {
+		return m.withOtherMethod(path)
+	}
+	m.mu.Lock()
+	if rt := m.find(method, path); rt != nil {
+		m.mu.Unlock()
+		return rt
+	}
+	p = m.pathLabel(path)
+	cost := m.routeCost(method, path, freeStatuses[from])
+	switch {
+	case p == nil && b.paths <= 0:
+		b.noPaths.Store(true)
+		m.mu.Unlock()
+		return nil
+	case cost > b.bytes:
+		b.full.Store(true)
+		if always() {
+			break
+		}
+		m.mu.Unlock()
+		if from != named {
+			return nil
+		}
+		return m.withOtherMethod(path)
+	}
+	if p == nil {
+		p = m.paths.With(path)
+		p.origin = from
+		b.paths--
+	}
+	if p.routes++; from == named {
+		p.named.Store(true)
+	}
+	b.bytes -= cost
+	rt := m.routes.With(method, path)
+	rt.origin, rt.cost = from, cost
+	m.mu.Unlock()
+	return rt
+}
+
+func (m *HTTPMetrics) pathLabel(path string) *pathLabel {
+	if s := m.paths.find([]string{path}, false); s != nil {
+		return (*pathLabel)(s.M)
+	}
+	return nil
+}
+
+// withOtherMethod returns the route of a named path for the methods past the budget.
+func (m *HTTPMetrics) withOtherMethod(path string) *route {
+	m.requests.fam.overflowed()
+	if rt := m.find(overflowValue, path); rt != nil {
+		return rt
+	}
+	return m.admit(overflowValue, path, named, false)
+}
+
+// routeCost returns the bytes of a route with so many statuses and "other".
+func (m *HTTPMetrics) routeCost(method, path string, statuses int) int {
+	return m.cost(method, path, m.lines+m.statusLines*(statuses+1))
+}
+
+// cost returns the bytes of so many lines of a route.
+func (m *HTTPMetrics) cost(method, path string, lines int) int {
+	n := m.lineCost + len(method) + len(path)
+	for i := 0; i < len(path); i++ {
+		switch path[i] {
+		case '\\', '"', '\n': // escaped in a scrape
+			n++
+		}
+	}
+	return n * lines
+}
+
+// counter returns the counter of a status.
+func (m *HTTPMetrics) counter(rt *route, status int) *Counter {
+	if c := rt.find(status); c != nil {
+		return c
+	}
+	return m.newCounter(rt, status)
+}
+
+func (rt *route) find(status int) *Counter {
+	if list := rt.counters.Load(); list != nil {
+		for _, c := range *list {
+			if c.status == status {
+				return c.count
+			}
+		}
+	}
+	return nil
+}
+
+func (m *HTTPMetrics) newCounter(rt *route, status int) *Counter {
+	switch {
+	case status < 100 || status > 999:
+		status = 0
+	case rt.full.Load():
+		m.requests.fam.overflowed()
+		status = 0
+	}
+	if c := rt.find(status); c != nil {
+		return c
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if status != 0 && rt.find(status) == nil && !m.payStatusLocked(rt) {
+		rt.full.Store(true)
+		m.requests.fam.overflowed()
+		status = 0
+	}
+	if c := rt.find(status); c != nil {
+		return c
+	}
+	value := overflowValue
+	if status != 0 {
+		value = strconv.Itoa(status)
+	}
+	c := statusCounter{status, m.requests.With(rt.method, rt.path, value)}
+	list := []statusCounter{c}
+	if old := rt.counters.Load(); old != nil {
+		list = append(list, *old...)
+	}
+	rt.counters.Store(&list)
+	return c.count
+}
+
+// payStatusLocked reports whether the route may have one more status.
+func (m *HTTPMetrics) payStatusLocked(rt *route) bool {
+	n := 0
+	if list := rt.counters.Load(); list != nil {
+		for _, c := range *list {
+			if c.status != 0 {
+				n++
+			}
+		}
+	}
+	if n >= maxStatuses {
+		return false
+	}
+	if n < freeStatuses[rt.origin] || rt.path == overflowValue {
+		return true
+	}
+	cost, b := m.cost(rt.method, rt.path, m.statusLines), &m.budgets[rt.origin]
+	if cost > b.bytes {
+		return false
+	}
+	b.bytes -= cost
+	rt.cost += cost
+	return true
+}
+
+// expireRoutes makes the scrapes of a vector with expiry drop the routes of m whose series
+// have expired. It is reached through the option; see internal/SIZE.md.
+func expireRoutes(p unsafe.Pointer) {
+	m := (*HTTPMetrics)(p)
+	v := &m.size.vec // the last family of m in a scrape
+	v.orderMu.Lock()
+	v.mu.Lock()
+	defer v.orderMu.Unlock()
+	defer v.mu.Unlock()
+	if v.expiry == nil { // the registry has the metric from a definition without expiry
+		return
+	}
+	before := v.expires()
+	own := *before
+	own.ordered = func(v *vec) []*series.Series {
+		order := before.ordered(v)
+		m.dropExpired()
+		return order
+	}
+	v.expiry = unsafe.Pointer(&own)
+}
+
+// dropExpired gives back the room of expired routes and statuses. A request that holds a
+// dropped route records in metrics that are unlisted, as every holder of an expired metric
+// does.
+func (m *HTTPMetrics) dropExpired() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for s := range m.routes.table.Load().Each {
+		rt := (*route)(s.M)
+		used := m.duration.lists(s.Key(), unsafe.Pointer(rt.duration)) || m.size.lists(s.Key(), unsafe.Pointer(rt.size))
+		var kept, old []statusCounter
+		if list := rt.counters.Load(); list != nil {
+			old = *list
+		}
+		for _, c := range old {
+			value := overflowValue
+			if c.status != 0 {
+				value = strconv.Itoa(c.status)
+			}
+			if m.requests.lists(string(label.AppendKey(nil, []string{rt.method, rt.path, value})), unsafe.Pointer(c.count)) {
+				kept = append(kept, c)
+			}
+		}
+		switch {
+		case !used && len(kept) == 0:
+			m.dropLocked(rt)
+		case len(kept) < len(old):
+			rt.counters.Store(&kept)
+			rt.full.Store(false)
+			if rt.path == overflowValue {
+				continue
+			}
+			// What the route cost beyond the statuses that it has now.
+			cost := m.routeCost(rt.method, rt.path, max(freeStatuses[rt.origin], len(kept)))
+			m.budgets[rt.origin].bytes += max(rt.cost-cost, 0)
+			rt.cost = min(rt.cost, cost)
+		}
+	}
+	for i := range m.budgets { // the next refusal sets the flags again
+		m.budgets[i].full.Store(false)
+		m.budgets[i].noPaths.Store(false)
+	}
+}
+
+// dropLocked removes a route.
+func (m *HTTPMetrics) dropLocked(rt *route) {
+	m.routes.Delete(rt.method, rt.path)
+	m.budgets[rt.origin].bytes += rt.cost
+	if p := m.pathLabel(rt.path); p != nil {
+		if p.routes--; p.routes == 0 {
+			m.budgets[p.origin].paths++
+			m.paths.Delete(rt.path)
+		}
+	}
+}
+
+// lists reports whether the series with this key is listed and has this metric.
+func (v *vec) lists(key string, metric unsafe.Pointer) bool {
+	s := v.table.Load().Find(label.HashKey(key, len(v.fam.labels)), key)
+	return s != nil && s.M == metric
+}
