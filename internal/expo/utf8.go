@@ -19,6 +19,9 @@ type UTF8Rules struct {
 	// CheckLabels returns an error text if two labels of one metric would have the same
 	// name once escaped, or "".
 	CheckLabels func(labels []string) string
+	// EscapedLabel returns a label name as a scheme escapes it, or as it is if it is in the
+	// legacy set.
+	EscapedLabel func(name string, s names.Scheme) string
 	// ValidName reports whether a name can be that of a metric.
 	ValidName func(name string) bool
 
@@ -31,7 +34,7 @@ type UTF8Rules struct {
 
 // UTF8 are the rules of UTF-8 names.
 var UTF8 = UTF8Rules{
-	checkMetric, checkLabel, names.SameEscaped, names.ValidUTF8,
+	checkMetric, checkLabel, names.SameEscaped, names.EscapedLabel, names.ValidUTF8,
 	(*Names).naming, escapeFamilies, appendJSONName, quote, appendUTF8Sample,
 }
 
