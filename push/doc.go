@@ -31,8 +31,8 @@
 //
 // A push to a Pushgateway or to VictoriaMetrics contains the output of
 // [tacho.Registry.WriteText]. A push by remote write contains the samples of
-// [tacho.Registry.WriteOpenMetrics]. Prometheus scrapes the same samples: the name
-// of a counter ends in _total, and bounds are floats, such as le="1.0". Names outside
+// [tacho.Registry.WriteOpenMetrics]. Prometheus scrapes the same samples: bounds
+// are floats, such as le="1.0", and names are those of the text format. Names outside
 // the legacy character set are escaped with underscores. A push contains no sample
 // beyond the exposition.
 //
