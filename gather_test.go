@@ -13,6 +13,7 @@ import (
 
 	"github.com/tachikoma/tacho/internal/expo"
 	"github.com/tachikoma/tacho/internal/names"
+	"github.com/tachikoma/tacho/internal/testkit"
 )
 
 // scrapeWithin returns the text of a scrape whose functions have the given time.
@@ -327,6 +328,35 @@ func TestCollectedOrder(t *testing.T) {
 		}
 		if n := vecOf[Counter](r.errors).With("x", reasonDuplicate).Value(); n != 2 {
 			t.Errorf("%d duplicates, want 2", n)
+		}
+	}
+}
+
+// TestConflictsOfCollectors: a family that conflicts with a family of an earlier collector is
+// left out, and each of its samples counts.
+func TestConflictsOfCollectors(t *testing.T) {
+	r := NewRegistry()
+	r.Collect(func(e *Emitter) {
+		e.Histogram("x", "", HistogramSnapshot{})
+		e.Gauge("y", "", 1)
+		e.Gauge("z_count", "", 1)
+	})
+	r.Collect(func(e *Emitter) {
+		e.Gauge("x_sum", "", 2, "i", "1")
+		e.Gauge("x_sum", "", 2, "i", "2")
+		e.Counter("y", "", 2)
+		e.Summary("z", "", SummarySnapshot{})
+		e.Gauge("w", "", 2)
+	})
+	samples := testkit.ParseText(t, text(t, r)) // fails the test if a family or series repeats
+	for _, s := range samples {
+		if s.Name == "w" && s.Value != 2 || s.Name == "y" && s.Value != 1 || s.Name == "z" || s.Name == "x_sum" && s.Labels != nil {
+			t.Errorf("%+v", s)
+		}
+	}
+	for name, want := range map[string]uint64{"x_sum": 2, "y": 1, "z": 1, "w": 0} {
+		if n := vecOf[Counter](r.errors).With(name, reasonConflict).Value(); n != want {
+			t.Errorf("%s: %d conflicts, want %d", name, n, want)
 		}
 	}
 }
