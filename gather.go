@@ -94,7 +94,7 @@ func (f *functions) compactLocked() {
 type source struct {
 	call    func(*call) // calls the function and sets the result
 	fault   func(reason string)
-	block   string               // the label block of a CounterFunc or GaugeFunc
+	block   string               // the label block of a CounterFunc or GaugeFunc; "" for a collector
 	running atomic.Pointer[call] // nil if no scrape calls the function
 	stopped atomic.Bool
 }
@@ -102,7 +102,7 @@ type source struct {
 // A call is one call of a source. Scrapes that overlap can share it.
 type call struct {
 	src   *source
-	began time.Time
+	began time.Time // of the scrape that makes the call
 
 	mu    sync.Mutex
 	ended bool
@@ -155,11 +155,13 @@ func (c *call) finished() <-chan struct{} {
 
 // A gathering makes the calls of one scrape.
 type gathering struct {
+	began   time.Time
 	gone    <-chan struct{} // closed if the client is gone
 	over    *time.Timer     // the end of the scrape's time
 	more    *time.Timer     // the next time to add goroutines
 	ended   bool            // the time is over or the client is gone
 	workers int
+	spare   []call // for the next functions
 
 	mu    sync.Mutex
 	queue []*call // that have not begun
@@ -174,13 +176,28 @@ func (g *gathering) begin(s *source) *call {
 	if s.running.Load() != nil {
 		return nil
 	}
-	c := &call{src: s, began: time.Now()}
+	c := g.newCall(s)
 	if !s.running.CompareAndSwap(nil, c) {
 		return nil
 	}
 	g.mu.Lock()
 	g.queue = append(g.queue, c)
 	g.mu.Unlock()
+	return c
+}
+
+// newCall returns a new call. The calls of functions are in one allocation, since they are
+// small. The result of a collector is large, and must not stay in memory with other calls.
+func (g *gathering) newCall(s *source) *call {
+	if s.block == "" {
+		return &call{src: s, began: g.began}
+	}
+	if len(g.spare) == 0 {
+		g.spare = make([]call, 64)
+	}
+	c := &g.spare[0]
+	g.spare = g.spare[1:]
+	c.src, c.began = s, g.began
 	return c
 }
 
@@ -248,7 +265,7 @@ func (g *gathering) wait(c *call) bool {
 // calls calls all sources and waits for their results. The result is nil for a source
 // that did not return in time. ok is false if the client is gone.
 func (q *query) calls(sources []*source) (results []*call, ok bool) {
-	g := &gathering{}
+	g := &gathering{began: time.Now()}
 	timeout := defaultTimeout
 	if q != nil {
 		g.gone = q.done
@@ -309,6 +326,7 @@ func (g *gathering) again(sources []*source, results []*call, busy []int, timeou
 			g.wait(c)
 		}
 	}
+	g.began = time.Now()
 	for _, i := range busy {
 		if results[i] = g.begin(sources[i]); results[i] == nil {
 			if c := sources[i].running.Load(); c != nil && time.Since(c.began) < timeout {
