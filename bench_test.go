@@ -2,6 +2,7 @@ package tacho
 
 import (
 	"io"
+	"math/rand/v2"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -136,4 +137,67 @@ func BenchmarkWrite(b *testing.B) {
 	write("text/1000histograms", histograms.WriteText)
 	write("openmetrics/1000histograms", histograms.WriteOpenMetrics)
 	write("json/1000histograms", histograms.WriteJSON)
+}
+
+// BenchmarkCollect measures a scrape of a collector, with samples in the order of the
+// scrape, in random order, and with labels in random order. Further benchmarks are of many
+// families and of many functions.
+func BenchmarkCollect(b *testing.B) {
+	write := func(name string, r *Registry) {
+		for format, write := range map[string]func(io.Writer) error{"text": r.WriteText, "openmetrics": r.WriteOpenMetrics} {
+			b.Run(name+"/"+format, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := write(io.Discard); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+	const samples = 100000
+	paths := benchPaths(samples)
+	emit := func(order []int, swap bool) *Registry {
+		r := NewRegistry()
+		r.Collect(func(e *Emitter) {
+			for i, n := range order {
+				if swap && i&1 == 1 {
+					e.Gauge("queue_length", "", float64(i), "path", paths[n], "zone", "eu", "method", "GET")
+				} else {
+					e.Gauge("queue_length", "", float64(i), "method", "GET", "path", paths[n], "zone", "eu")
+				}
+			}
+		})
+		return r
+	}
+	ordered := make([]int, samples)
+	for i := range ordered {
+		ordered[i] = i
+	}
+	random := rand.New(rand.NewPCG(1, 2)).Perm(samples)
+	write("samples/ordered", emit(ordered, false))
+	write("samples/random", emit(random, false))
+	write("samples/random labels", emit(random, true))
+	for _, utf8 := range []bool{false, true} {
+		name, opts, path := "families", []Option(nil), "queue_"
+		if utf8 {
+			name, opts, path = "families/utf8", []Option{WithUTF8Names()}, "queue."
+		}
+		r := NewRegistry(opts...)
+		names := make([]string, 16000)
+		for i, n := range rand.New(rand.NewPCG(1, 2)).Perm(len(names)) {
+			names[i] = path + strconv.Itoa(n) + "_total"
+		}
+		r.Collect(func(e *Emitter) {
+			for i, name := range names {
+				e.Counter(name, "Help.", float64(i), "zone", "eu")
+			}
+		})
+		write(name, r)
+	}
+	r := NewRegistry()
+	for i := range 1000 {
+		r.GaugeFunc("queue_"+strconv.Itoa(i), "", func() float64 { return float64(i) })
+	}
+	write("functions", r)
 }

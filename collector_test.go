@@ -100,10 +100,8 @@ func TestCollectorPanics(t *testing.T) {
 	r.GaugeFunc("f", "", func() float64 { panic("function") })
 	r.CounterFunc("g", "", func() float64 { panic("g") })
 	got := text(t, r)
-	want := `# HELP a 
-# TYPE a gauge
+	want := `# TYPE a gauge
 a{c="first"} 1
-# HELP c 
 # TYPE c gauge
 c 3
 # HELP tacho_errors_total Recordings and collected samples that were refused.
@@ -208,8 +206,8 @@ func TestCollectedHistogram(t *testing.T) {
 	}
 	r.Collect(func(e *Emitter) { e.Histogram("y", "", h.Snapshot(), "a", "1") })
 	got := text(t, r)
-	x, y, ok := strings.Cut(got, "# HELP y ")
-	if !ok || strings.ReplaceAll(x, "x", "y") != "# HELP y "+y {
+	x, y, ok := strings.Cut(got, "# TYPE y ")
+	if !ok || strings.ReplaceAll(x, "x", "y") != "# TYPE y "+y {
 		t.Error(got)
 	}
 }

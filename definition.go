@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/escape"
 	"github.com/tachikoma/tacho/internal/exemplar"
@@ -59,7 +60,7 @@ func Try[M any](define func() M) (m M, err error) {
 	return define(), nil
 }
 
-// A family is the definition of one metric name, or one family that a collector emits.
+// A family is the definition of one metric name.
 type family struct {
 	expo.Family
 	utf8   *expo.UTF8Rules    // nil if all names must be in the legacy set
@@ -67,9 +68,11 @@ type family struct {
 	consts []label.Label      // of the registry and the definition
 	hist   *histogramDef      // of histograms
 	where  string             // file:line of the definition
-	metric *metricType        // nil for functions and emitted families
-	vec    *vec               // nil for functions and emitted families
+	metric *metricType        // nil for functions
+	vec    *vec               // nil for functions
 	none   *exemplar.Exemplar // see exemplar.None
+	index  int                // in Registry.defined
+	source unsafe.Pointer     // *source, of functions; see internal/SIZE.md
 
 	fault      func(reason string) // counts in tacho_errors_total
 	overflowed func()              // counts in tacho_series_overflow_total

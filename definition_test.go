@@ -241,7 +241,7 @@ func TestRefusedDefinitionChangesNothing(t *testing.T) {
 	if refusedIn(t, r, func(r *Registry) { r.Gauge("x", "other") }) == nil {
 		t.Fatal("the definition is accepted")
 	}
-	want := "# HELP x \n# TYPE x gauge\nx 2\n# HELP x_bucket \n# TYPE x_bucket gauge\nx_bucket 3\n# HELP x_sum \n# TYPE x_sum gauge\nx_sum 1\n"
+	want := "# TYPE x gauge\nx 2\n# TYPE x_bucket gauge\nx_bucket 3\n# TYPE x_sum gauge\nx_sum 1\n"
 	if got := text(t, r); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
@@ -279,7 +279,7 @@ func TestUnregisterOfFunctions(t *testing.T) {
 		t.Error("Unregister does not find the function")
 	}
 	r.GaugeFunc("x", "", func() float64 { return 2 })
-	if got := text(t, r); got != "# HELP x \n# TYPE x gauge\nx 2\n" {
+	if got := text(t, r); got != "# TYPE x gauge\nx 2\n" {
 		t.Error(got)
 	}
 }

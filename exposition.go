@@ -13,13 +13,17 @@ import (
 // error of w, and writes nothing after that error. WriteText holds no lock while w writes,
 // gathers at most a bounded buffer, and allocates nothing for a series. Names outside the
 // legacy set (see [WithUTF8Names]) are escaped by underscores.
+//
+// The functions of a CounterFunc, a GaugeFunc and a collector are called before the first
+// write. They have 5 seconds, and functions that take longer are left out. See
+// WriteTextContext for another limit.
 func (r *Registry) WriteText(w io.Writer) error { return r.write(w, &expo.Text, names.Underscores) }
 
 // WriteOpenMetrics writes all metrics to w in the text format of OpenMetrics 1.0. It
 // differs from [Registry.WriteText] in these points:
 //
-//   - The name of a counter's family has no suffix _total, and the name of its sample
-//     always has.
+//   - The name of a counter's family has no suffix _total. The name of its sample keeps it.
+//     A counter whose name has no such suffix has type unknown.
 //   - Units (see [WithUnit]), exemplars and, with [WithCreated], times of creation are
 //     shown.
 //   - Values and bounds are floats, such as 1.0, and times are in seconds.
@@ -28,6 +32,9 @@ func (r *Registry) WriteText(w io.Writer) error { return r.write(w, &expo.Text, 
 //     Quantiles with a negative value are left out.
 //   - A counter whose family's name belongs to another metric, as x_total beside a gauge x,
 //     keeps its full name and has type unknown.
+//   - A counter of type unknown has no exemplars and no time of creation.
+//
+// The names of all samples are those of the text format.
 func (r *Registry) WriteOpenMetrics(w io.Writer) error {
 	return r.write(w, &expo.OpenMetrics, names.Underscores)
 }

@@ -6,6 +6,7 @@ const (
 	reasonNegative   = "negative"    // a counter would have gone down, or a duration was negative
 	reasonNaN        = "nan"         // a counter or histogram got NaN
 	reasonPanic      = "panic"       // a function that tacho called panicked
+	reasonTimeout    = "timeout"     // a function that tacho called did not return in time
 	reasonInvalid    = "invalid"     // a collector emitted a sample that no format can show
 	reasonConflict   = "conflict"    // a collector emitted a family under a name that is taken
 	reasonDuplicate  = "duplicate"   // a collector emitted a series twice

@@ -5,10 +5,12 @@ package tacho
 import (
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/tachikoma/tacho/internal/accept"
 	"github.com/tachikoma/tacho/internal/expo"
 	"github.com/tachikoma/tacho/internal/gzip"
+	"github.com/tachikoma/tacho/internal/names"
 )
 
 // Handler returns the handler of /metrics. It serves OpenMetrics 1.0 to clients that prefer
@@ -16,18 +18,26 @@ import (
 // others. The body is compressed with gzip if Accept-Encoding allows it (section 12.5.3).
 // Methods other than GET and HEAD get status 405.
 //
+// If the URL has query parameters name[], the handler serves only the families with these
+// names. Names are as defined. A name that no family has is ignored.
+//
+// The functions of a CounterFunc, a GaugeFunc and a collector have nine tenths of the time
+// in the header X-Prometheus-Scrape-Timeout-Seconds, which Prometheus sends, and of the
+// WriteTimeout of the server. Without either they have 5 seconds. Functions that take
+// longer are left out of the scrape.
+//
 // If a client goes away, only its scrape ends. A client that reads slowly holds up to
 // 64 KiB of memory, and 73 KiB more with gzip. Bound the time with the WriteTimeout of the
 // server. Handler panics with a *[DefinitionError] if [NewRegistry] did not make r.
 func (r *Registry) Handler() http.Handler {
 	r.check("")
-	return serve("Accept, Accept-Encoding", func(req *http.Request) (string, func(io.Writer) error) {
+	return r.serve("Accept, Accept-Encoding", func(req *http.Request) (string, *expo.Format, names.Scheme) {
 		f := accept.Negotiate(req.Header.Values("Accept"))
 		format := &expo.Text
 		if f.Open {
 			format = &expo.OpenMetrics
 		}
-		return f.ContentType(r.names.UTF8 != nil), func(w io.Writer) error { return r.write(w, format, f.Names) }
+		return f.ContentType(r.names.UTF8 != nil), format, f.Names
 	})
 }
 
@@ -36,16 +46,16 @@ func (r *Registry) Handler() http.Handler {
 // [Registry.Handler].
 func (r *Registry) JSONHandler() http.Handler {
 	r.check("")
-	return serve("Accept-Encoding", func(*http.Request) (string, func(io.Writer) error) {
-		return "application/json", r.WriteJSON
+	return r.serve("Accept-Encoding", func(*http.Request) (string, *expo.Format, names.Scheme) {
+		return "application/json", &expo.JSON, names.AllowUTF8
 	})
 }
 
-// serve returns a handler that responds with the content type and the body of choose. It
-// is not inlined: callers in other packages would have a copy each.
+// serve returns a handler that responds in the format of choose. It is not inlined: callers
+// in other packages would have a copy each.
 //
 //go:noinline
-func serve(vary string, choose func(*http.Request) (string, func(io.Writer) error)) http.Handler {
+func (r *Registry) serve(vary string, choose func(*http.Request) (string, *expo.Format, names.Scheme)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		h := w.Header()
 		if req.Method != http.MethodGet && req.Method != http.MethodHead {
@@ -53,7 +63,7 @@ func serve(vary string, choose func(*http.Request) (string, func(io.Writer) erro
 			http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
 			return
 		}
-		contentType, write := choose(req)
+		contentType, format, scheme := choose(req)
 		h.Set("Content-Type", contentType)
 		h.Add("Vary", vary)
 		zip := accept.Gzip(req.Header.Values("Accept-Encoding"))
@@ -63,6 +73,9 @@ func serve(vary string, choose func(*http.Request) (string, func(io.Writer) erro
 		if req.Method == http.MethodHead {
 			return
 		}
+		// The functions of the program are called here, before a buffer is in use.
+		families := r.scrapedFor(queryOf(req))
+		write := func(w io.Writer) error { return expo.Write(w, format, scheme, families, &r.names) }
 		// An error means that the client is gone.
 		if zip {
 			_ = gzip.Write(w, write)
@@ -70,4 +83,30 @@ func serve(vary string, choose func(*http.Request) (string, func(io.Writer) erro
 			_ = write(w)
 		}
 	})
+}
+
+// queryOf returns the part of a scrape that its request decides.
+func queryOf(req *http.Request) *query {
+	q := &query{done: req.Context().Done(), timeout: func() time.Duration { return timeoutOf(req) }}
+	if req.URL != nil && req.URL.RawQuery != "" {
+		if list := req.URL.Query()["name[]"]; list != nil {
+			q.names = make(map[string]bool, len(list))
+			for _, name := range list {
+				q.names[name] = true
+			}
+		}
+	}
+	return q
+}
+
+// timeoutOf returns the time that the functions of a scrape have.
+func timeoutOf(req *http.Request) time.Duration {
+	limit := accept.Timeout(req.Header.Get("X-Prometheus-Scrape-Timeout-Seconds"))
+	if s, _ := req.Context().Value(http.ServerContextKey).(*http.Server); s != nil && s.WriteTimeout > 0 && (limit == 0 || s.WriteTimeout < limit) {
+		limit = s.WriteTimeout
+	}
+	if limit == 0 {
+		return defaultTimeout
+	}
+	return shareOf(limit)
 }

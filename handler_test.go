@@ -88,7 +88,7 @@ func TestHandlerNegotiates(t *testing.T) {
 		{r, "application/openmetrics-text", "application/openmetrics-text; version=0.0.1; charset=utf-8", "a_total 1.0\n# EOF\n"},
 		{utf8, "", "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", "a_total 1\n"},
 		{utf8, "text/plain;version=1.0.0;escaping=allow-utf-8", "text/plain; version=0.0.4; charset=utf-8; escaping=allow-utf-8", "{\"a.total\"} 1\n"},
-		{utf8, testkit.AcceptPrometheus3, "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8", "{\"a.total_total\"} 1.0\n"},
+		{utf8, testkit.AcceptPrometheus3, "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8", "{\"a.total\"} 1.0\n"},
 		{utf8, "text/plain;escaping=values", "text/plain; version=0.0.4; charset=utf-8; escaping=values", "U__a_2e_total 1\n"},
 		{utf8, "text/plain;escaping=dots", "text/plain; version=0.0.4; charset=utf-8; escaping=dots", "a_dot_total 1\n"},
 	} {

@@ -43,7 +43,8 @@ func TestCreated(t *testing.T) {
 	r := NewRegistry(WithCreated())
 	v := r.CounterVec("a_total", "", []string{"l"})
 	v.With("x").Inc()
-	r.FloatCounter("b", "").Inc()
+	r.FloatCounter("b_total", "").Inc()
+	r.Counter("g", "").Inc() // of type unknown
 	h := r.HistogramVec("c", "", []float64{1}, []string{"l"})
 	h.With("y").Observe(1)
 	r.Gauge("d", "").Set(1)
@@ -225,7 +226,7 @@ func TestNameEqualToSuffix(t *testing.T) {
 	}
 	r = NewRegistry()
 	r.Counter("_info", "").Inc()
-	if got := open(t, r); !strings.Contains(got, "# TYPE _info counter\n_info_total 1.0\n") {
+	if got := open(t, r); !strings.Contains(got, "# TYPE _info unknown\n_info 1.0\n") {
 		t.Error(got)
 	}
 	r = NewRegistry(WithUTF8Names())
@@ -319,6 +320,35 @@ func TestUTF8Definitions(t *testing.T) {
 	for _, want := range []string{`a_b{c_d="1"} 1`, `{metric="e",reason="invalid"} 2`, `{metric="a.b",reason="invalid"} 2`, `{metric="",reason="invalid"} 2`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %s in\n%s", want, got)
+		}
+	}
+}
+
+// TestMixedTimesOfInfo: the strict parser of prometheus_client takes all samples of an info
+// for one group, and refuses a group with and without times. Samples of a gauge are groups
+// of their own.
+func TestMixedTimesOfInfo(t *testing.T) {
+	at := time.UnixMilli(1500)
+	for _, split := range []bool{false, true} {
+		r := NewRegistry()
+		r.Collect(func(e *Emitter) {
+			e.Info("a_info", "", "v", "1")
+			e.At(at).Info("b_info", "", "v", "1")
+			e.At(at).Info("b_info", "", "v", "2")
+			e.Gauge("g", "", 1, "v", "1")
+			e.At(at).Gauge("g", "", 1, "v", "2")
+			if !split {
+				e.At(at).Info("a_info", "", "v", "2")
+			}
+		})
+		if split {
+			r.Collect(func(e *Emitter) { e.At(at).Info("a_info", "", "v", "2") })
+		}
+		want := "# TYPE a_info gauge\na_info{v=\"1\"} 1.0\na_info{v=\"2\"} 1.0 1.5\n" +
+			"# TYPE b info\nb_info{v=\"1\"} 1.0 1.5\nb_info{v=\"2\"} 1.0 1.5\n" +
+			"# TYPE g gauge\ng{v=\"1\"} 1.0\ng{v=\"2\"} 1.0 1.5\n# EOF\n"
+		if got := open(t, r); got != want {
+			t.Errorf("split %v: got\n%s\nwant\n%s", split, got, want)
 		}
 	}
 }

@@ -96,7 +96,8 @@ func WithUnit(unit string) Option {
 
 // WithCreated makes a registry store the time of creation of each series of its counters
 // and histograms. OpenMetrics shows the time in Unix seconds, as a sample whose name ends
-// in _created (OpenMetrics 1.0, "Counter"). The time distinguishes a counter that
+// in _created (OpenMetrics 1.0, "Counter"). A counter whose name does not end in _total has
+// no such sample. The time distinguishes a counter that
 // restarted from a counter that was not scraped before. Functions and collectors have no
 // such time.
 //

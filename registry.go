@@ -26,13 +26,13 @@ type Registry struct {
 	created   func() *trackedSeries // makes series with a time of creation; nil without
 	names     expo.Names
 
-	mu         sync.Mutex
-	families   map[string]*family    // by name
-	defined    []*family             // the same families, in the order of their definition
-	taken      map[string]*family    // by the names of samples that differ from the family's
-	collectors unsafe.Pointer        // *[]func(*Emitter), replaced, never changed; see internal/SIZE.md
-	collect    func() []*expo.Family // runs the collectors; nil before the first Collect
-	sorted     []*expo.Family        // families by name; nil after a change, otherwise never changed
+	mu        sync.Mutex
+	families  map[string]*family    // by name
+	defined   []*family             // the same families
+	taken     map[string]*family    // by the names of samples that differ from the family's
+	functions unsafe.Pointer        // *functions; nil before the first; see internal/SIZE.md
+	collect   func() []*expo.Family // calls the functions; nil before the first
+	sorted    []*expo.Family        // families by name; nil after a change, otherwise never changed
 
 	errors, overflow *vec // of counters
 }
@@ -131,11 +131,15 @@ func (r *Registry) HistogramVec(name, help string, buckets []float64, labels []s
 	return vecOf[Histogram](r.define(&histograms, newHistogramDef(bounds), name, help, labels, opts))
 }
 
-// CounterFunc defines a counter whose value f returns at each scrape. f must be safe for
-// concurrent use. If f panics, or returns a negative number or NaN, the scrape goes on
-// without this family and tacho_errors_total{metric,reason} counts. Functions cannot be
-// compared, so the same definition twice is a conflict; see [Registry.Counter]. A nil f is
-// refused.
+// CounterFunc defines a counter whose value f returns at each scrape. f runs on a goroutine
+// of its own, beside other functions, and never twice at the same time. If f panics, or
+// returns a negative number or NaN, the scrape goes on without this family and
+// tacho_errors_total{metric,reason} counts. The same holds if f does not return before the
+// time of the scrape is over; see [Registry.Handler] and [Registry.WriteText]. No scrape
+// calls f again until that call has returned.
+//
+// Functions cannot be compared, so the same definition twice is a conflict; see
+// [Registry.Counter]. A nil f is refused.
 func (r *Registry) CounterFunc(name, help string, f func() float64, opts ...Option) {
 	r.defineFunc(&family{Family: expo.Family{Name: name, Help: help, Kind: expo.Counter}}, f, opts)
 }
@@ -151,32 +155,12 @@ func (r *Registry) defineFunc(f *family, value func() float64, opts []Option) {
 		refuse(f.Name, "the function is nil", "")
 	}
 	r.apply(f, opts)
-	block := f.constBlock()
-	f.Encode = func(e *expo.Encoder) {
-		v, ok := call(value, f.fault)
-		if !ok {
-			return
-		}
-		if reason := refusal(v); f.Kind == expo.Counter && reason != "" {
-			f.fault(reason)
-			return
-		}
-		e.Begin(&f.Family)
-		e.Float(block, v, nil)
-	}
+	f.Encode = encodeNothing // each scrape has a family with the value; see Registry.gather
+	f.source = unsafe.Pointer(f.valueSource(value))
+	r.mu.Lock()
+	r.functionsLocked()
+	r.mu.Unlock()
 	r.add(f)
-}
-
-// call returns the result of a function of the program. ok is false if the function
-// panics: a scrape must not end the program.
-func call(value func() float64, fault func(reason string)) (v float64, ok bool) {
-	defer func() {
-		if !ok {
-			recover()
-			fault(reasonPanic)
-		}
-	}()
-	return value(), true
 }
 
 // define adds a family of series, or returns the vector of the same definition. def is nil
@@ -250,6 +234,7 @@ func (r *Registry) add(f *family) *family {
 		refuse(f.Name, "sample name "+escape.Quote(name)+" is that of metric "+escape.Quote(old.Name), old.where)
 	}
 	r.families[f.Name] = f
+	f.index = len(r.defined)
 	r.defined = append(r.defined, f)
 	for _, name := range expo.SampleNames(f.Name, f.Kind) {
 		r.taken[name] = f
@@ -287,13 +272,25 @@ func (r *Registry) Unregister(name string) bool {
 		return false
 	}
 	delete(r.families, name)
-	r.defined = slices.DeleteFunc(r.defined, func(other *family) bool { return other == f })
-	clear(r.taken)
-	for _, f := range r.defined {
-		for _, name := range expo.SampleNames(f.Name, f.Kind) {
-			r.taken[name] = f
+	last := len(r.defined) - 1
+	r.defined[last].index = f.index
+	r.defined[f.index] = r.defined[last]
+	r.defined[last] = nil
+	r.defined = r.defined[:last]
+	r.sorted = nil
+	for _, taken := range expo.SampleNames(name, f.Kind) {
+		if r.taken[taken] == f {
+			delete(r.taken, taken)
 		}
 	}
-	r.sorted = nil
+	// Another family can have the same name for its times of creation.
+	base := stringslite.TrimSuffix(name, "_total")
+	for _, name := range []string{base, base + "_total"} {
+		if other := r.families[name]; other != nil {
+			for _, taken := range expo.SampleNames(name, other.Kind) {
+				r.taken[taken] = other
+			}
+		}
+	}
 	return true
 }

@@ -3,6 +3,7 @@ package tacho
 import (
 	"errors"
 	"math"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -19,18 +20,14 @@ func TestConstLabels(t *testing.T) {
 	r.GaugeFunc("b", "", func() float64 { return 1 }, c)
 	r.Histogram("c", "", []float64{}, c)
 	r.Collect(func(e *Emitter) { e.Gauge("d", "", 2, "v", "x") })
-	want := `# HELP a 
-# TYPE a counter
+	want := `# TYPE a counter
 a{r="1",q="2",m="bad�\n",v="x"} 0
-# HELP b 
 # TYPE b gauge
 b{r="1",q="2",m="bad�\n"} 1
-# HELP c 
 # TYPE c histogram
 c_bucket{r="1",q="2",m="bad�\n",le="+Inf"} 0
 c_sum{r="1",q="2",m="bad�\n"} 0
 c_count{r="1",q="2",m="bad�\n"} 0
-# HELP d 
 # TYPE d gauge
 d{r="1",q="2",v="x"} 2
 `
@@ -83,7 +80,7 @@ func TestCounterFuncRefuses(t *testing.T) {
 	r.CounterFunc("a", "", func() float64 { return -1 })
 	r.CounterFunc("b", "", math.NaN)
 	r.GaugeFunc("c", "", func() float64 { return -1 })
-	want := "# HELP c \n# TYPE c gauge\nc -1\n" +
+	want := "# TYPE c gauge\nc -1\n" +
 		"# HELP tacho_errors_total Recordings and collected samples that were refused.\n# TYPE tacho_errors_total counter\n" +
 		"tacho_errors_total{metric=\"a\",reason=\"negative\"} 1\ntacho_errors_total{metric=\"b\",reason=\"nan\"} 1\n"
 	if got := text(t, r); got != want {
@@ -114,5 +111,28 @@ func TestDefaultIsARegistry(t *testing.T) {
 	c.Inc()
 	if got := text(t, Default); !strings.Contains(got, "default_total 1\n") {
 		t.Error(got)
+	}
+}
+
+// TestManyFamilies: defining and removing families takes constant time for each. With
+// quadratic work this test would take minutes.
+func TestManyFamilies(t *testing.T) {
+	const n = 50000
+	r := NewRegistry()
+	for i := range n {
+		r.Counter("c"+strconv.Itoa(i)+"_total", "")
+	}
+	for i := range n {
+		if i%3 != 0 && !r.Unregister("c"+strconv.Itoa(i)+"_total") {
+			t.Fatalf("%d is missing", i)
+		}
+	}
+	if got := strings.Count(text(t, r), "\nc"); got != (n+2)/3 || len(r.defined) != got+2 {
+		t.Errorf("%d families are left, and %d definitions", got, len(r.defined))
+	}
+	for i, f := range r.defined {
+		if f.index != i {
+			t.Fatalf("index %d of the definition %d", f.index, i)
+		}
 	}
 }

@@ -24,7 +24,7 @@ func TestDeleteAndReset(t *testing.T) {
 	}
 	kept.Inc()
 	v.With("7").Add(5)
-	want := "# HELP x \n# TYPE x counter\nx{a=\"1\"} 1\nx{a=\"7\"} 5\nx{a=\"99\"} 1\n"
+	want := "# TYPE x counter\nx{a=\"1\"} 1\nx{a=\"7\"} 5\nx{a=\"99\"} 1\n"
 	for range 2 {
 		if got := text(t, r); got != want {
 			t.Errorf("got %q, want %q", got, want)
@@ -32,7 +32,7 @@ func TestDeleteAndReset(t *testing.T) {
 	}
 	v.Reset()
 	v.With("b").Inc()
-	if got := text(t, r); got != "# HELP x \n# TYPE x counter\nx{a=\"b\"} 1\n" || v.Len() != 1 {
+	if got := text(t, r); got != "# TYPE x counter\nx{a=\"b\"} 1\n" || v.Len() != 1 {
 		t.Error(got)
 	}
 }

@@ -73,6 +73,7 @@ func ScrapePaths(s Sizes) []Path {
 	for _, n := range s.Counters[1:] {
 		add(load{counters: n}, text, negotiated)
 	}
+	paths = append(paths, collectedPath(s, "in order", false), collectedPath(s, "in random order", true))
 	return paths
 }
 

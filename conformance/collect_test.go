@@ -125,15 +125,18 @@ func (r *reference) ownCounter(name, help string, labels ...string) *metric {
 	return m
 }
 
-// collect adds the samples of a collector to emitted. If the collector panics,
-// collect removes the samples again.
+// collect adds the samples of a collector to emitted. Collectors run side by side, so a
+// collector is first checked alone. The samples of a collector that panics are dropped.
 func (r *reference) collect(c collector, emitted map[string]*metric) {
-	type place struct{ metric, key string }
-	var undo []place
+	own := map[string]*metric{}
+	var order []*metric
 	for _, s := range c.emissions {
-		key, reason := r.emit(s, emitted)
+		before := len(own)
+		_, reason := r.emit(s, own)
+		if len(own) > before {
+			order = append(order, own[s.name])
+		}
 		if reason == "" {
-			undo = append(undo, place{s.name, key})
 			continue
 		}
 		charged := s.name
@@ -142,16 +145,53 @@ func (r *reference) collect(c collector, emitted map[string]*metric) {
 		}
 		r.countError(charged, reason)
 	}
-	if !c.panics {
+	if c.panics {
+		r.countError("", "panic")
 		return
 	}
-	for _, p := range undo {
-		m := emitted[p.metric]
-		if delete(m.series, p.key); len(m.series) == 0 {
-			delete(emitted, p.metric)
+	for _, m := range order {
+		r.join(m, emitted)
+	}
+}
+
+// join adds the family of one collector to the families of the collectors before.
+func (r *reference) join(m *metric, emitted map[string]*metric) {
+	reason, old := "", emitted[m.name]
+	var names []label
+	if old != nil {
+		for _, name := range old.labels {
+			names = append(names, label{name: name})
+		}
+		for _, name := range m.labels {
+			if !slices.Contains(old.labels, name) {
+				names = append(names, label{name: name})
+			}
 		}
 	}
-	r.countError("", "panic")
+	switch {
+	case old == nil && r.taken(m, emitted), old != nil && old.kind != m.kind:
+		reason = "conflict"
+	case old == nil:
+		emitted[m.name] = m
+		return
+	case r.utf8 && !goodLabels(names, true):
+		reason = "invalid"
+	}
+	for key, s := range m.series {
+		if reason != "" {
+			r.countError(m.name, reason)
+		} else if old.series[key] != nil {
+			r.countError(m.name, "duplicate")
+		} else {
+			old.series[key] = s
+		}
+	}
+	if reason == "" && r.utf8 {
+		old.labels = nil
+		for _, l := range names {
+			old.labels = append(old.labels, l.name)
+		}
+	}
 }
 
 // emit adds a sample and returns the key of the sample, or returns the reason for a

@@ -74,11 +74,11 @@ func (x *expecter) openMetrics(t testing.TB) *exposition {
 		name, kind, suffix := names[m], m.kind, ""
 		base, isInfo := strings.CutSuffix(name, "_info")
 		switch {
-		case m.kind == "counter" && fallback[m]:
+		case m.kind == "counter" && (fallback[m] || !strings.HasSuffix(name, "_total")):
 			kind = "unknown"
 		case m.kind == "counter":
 			name, suffix = strings.TrimSuffix(name, "_total"), "_total"
-		case m.kind == "info" && (fallback[m] || !isInfo):
+		case m.kind == "info" && (fallback[m] || !isInfo || m.mixedTimes()):
 			kind = "gauge"
 		case m.kind == "info":
 			name, suffix = base, "_info"
@@ -110,6 +110,17 @@ func (x *expecter) openMetrics(t testing.TB) *exposition {
 		}
 	}
 	return e
+}
+
+// mixedTimes reports whether some series have a time and some have none.
+func (m *metric) mixedTimes() bool {
+	timed := 0
+	for _, s := range m.series {
+		if s.at != nil {
+			timed++
+		}
+	}
+	return timed > 0 && timed < len(m.series)
 }
 
 func (x *expecter) begin(t testing.TB, e *exposition, m *metric, name, kind string) *family {
@@ -208,8 +219,10 @@ func (x *expecter) fallbacks(names map[*metric]string) map[*metric]bool {
 		case "histogram", "summary":
 			return (&metric{name: name, kind: m.kind}).names()
 		case "counter":
-			base := strings.TrimSuffix(name, "_total")
-			return []string{name, base, base + "_total", base + "_created"}
+			if base, ok := strings.CutSuffix(name, "_total"); ok {
+				return []string{name, base, base + "_created"}
+			}
+			return []string{name} // of type unknown
 		case "info":
 			return []string{name, strings.TrimSuffix(name, "_info")}
 		}

@@ -89,10 +89,7 @@ func TestPrometheus(t *testing.T) {
 			}
 			openMetrics := strings.HasPrefix(g.want, typeOpenMetrics)
 			job := `job="` + g.job + `"`
-			costs, dotted := "cost_dollars", `http_server_requests_total{http_method="GET",`
-			if openMetrics {
-				costs = "cost_dollars_total"
-			}
+			dotted := `http_server_requests_total{http_method="GET",`
 			if strings.HasSuffix(g.want, utf8) {
 				dotted = `{"http.server.requests_total","http.method"="GET",`
 			}
@@ -101,7 +98,7 @@ func TestPrometheus(t *testing.T) {
 				`requests_total{region="eu",path="/a",` + job + `}`:                                           counts[steps-1],
 				"twice_total{" + job + "}":                                                                    2 * counts[steps-1],
 				dotted + job + "}":                                                                            steps,
-				costs + "{" + job + "}":                                                                       0.25 * steps,
+				"cost_dollars{" + job + "}":                                                                   0.25 * steps,
 				"queued{" + job + "}":                                                                         steps - 3,
 				"temperature_celsius{" + job + "}":                                                            -0.5 * (steps - 1),
 				`emitted{kind="é\n\"\\",` + job + `}`:                                                         math.Inf(-1),
@@ -146,7 +143,9 @@ func TestPrometheus(t *testing.T) {
 				"requests":            {model.MetricTypeCounter, "Requests.", ""},
 				"program":             {model.MetricTypeInfo, "Program version.", ""},
 			}
-			if !openMetrics { // the text format has no units and no infos, and a counter family has the suffix _total
+			if openMetrics { // the samples of a counter must end in _total
+				want["cost_dollars"] = scrapeMetadata{model.MetricTypeUnknown, "Total cost.", "dollars"}
+			} else { // the text format has no units and no infos, and a counter family has the suffix _total
 				want["requests_total"], want["program_info"] = want["requests"], scrapeMetadata{model.MetricTypeGauge, "Program version.", ""}
 				delete(want, "requests")
 				delete(want, "program")

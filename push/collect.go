@@ -4,59 +4,26 @@ package push
 
 import (
 	"context"
-	"errors"
 	"fmt"
 )
 
-var errNoReturn = errors.New("tacho: push: a function of the registry ended its goroutine")
-
-// collect returns the result of encode, which runs in a goroutine of its own. collect
-// returns an error as soon as ctx or p.timeout ends, even if encode does not return. A
-// call of encode never starts while another call runs.
-//
-// The functions and collectors of a registry belong to the program, so they can block.
-// encode gets a context that ends when collect returns.
+// collect returns the result of encode, whose context ends with ctx or after p.timeout.
+// Functions of the registry that take longer are left out of the push; see
+// [tacho.Registry.WriteTextContext].
 func collect[T any](ctx context.Context, p *Pusher, encode func(context.Context) (T, error)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	var none T
 	limited, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	ended := func() error {
-		p.attempts.With(p.host, "unsent").Inc()
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		return fmt.Errorf("tacho: push: the registry did not return its metrics within %v: %w", p.timeout, limited.Err())
+	value, err := encode(limited)
+	if err == nil {
+		return value, nil
 	}
-	select {
-	case p.encoding <- struct{}{}:
-	case <-limited.Done():
-		return none, ended()
+	p.attempts.With(p.host, "unsent").Inc()
+	switch {
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case limited.Err() != nil:
+		err = fmt.Errorf("tacho: push: the metrics were not encoded within %v: %w", p.timeout, limited.Err())
 	}
-	done := make(chan result, 1)
-	go func() {
-		r := result{err: errNoReturn}
-		defer func() { // also after runtime.Goexit in a function of the registry
-			<-p.encoding
-			done <- r
-		}()
-		value, err := encode(limited)
-		r = result{value, err}
-	}()
-	select {
-	case r := <-done:
-		if r.err == nil {
-			return r.value, nil
-		}
-		if limited.Err() != nil {
-			return none, ended()
-		}
-		p.attempts.With(p.host, "unsent").Inc()
-		return none, r.err
-	case <-limited.Done():
-		return none, ended()
-	}
+	var none T
+	return none, err
 }

@@ -4,7 +4,6 @@ package push
 
 import (
 	"context"
-	"errors"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -101,40 +100,36 @@ func TestBlockedFunctionAtShutdown(t *testing.T) {
 	}
 }
 
-// Without a deadline of the caller, Config.Timeout ends the wait for the registry. Run then
-// continues.
-func TestCollectTimeout(t *testing.T) {
-	s := serve(t, nil)
-	reg, calls, release := blocking(t)
-	failures := make(chan error, 1000)
-	p, _ := testPusher(t, RemoteWrite{URL: s.URL}, Config{Registry: reg, Timeout: time.Millisecond, Interval: time.Millisecond,
-		OnError: func(err error) { failures <- err }})
-	go p.Run(context.Background())
-	for range 3 {
-		if err := <-failures; !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "within 1ms") {
-			t.Errorf("got error %v, want the limit of 1 ms", err)
-		}
-	}
-	if n := calls.Load(); n != 1 {
-		t.Errorf("%d calls of the function, want 1", n)
-	}
-	release()
-	waitFor(t, func() bool { return len(s.seen()) > 0 })
-}
-
-// A function that ends its goroutine does not block later pushes.
-func TestFunctionEndsGoroutine(t *testing.T) {
-	p, _ := testPusher(t, VictoriaMetrics{URL: "http://h"}, Config{Timeout: time.Hour})
-	for range 2 {
-		_, err := collect(context.Background(), p, func(context.Context) (int, error) {
-			runtime.Goexit()
-			return 1, nil
+// A function that does not return costs a push nothing but its own family. At Shutdown the
+// stale markers are sent too.
+func TestLateFunction(t *testing.T) {
+	for name, target := range allTargets {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, nil)
+			reg, calls, release := blocking(t)
+			reg.Counter("jobs_total", "Jobs.").Add(3)
+			p, _ := testPusher(t, target(s.URL), Config{Registry: reg, Timeout: 50 * time.Millisecond})
+			for range 2 {
+				if err := p.Push(context.Background()); err != nil {
+					t.Error(err)
+				}
+			}
+			if n := calls.Load(); n != 1 {
+				t.Errorf("%d calls of the function, want 1", n)
+			}
+			for i, r := range s.seen() {
+				late := strings.Contains(r.body, "\nblocked ") || strings.Contains(r.body, "__name__\x12\x07blocked")
+				if late || !strings.Contains(r.body, "jobs_total") {
+					t.Errorf("request %d has the body %q, want jobs_total without the late family", i, r.body)
+				}
+			}
+			if err := p.Shutdown(context.Background()); err != nil {
+				t.Error(err)
+			}
+			if last := s.seen()[len(s.seen())-1].body; name == "RemoteWrite" && !strings.Contains(last, "\x09\x02\x00\x00\x00\x00\x00\xf0\x7f") {
+				t.Errorf("the last request is %q, want stale markers", last)
+			}
+			release()
 		})
-		if err != errNoReturn {
-			t.Errorf("got error %v, want errNoReturn", err)
-		}
-	}
-	if n, err := collect(context.Background(), p, func(context.Context) (int, error) { return 2, nil }); n != 2 || err != nil {
-		t.Errorf("got %d and error %v, want 2", n, err)
 	}
 }

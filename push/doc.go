@@ -30,9 +30,9 @@
 // # Formats
 //
 // A push to a Pushgateway or to VictoriaMetrics contains the output of
-// [tacho.Registry.WriteText]. A push by remote write contains the samples of
-// [tacho.Registry.WriteOpenMetrics]. Prometheus scrapes the same samples: the name
-// of a counter ends in _total, and bounds are floats, such as le="1.0". Names outside
+// [tacho.Registry.WriteTextContext]. A push by remote write contains the samples of
+// [tacho.Registry.WriteOpenMetricsContext]. Prometheus scrapes the same samples: bounds
+// are floats, such as le="1.0", and names are those of the text format. Names outside
 // the legacy character set are escaped with underscores. A push contains no sample
 // beyond the exposition.
 //
@@ -66,9 +66,9 @@
 // pusher looks for the refused samples. It drops and counts these samples and sends the
 // others.
 //
-// A function or collector of the registry that does not return delays a push by at most
-// [Config.Timeout], and not beyond the context of the push. The pusher does not read the
-// registry again until the function returns.
+// A function or collector of the registry that does not return delays a push by nine tenths
+// of [Config.Timeout], or of the time until the deadline of its context. The push then
+// contains all families but those of the function; see [tacho.Registry.WriteTextContext].
 //
 // # Secrets
 //

@@ -90,7 +90,6 @@ type Pusher struct {
 	host        string
 
 	sem       chan struct{} // semaphore: holds an element during a push
-	encoding  chan struct{} // semaphore: holds an element during a call in collect
 	epoch     time.Time     // has a monotonic clock reading
 	notBefore atomic.Int64  // Run does not push before this time, in nanoseconds since epoch
 
@@ -122,7 +121,6 @@ func New(t Target, c Config) (*Pusher, error) {
 		onError:  c.OnError,
 		host:     dest.url.Host,
 		sem:      make(chan struct{}, 1),
-		encoding: make(chan struct{}, 1),
 		epoch:    time.Now(),
 		stop:     make(chan struct{}),
 	}

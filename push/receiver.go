@@ -18,7 +18,7 @@ const staleMarker = 0x7ff0000000000002
 const markerAge = 5 * time.Minute
 
 // A receiver describes what a remote write receiver got. It is used by one goroutine at a
-// time: by the goroutine of collect, and after its end by the push.
+// time.
 type receiver struct {
 	labels   []label
 	clock    func() time.Time
@@ -90,7 +90,7 @@ func (r *receiver) encode(ctx context.Context, reg *tacho.Registry, limit int64)
 			}
 		}
 	}
-	if err := reg.WriteOpenMetrics(&limitedWriter{ctx, w, limit}); err != nil {
+	if err := reg.WriteOpenMetricsContext(ctx, &limitedWriter{ctx, w, limit}); err != nil {
 		return nil, err
 	}
 	if present < len(r.series) {

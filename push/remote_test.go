@@ -121,7 +121,7 @@ func TestRemoteWrite(t *testing.T) {
 		t.Errorf("time %s, %v", now, err)
 	}
 	want := []string{
-		`{__name__="cost_dollars_total",job="backup",model="x",zone="eu"} 0.25 now`,
+		`{__name__="cost_dollars",job="backup",model="x",zone="eu"} 0.25 now`,
 		`{__name__="g",job="backup",zone="eu"} -7 now`,
 		`{__name__="h_seconds_bucket",job="backup",le="1.0",zone="eu"} 0 now`,
 		`{__name__="h_seconds_bucket",job="backup",le="2.5",zone="eu"} 1 now`,

@@ -179,7 +179,6 @@ func TestErrorsWithoutSecrets(t *testing.T) {
 			c.Timeout = time.Millisecond
 			c.Registry = tacho.NewRegistry()
 			p, _ := testPusher(t, target(withSecrets(slow.URL)), c)
-			p.encoding = make(chan struct{}, 1)
 			check(t, p.Push(context.Background()), "deadline exceeded")
 		})
 	}

@@ -229,11 +229,11 @@ func (d *destination) textFormat() {
 func (d *destination) encodeText(ctx context.Context, reg *tacho.Registry, limit int64) ([]byte, error) {
 	body := bytes.NewBuffer([]byte{}) // a nil body would mean a request without a body
 	if d.uncompressed {
-		err := reg.WriteText(&limitedWriter{ctx, body, limit})
+		err := reg.WriteTextContext(ctx, &limitedWriter{ctx, body, limit})
 		return body.Bytes(), err
 	}
 	zip := gzip.NewWriter(body)
-	if err := reg.WriteText(&limitedWriter{ctx, zip, limit}); err != nil {
+	if err := reg.WriteTextContext(ctx, &limitedWriter{ctx, zip, limit}); err != nil {
 		return nil, err
 	}
 	err := zip.Close()

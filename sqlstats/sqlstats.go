@@ -21,7 +21,6 @@ import (
 	"weak"
 
 	"github.com/tachikoma/tacho"
-	"github.com/tachikoma/tacho/internal/registration"
 )
 
 // Register defines the statistics of db in reg. Every scrape of reg reads [sql.DB.Stats]:
@@ -54,7 +53,7 @@ func Register(reg *tacho.Registry, db *sql.DB, name string) (stop func()) {
 	p := &pool{db: db, key: key{weak.Make(reg), name}, families: define(reg, name)}
 	p.attach()
 	p.update(nil)
-	end := registration.Collect(reg, p.update)
+	end := reg.Collect(p.update)
 	return sync.OnceFunc(func() {
 		end()
 		p.detach()

@@ -105,9 +105,9 @@ func scrape(tb testing.TB, reg *tacho.Registry) []string {
 func selected(lines, families []string) (kept []string) {
 	on := len(families) == 0
 	for _, line := range lines {
-		if rest, ok := strings.CutPrefix(line, "# HELP "); ok && len(families) > 0 {
-			name, _, _ := strings.Cut(rest, " ")
-			on = slices.Contains(families, name)
+		// A family without a help text begins with its TYPE line.
+		if words := strings.SplitN(line, " ", 4); len(words) > 2 && words[0] == "#" && len(families) > 0 {
+			on = slices.Contains(families, words[2])
 		}
 		if on && line != "" {
 			canonical, err := canonicalLine(line)

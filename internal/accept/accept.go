@@ -4,6 +4,7 @@ package accept
 
 import (
 	"strings"
+	"time"
 
 	"github.com/tachikoma/tacho/internal/names"
 )
@@ -176,4 +177,31 @@ func qvalue(s string) float64 {
 		return 1
 	}
 	return 0
+}
+
+// Timeout parses the header X-Prometheus-Scrape-Timeout-Seconds: a number of seconds in
+// decimal. It returns 0 for anything else, and for a time of an hour or more.
+func Timeout(s string) time.Duration {
+	whole, decimals := cut(s, '.')
+	d := time.Duration(0)
+	for i := range len(whole) {
+		digit := whole[i] - '0'
+		if digit > 9 || d >= time.Hour {
+			return 0
+		}
+		d = 10*d + time.Duration(digit)*time.Second
+	}
+	unit := time.Second
+	for i := range len(decimals) {
+		digit := decimals[i] - '0'
+		if digit > 9 {
+			return 0
+		}
+		unit /= 10
+		d += time.Duration(digit) * unit
+	}
+	if d >= time.Hour {
+		return 0
+	}
+	return d
 }

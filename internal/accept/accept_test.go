@@ -3,6 +3,7 @@ package accept
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tachikoma/tacho/internal/names"
 	"github.com/tachikoma/tacho/internal/testkit"
@@ -201,4 +202,16 @@ func FuzzGzip(f *testing.F) {
 			t.Errorf("gzip is refused, and accepted with %q before", a)
 		}
 	})
+}
+
+func TestTimeout(t *testing.T) {
+	for value, want := range map[string]time.Duration{
+		"": 0, "10": 10 * time.Second, "0.5": 500 * time.Millisecond, "1.25": 1250 * time.Millisecond, "10.": 10 * time.Second, ".5": 500 * time.Millisecond,
+		"3599.999": time.Hour - time.Millisecond, "3600": 0, "99999999999999999999999": 0, "-1": 0, "1e3": 0, "NaN": 0, "+Inf": 0, "1.2.3": 0, " 1": 0, "1s": 0,
+		"0.0000000001": 0, "0.00000000000000000000000000001": 0, "00000000000000000000000001": time.Second,
+	} {
+		if got := Timeout(value); got != want {
+			t.Errorf("Timeout(%q) is %v, want %v", value, got, want)
+		}
+	}
 }

@@ -25,7 +25,7 @@ const (
 // The method is not called String: the linker would keep it for every program that prints
 // values.
 func (k Kind) TextName() string {
-	return [...]string{"counter", "gauge", "histogram", "untyped", "gauge", "summary"}[k]
+	return [8]string{"counter", "gauge", "histogram", "untyped", "gauge", "summary"}[k%8] // no check of the index; see internal/SIZE.md
 }
 
 // openName returns the name of k in OpenMetrics 1.0.
@@ -43,6 +43,7 @@ type Family struct {
 
 	Quoted       bool // the name is outside the legacy set
 	QuotedLabels bool // a label name is outside the legacy set
+	MixedTimes   bool // of an info: some samples have a time and some have none
 }
 
 // SampleNames returns the names, besides name itself, that the samples of a family with

@@ -11,9 +11,9 @@ import (
 // An exposition cannot always call a family by the name of its definition:
 //
 //   - Names outside the legacy set are escaped for most clients.
-//   - OpenMetrics takes the suffixes _total and _info from the name of a family and adds
-//     them to its samples. A gauge x and a counter x_total, distinct in the text format,
-//     would both be called x.
+//   - OpenMetrics takes the suffixes _total and _info from the name of a family and leaves
+//     them in the names of its samples. A gauge x and a counter x_total, distinct in the
+//     text format, would both be called x.
 //
 // An exposition must have every family once, under a name that no other family has.
 
@@ -57,7 +57,7 @@ type Names struct {
 // name returns a naming in which no two families have the same name. If two escaped names
 // are the same, both are escaped by the scheme Values, which makes names that no other
 // name equals, in the text format and OpenMetrics alike. If two names are the same only in
-// OpenMetrics, a suffix was added or removed: the families are shown plain, and their
+// OpenMetrics, a suffix was removed: the families are shown plain, and their
 // plain names are unique in the text format.
 func (ns *Names) name(families []*Family, open bool, s names.Scheme) naming {
 	n := naming{}
@@ -110,9 +110,9 @@ func (n naming) claims(f *Family, open bool) []string {
 	switch {
 	case f.Kind == Histogram || f.Kind == Summary:
 		return append(SampleNames(name, f.Kind), name)
-	case open && f.Kind == Counter:
+	case open && f.Kind == Counter && stringslite.HasSuffix(name, "_total"):
 		base := stringslite.TrimSuffix(name, "_total")
-		return []string{name, base, base + "_total", base + "_created"}
+		return []string{name, base, base + "_created"}
 	case open && f.Kind == Info:
 		return []string{name, stringslite.TrimSuffix(name, "_info")}
 	}

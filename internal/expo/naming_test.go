@@ -78,7 +78,7 @@ func TestCollidingNames(t *testing.T) {
 		{"gauge and info", families{family("x", Gauge), family("x_info", Info)}, true, names.Underscores, []string{"x", "x_info plain"}},
 		{"counter and info", families{family("x_info", Info), family("x_total", Counter)}, true, names.Underscores, []string{"x_info plain", "x_total plain"}},
 		{"two counters", families{family("x", Counter), family("x_total", Counter)}, true, names.Underscores, []string{"x plain", "x_total plain"}},
-		{"counter without suffix and gauge", families{family("x", Counter), family("x_total", Gauge)}, true, names.Underscores, []string{"x plain", "x_total"}},
+		{"counter without suffix and gauge", families{family("x", Counter), family("x_total", Gauge)}, true, names.Underscores, []string{"x", "x_total"}},
 		{"created", families{family("x_created", Gauge), family("x_total", Counter)}, true, names.Underscores, []string{"x_created", "x_total plain"}},
 		{"histogram and counter", families{family("x", Histogram), family("x_total", Counter)}, true, names.Underscores, []string{"x", "x_total plain"}},
 		{"no other", families{family("x_total", Counter), family("y_info", Info)}, true, names.Underscores, []string{"x_total", "y_info"}},

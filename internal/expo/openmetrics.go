@@ -17,26 +17,26 @@ func openNaming(n *Names, families []*Family, s names.Scheme) func(*Family) (str
 
 func openBegin(e *Encoder, f *Family) {
 	full, plain := e.called(f)
-	name, sample := full, full
-	e.dated = f.Kind == Counter && !plain || f.Kind == Histogram
-	kind := f.Kind.openName()
+	name, kind := full, f.Kind.openName()
+	e.dated = f.Kind == Histogram
 	switch {
-	case plain && f.Kind == Counter:
-		kind = "unknown"
+	case f.Kind == Counter && (plain || !stringslite.HasSuffix(full, "_total")):
+		kind = "unknown" // samples of a counter must end in _total
 	case f.Kind == Counter:
-		if name = stringslite.TrimSuffix(name, "_total"); name == sample {
-			sample += "_total"
-		}
+		name, e.dated = stringslite.TrimSuffix(full, "_total"), true
+	case f.Kind == Info && (plain || f.MixedTimes || !stringslite.HasSuffix(full, "_info")):
+		// All samples of an info are one group for some parsers, and a group must not mix
+		// samples with and without a time.
+		kind = "gauge"
 	case f.Kind == Info:
-		if stringslite.HasSuffix(full, "_info") && !plain {
-			name = stringslite.TrimSuffix(full, "_info")
-		} else {
-			kind = "gauge"
-		}
+		name = stringslite.TrimSuffix(full, "_info")
 	}
-	e.enter(f, name, sample, '.'|'0'<<8|'\n'<<16)
-	b := escape.AppendLabelValue(e.appendHead(e.buf, "# HELP "), f.Help) // HELP has the escapes of label values here
-	b = append(e.appendHead(b, "\n# TYPE "), kind...)
+	e.enter(f, name, full, '.'|'0'<<8|'\n'<<16)
+	b, word := e.buf, "# TYPE "
+	if f.Help != "" { // HELP has the escapes of label values here
+		b, word = escape.AppendLabelValue(e.appendHead(b, "# HELP "), f.Help), "\n# TYPE "
+	}
+	b = append(e.appendHead(b, word), kind...)
 	if f.Unit != "" && stringslite.HasSuffix(name, "_"+f.Unit) { // a plain or escaped name may lack the suffix
 		b = append(e.appendHead(b, "\n# UNIT "), f.Unit...)
 	}

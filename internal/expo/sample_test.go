@@ -55,10 +55,10 @@ func TestBoundsInFormats(t *testing.T) {
 	bounds := NewBounds([]float64{0, 0.5, 1e6})
 	family := &Family{Name: "h", Kind: Histogram}
 	for name, want := range map[string]string{
-		"text": "# HELP h \n# TYPE h histogram\n" +
+		"text": "# TYPE h histogram\n" +
 			"h_bucket{l=\"v\",le=\"0\"} 1\nh_bucket{l=\"v\",le=\"0.5\"} 3\nh_bucket{l=\"v\",le=\"1e+06\"} 6\nh_bucket{l=\"v\",le=\"+Inf\"} 10\n" +
 			"h_sum{l=\"v\"} 7\nh_count{l=\"v\"} 10\n",
-		"OpenMetrics": "# HELP h \n# TYPE h histogram\n" +
+		"OpenMetrics": "# TYPE h histogram\n" +
 			"h_bucket{l=\"v\",le=\"0.0\"} 1\nh_bucket{l=\"v\",le=\"0.5\"} 3\nh_bucket{l=\"v\",le=\"1e+06\"} 6\nh_bucket{l=\"v\",le=\"+Inf\"} 10\n" +
 			"h_sum{l=\"v\"} 7.0\nh_count{l=\"v\"} 10\n",
 		"JSON": `{"h":[{"labels":{"l":"v"},"value":7,"count":10,"buckets":[` +

@@ -11,8 +11,11 @@ var Text = Format{textID, nil, textBegin, textWhole, textFloat, textHistogram, n
 func textBegin(e *Encoder, f *Family) {
 	name, _ := e.called(f)
 	e.enter(f, name, name, '\n')
-	b := escape.AppendHelp(e.appendHead(e.buf, "# HELP "), f.Help)
-	b = append(e.appendHead(b, "\n# TYPE "), f.Kind.TextName()...)
+	b, word := e.buf, "# TYPE "
+	if f.Help != "" { // some parsers refuse a HELP line without a text
+		b, word = escape.AppendHelp(e.appendHead(b, "# HELP "), f.Help), "\n# TYPE "
+	}
+	b = append(e.appendHead(b, word), f.Kind.TextName()...)
 	e.buf = append(b, '\n')
 }
 

@@ -17,6 +17,7 @@ type utf8Table struct {
 	checkMetric func(f *Family) string
 	checkLabel  func(f *Family, name string) string
 	checkLabels func(labels []string) string
+	escaped     func(name string, s names.Scheme) string
 	validName   func(name string) bool
 	naming      func(n *Names, families []*Family, open bool, s names.Scheme) func(*Family) (string, bool)
 	escape      func(families []*Family, s names.Scheme) (pairs []string)
@@ -26,7 +27,7 @@ type utf8Table struct {
 }
 
 var utf8Functions = utf8Table{
-	checkMetric, checkLabel, names.SameEscaped, names.ValidUTF8,
+	checkMetric, checkLabel, names.SameEscaped, names.EscapedLabel, names.ValidUTF8,
 	(*Names).naming, escapeFamilies, appendJSONName, quote, appendUTF8Sample,
 }
 
@@ -46,6 +47,11 @@ func (r *UTF8Rules) CheckLabel(f *Family, name string) string { return r.rules()
 // CheckLabels returns an error text if two labels of one metric would have the same name
 // once escaped, or "".
 func (r *UTF8Rules) CheckLabels(labels []string) string { return r.rules().checkLabels(labels) }
+
+// EscapedLabel returns a label name as s escapes it. A name of the legacy set stays.
+func (r *UTF8Rules) EscapedLabel(name string, s names.Scheme) string {
+	return r.rules().escaped(name, s)
+}
 
 // ValidName reports whether a name can be that of a metric.
 func (r *UTF8Rules) ValidName(name string) bool { return r.rules().validName(name) }

@@ -40,7 +40,7 @@ func TestUTF8Samples(t *testing.T) {
 		if err := Write(&b, &Text, c.scheme, []*Family{&f}, &Names{UTF8: &UTF8}); err != nil {
 			t.Fatal(err)
 		}
-		if lines := strings.Split(b.String(), "\n"); len(lines) != 4 || lines[2] != c.want {
+		if lines := strings.Split(b.String(), "\n"); len(lines) != 3 || lines[1] != c.want {
 			t.Errorf("%q, scheme %s: %q, want %s", f.Name, c.scheme.HeaderValue(), lines, c.want)
 		}
 	}

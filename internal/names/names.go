@@ -88,10 +88,7 @@ func SameEscaped(labels []string) string {
 	for _, s := range []Scheme{Underscores, Dots} {
 		seen := map[string]string{}
 		for _, name := range labels {
-			escaped := name
-			if !ValidLabel(name) {
-				escaped = string(AppendEscapedLabel(nil, name, s))
-			}
+			escaped := EscapedLabel(name, s)
 			if other, ok := seen[escaped]; ok {
 				return "label names " + escape.Quote(other) + " and " + escape.Quote(name) + " are both escaped as " + escape.Quote(escaped)
 			}
@@ -99,6 +96,14 @@ func SameEscaped(labels []string) string {
 		}
 	}
 	return ""
+}
+
+// EscapedLabel returns a label name as s escapes it. A name of the legacy set stays.
+func EscapedLabel(name string, s Scheme) string {
+	if ValidLabel(name) {
+		return name
+	}
+	return string(AppendEscapedLabel(nil, name, s))
 }
 
 // AppendEscapedMetric appends a metric name outside the legacy set, escaped by s.

@@ -3,7 +3,6 @@ package registration
 
 import (
 	"sync"
-	"sync/atomic"
 
 	"github.com/tachikoma/tacho"
 )
@@ -48,7 +47,7 @@ func (r *Registration) FloatGauge(name, help string, f func() float64, opts ...t
 // Collect calls [tacho.Registry.Collect] and completes the registration. stop undoes the
 // registration. stop is safe for concurrent use, and a second call has no effect.
 func (r *Registration) Collect(f func(*tacho.Emitter)) (stop func()) {
-	end := Collect(r.reg, f)
+	end := r.reg.Collect(f)
 	r.done = true
 	return sync.OnceFunc(func() {
 		end()
@@ -68,20 +67,4 @@ func (r *Registration) unregister() {
 	for _, name := range r.names {
 		r.reg.Unregister(name)
 	}
-}
-
-// Collect adds f to the functions that each scrape of reg calls. stop ends the calls and
-// releases f. stop is safe for concurrent use, and a second call has no effect.
-//
-// [tacho.Registry.Collect] has no end. After stop, the registry keeps a function of a few
-// words, which emits nothing.
-func Collect(reg *tacho.Registry, f func(*tacho.Emitter)) (stop func()) {
-	var collect atomic.Pointer[func(*tacho.Emitter)]
-	collect.Store(&f)
-	reg.Collect(func(e *tacho.Emitter) {
-		if f := collect.Load(); f != nil {
-			(*f)(e)
-		}
-	})
-	return func() { collect.Store(nil) }
 }

@@ -69,20 +69,23 @@ func ParseText(t testing.TB, s string) (samples []Sample) {
 			t.Fatalf("no newline after %q", line)
 		}
 		if rest, ok := strings.CutPrefix(line, "# HELP "); ok {
-			helped, _, _ = strings.Cut(rest, " ")
+			var help string
+			if helped, help, _ = strings.Cut(rest, " "); help == "" {
+				t.Fatalf("empty help: %q", line)
+			}
 			continue
 		}
 		if rest, ok := strings.CutPrefix(line, "# TYPE "); ok {
 			name, k, _ := strings.Cut(rest, " ")
-			if name != helped || name <= family {
+			if helped != "" && name != helped || name <= family {
 				t.Fatalf("TYPE of %s after HELP of %s and family %s", name, helped, family)
 			}
-			family, kind = name, k
+			family, kind, helped = name, k, ""
 			continue
 		}
 		sample := ParseLine(t, line)
 		suffix, ok := strings.CutPrefix(sample.Name, family)
-		if !ok || !slices.Contains(textSuffixes(kind), suffix) {
+		if !ok || helped != "" || !slices.Contains(textSuffixes(kind), suffix) {
 			t.Fatalf("%q in the %s %s", line, kind, family)
 		}
 		if seen[sample.Key()] {
@@ -216,10 +219,10 @@ func ParseOpenMetrics(t testing.TB, s string) (samples []Sample) {
 			what, rest, _ := strings.Cut(rest, " ")
 			name, rest, _ := strings.Cut(rest, " ")
 			switch {
-			case what == "HELP" && !families[name]:
+			case what == "HELP" && !families[name] && rest != "":
 				helped = name
-			case what == "TYPE" && name == helped && !families[name]:
-				family, kind = name, rest
+			case what == "TYPE" && (helped == "" || name == helped) && !families[name]:
+				family, kind, helped = name, rest, ""
 				families[name] = true
 			case what == "UNIT" && name == family && strings.HasSuffix(name, "_"+rest):
 			default:
@@ -230,7 +233,7 @@ func ParseOpenMetrics(t testing.TB, s string) (samples []Sample) {
 		line, exemplar := cutExemplar(line)
 		sample := ParseLine(t, line)
 		suffix, ok := strings.CutPrefix(sample.Name, family)
-		if !ok || !slices.Contains(suffixes[kind], suffix) {
+		if !ok || helped != "" || !slices.Contains(suffixes[kind], suffix) {
 			t.Fatalf("%q in the %s %s", line, kind, family)
 		}
 		if seen[sample.Key()] {

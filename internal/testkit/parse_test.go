@@ -10,13 +10,13 @@ import (
 func TestParsers(t *testing.T) {
 	for format, s := range map[string]string{
 		"text": "# HELP a A gauge.\n# TYPE a gauge\na{x=\"\\\\\\\"\\n # {=\\\",\",y=\"\"} -1.5\n" +
-			"# HELP b \n# TYPE b counter\nb 2\n" +
-			"# HELP h \n# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 3\nh_sum 4\nh_count 3\n" +
-			"# HELP s \n# TYPE s summary\ns{quantile=\"0.5\"} NaN\ns_sum 0\ns_count 0\n",
+			"# TYPE b counter\nb 2\n" +
+			"# HELP h h.\n# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 3\nh_sum 4\nh_count 3\n" +
+			"# HELP s h.\n# TYPE s summary\ns{quantile=\"0.5\"} NaN\ns_sum 0\ns_count 0\n",
 		"OpenMetrics": "# HELP a A gauge.\n# TYPE a gauge\na{x=\"\\\\\\\"\\n # {=\\\",\",y=\"\"} -1.5\n" +
-			"# HELP b \n# TYPE b unknown\nb 2.0\n" +
-			"# HELP h \n# TYPE h histogram\nh_bucket{le=\"1.0\"} 1 # {id=\"1\"} 0.5 1.0\nh_bucket{le=\"+Inf\"} 3\nh_sum 4.0\nh_count 3\n" +
-			"# HELP s \n# TYPE s summary\ns{quantile=\"0.5\"} NaN\ns_sum 0.0\ns_count 0\n# EOF\n",
+			"# TYPE b unknown\nb 2.0\n" +
+			"# HELP h h.\n# TYPE h histogram\nh_bucket{le=\"1.0\"} 1 # {id=\"1\"} 0.5 1.0\nh_bucket{le=\"+Inf\"} 3\nh_sum 4.0\nh_count 3\n" +
+			"# HELP s h.\n# TYPE s summary\ns{quantile=\"0.5\"} NaN\ns_sum 0.0\ns_count 0\n# EOF\n",
 		"JSON": `{"a":[{"labels":{"x":"\\\"\n # {=\",","y":""},"value":-1.5}],"b":[{"labels":{},"value":2}],` +
 			`"h":[{"labels":{},"value":4,"count":3,"buckets":[{"le":1,"count":1},{"le":null,"count":3}]}],` +
 			`"s":[{"labels":{},"value":0,"count":0,"quantiles":[{"quantile":0.5,"value":null}]}]}`,
@@ -89,20 +89,21 @@ func TestKey(t *testing.T) {
 func TestParsersRefuse(t *testing.T) {
 	for format, bad := range map[string][]string{
 		"text": {
-			"a 1\n", "# HELP a \n# TYPE a gauge\na 1", "# HELP a \n# TYPE a gauge\na 1\na 1\n", "# HELP a \n# TYPE a gauge\na x\n",
-			"# HELP b \n# TYPE b gauge\nb 1\n# HELP a \n# TYPE a gauge\na 1\n", "# HELP a \n# TYPE a gauge\nb 1\n",
-			"# TYPE a gauge\na 1\n", "# HELP a \n# TYPE a gauge\na_sum 1\n", "# HELP a \n# TYPE a histogram\na 1\n", "# HELP a \n# TYPE a summary\na_bucket 1\n",
-			"# HELP a \n# TYPE a gauge\na{b=\"\"} 1\na 1\n", "# HELP a \n# TYPE a gauge\na 1\n\n", "\n",
+			"a 1\n", "# HELP a h.\n# TYPE a gauge\na 1", "# HELP a h.\n# TYPE a gauge\na 1\na 1\n", "# HELP a h.\n# TYPE a gauge\na x\n",
+			"# HELP b h.\n# TYPE b gauge\nb 1\n# HELP a h.\n# TYPE a gauge\na 1\n", "# HELP a h.\n# TYPE a gauge\nb 1\n",
+			"# HELP a \n# TYPE a gauge\na 1\n", "# TYPE a gauge\n# HELP a h.\na 1\n", "# HELP b h.\n# TYPE a gauge\na 1\n", "# HELP a h.\n# TYPE a gauge\na_sum 1\n", "# HELP a h.\n# TYPE a histogram\na 1\n", "# HELP a h.\n# TYPE a summary\na_bucket 1\n",
+			"# HELP a h.\n# TYPE a gauge\na{b=\"\"} 1\na 1\n", "# HELP a h.\n# TYPE a gauge\na 1\n\n", "\n",
 		},
 		"OpenMetrics": {
-			"", "a 1\n# EOF\n", "# EOF\n# EOF\n", "# HELP a \n# TYPE a gauge\na 1.0\n", "# HELP a \n# TYPE a counter\na 1.0\n# EOF\n",
-			"# HELP a \n# TYPE a gauge\na 1.0\na 1.0\n# EOF\n", "# HELP a \n# TYPE a gauge\n# UNIT a s\na 1.0\n# EOF\n",
-			"# HELP a \n# TYPE a gauge\na 1.0 # {} 1.0 1\n# EOF\n", "# HELP a \n# TYPE a counter\na_total 1.0 # {} 1.0\n# EOF\n",
-			"# HELP a \n# TYPE a histogram\na_bucket{le=\"1.0\"} 1 # {} 2.0 1\n# EOF\n",
-			"# HELP a \n# TYPE a gauge\na 1.0 # {b=\"c\"} 1.0 1\n# EOF\n", "# HELP a \n# TYPE a counter\na_total 1.0 # {b=\"c\"} 1.0\n# EOF\n",
-			"# HELP a \n# TYPE a histogram\na_bucket{le=\"1.0\"} 1 # {b=\"c\"} 2.0 1\n# EOF\n",
-			"# HELP a \n# TYPE a histogram\na_bucket{le=\"x\"} 1\n# EOF\n", "# HELP a \n# TYPE a gauge\na 1.0# EOF\n",
-			"# HELP a \n# TYPE a gauge\na 1.0\n# HELP a \n# TYPE a gauge\n# EOF\n",
+			"# HELP a \n# TYPE a gauge\na 1.0\n# EOF\n", "# TYPE a gauge\n# HELP b h.\na 1.0\n# EOF\n", "# HELP b h.\n# TYPE a gauge\na 1.0\n# EOF\n",
+			"", "a 1\n# EOF\n", "# EOF\n# EOF\n", "# HELP a h.\n# TYPE a gauge\na 1.0\n", "# HELP a h.\n# TYPE a counter\na 1.0\n# EOF\n",
+			"# HELP a h.\n# TYPE a gauge\na 1.0\na 1.0\n# EOF\n", "# HELP a h.\n# TYPE a gauge\n# UNIT a s\na 1.0\n# EOF\n",
+			"# HELP a h.\n# TYPE a gauge\na 1.0 # {} 1.0 1\n# EOF\n", "# HELP a h.\n# TYPE a counter\na_total 1.0 # {} 1.0\n# EOF\n",
+			"# HELP a h.\n# TYPE a histogram\na_bucket{le=\"1.0\"} 1 # {} 2.0 1\n# EOF\n",
+			"# HELP a h.\n# TYPE a gauge\na 1.0 # {b=\"c\"} 1.0 1\n# EOF\n", "# HELP a h.\n# TYPE a counter\na_total 1.0 # {b=\"c\"} 1.0\n# EOF\n",
+			"# HELP a h.\n# TYPE a histogram\na_bucket{le=\"1.0\"} 1 # {b=\"c\"} 2.0 1\n# EOF\n",
+			"# HELP a h.\n# TYPE a histogram\na_bucket{le=\"x\"} 1\n# EOF\n", "# HELP a h.\n# TYPE a gauge\na 1.0# EOF\n",
+			"# HELP a h.\n# TYPE a gauge\na 1.0\n# HELP a h.\n# TYPE a gauge\n# EOF\n",
 		},
 		"JSON": {
 			"", "[]", "{", `{"a":[]}`, `{"a":[{"labels":{},"value":1}],"a":[{"labels":{},"value":1}]}`,
@@ -122,7 +123,7 @@ func TestChecksRefuse(t *testing.T) {
 	count := func(s Sample) bool { return s.Name == "h_count" }
 	last := map[string]float64{Sample{Name: "h_count"}.Key(): 1}
 	check := func(t testing.TB, s string) {
-		samples := ParseText(t, "# HELP h \n# TYPE h histogram\n"+s)
+		samples := ParseText(t, "# HELP h h.\n# TYPE h histogram\n"+s)
 		CheckHistograms(t, samples)
 		CheckMonotonic(t, samples, last, count)
 	}

@@ -1,0 +1,444 @@
+package tacho
+
+import (
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/stringslite"
+)
+
+// A scrape calls the functions of the program (CounterFunc, GaugeFunc and Collect) on
+// goroutines of its own, before it writes the first byte. A function that does not return
+// in time costs its own families. It holds one goroutine until it returns, and no scrape
+// calls it meanwhile. A program without functions contains none of this code:
+// Registry.functions is nil.
+
+// A query is the part of a scrape that its client decides.
+type query struct {
+	done    <-chan struct{}      // closed if the client is gone; nil for never
+	timeout func() time.Duration // for the functions; nil for defaultTimeout
+	names   map[string]bool      // of the families to write; nil for all
+}
+
+// wants reports whether the family with this name is to be written.
+func (q *query) wants(name string) bool { return q == nil || q.names == nil || q.names[name] }
+
+// filter returns the families without the samples of families that the client does not
+// want. These families stay in the list, since the names of others in OpenMetrics depend
+// on them.
+func (q *query) filter(families []*expo.Family) []*expo.Family {
+	if q.names == nil {
+		return families
+	}
+	filtered := make([]*expo.Family, len(families))
+	for i, f := range families {
+		if !q.names[f.Name] {
+			empty := *f
+			empty.Encode = encodeNothing
+			f = &empty
+		}
+		filtered[i] = f
+	}
+	return filtered
+}
+
+// defaultTimeout is the time that a scrape waits for functions if its client has set no
+// limit.
+const defaultTimeout = 5 * time.Second
+
+// shareOf returns the part of a limit that functions may take. The rest is for writing.
+func shareOf(limit time.Duration) time.Duration { return limit - limit/10 }
+
+// functions has what a registry needs to call functions of the program.
+type functions struct {
+	gather     func(*query) []*expo.Family
+	collectors []*source // in the order of their registration
+	stopped    int       // of collectors
+	merge      func(*Registry, []*call, []*expo.Family) []*expo.Family
+}
+
+// functionsLocked returns the functions of a registry and makes scrapes call them.
+func (r *Registry) functionsLocked() *functions {
+	if r.functions == nil {
+		f := &functions{gather: r.gather}
+		r.functions, r.collect = unsafe.Pointer(f), func() []*expo.Family { return r.gather(nil) }
+	}
+	return (*functions)(r.functions)
+}
+
+// running returns a copy of the list of collectors, without those that are stopped.
+func (f *functions) running() []*source {
+	list := make([]*source, 0, len(f.collectors)-f.stopped)
+	for _, s := range f.collectors {
+		if !s.stopped.Load() {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// compactLocked removes the stopped collectors once they are most of the list. The work for
+// each stop is constant on average.
+func (f *functions) compactLocked() {
+	if 2*f.stopped > len(f.collectors) {
+		f.collectors, f.stopped = f.running(), 0
+	}
+}
+
+// A source is a function of the program that scrapes call.
+type source struct {
+	call    func(*call) // calls the function and sets the result
+	fault   func(reason string)
+	block   string               // the label block of a CounterFunc or GaugeFunc; "" for a collector
+	running atomic.Pointer[call] // nil if no scrape calls the function
+	stopped atomic.Bool
+}
+
+// A call is one call of a source. Scrapes that overlap can share it.
+type call struct {
+	src   *source
+	began time.Time // of the scrape that makes the call
+
+	mu    sync.Mutex
+	ended bool
+	done  chan struct{} // closed at the end; nil until a scrape waits
+
+	// The result, which does not change after the end.
+	ok      bool
+	value   float64     // of a CounterFunc or GaugeFunc
+	emitted *collection // of a collector
+}
+
+// run calls the function. A panic, or runtime.Goexit, ends the call without a result.
+func (c *call) run() {
+	returned := false
+	defer func() {
+		if !returned {
+			recover() // a scrape must not end the program
+			c.ok = false
+			c.src.fault(reasonPanic)
+		}
+		c.end()
+	}()
+	c.src.call(c)
+	returned = true
+}
+
+// end makes the result visible. The next call may begin.
+func (c *call) end() {
+	c.src.running.Store(nil)
+	c.mu.Lock()
+	c.ended = true
+	if c.done != nil {
+		close(c.done)
+	}
+	c.mu.Unlock()
+}
+
+// finished returns nil if the call ended, and otherwise a channel that its end closes.
+func (c *call) finished() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return nil
+	}
+	if c.done == nil {
+		c.done = make(chan struct{})
+	}
+	return c.done
+}
+
+// A gathering makes the calls of one scrape.
+type gathering struct {
+	began   time.Time
+	gone    <-chan struct{} // closed if the client is gone
+	over    *time.Timer     // the end of the scrape's time
+	more    *time.Timer     // the next time to add goroutines
+	ended   bool            // the time is over or the client is gone
+	workers int
+	spare   []call // for the next functions
+
+	mu    sync.Mutex
+	queue []*call // that have not begun
+}
+
+// patience is the time for which calls wait before a gathering adds goroutines. Most
+// functions return at once, and one goroutine calls all of them.
+const patience = time.Millisecond
+
+// begin adds a call of s to the queue and returns it. It returns nil if s is running.
+func (g *gathering) begin(s *source) *call {
+	if s.running.Load() != nil {
+		return nil
+	}
+	c := g.newCall(s)
+	if !s.running.CompareAndSwap(nil, c) {
+		return nil
+	}
+	g.mu.Lock()
+	g.queue = append(g.queue, c)
+	g.mu.Unlock()
+	return c
+}
+
+// newCall returns a new call. The calls of functions are in one allocation, since they are
+// small. The result of a collector is large, and must not stay in memory with other calls.
+func (g *gathering) newCall(s *source) *call {
+	if s.block == "" {
+		return &call{src: s, began: g.began}
+	}
+	if len(g.spare) == 0 {
+		g.spare = make([]call, 64)
+	}
+	c := &g.spare[0]
+	g.spare = g.spare[1:]
+	c.src, c.began = s, g.began
+	return c
+}
+
+// next removes the first call of the queue and returns it, or nil.
+func (g *gathering) next() *call {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.queue) == 0 {
+		return nil
+	}
+	c := g.queue[0]
+	g.queue[0] = nil // a goroutine that never ends must not keep the results of others
+	g.queue = g.queue[1:]
+	return c
+}
+
+// work makes the calls of the queue, one after the other.
+func (g *gathering) work() {
+	empty := false
+	defer func() {
+		if !empty { // a function called runtime.Goexit
+			go g.work()
+		}
+	}()
+	for c := g.next(); c != nil; c = g.next() {
+		c.run()
+	}
+	empty = true
+}
+
+// addWorkers starts goroutines until there are twice as many, but no more than there are
+// calls in the queue.
+func (g *gathering) addWorkers() {
+	g.mu.Lock()
+	waiting := len(g.queue)
+	g.mu.Unlock()
+	if waiting == 0 {
+		return
+	}
+	for range min(waiting, max(1, g.workers)) {
+		g.workers++
+		go g.work()
+	}
+	g.more.Reset(patience)
+}
+
+// wait waits for the end of c and reports whether c ended in time.
+func (g *gathering) wait(c *call) bool {
+	done := c.finished()
+	for done != nil && !g.ended {
+		select {
+		case <-done:
+			return true
+		case <-g.more.C:
+			g.addWorkers()
+		case <-g.over.C:
+			g.ended = true
+		case <-g.gone:
+			g.ended = true
+		}
+	}
+	return c.finished() == nil
+}
+
+// calls calls all sources and waits for their results. The result is nil for a source
+// that did not return in time. ok is false if the client is gone.
+func (q *query) calls(sources []*source) (results []*call, ok bool) {
+	g := &gathering{began: time.Now()}
+	timeout := defaultTimeout
+	if q != nil {
+		g.gone = q.done
+		if q.timeout != nil {
+			timeout = q.timeout()
+		}
+	}
+	g.over, g.more = time.NewTimer(timeout), time.NewTimer(patience)
+	defer g.over.Stop()
+	defer g.more.Stop()
+
+	results = make([]*call, len(sources))
+	var busy []int
+	for i, s := range sources {
+		if results[i] = g.begin(s); results[i] == nil {
+			busy = append(busy, i)
+		}
+	}
+	g.addWorkers()
+	if len(busy) > 0 {
+		g.again(sources, results, busy, timeout)
+	}
+	// The last call is waited for first: mostly all others have ended with it.
+	for i, c := range slices.Backward(results) {
+		if c != nil && !g.wait(c) {
+			results[i] = nil
+		}
+	}
+	g.mu.Lock()
+	rest := g.queue
+	g.queue = nil
+	g.mu.Unlock()
+	for _, c := range rest {
+		c.end()
+	}
+	select {
+	case <-g.gone:
+		return nil, false
+	default:
+	}
+	for i, c := range results {
+		if c == nil && !sources[i].stopped.Load() {
+			sources[i].fault(reasonTimeout)
+		}
+	}
+	return results, true
+}
+
+// again calls the sources that another scrape was calling: their results could be older
+// than this scrape. Scrapes that wait for the same source share the next call. A source
+// that has taken more than the whole time of a scrape is not waited for.
+func (g *gathering) again(sources []*source, results []*call, busy []int, timeout time.Duration) {
+	if nested() { // the scrape would wait for the function that started it
+		return
+	}
+	for _, i := range busy {
+		if c := sources[i].running.Load(); c != nil && time.Since(c.began) < timeout {
+			g.wait(c)
+		}
+	}
+	g.began = time.Now()
+	for _, i := range busy {
+		if results[i] = g.begin(sources[i]); results[i] == nil {
+			if c := sources[i].running.Load(); c != nil && time.Since(c.began) < timeout {
+				results[i] = c
+			}
+		}
+	}
+	g.addWorkers()
+}
+
+// nested reports whether a function that a scrape calls has started this scrape.
+//
+//go:noinline
+func nested() bool {
+	var pcs [64]uintptr
+	for skip := 2; ; skip += len(pcs) {
+		n := runtime.Callers(skip, pcs[:])
+		for _, pc := range pcs[:n] {
+			if f := runtime.FuncForPC(pc - 1); f != nil && stringslite.HasSuffix(f.Name(), "tacho.(*call).run") {
+				return true
+			}
+		}
+		if n < len(pcs) {
+			return false
+		}
+	}
+}
+
+// A reading is the family of a CounterFunc or GaugeFunc in one scrape.
+type reading struct {
+	expo.Family
+	block string
+	value float64
+}
+
+func (r *reading) encode(e *expo.Encoder) {
+	e.Begin(&r.Family)
+	e.Float(r.block, r.value, nil)
+}
+
+// encodeNothing is the Encode of a family without samples.
+func encodeNothing(*expo.Encoder) {}
+
+// scrapedFor returns the families of a scrape for a client; see scraped.
+func (r *Registry) scrapedFor(q *query) []*expo.Family {
+	r.mu.Lock()
+	f := (*functions)(r.functions)
+	r.mu.Unlock()
+	if f == nil {
+		return q.filter(r.scraped())
+	}
+	return q.filter(f.gather(q))
+}
+
+// gather returns the families of a scrape, sorted by name, with the results of all
+// functions that the client wants. The family of a function without a result stays in the
+// list without samples, for the names of other families; see filter.
+func (r *Registry) gather(q *query) []*expo.Family {
+	r.mu.Lock()
+	defined := r.sortedLocked()
+	own := r.functionsLocked()
+	sources, merge := own.running(), own.merge
+	r.mu.Unlock()
+	numCollectors := len(sources)
+
+	var functions []*expo.Family
+	for _, f := range defined {
+		if s := sourceOf(f); s != nil && q.wants(f.Name) {
+			functions, sources = append(functions, f), append(sources, s)
+		}
+	}
+	results, ok := q.calls(sources)
+	if !ok {
+		return nil
+	}
+	collected, values := results[:numCollectors], results[numCollectors:]
+
+	r.mu.Lock()
+	families := slices.Clone(r.sortedLocked()) // with the metrics that functions have defined
+	r.mu.Unlock()
+	readings := make([]reading, len(functions))
+	for i := range families {
+		for len(functions) > 0 && functions[0].Name < families[i].Name { // removed since
+			functions, values, readings = functions[1:], values[1:], readings[1:]
+		}
+		if len(functions) == 0 {
+			break
+		}
+		if c := values[0]; functions[0] == families[i] && c != nil && c.ok {
+			f := &readings[0]
+			f.Family, f.block, f.value = *families[i], c.src.block, c.value
+			f.Encode = f.encode
+			families[i] = &f.Family
+		}
+	}
+	if numCollectors > 0 {
+		families = merge(r, collected, families)
+	}
+	return families
+}
+
+// sourceOf returns the source of a family in Registry.sorted, or nil.
+func sourceOf(f *expo.Family) *source { return (*source)((*family)(unsafe.Pointer(f)).source) }
+
+// valueSource returns the source of a CounterFunc or GaugeFunc.
+func (f *family) valueSource(value func() float64) *source {
+	return &source{fault: f.fault, block: f.constBlock(), call: func(c *call) {
+		v := value()
+		if reason := refusal(v); f.Kind == expo.Counter && reason != "" {
+			f.fault(reason)
+			return
+		}
+		c.value, c.ok = v, true
+	}}
+}

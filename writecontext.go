@@ -1,0 +1,44 @@
+//go:build !tacho_nohttp
+
+package tacho
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/names"
+)
+
+// Package context makes a program without HTTP larger, also if the program does not use
+// it; see internal/SIZE.md.
+
+// WriteTextContext is like [Registry.WriteText], with a context for the functions of a
+// CounterFunc, a GaugeFunc and a collector. They have nine tenths of the time until the
+// deadline of ctx, or 5 seconds if there is no deadline. Functions that take longer are
+// left out. If ctx ends before the first write, WriteTextContext returns its cause and
+// writes nothing.
+func (r *Registry) WriteTextContext(ctx context.Context, w io.Writer) error {
+	return r.writeContext(ctx, w, &expo.Text)
+}
+
+// WriteOpenMetricsContext is like [Registry.WriteOpenMetrics], with a context as
+// [Registry.WriteTextContext] has it.
+func (r *Registry) WriteOpenMetricsContext(ctx context.Context, w io.Writer) error {
+	return r.writeContext(ctx, w, &expo.OpenMetrics)
+}
+
+func (r *Registry) writeContext(ctx context.Context, w io.Writer, format *expo.Format) error {
+	q := &query{done: ctx.Done(), timeout: func() time.Duration {
+		if end, ok := ctx.Deadline(); ok {
+			return shareOf(time.Until(end))
+		}
+		return defaultTimeout
+	}}
+	families := r.scrapedFor(q)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return expo.Write(w, format, names.Underscores, families, &r.names)
+}
