@@ -42,6 +42,15 @@ func TestNilHTTPDefinitions(t *testing.T) {
 	}
 }
 
+// TestZeroHTTPMetrics: recording in a zero HTTPMetrics does nothing.
+func TestZeroHTTPMetrics(t *testing.T) {
+	var m HTTPMetrics
+	m.Record("GET", "/", 200, 1, 1)
+	m.ConnState(nil, http.StateNew)
+	m.ConnState(nil, http.StateClosed)
+	m.Route(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+}
+
 // TestRequestWithoutURL: the middleware measures a request that no server made.
 func TestRequestWithoutURL(t *testing.T) {
 	r := NewRegistry()

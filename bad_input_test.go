@@ -74,7 +74,7 @@ func callAll(t *testing.T, p reflect.Value) {
 // TestZeroMetrics: no method of a zero metric panics, and a zero metric that grew stripes
 // still records.
 func TestZeroMetrics(t *testing.T) {
-	for _, m := range []any{new(Counter), new(FloatCounter), new(Gauge), new(FloatGauge), new(Histogram)} {
+	for _, m := range []any{new(Counter), new(FloatCounter), new(Gauge), new(FloatGauge), new(Histogram), new(Emitter)} {
 		callAll(t, reflect.ValueOf(m))
 	}
 	var c Counter

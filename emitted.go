@@ -194,6 +194,9 @@ func (c *collection) refuse(name, reason string) {
 // the value is bad.
 func (e *Emitter) emit(reason, name, help string, k expo.Kind, sample row, pairs []string) {
 	c := e.collection
+	if c == nil { // a zero Emitter
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {

@@ -5,6 +5,8 @@ package tacho
 import (
 	"io"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/tachikoma/tacho/internal/accept"
@@ -88,12 +90,19 @@ func (r *Registry) serve(vary string, choose func(*http.Request) (string, *expo.
 // queryOf returns the part of a scrape that its request decides.
 func queryOf(req *http.Request) *query {
 	q := &query{done: req.Context().Done(), timeout: func() time.Duration { return timeoutOf(req) }}
-	if req.URL != nil && req.URL.RawQuery != "" {
-		if list := req.URL.Query()["name[]"]; list != nil {
-			q.names = make(map[string]bool, len(list))
-			for _, name := range list {
-				q.names[name] = true
+	if req.URL == nil {
+		return q
+	}
+	// url.URL.Query would add 4 KB to a server.
+	for rest, pair := req.URL.RawQuery, ""; rest != ""; {
+		pair, rest, _ = strings.Cut(rest, "&")
+		key, value, _ := strings.Cut(pair, "=")
+		key, badKey := url.QueryUnescape(key)
+		if value, badValue := url.QueryUnescape(value); badKey == nil && badValue == nil && key == "name[]" {
+			if q.names == nil {
+				q.names = map[string]bool{}
 			}
+			q.names[value] = true
 		}
 	}
 	return q

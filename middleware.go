@@ -286,8 +286,11 @@ func normalized(store []byte, path string) string {
 // the path like [NormalizePath]. A status outside 100 to 999 is recorded as "other". A
 // negative responseBytes means that the size is unknown, and no size is recorded. If d is
 // negative, no duration is recorded and tacho_errors_total{metric,reason="negative"}
-// counts.
+// counts. The method of a zero HTTPMetrics has no effect.
 func (m *HTTPMetrics) Record(method, path string, status int, d time.Duration, responseBytes int64) {
+	if m.routes == nil { // NewHTTPMetrics did not make m
+		return
+	}
 	var store [256]byte
 	rt := m.route(methodLabel(method), normalized(store[:0], path), fromClient(status), false)
 	m.record(rt, status, d, responseBytes)
@@ -331,8 +334,12 @@ func methodLabel(method string) string {
 // ConnState counts connections in http_connections{state}, by the states new, active and
 // idle. A closed or hijacked connection is not counted any more. Use it as
 // [http.Server.ConnState]. A connection of a type that cannot be a map key is not counted,
-// and tacho_errors_total{metric="http_connections",reason="invalid"} counts.
+// and tacho_errors_total{metric="http_connections",reason="invalid"} counts. The method of a
+// zero HTTPMetrics has no effect.
 func (m *HTTPMetrics) ConnState(c net.Conn, state http.ConnState) {
+	if m.routes == nil { // NewHTTPMetrics did not make m
+		return
+	}
 	if !hashable(c) {
 		m.conns.fam.fault(reasonInvalid)
 		return

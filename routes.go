@@ -49,14 +49,16 @@ const exemplarOverhead = 200
 // HTTPMetrics. The flags are set when a route is refused, so that later refusals take no
 // lock.
 type budget struct {
-	bytes   int // of a scrape, left
-	paths   int // left
+	_       [0]func() // no ==; see internal/SIZE.md
+	bytes   int       // of a scrape, left
+	paths   int       // left
 	full    atomic.Bool
 	noPaths atomic.Bool
 }
 
 // A route has the metrics of one method and path.
 type route struct {
+	_              [0]func() // no ==; see internal/SIZE.md
 	method, path   string
 	duration, size *Histogram
 	counters       atomic.Pointer[[]statusCounter] // replaced under the mutex, never changed
@@ -74,6 +76,7 @@ type statusCounter struct {
 
 // A pathLabel is a path that has a label.
 type pathLabel struct {
+	_      [0]func()   // no ==; see internal/SIZE.md
 	named  atomic.Bool // a route with this path was named by the program
 	origin origin      // whose budget counts the path; under the mutex, as routes
 	routes int
@@ -164,35 +167,41 @@ func (m *HTTPMetrics) admit(method, path string, from origin, ownMethod bool) *r
 	if p == nil && b.noPaths.Load() || from != named && b.full.Load() {
 		return nil
 	}
-	// Reports whether the route is made even if it exceeds the budget.
-	always := func() bool {
-		return from == named && (ownMethod || method == overflowValue || p == nil || !p.named.Load())
-	}
-	if b.full.Load() && !always() {
+	if b.full.Load() && !p.exceeds(method, from, ownMethod) {
 		return m.withOtherMethod(path)
 	}
 	m.mu.Lock()
+	rt := m.admitLocked(method, path, from, ownMethod)
+	m.mu.Unlock()
+	if rt == nil && from == named && m.pathLabel(path) != nil {
+		return m.withOtherMethod(path)
+	}
+	return rt
+}
+
+// exceeds reports whether a route with the path p, or a new path, is made even if the budget
+// has no bytes for it.
+func (p *pathLabel) exceeds(method string, from origin, ownMethod bool) bool {
+	return from == named && (ownMethod || method == overflowValue || p == nil || !p.named.Load())
+}
+
+// admitLocked makes a route, or returns nil and sets a flag of the budget.
+func (m *HTTPMetrics) admitLocked(method, path string, from origin, ownMethod bool) *route {
 	if rt := m.find(method, path); rt != nil {
-		m.mu.Unlock()
 		return rt
 	}
-	p = m.pathLabel(path)
-	cost := m.routeCost(method, path, freeStatuses[from])
-	switch {
-	case p == nil && b.paths <= 0:
+	b := &m.budgets[from]
+	p := m.pathLabel(path)
+	if p == nil && b.paths <= 0 {
 		b.noPaths.Store(true)
-		m.mu.Unlock()
 		return nil
-	case cost > b.bytes:
+	}
+	cost := m.routeCost(method, path, freeStatuses[from])
+	if cost > b.bytes {
 		b.full.Store(true)
-		if always() {
-			break
-		}
-		m.mu.Unlock()
-		if from != named {
+		if !p.exceeds(method, from, ownMethod) {
 			return nil
 		}
-		return m.withOtherMethod(path)
 	}
 	if p == nil {
 		p = m.paths.With(path)
@@ -205,7 +214,6 @@ func (m *HTTPMetrics) admit(method, path string, from origin, ownMethod bool) *r
 	b.bytes -= cost
 	rt := m.routes.With(method, path)
 	rt.origin, rt.cost = from, cost
-	m.mu.Unlock()
 	return rt
 }
 
@@ -282,17 +290,20 @@ func (m *HTTPMetrics) newCounter(rt *route, status int) *Counter {
 	if c := rt.find(status); c != nil {
 		return c
 	}
-	value := overflowValue
-	if status != 0 {
-		value = strconv.Itoa(status)
-	}
-	c := statusCounter{status, m.requests.With(rt.method, rt.path, value)}
+	c := statusCounter{status, m.requests.With(rt.method, rt.path, statusLabel(status))}
 	list := []statusCounter{c}
 	if old := rt.counters.Load(); old != nil {
 		list = append(list, *old...)
 	}
 	rt.counters.Store(&list)
 	return c.count
+}
+
+func statusLabel(status int) string {
+	if status == 0 {
+		return overflowValue
+	}
+	return strconv.Itoa(status)
 }
 
 // payStatusLocked reports whether the route may have one more status.
@@ -356,11 +367,8 @@ func (m *HTTPMetrics) dropExpired() {
 			old = *list
 		}
 		for _, c := range old {
-			value := overflowValue
-			if c.status != 0 {
-				value = strconv.Itoa(c.status)
-			}
-			if m.requests.lists(string(label.AppendKey(nil, []string{rt.method, rt.path, value})), unsafe.Pointer(c.count)) {
+			key := label.AppendKey(nil, []string{rt.method, rt.path, statusLabel(c.status)})
+			if m.requests.lists(string(key), unsafe.Pointer(c.count)) {
 				kept = append(kept, c)
 			}
 		}

@@ -67,6 +67,7 @@ var setRouteHooks = routeHooks{attachLink, resolveLink}
 // A link is the context of a request. It connects copies of the request to the middleware.
 // Handlers may run when the middleware has returned, as below http.TimeoutHandler.
 type link struct {
+	_ [0]func() // no ==; see internal/SIZE.md
 	context.Context
 	mu        sync.Mutex
 	inner     *http.Request // of the last Route or SetRoute; nil before
@@ -80,6 +81,7 @@ type link struct {
 
 // A level is what a Route knows before its mux routes a request.
 type level struct {
+	_                             [0]func()    // no ==; see internal/SIZE.md
 	mux                           http.Handler // nil if no Route is running
 	pattern, prefix, method, host string
 	path                          string
@@ -112,7 +114,7 @@ func (l *link) enter(mux http.Handler, r *http.Request) (outside level) {
 	defer l.mu.Unlock()
 	l.inner = r
 	outside = l.at
-	in := level{mux, r.Pattern, outside.prefix, r.Method, r.Host, urlPath(r)}
+	in := level{mux: mux, pattern: r.Pattern, prefix: outside.prefix, method: r.Method, host: r.Host, path: urlPath(r)}
 	// A pattern that ends in a slash was matched by an outer mux. If the path is shorter
 	// now, a handler removed that prefix.
 	if p := patternPath(r.Pattern); strings.HasSuffix(p, "/") && len(in.path) < len(outside.path) {

@@ -147,7 +147,11 @@ func (m *AppMetrics) Routes() http.Handler {
 	text, json := m.Registry.Handler(), m.Registry.JSONHandler()
 	// An http.ServeMux would redirect //metrics to /metrics instead of status 404.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
+		path := ""
+		if r.URL != nil { // nil if a program made the request
+			path = r.URL.Path
+		}
+		switch path {
 		case "/metrics":
 			text.ServeHTTP(w, r)
 		case "/metrics/json":
