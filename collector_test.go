@@ -238,23 +238,46 @@ func TestRefusedSamplesChangeNoOthers(t *testing.T) {
 
 // TestFaultsAreBounded: the number of series of tacho_errors_total is limited, also if a
 // collector emits bad samples with new names at every scrape.
+// TestFaultsAreBounded: bad samples with new or long names make no more series than the
+// limit. A name that has a series keeps it, and what the program defined has no limit.
 func TestFaultsAreBounded(t *testing.T) {
 	r := NewRegistry()
 	n := 0
-	r.Collect(func(e *Emitter) {
+	stop := r.Collect(func(e *Emitter) {
+		e.Gauge("known", "", 1, "odd")
 		for range 100 {
 			n++
 			e.Gauge("new_name_"+strconv.Itoa(n), "", 1, "odd")
 		}
+		e.Gauge(strings.Repeat("x", maxChargedName+1), "", 1, "odd")
 	})
 	for range 30 {
 		text(t, r)
 	}
-	sum := 0.
+	stop()
+	v := r.CounterVec("defined_total", "", []string{"l"})
+	v.With()
+	sum, known, overflow, longest := 0., 0., 0., 0
 	for _, s := range testkit.ParseText(t, text(t, r)) {
-		sum += s.Value
+		switch s.Name {
+		case "tacho_errors_total":
+			sum += s.Value
+		case "tacho_series_overflow_total":
+			overflow += s.Value
+		}
+		for _, l := range s.Labels {
+			if longest = max(longest, len(l.Value)); l.Value == "known" {
+				known = s.Value
+			}
+		}
 	}
-	if series := vecOf[Counter](r.errors).Len(); series > maxCharged+1 || sum != float64(n) {
-		t.Errorf("%d series count %v refused samples, want %d", series, sum, n)
+	if series := vecOf[Counter](r.errors).Len(); series > maxCharged+2 || sum != float64(n+30+30+1) {
+		t.Errorf("%d series count %v refused samples, want %d", series, sum, n+30+30+1)
+	}
+	if known != 30 || overflow == 0 || longest > 100 {
+		t.Errorf("known %v, overflow %v, longest value %d; want 30, above 0, and no long name", known, overflow, longest)
+	}
+	if got := vecOf[Counter](r.errors).With("defined_total", reasonLabelCount).Value(); got != 1 {
+		t.Errorf("the program's own metric has %d faults, want 1", got)
 	}
 }

@@ -174,17 +174,21 @@ func newShape(r *Registry, pairs []string) *shape {
 	return s
 }
 
-// maxCharged is the number of series of tacho_errors_total that collectors may create:
-// the names that a collector emits may come from another system, and change with every
-// scrape.
-const maxCharged = 1000
+// Collectors may emit names that come from another system and change with every scrape.
+const (
+	maxCharged     = 1000 // series of tacho_errors_total; collectors create no more
+	maxChargedName = 256  // bytes of a name in tacho_errors_total
+)
 
 // refuse counts a bad sample under its name. The label metric is empty if the name is bad
-// or tacho_errors_total has maxCharged series.
+// or too long, or would be a further series and tacho_errors_total has maxCharged series.
 func (c *collection) refuse(name, reason string) {
-	utf8 := c.reg.names.UTF8
+	utf8, errors := c.reg.names.UTF8, c.reg.errors
 	valid := names.ValidMetric(name) || utf8 != nil && utf8.ValidName(name)
-	if !valid || c.reg.errors.Len() >= maxCharged {
+	if !valid || len(name) > maxChargedName {
+		name = ""
+	} else if errors.Len() >= maxCharged && errors.find([]string{name, reason}, false) == nil {
+		errors.fam.overflowed()
 		name = ""
 	}
 	c.reg.fault(name, reason)
