@@ -365,7 +365,8 @@ func (m *HTTPMetrics) payStatusLocked(rt *route) bool {
 	if n >= maxStatuses {
 		return false
 	}
-	if n < freeStatuses[rt.origin] || rt.path == overflowValue {
+	// A request may hold a route that has expired meanwhile.
+	if n < freeStatuses[rt.origin] || rt.path == overflowValue || m.find(rt.method, rt.path) != rt {
 		return true
 	}
 	cost, b := m.cost(rt.method, rt.path, m.statusLines), &m.budgets[rt.origin]

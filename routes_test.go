@@ -560,3 +560,23 @@ func TestHugeMaxPaths(t *testing.T) {
 		}
 	}
 }
+
+// TestDroppedRoutePaysNothing: a request that holds a route while it expires takes nothing
+// from the budget. Nobody would give it back.
+func TestDroppedRoutePaysNothing(t *testing.T) {
+	r := NewRegistry()
+	m := NewHTTPMetrics(r, WithIdleExpiry(time.Hour))
+	rt := m.route("GET", "/x", answered, false)
+	m.mu.Lock()
+	m.dropLocked(rt) // as expiry does
+	m.mu.Unlock()
+	for status := 200; status < 205; status++ {
+		m.counter(rt, status).Inc()
+	}
+	if got := m.budgets[answered].bytes; got != budgetBytes[answered] {
+		t.Errorf("%d bytes left, want all", got)
+	}
+	if n := sumSamples(t, r, "http_requests_total"); n != 5 {
+		t.Errorf("%v requests counted, want 5", n)
+	}
+}
