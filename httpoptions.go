@@ -57,8 +57,8 @@ func WithExemplar(f func(*http.Request) []string) Option {
 // also limits the normalized paths of requests with the status 404 or 405 to n, and those
 // of other requests to n. Requests past a limit have the label "other". The default is
 // 1000. The limits in bytes that [HTTPMetrics] states are for each thousand of n or part of
-// it. Each HTTPMetrics has its own limits, also if two share a registry. The option applies
-// to [NewHTTPMetrics].
+// it, up to a million. Each HTTPMetrics has its own limits, also if two share a registry.
+// The option applies to [NewHTTPMetrics].
 func WithMaxPaths(n int) Option {
 	return func(o *options) { o.maxPaths, o.maxPathsSet = n, true }
 }

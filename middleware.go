@@ -49,14 +49,15 @@ type httpOptions struct {
 //   - [NormalizePath] of the URL's path.
 //
 // Whatever clients send, the default metrics of one HTTPMetrics have less than 2,000,000
-// bytes and 20,000 lines in a scrape, beyond those of the routes that the program names.
-// Normalized paths are limited to 150,000 bytes for requests with the status 404 or 405,
-// and to 550,000 bytes for others. Further paths, and paths of more than 512 bytes, are
-// "other". Routes that the program names, by the first three of the rules, have a limit
-// of 1,100,000 bytes. Past the limit each path has its first method, the method of its
-// pattern, and "other". A route has at most 20 statuses, and "other". The sums over all
-// series stay exact. Requests with the path or status "other" for such a reason, or with
-// the method "other" past the limit, count in
+// bytes and 20,000 lines in a scrape if the program names up to 100 routes. Normalized
+// paths are limited to 130,000 bytes for requests with the status 404 or 405, and to
+// 450,000 bytes for others. Further paths, and paths of more than 512 bytes, are "other".
+// A path that the program names, by the first three of the rules, always has its first
+// method, the methods of its patterns, and "other". Its other methods are limited to
+// 480,000 bytes. A route has four statuses and "other". Up to 20 statuses are limited to
+// 600,000 bytes together with these methods for named paths, and to the bytes above for
+// normalized paths. The sums over all series stay exact. Requests with the path or status
+// "other" for such a reason, or with the method "other" past the limit, count in
 // tacho_series_overflow_total{metric="http_requests_total"}. [WithMaxPaths] raises the
 // limits, and [WithIdleExpiry] makes room again.
 type HTTPMetrics struct {
@@ -132,8 +133,8 @@ func unlimited(o *options) { o.limit, o.limited = limit{}, true }
 // middleware.
 //
 // The first final status is recorded: 200 if none was written, 101 for a hijacked
-// connection, and 500 if next panicked before it wrote a status. If the client left before
-// a status was written, the status is 499. A panic continues to the server.
+// connection, and 500 if next panicked before it wrote a status. If the client left and
+// next wrote no status, the status is 499. A panic continues to the server.
 //
 // The duration ends when next returns. The duration of a hijacked connection ends when it
 // is hijacked. [WithStream] marks other requests whose duration ends early. Every request
@@ -211,7 +212,7 @@ func (m *HTTPMetrics) finish(r *http.Request, l *link, pattern string, rec *reco
 	}
 	if path == "" && r.Pattern != "" {
 		// The pattern "/" of a mux outside of the middleware matches every path.
-		if path = patternPath(r.Pattern); path == "/" && r.Pattern == pattern {
+		if path = patternPath(r.Pattern); path == "/" && r.Pattern == pattern || status/100 == 3 && isRedirect(path, urlPath(r)) {
 			path = ""
 		}
 		ownMethod = hasMethod(r.Pattern, r.Method)
@@ -315,6 +316,9 @@ func (m *HTTPMetrics) record(rt *route, status int, d time.Duration, responseByt
 // means that the program named the method too.
 func (m *HTTPMetrics) route(method, path string, from origin, ownMethod bool) *route {
 	if rt := m.find(method, path); rt != nil {
+		if from == named && rt.foreign.Load() {
+			m.claim(rt, ownMethod)
+		}
 		return rt
 	}
 	return m.slowRoute(method, path, from, ownMethod)

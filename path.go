@@ -2,7 +2,10 @@
 
 package tacho
 
-import "strings"
+import (
+	"path"
+	"strings"
+)
 
 // NormalizePath returns path with each segment that identifies one object replaced by
 // ":id": /missions/42/logs becomes /missions/:id/logs. Such segments are numbers of ASCII
@@ -112,6 +115,14 @@ func patternPath(pattern string) string {
 		return ""
 	}
 	return pattern[slash:]
+}
+
+// isRedirect reports whether a ServeMux made pattern for a redirect from urlPath. Where it
+// redirects /users/ann to its pattern /users/{name}/, it sets the pattern /users/ann/: for
+// CONNECT, and before Go 1.26 for all methods. So the client chose it.
+func isRedirect(pattern, urlPath string) bool {
+	return strings.HasSuffix(pattern, "//") || // from /users/ann%2F
+		strings.HasSuffix(pattern, "/") && pattern != urlPath && pattern[:len(pattern)-1] == path.Clean(urlPath)
 }
 
 // hasMethod reports whether a pattern of a ServeMux begins with the method.

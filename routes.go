@@ -28,8 +28,13 @@ const (
 	origins
 )
 
-// budgetBytes are the budgets up to 1000 paths; see WithMaxPaths.
-var budgetBytes = [origins]int{1_100_000, 550_000, 150_000}
+// budgetBytes are the budgets up to 1000 paths; see WithMaxPaths. The routes that the
+// program itself chose are free; see pathLabel.free. Clients cannot make more of them.
+var budgetBytes = [origins]int{600_000, 450_000, 130_000}
+
+// statusReserve is the part of the budget of named routes that methods leave for statuses.
+// Otherwise strangers could send methods until no route gets a fifth status, such as 500.
+const statusReserve = 120_000
 
 // freeStatuses is the number of statuses that the cost of a new route includes, without
 // "other". Further statuses are paid for one by one.
@@ -63,9 +68,11 @@ type route struct {
 	duration, size *Histogram
 	counters       atomic.Pointer[[]statusCounter] // replaced under the mutex, never changed
 	full           atomic.Bool                     // further statuses are "other"
+	foreign        atomic.Bool                     // clients caused it, and the program may claim it
 
-	origin origin // under the mutex, as cost
-	cost   int    // in bytes of a scrape
+	origin origin // under the mutex, as base and cost
+	base   int    // bytes of a scrape that the route cost when it was made
+	cost   int    // base, and further statuses
 }
 
 // A statusCounter counts the requests of a route with one status. Status 0 is "other".
@@ -78,6 +85,7 @@ type statusCounter struct {
 type pathLabel struct {
 	_      [0]func()   // no ==; see internal/SIZE.md
 	named  atomic.Bool // a route with this path was named by the program
+	method string      // of the first such route; set before named
 	origin origin      // whose budget counts the path; under the mutex, as routes
 	routes int
 }
@@ -89,7 +97,7 @@ func (m *HTTPMetrics) makeRoutes(o *options) {
 	}
 	m.routes = vecOf[route](table(m.newRoute, "method", "path")) // no scrape shows these two
 	m.paths = vecOf[pathLabel](table(newPathLabel, "path"))
-	thousands := max(1, (o.maxPaths+999)/1000)
+	thousands := min((max(o.maxPaths, 1)-1)/1000+1, 1000) // without overflow in 32 bits
 	for i := range m.budgets {
 		m.budgets[i].bytes, m.budgets[i].paths = budgetBytes[i]*thousands, o.maxPaths
 	}
@@ -159,15 +167,15 @@ func (m *HTTPMetrics) slowRoute(method, path string, from origin, ownMethod bool
 }
 
 // admit makes a route, or returns nil if a limit refuses it. A named path is refused only
-// if there are too many of them. Past the budget a path keeps its first method, and the
-// methods that the program named. Its other methods become "other".
+// if there are too many of them. Its first method and the methods that the program named
+// are free. Past the budget its other methods become "other".
 func (m *HTTPMetrics) admit(method, path string, from origin, ownMethod bool) *route {
 	b := &m.budgets[from]
 	p := m.pathLabel(path)
 	if p == nil && b.noPaths.Load() || from != named && b.full.Load() {
 		return nil
 	}
-	if b.full.Load() && !p.exceeds(method, from, ownMethod) {
+	if b.full.Load() && !p.free(method, from, ownMethod) {
 		return m.withOtherMethod(path)
 	}
 	m.mu.Lock()
@@ -179,10 +187,18 @@ func (m *HTTPMetrics) admit(method, path string, from origin, ownMethod bool) *r
 	return rt
 }
 
-// exceeds reports whether a route with the path p, or a new path, is made even if the budget
-// has no bytes for it.
-func (p *pathLabel) exceeds(method string, from origin, ownMethod bool) bool {
-	return from == named && (ownMethod || method == overflowValue || p == nil || !p.named.Load())
+// free reports whether a route with the path p, or a new path, costs nothing: the program
+// chose the path and the method, or the method is the one that all others share.
+func (p *pathLabel) free(method string, from origin, ownMethod bool) bool {
+	return from == named && (ownMethod || method == overflowValue || p == nil || !p.named.Load() || p.method == method)
+}
+
+// nameLocked records that a route of the program has the path.
+func (p *pathLabel) nameLocked(method string) {
+	if !p.named.Load() {
+		p.method = method
+		p.named.Store(true)
+	}
 }
 
 // admitLocked makes a route, or returns nil and sets a flag of the budget.
@@ -196,10 +212,11 @@ func (m *HTTPMetrics) admitLocked(method, path string, from origin, ownMethod bo
 		b.noPaths.Store(true)
 		return nil
 	}
-	cost := m.routeCost(method, path, freeStatuses[from])
-	if cost > b.bytes {
-		b.full.Store(true)
-		if !p.exceeds(method, from, ownMethod) {
+	cost := 0
+	if !p.free(method, from, ownMethod) {
+		cost = m.routeCost(method, path, freeStatuses[from])
+		if left := b.bytes - cost; left < 0 || from == named && left < statusReserve {
+			b.full.Store(true)
 			return nil
 		}
 	}
@@ -208,13 +225,42 @@ func (m *HTTPMetrics) admitLocked(method, path string, from origin, ownMethod bo
 		p.origin = from
 		b.paths--
 	}
-	if p.routes++; from == named {
-		p.named.Store(true)
-	}
 	b.bytes -= cost
 	rt := m.routes.With(method, path)
-	rt.origin, rt.cost = from, cost
+	if p.routes++; from == named {
+		p.nameLocked(rt.method)
+	}
+	rt.origin, rt.base, rt.cost = from, cost, cost
+	rt.foreign.Store(from != named)
 	return rt
+}
+
+// claim moves a route that clients caused to the named ones. Otherwise a client that asks
+// for a path before the program's own router does could use up the statuses of the route.
+//
+//go:noinline
+func (m *HTTPMetrics) claim(rt *route, ownMethod bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.pathLabel(rt.path)
+	if m.find(rt.method, rt.path) != rt || !rt.foreign.Swap(false) || !p.free(rt.method, named, ownMethod) {
+		return
+	}
+	b, old := &m.budgets[named], &m.budgets[rt.origin]
+	statuses := 0
+	if list := rt.counters.Load(); list != nil {
+		statuses = len(*list)
+	}
+	cost := m.cost(rt.method, rt.path, m.statusLines*max(0, statuses-freeStatuses[named]))
+	if cost > b.bytes {
+		return
+	}
+	b.bytes -= cost
+	old.bytes += rt.cost
+	old.full.Store(false)
+	rt.origin, rt.base, rt.cost = named, 0, cost
+	rt.full.Store(false)
+	p.nameLocked(rt.method)
 }
 
 func (m *HTTPMetrics) pathLabel(path string) *pathLabel {
@@ -319,7 +365,8 @@ func (m *HTTPMetrics) payStatusLocked(rt *route) bool {
 	if n >= maxStatuses {
 		return false
 	}
-	if n < freeStatuses[rt.origin] || rt.path == overflowValue {
+	// A request may hold a route that has expired meanwhile.
+	if n < freeStatuses[rt.origin] || rt.path == overflowValue || m.find(rt.method, rt.path) != rt {
 		return true
 	}
 	cost, b := m.cost(rt.method, rt.path, m.statusLines), &m.budgets[rt.origin]
@@ -382,7 +429,7 @@ func (m *HTTPMetrics) dropExpired() {
 				continue
 			}
 			// What the route cost beyond the statuses that it has now.
-			cost := m.routeCost(rt.method, rt.path, max(freeStatuses[rt.origin], len(kept)))
+			cost := rt.base + m.cost(rt.method, rt.path, m.statusLines*max(0, len(kept)-freeStatuses[rt.origin]))
 			m.budgets[rt.origin].bytes += max(rt.cost-cost, 0)
 			rt.cost = min(rt.cost, cost)
 		}

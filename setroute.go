@@ -135,7 +135,7 @@ func (l *link) leave(r *http.Request, outside level) {
 }
 
 func (l *link) setLocked(pattern string) {
-	if path := patternPath(pattern); path != "" && !l.closed {
+	if path := patternPath(pattern); path != "" && !l.closed && !isRedirect(path, l.at.path) {
 		l.route, l.ownMethod, l.closed = l.at.prefix+path, hasMethod(pattern, l.at.method), true
 	}
 }

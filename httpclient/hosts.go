@@ -16,11 +16,39 @@ import (
 // The longest domain name with a port has this length, but the host of a URL can be longer.
 const maxHostLabel = 255 + len(":65535")
 
+// maxStatuses is the number of status labels of a host that is not in Config.Hosts. Whoever
+// runs the host chooses the statuses.
+const maxStatuses = 20
+
+// A statusSet holds the statuses of a host.
+type statusSet struct {
+	n    atomic.Int32
+	bits [(1000 - 100 + 63) / 64]atomic.Uint64
+}
+
+// has reports whether the status, from 100 to 999, is in the set or can be added. For a nil
+// set there is no limit.
+func (s *statusSet) has(status int) bool {
+	if s == nil {
+		return true
+	}
+	word, bit := &s.bits[(status-100)/64], uint64(1)<<((status-100)%64)
+	if word.Load()&bit != 0 {
+		return true
+	}
+	added := s.n.Add(1) <= maxStatuses
+	if !added || word.Or(bit)&bit != 0 { // another goroutine may have added it
+		s.n.Add(-1)
+	}
+	return added
+}
+
 // A hostSet holds the host labels in use. Config.MaxHosts limits their number.
 type hostSet struct {
-	named map[string]struct{}                 // Config.Hosts
-	max   int                                 // of all labels, including named
-	known atomic.Pointer[map[string]struct{}] // includes named; copied on write
+	named map[string]*statusSet                 // Config.Hosts, with nil
+	max   int                                   // of all labels, including named
+	known atomic.Pointer[map[string]*statusSet] // includes named; copied on write
+	rest  statusSet                             // of the label other
 
 	overflow *tacho.CounterVec // nil if the program allows no further host label
 
@@ -33,9 +61,9 @@ type hostSet struct {
 }
 
 func (s *hostSet) init(m *Metrics, reg *tacho.Registry, c Config) {
-	s.named = map[string]struct{}{}
+	s.named = map[string]*statusSet{}
 	for _, h := range c.Hosts {
-		s.named[strings.Clone(h)] = struct{}{}
+		s.named[strings.Clone(h)] = nil
 	}
 	s.max = len(s.named)
 	if c.MaxHosts >= 0 {
@@ -71,7 +99,19 @@ func (s *hostSet) label(host string) string {
 	return s.add(host)
 }
 
-// full counts a host beyond the limit and returns other.
+// status returns the status label of a response of a host with the label host.
+func (s *hostSet) status(host string, status int) string {
+	statuses, ok := (*s.known.Load())[host]
+	if !ok {
+		statuses = &s.rest
+	}
+	if label := statusLabel(status); label == other || statuses.has(status) {
+		return label
+	}
+	return s.full()
+}
+
+// full counts a host or status beyond the limit and returns other.
 func (s *hostSet) full() string {
 	if s.overflow != nil {
 		s.overflow.With("http_client_requests_total").Inc()
@@ -89,7 +129,7 @@ func (s *hostSet) add(host string) string {
 			return s.full()
 		}
 		known = maps.Clone(known)
-		known[strings.Clone(host)] = struct{}{} // host may be a substring of a long URL
+		known[strings.Clone(host)] = new(statusSet) // host may be a substring of a long URL
 		s.known.Store(&known)
 	}
 	return host
@@ -114,8 +154,8 @@ func (s *hostSet) makeRoom() bool {
 	s.next.Store(now + int64(s.expiry)/8)
 	used := maps.Clone(s.named)
 	s.inUse(func(host string) {
-		if _, ok := known[host]; ok {
-			used[host] = struct{}{}
+		if statuses, ok := known[host]; ok {
+			used[host] = statuses
 		}
 	})
 	s.known.Store(&used)

@@ -57,6 +57,9 @@ type Config struct {
 	// If a limit of 0 or more causes the label "other",
 	// tacho_series_overflow_total{metric="http_client_requests_total"} counts the
 	// request. The limit applies to each Metrics separately.
+	//
+	// Whoever runs a host chooses the statuses. A host label that is not in Hosts has at
+	// most 20 of them. Further ones are "other" and count in the same way.
 	MaxHosts int
 	// IdleExpiry removes the series that have not changed for this time, see
 	// [tacho.WithIdleExpiry]. A host without series no longer counts towards MaxHosts. If
@@ -192,7 +195,7 @@ func (t *roundTripper) RoundTrip(req *http.Request) (resp *http.Response, err er
 	defer func() {
 		if !returned {
 			m.inFlight.Dec()
-			m.record(req, "error", time.Since(start))
+			m.record(req, 0, "error", time.Since(start))
 		}
 	}()
 	resp, err = t.next.RoundTrip(sent)
@@ -200,14 +203,14 @@ func (t *roundTripper) RoundTrip(req *http.Request) (resp *http.Response, err er
 	elapsed := time.Since(start)
 	if err != nil || resp == nil {
 		m.inFlight.Dec()
-		m.record(req, failureStatus(req.Context(), err), elapsed)
+		m.record(req, 0, failureStatus(req.Context(), err), elapsed)
 		return resp, err
 	}
 	if sent != req && resp.Request == sent {
 		resp.Request = req
 	}
 	m.wrapBody(resp)
-	m.record(req, statusLabel(resp.StatusCode), elapsed)
+	m.record(req, resp.StatusCode, "", elapsed)
 	return resp, nil
 }
 
@@ -229,14 +232,18 @@ func failureStatus(ctx context.Context, err error) string {
 	return "error"
 }
 
-// record counts a round trip and observes its duration.
-func (m *Metrics) record(req *http.Request, status string, d time.Duration) {
-	method, host := methodLabel(req.Method), m.hostLabel(req)
+// record counts a round trip and observes its duration. Without a response, failure is the
+// status label.
+func (m *Metrics) record(req *http.Request, status int, failure string, d time.Duration) {
+	method, host, label := methodLabel(req.Method), m.hostLabel(req), failure
+	if label == "" {
+		label = m.hosts.status(host, status)
+	}
 	var exemplar []string
 	if m.exemplar != nil {
 		exemplar, _ = callHook(m.exemplar, req)
 	}
-	m.requests.With(method, host, status).AddExemplar(1, exemplar...)
+	m.requests.With(method, host, label).AddExemplar(1, exemplar...)
 	m.duration.With(method, host).ObserveExemplar(d.Seconds(), exemplar...)
 }
 

@@ -219,3 +219,35 @@ func TestFullHostSetIsCheap(t *testing.T) {
 		t.Errorf("%d scans of the series, want 1", scans)
 	}
 }
+
+// TestStatusesOfHosts: a host that varies its status has 20 status labels, and so have all
+// hosts beyond the limit. The hosts of the program have all.
+func TestStatusesOfHosts(t *testing.T) {
+	reg := tacho.NewRegistry()
+	m := New(reg, Config{Hosts: []string{"own"}, MaxHosts: 1})
+	for range 2 {
+		for _, host := range []string{"own", "webhook", "beyond"} {
+			for status := 99; status <= 1000; status++ {
+				if _, err := m.RoundTripper(respond(status, http.NoBody)).RoundTrip(request(t, "GET", "http://"+host)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	got := scrape(t, reg)
+	for host, want := range map[string]int{"own": 901, "webhook": 21, "other": 21} {
+		if n := strings.Count(got, `http_client_requests_total{method="GET",host="`+host+`",`); n != want {
+			t.Errorf("%s has %d statuses, want %d", host, n, want)
+		}
+	}
+	for _, line := range []string{
+		`http_client_requests_total{method="GET",host="own",status="other"} 4`,
+		`http_client_requests_total{method="GET",host="webhook",status="119"} 2`,
+		`http_client_requests_total{method="GET",host="webhook",status="other"} 1764`,
+		`tacho_series_overflow_total{metric="http_client_requests_total"} 5324`, // 1804 by the host, and twice 1760 by the status
+	} {
+		if !strings.Contains(got, line+"\n") {
+			t.Errorf("the scrape lacks %s", line)
+		}
+	}
+}
