@@ -370,7 +370,8 @@ type reading struct {
 	value float64
 }
 
-func (r *reading) encode(e *expo.Encoder) {
+func encodeReading(e *expo.Encoder) {
+	r := (*reading)(unsafe.Pointer(e.Current()))
 	e.Begin(&r.Family)
 	e.Float(r.block, r.value, nil)
 }
@@ -428,7 +429,7 @@ func (r *Registry) gather(q *query) []*expo.Family {
 		if c := values[0]; functions[0] == families[i] && c != nil && c.ok {
 			f := &readings[0]
 			f.Family, f.block, f.value = *families[i], c.src.block, c.value
-			f.Encode = f.encode
+			f.Encode = encodeReading
 			families[i] = &f.Family
 		}
 	}
