@@ -10,7 +10,6 @@ import (
 	"weak"
 
 	"github.com/tachikoma/tacho/internal/atomicfloat"
-	"github.com/tachikoma/tacho/internal/label"
 	"github.com/tachikoma/tacho/internal/series"
 )
 
@@ -44,26 +43,26 @@ const (
 // program without the option contains none of the code. No type here has a time.Time, for
 // the same reason; see internal/SIZE.md. Functions that differ little have the same type.
 type expiry struct {
-	idle       int64
-	attach     func(v *vec, e *expiry)
-	ordered    func(v *vec) []*series.Series
-	relist     func(v *vec, hash uint32, key string) *series.Series // needs the mutex
-	remove     func(v *vec, hash uint32, key string) *series.Series // nil; needs the mutex
-	removeFunc func(v *vec, f func(values []string) bool)
-	reset      func(v *vec) []*series.Series // nil; needs the mutex
-	routes     func(m unsafe.Pointer)        // makes a *HTTPMetrics drop expired routes; nil without HTTP
+	idle    int64
+	attach  func(v *vec, e *expiry)
+	ordered func(v *vec) []*series.Series
+	relist  func(v *vec, hash uint32, key string) *series.Series // needs the mutex
+	remove  func(v *vec, hash uint32, key string) *series.Series // nil; needs the mutex
+	all     func(v *vec) []*series.Series                        // also the unlisted series
+	reset   func(v *vec) []*series.Series                        // nil; needs the mutex
+	routes  func(m unsafe.Pointer)                               // makes a *HTTPMetrics drop expired routes; nil without HTTP
 }
 
 func newExpiry(d time.Duration) *expiry {
 	return &expiry{
-		idle:       int64(d),
-		attach:     attachExpiry,
-		ordered:    (*vec).orderedInUse,
-		relist:     (*vec).relistKeyLocked,
-		remove:     (*vec).removeUnlistedLocked,
-		removeFunc: (*vec).removeUnlistedFunc,
-		reset:      (*vec).resetUnlistedLocked,
-		routes:     expireRoutes,
+		idle:    int64(d),
+		attach:  attachExpiry,
+		ordered: (*vec).orderedInUse,
+		relist:  (*vec).relistKeyLocked,
+		remove:  (*vec).removeUnlistedLocked,
+		all:     (*vec).withUnlisted,
+		reset:   (*vec).resetUnlistedLocked,
+		routes:  expireRoutes,
 	}
 }
 
@@ -338,18 +337,19 @@ func (v *vec) removeUnlistedLocked(hash uint32, key string) *series.Series {
 	return nil
 }
 
-// removeUnlistedFunc removes the unlisted series for whose values f returns true.
-func (v *vec) removeUnlistedFunc(f func(values []string) bool) {
-	x := v.unlistedVec()
-	for s := range x.table.Load().Each {
-		if f(label.Values(s.Key(), len(v.fam.labels))) {
-			v.mu.Lock()
-			if x.table.Load().Holds(s) {
-				x.removeLocked(s)
-			}
-			v.mu.Unlock()
+// withUnlisted returns all series of the vector, also the unlisted series. It holds the
+// mutex: a series that a scrape moved meanwhile could be missed.
+func (v *vec) withUnlisted() []*series.Series {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	listed, unlisted := v.table.Load(), v.unlistedVec().table.Load()
+	all := make([]*series.Series, 0, listed.Len()+unlisted.Len())
+	for _, t := range []*series.Table{listed, unlisted} {
+		for s := range t.Each {
+			all = append(all, s)
 		}
 	}
+	return all
 }
 
 // relistKeyLocked relists the series with this key if its metric is still in memory, and

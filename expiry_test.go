@@ -486,3 +486,33 @@ func TestMonotonic(t *testing.T) {
 		t.Errorf("the series changed at %d", tracked(s).changed)
 	}
 }
+
+// TestDeleteFuncDuringAScrape: DeleteFunc removes every series, also if a scrape unlists or
+// relists the series meanwhile.
+func TestDeleteFuncDuringAScrape(t *testing.T) {
+	const n = 300
+	now := time.Now()
+	for round := range 200 {
+		v := NewRegistry().CounterVec("c_total", "", []string{"l"}, WithIdleExpiry(time.Minute))
+		kept := make([]*Counter, n)
+		for i := range kept {
+			kept[i] = v.With(strconv.Itoa(i))
+		}
+		scrapeAt(&v.vec, now)
+		if round%2 == 0 { // the next scrape relists, otherwise it unlists
+			scrapeAt(&v.vec, now.Add(time.Hour))
+			for _, c := range kept {
+				c.Inc()
+			}
+		}
+		var scrape sync.WaitGroup
+		inGroup(&scrape, func() { scrapeAt(&v.vec, now.Add(2*time.Hour)) })
+		v.DeleteFunc(func([]string) bool { return true })
+		scrape.Wait()
+		for i, c := range kept {
+			if v.With(strconv.Itoa(i)) == c {
+				t.Fatalf("round %d: series %d is not deleted", round, i)
+			}
+		}
+	}
+}

@@ -30,9 +30,9 @@ func (q *query) wants(name string) bool { return q == nil || q.names == nil || q
 
 // filter returns the families without the samples of families that the client does not
 // want. These families stay in the list, since the names of others in OpenMetrics depend
-// on them.
+// on them. A nil list stays nil.
 func (q *query) filter(families []*expo.Family) []*expo.Family {
-	if q.names == nil {
+	if q.names == nil || families == nil {
 		return families
 	}
 	filtered := make([]*expo.Family, len(families))
@@ -94,24 +94,40 @@ func (f *functions) compactLocked() {
 type source struct {
 	call    func(*call) // calls the function and sets the result
 	fault   func(reason string)
-	block   string               // the label block of a CounterFunc or GaugeFunc; "" for a collector
-	running atomic.Pointer[call] // nil if no scrape calls the function
+	block   string // the label block of a CounterFunc or GaugeFunc; "" for a collector
 	stopped atomic.Bool
+
+	mu      sync.Mutex
+	running *call // has begun and has not ended; nil for none
+	next    *call // has not begun; nil for none
 }
 
-// A call is one call of a source. Scrapes that overlap can share it.
+// A call is one call of a source. All scrapes that asked for it before it began share it.
+// The result is therefore not older than any of these scrapes.
 type call struct {
-	src   *source
-	began time.Time // of the scrape that makes the call
+	src     *source
+	began   time.Time     // of the scrape that makes the call
+	waiting int           // number of scrapes that wait
+	ended   bool          // the result does not change anymore
+	done    chan struct{} // closed at the end; nil until a scrape waits
 
-	mu    sync.Mutex
-	ended bool
-	done  chan struct{} // closed at the end; nil until a scrape waits
-
-	// The result, which does not change after the end.
+	// The result.
 	ok      bool
 	value   float64     // of a CounterFunc or GaugeFunc
 	emitted *collection // of a collector
+}
+
+// begin reports whether the caller must run c. It returns false if another goroutine
+// has begun c.
+func (c *call) begin(began time.Time) bool {
+	s := c.src
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next != c {
+		return false
+	}
+	s.next, s.running, c.began = nil, c, began
+	return true
 }
 
 // run calls the function. A panic, or runtime.Goexit, ends the call without a result.
@@ -129,21 +145,30 @@ func (c *call) run() {
 	returned = true
 }
 
-// end makes the result visible. The next call may begin.
+// end makes the result visible, and begins the next call if a scrape waits for it.
 func (c *call) end() {
-	c.src.running.Store(nil)
-	c.mu.Lock()
+	s := c.src
+	s.mu.Lock()
 	c.ended = true
 	if c.done != nil {
 		close(c.done)
 	}
-	c.mu.Unlock()
+	next := s.next
+	if s.running = nil; next != nil && next.waiting > 0 {
+		s.next, s.running, next.began = nil, next, time.Now()
+	} else {
+		next = nil
+	}
+	s.mu.Unlock()
+	if next != nil {
+		go next.run()
+	}
 }
 
 // finished returns nil if the call ended, and otherwise a channel that its end closes.
 func (c *call) finished() <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.src.mu.Lock()
+	defer c.src.mu.Unlock()
 	if c.ended {
 		return nil
 	}
@@ -153,9 +178,19 @@ func (c *call) finished() <-chan struct{} {
 	return c.done
 }
 
+// leave ends the wait of one scrape, and reports whether the call ended. A call that has
+// not begun stays for the next scrape.
+func (c *call) leave() bool {
+	c.src.mu.Lock()
+	defer c.src.mu.Unlock()
+	c.waiting--
+	return c.ended
+}
+
 // A gathering makes the calls of one scrape.
 type gathering struct {
 	began   time.Time
+	timeout time.Duration
 	gone    <-chan struct{} // closed if the client is gone
 	over    *time.Timer     // the end of the scrape's time
 	more    *time.Timer     // the next time to add goroutines
@@ -164,40 +199,45 @@ type gathering struct {
 	spare   []call // for the next functions
 
 	mu    sync.Mutex
-	queue []*call // that have not begun
+	queue []*call // that had not begun when the scrape asked for them
 }
 
 // patience is the time for which calls wait before a gathering adds goroutines. Most
 // functions return at once, and one goroutine calls all of them.
 const patience = time.Millisecond
 
-// begin adds a call of s to the queue and returns it. It returns nil if s is running.
-func (g *gathering) begin(s *source) *call {
-	if s.running.Load() != nil {
+// join returns the next call of s. The queue gets the call, unless s is running: the end
+// of that call then begins the next one. join returns nil if s has taken more than the
+// whole time of a scrape, or if the scrape is nested and would wait for the function that
+// started it.
+func (g *gathering) join(s *source) *call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.running; c != nil && (g.began.Sub(c.began) >= g.timeout || nested()) {
 		return nil
 	}
-	c := g.newCall(s)
-	if !s.running.CompareAndSwap(nil, c) {
-		return nil
+	if s.next == nil {
+		s.next = g.newCall(s)
 	}
-	g.mu.Lock()
-	g.queue = append(g.queue, c)
-	g.mu.Unlock()
-	return c
+	s.next.waiting++
+	if s.running == nil {
+		g.queue = append(g.queue, s.next)
+	}
+	return s.next
 }
 
 // newCall returns a new call. The calls of functions are in one allocation, since they are
 // small. The result of a collector is large, and must not stay in memory with other calls.
 func (g *gathering) newCall(s *source) *call {
 	if s.block == "" {
-		return &call{src: s, began: g.began}
+		return &call{src: s}
 	}
 	if len(g.spare) == 0 {
 		g.spare = make([]call, 64)
 	}
 	c := &g.spare[0]
 	g.spare = g.spare[1:]
-	c.src, c.began = s, g.began
+	c.src = s
 	return c
 }
 
@@ -223,7 +263,9 @@ func (g *gathering) work() {
 		}
 	}()
 	for c := g.next(); c != nil; c = g.next() {
-		c.run()
+		if c.begin(g.began) {
+			c.run()
+		}
 	}
 	empty = true
 }
@@ -250,7 +292,7 @@ func (g *gathering) wait(c *call) bool {
 	for done != nil && !g.ended {
 		select {
 		case <-done:
-			return true
+			done = nil
 		case <-g.more.C:
 			g.addWorkers()
 		case <-g.over.C:
@@ -259,35 +301,28 @@ func (g *gathering) wait(c *call) bool {
 			g.ended = true
 		}
 	}
-	return c.finished() == nil
+	return c.leave()
 }
 
 // calls calls all sources and waits for their results. The result is nil for a source
 // that did not return in time. ok is false if the client is gone.
 func (q *query) calls(sources []*source) (results []*call, ok bool) {
-	g := &gathering{began: time.Now()}
-	timeout := defaultTimeout
+	g := &gathering{began: time.Now(), timeout: defaultTimeout, queue: make([]*call, 0, len(sources))}
 	if q != nil {
 		g.gone = q.done
 		if q.timeout != nil {
-			timeout = q.timeout()
+			g.timeout = q.timeout()
 		}
 	}
-	g.over, g.more = time.NewTimer(timeout), time.NewTimer(patience)
+	g.over, g.more = time.NewTimer(g.timeout), time.NewTimer(patience)
 	defer g.over.Stop()
 	defer g.more.Stop()
 
 	results = make([]*call, len(sources))
-	var busy []int
 	for i, s := range sources {
-		if results[i] = g.begin(s); results[i] == nil {
-			busy = append(busy, i)
-		}
+		results[i] = g.join(s)
 	}
 	g.addWorkers()
-	if len(busy) > 0 {
-		g.again(sources, results, busy, timeout)
-	}
 	// The last call is waited for first: mostly all others have ended with it.
 	for i, c := range slices.Backward(results) {
 		if c != nil && !g.wait(c) {
@@ -295,12 +330,8 @@ func (q *query) calls(sources []*source) (results []*call, ok bool) {
 		}
 	}
 	g.mu.Lock()
-	rest := g.queue
 	g.queue = nil
 	g.mu.Unlock()
-	for _, c := range rest {
-		c.end()
-	}
 	select {
 	case <-g.gone:
 		return nil, false
@@ -312,29 +343,6 @@ func (q *query) calls(sources []*source) (results []*call, ok bool) {
 		}
 	}
 	return results, true
-}
-
-// again calls the sources that another scrape was calling: their results could be older
-// than this scrape. Scrapes that wait for the same source share the next call. A source
-// that has taken more than the whole time of a scrape is not waited for.
-func (g *gathering) again(sources []*source, results []*call, busy []int, timeout time.Duration) {
-	if nested() { // the scrape would wait for the function that started it
-		return
-	}
-	for _, i := range busy {
-		if c := sources[i].running.Load(); c != nil && time.Since(c.began) < timeout {
-			g.wait(c)
-		}
-	}
-	g.began = time.Now()
-	for _, i := range busy {
-		if results[i] = g.begin(sources[i]); results[i] == nil {
-			if c := sources[i].running.Load(); c != nil && time.Since(c.began) < timeout {
-				results[i] = c
-			}
-		}
-	}
-	g.addWorkers()
 }
 
 // nested reports whether a function that a scrape calls has started this scrape.
@@ -362,7 +370,8 @@ type reading struct {
 	value float64
 }
 
-func (r *reading) encode(e *expo.Encoder) {
+func encodeReading(e *expo.Encoder) {
+	r := (*reading)(unsafe.Pointer(e.Current()))
 	e.Begin(&r.Family)
 	e.Float(r.block, r.value, nil)
 }
@@ -370,7 +379,8 @@ func (r *reading) encode(e *expo.Encoder) {
 // encodeNothing is the Encode of a family without samples.
 func encodeNothing(*expo.Encoder) {}
 
-// scrapedFor returns the families of a scrape for a client; see scraped.
+// scrapedFor returns the families of a scrape for a client; see scraped. It returns nil if
+// the client is gone before all functions returned.
 func (r *Registry) scrapedFor(q *query) []*expo.Family {
 	r.mu.Lock()
 	f := (*functions)(r.functions)
@@ -383,7 +393,8 @@ func (r *Registry) scrapedFor(q *query) []*expo.Family {
 
 // gather returns the families of a scrape, sorted by name, with the results of all
 // functions that the client wants. The family of a function without a result stays in the
-// list without samples, for the names of other families; see filter.
+// list without samples, for the names of other families; see filter. gather returns nil if
+// the client is gone.
 func (r *Registry) gather(q *query) []*expo.Family {
 	r.mu.Lock()
 	defined := r.sortedLocked()
@@ -418,7 +429,7 @@ func (r *Registry) gather(q *query) []*expo.Family {
 		if c := values[0]; functions[0] == families[i] && c != nil && c.ok {
 			f := &readings[0]
 			f.Family, f.block, f.value = *families[i], c.src.block, c.value
-			f.Encode = f.encode
+			f.Encode = encodeReading
 			families[i] = &f.Family
 		}
 	}

@@ -385,3 +385,126 @@ func TestConflictsOfCollectors(t *testing.T) {
 		}
 	}
 }
+
+// TestBlockedFunctionBesideABusyOne: a scrape finds two functions that another scrape is
+// calling. One of them is blocked. The other is called again as soon as it returns.
+func TestBlockedFunctionBesideABusyOne(t *testing.T) {
+	r := NewRegistry()
+	entered, release := make(chan struct{}, 3), map[string]chan struct{}{"a": make(chan struct{}), "b": make(chan struct{}), "c": make(chan struct{})}
+	again := make(chan struct{}, 1)
+	for _, name := range []string{"a", "b", "c"} {
+		var calls atomic.Int64
+		r.GaugeFunc(name, "", func() float64 {
+			if calls.Add(1) == 1 {
+				entered <- struct{}{}
+				<-release[name]
+			} else if name == "b" {
+				again <- struct{}{}
+			}
+			return 1
+		})
+	}
+	var scrapes sync.WaitGroup
+	inGroup(&scrapes, func() { scrapeWithin(t, r, time.Minute) })
+	for range release {
+		<-entered
+	}
+	inGroup(&scrapes, func() {
+		if got := scrapeWithin(t, r, time.Minute); strings.Count("\n"+got, " 1\n") != 3 {
+			t.Errorf("got\n%s", got)
+		}
+	})
+	b := (*source)(r.families["b"].source)
+	waiting := func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.next != nil
+	}
+	for !waiting() {
+		time.Sleep(time.Millisecond)
+	}
+	close(release["b"])
+	select {
+	case <-again:
+	case <-time.After(20 * time.Second):
+		t.Error("b is not called again while others are blocked")
+	}
+	close(release["a"])
+	close(release["c"])
+	scrapes.Wait()
+}
+
+// TestScrapesThatEndEarly: clients that go away, or that allow little time, do not make the
+// scrapes of others incomplete.
+func TestScrapesThatEndEarly(t *testing.T) {
+	const n = 50
+	r := NewRegistry()
+	for i := range n {
+		r.GaugeFunc("f"+strconv.Itoa(i), "", func() float64 { time.Sleep(200 * time.Microsecond); return 1 })
+	}
+	stop := make(chan struct{})
+	var early sync.WaitGroup
+	for i := range 4 {
+		inGroup(&early, func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				done := make(chan struct{})
+				limit := time.Minute
+				if i%2 == 0 {
+					limit = 500 * time.Microsecond
+				} else {
+					time.AfterFunc(500*time.Microsecond, func() { close(done) })
+				}
+				r.scrapedFor(&query{done: done, timeout: func() time.Duration { return limit }})
+			}
+		})
+	}
+	for range 20 {
+		if got := scrapeWithin(t, r, time.Minute); strings.Count("\n"+got, "\nf") != n {
+			t.Errorf("got\n%s", got)
+			break
+		}
+	}
+	close(stop)
+	early.Wait()
+}
+
+// TestNoCallWithoutAScrape: a function that returned is not called for scrapes that ended
+// meanwhile.
+func TestNoCallWithoutAScrape(t *testing.T) {
+	r := NewRegistry()
+	var calls atomic.Int64
+	entered, release := make(chan struct{}, 1), make(chan struct{})
+	r.GaugeFunc("x", "", func() float64 {
+		if calls.Add(1) == 1 {
+			entered <- struct{}{}
+		}
+		<-release
+		return 1
+	})
+	before := runtime.NumGoroutine()
+	done := make(chan struct{})
+	var first sync.WaitGroup
+	inGroup(&first, func() { r.scrapedFor(&query{done: done, timeout: func() time.Duration { return time.Minute }}) })
+	<-entered
+	limit := func() time.Duration { return time.Minute }
+	gone := make(chan struct{})
+	close(gone)
+	for range 3 {
+		r.scrapedFor(&query{done: gone, timeout: limit})
+	}
+	close(done)
+	first.Wait()
+	close(release)
+	goroutines(before)
+	if n := calls.Load(); n != 1 {
+		t.Errorf("%d calls, want 1", n)
+	}
+	if got := text(t, r); !strings.Contains(got, "x 1\n") || calls.Load() != 2 {
+		t.Errorf("%d calls, and\n%s", calls.Load(), got)
+	}
+}

@@ -28,7 +28,8 @@ import (
 // WriteTimeout of the server. Without either they have 5 seconds. Functions that take
 // longer are left out of the scrape.
 //
-// If a client goes away, only its scrape ends. A client that reads slowly holds up to
+// If a client goes away, only its scrape ends. If the context of a request ends while
+// functions run, the status is 503. A client that reads slowly holds up to
 // 64 KiB of memory, and 73 KiB more with gzip. Bound the time with the WriteTimeout of the
 // server. Handler panics with a *[DefinitionError] if [NewRegistry] did not make r.
 func (r *Registry) Handler() http.Handler {
@@ -77,6 +78,11 @@ func (r *Registry) serve(vary string, choose func(*http.Request) (string, *expo.
 		}
 		// The functions of the program are called here, before a buffer is in use.
 		families := r.scrapedFor(queryOf(req))
+		if families == nil { // the context ended, but the client may be there
+			h.Del("Content-Encoding")
+			http.Error(w, "the scrape was canceled", http.StatusServiceUnavailable)
+			return
+		}
 		write := func(w io.Writer) error { return expo.Write(w, format, scheme, families, &r.names) }
 		// An error means that the client is gone.
 		if zip {

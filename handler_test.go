@@ -5,6 +5,7 @@ package tacho
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -354,6 +355,27 @@ func TestHandlerSlowClientHoldsNoLock(t *testing.T) {
 			}
 			close(w.release)
 			<-done
+		}
+	}
+}
+
+// TestCanceledScrape: the context of a request can end while the client is there, for
+// example if the program stops. An empty scrape with status 200 would end all series.
+func TestCanceledScrape(t *testing.T) {
+	r := NewRegistry()
+	r.Gauge("a", "").Set(1)
+	r.GaugeFunc("b", "", func() float64 { return 2 })
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, target := range []string{"/metrics", "/metrics?name[]=a"} {
+		for _, h := range []http.Handler{r.Handler(), r.JSONHandler()} {
+			req := httptest.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+			req.Header.Set("Accept-Encoding", "gzip")
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, req)
+			if w.Code != http.StatusServiceUnavailable || w.Header().Get("Content-Encoding") != "" {
+				t.Errorf("%s: status %d, header %v", target, w.Code, w.Header())
+			}
 		}
 	}
 }

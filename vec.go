@@ -256,18 +256,29 @@ func (v *vec) Delete(values ...string) bool {
 // slice.
 func (v *vec) DeleteFunc(f func(values []string) bool) int {
 	var found []*series.Series
-	for s := range v.table.Load().Each {
+	add := func(s *series.Series) bool {
 		if f(label.Values(s.Key(), len(v.fam.labels))) {
 			found = append(found, s)
 		}
+		return true
 	}
-	if v.expiry != nil {
-		v.expires().removeFunc(v, f)
+	if v.expiry == nil {
+		v.table.Load().Each(add)
+	} else {
+		for _, s := range v.expires().all(v) {
+			add(s)
+		}
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	n := 0
 	for _, s := range found {
+		if v.expiry != nil { // s may have been unlisted or relisted
+			v.expires().remove(v, s.Hash, s.Key())
+			if s = v.table.Load().Find(s.Hash, s.Key()); s == nil {
+				continue
+			}
+		}
 		if v.table.Load().Holds(s) { // another goroutine may have deleted s
 			v.deleteLocked(s)
 			n++

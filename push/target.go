@@ -142,7 +142,9 @@ func (t VictoriaMetrics) resolve() (*destination, error) {
 // several requests. A push without samples is one empty request, so an error shows that
 // the receiver is not available.
 //
-// If a series is missing from a push, the push contains a stale marker for the series.
+// If a series is missing from a push, the push contains a stale marker for the series. A
+// series is also missing if its function does not return in time. The next push with the
+// series continues it.
 // Queries then return no value of the series from that time, as after a scrape (remote
 // write specification 1.0, "Stale Markers"). [Pusher.Shutdown] sends stale markers for
 // all series. A series of samples with their own times gets no stale marker.

@@ -20,6 +20,8 @@ type Encoder struct {
 
 	rename func(f *Family) (name string, plain bool) // nil if families keep their names
 
+	current *Family
+
 	// The current family, in the text format and OpenMetrics.
 	head   string // its name in HELP, TYPE and UNIT lines
 	family string // its name before the suffixes of samples
@@ -67,6 +69,10 @@ const (
 // last parameter is nil if a sample has no details; they return false if the family
 // should pass no more samples.
 func (e *Encoder) Begin(f *Family) { e.format.begin(e, f) }
+
+// Current returns the family whose Encode runs. A function that is the Encode of many
+// families need not be a closure of each.
+func (e *Encoder) Current() *Family { return e.current }
 
 // Float passes a sample with a float64 value. block is the label block of the series.
 func (e *Encoder) Float(block string, v float64, d *Details) bool {
@@ -142,6 +148,7 @@ func Write(w io.Writer, format *Format, s names.Scheme, families []*Family, n *N
 	}
 	for _, f := range families {
 		if e.err == nil {
+			e.current = f
 			f.Encode(e)
 		}
 	}
