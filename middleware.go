@@ -3,7 +3,6 @@
 package tacho
 
 import (
-	"context"
 	"net"
 	"net/http"
 	"slices"
@@ -133,8 +132,9 @@ func unlimited(o *options) { o.limit, o.limited = limit{}, true }
 // middleware.
 //
 // The first final status is recorded: 200 if none was written, 101 for a hijacked
-// connection, and 500 if next panicked before it wrote a status. If the client left and
-// next wrote no status, the status is 499. A panic continues to the server.
+// connection, and 500 if next panicked before it wrote a status. The status is 499
+// if the client left before a status was written, and next wrote none, or 5xx afterwards. A
+// panic continues to the server.
 //
 // The duration ends when next returns. The duration of a hijacked connection ends when it
 // is hijacked. [WithStream] marks other requests whose duration ends early. Every request
@@ -155,7 +155,7 @@ func (m *HTTPMetrics) Handler(next http.Handler) http.Handler {
 			return
 		}
 		start := recorder.Uptime()
-		rec := recorder.New(w)
+		rec := recorder.New(r.Context(), w)
 		if m.stream != nil && m.stream(m, r) {
 			recorder.Time(rec)
 		}
@@ -167,7 +167,7 @@ func (m *HTTPMetrics) Handler(next http.Handler) http.Handler {
 		defer func() {
 			m.inFlight.Dec()
 			if recorder.Status(rec) == 0 {
-				recorder.SetStatus(rec, unwritten(r, returned))
+				recorder.SetStatus(rec, unwritten(rec, returned))
 			}
 			if l != nil {
 				r.Pattern = in.Pattern // for middleware outside
@@ -187,15 +187,11 @@ func (m *HTTPMetrics) attach(r *http.Request) (*http.Request, *link) {
 	return r, nil
 }
 
-// statusClientGone is recorded if the client left before a status was written, as nginx
-// does.
-const statusClientGone = 499
-
 // unwritten returns the status of a request for which the handler wrote none.
-func unwritten(r *http.Request, returned bool) int {
+func unwritten(rec *recorder.Recorder, returned bool) int {
 	switch {
-	case r.Context().Err() == context.Canceled: // a deadline is the program's
-		return statusClientGone
+	case recorder.Gone(rec):
+		return recorder.StatusClientGone
 	case returned:
 		return http.StatusOK
 	}

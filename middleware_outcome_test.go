@@ -6,9 +6,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"testing"
 	"time"
 
@@ -26,7 +29,9 @@ func TestClientGone(t *testing.T) {
 		{name: "return", status: "499"},
 		{name: "abort", status: "499", after: func(http.ResponseWriter) { panic(http.ErrAbortHandler) }},
 		{name: "103", status: "499", before: func(w http.ResponseWriter) { w.WriteHeader(103) }},
-		{name: "503", status: "503", after: func(w http.ResponseWriter) { w.WriteHeader(503) }},
+		{name: "503", status: "499", after: func(w http.ResponseWriter) { w.WriteHeader(503) }},
+		{name: "404", status: "404", after: func(w http.ResponseWriter) { w.WriteHeader(404) }},
+		{name: "503 before", status: "503", before: func(w http.ResponseWriter) { w.WriteHeader(503) }},
 		{name: "202 before", status: "202", before: func(w http.ResponseWriter) { w.WriteHeader(202) }},
 		{name: "202 before, abort", status: "202", before: func(w http.ResponseWriter) { w.WriteHeader(202) },
 			after: func(http.ResponseWriter) { panic(http.ErrAbortHandler) }},
@@ -225,4 +230,27 @@ func TestHijackDuration(t *testing.T) {
 			t.Errorf("%s: the duration is %v seconds, want that until the hijack, and not the %v of the connection", path, d, open)
 		}
 	}
+}
+
+// TestProxyForClientGone: httputil.ReverseProxy writes 502 for a client that left.
+func TestProxyForClientGone(t *testing.T) {
+	began := make(chan struct{})
+	backend := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(began)
+		<-r.Context().Done()
+	}))
+	defer backend.Close()
+	target, _ := url.Parse(backend.URL)
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.ErrorLog = log.New(io.Discard, "", 0)
+	srv := newTestServer(t, false, proxy)
+	ctx, leave := context.WithCancel(context.Background())
+	defer leave()
+	req, _ := http.NewRequestWithContext(ctx, "GET", srv.URL+"/x", nil)
+	go func() { <-began; leave() }()
+	if resp, err := srv.Client().Do(req); err == nil {
+		resp.Body.Close()
+	}
+	<-srv.done
+	wantSamples(t, srv.reg, requestsSeries("GET", "/x", "499"), "1")
 }

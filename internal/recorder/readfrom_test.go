@@ -2,6 +2,7 @@ package recorder
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -136,7 +137,7 @@ func TestFilesReachOriginal(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			f := makeFile(t, content)
 			original := &readerFrom{sink: sink{room: 100}}
-			rec := New(original)
+			rec := New(context.Background(), original)
 			if n, err := c.copy(Writer(rec), f); n != c.bytes || err != nil {
 				t.Errorf("%d bytes copied and error %v, want %d", n, err, c.bytes)
 			}
@@ -188,7 +189,7 @@ func TestOtherSourcesAreCounted(t *testing.T) {
 	} {
 		for name, original := range sinks {
 			w, s := original(1<<20, nil)
-			rec := New(w)
+			rec := New(context.Background(), w)
 			n, err := rec.ReadFrom(reader(strings.NewReader(content)))
 			if n != int64(len(content)) || err != nil || string(s.body) != content {
 				t.Errorf("source %d, %s: %d bytes copied, %d written, error %v", i, name, n, len(s.body), err)
@@ -230,7 +231,7 @@ func TestEmptySource(t *testing.T) {
 	for source, src := range emptySources {
 		for name, original := range sinks {
 			w, _ := original(100, nil)
-			rec := New(w)
+			rec := New(context.Background(), w)
 			if n, err := rec.ReadFrom(src(t)); n != 0 || err != nil {
 				t.Errorf("%s, %s: %d bytes copied, error %v", source, name, n, err)
 			}
@@ -257,7 +258,7 @@ func serve(t *testing.T, http2 bool, h func(w, server http.ResponseWriter)) (*Re
 	t.Helper()
 	done := make(chan *Recorder, 1)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(server http.ResponseWriter, _ *http.Request) {
-		rec := New(server)
+		rec := New(context.Background(), server)
 		defer func() {
 			p := recover()
 			done <- rec
@@ -354,7 +355,7 @@ func TestPanickingSource(t *testing.T) {
 				"Goexit": runtime.Goexit,
 			} {
 				w, s := original(1<<20, nil)
-				rec := New(w)
+				rec := New(context.Background(), w)
 				done := make(chan any)
 				go func() {
 					defer func() { done <- recover() }()
@@ -431,7 +432,7 @@ func TestReadFromErrors(t *testing.T) {
 			{"file, original writes too little", makeFile(t, text), 50_000, nil, 50_000, io.ErrShortWrite, 200},
 		} {
 			w, s := original(c.room, c.err)
-			rec := New(w)
+			rec := New(context.Background(), w)
 			if n, err := rec.ReadFrom(c.src); n != int64(c.n) || err != c.want {
 				t.Errorf("%s, %s: %d bytes copied and error %v, want %d and %v", name, c.name, n, err, c.n, c.want)
 			}
@@ -456,7 +457,7 @@ func (r *readFromResult) ReadFrom(io.Reader) (int64, error) { return r.n, nil }
 func TestReadFromResult(t *testing.T) {
 	f := makeFile(t, "abc")
 	for _, src := range []io.Reader{f, strings.NewReader("abc")} {
-		rec := New(&readFromResult{n: -1})
+		rec := New(context.Background(), &readFromResult{n: -1})
 		if n, err := rec.ReadFrom(src); n != -1 || err != nil || Bytes(rec) != 0 || Status(rec) != 0 {
 			t.Errorf("%T: %d returned, %d bytes and status %d recorded", src, n, Bytes(rec), Status(rec))
 		}
@@ -468,7 +469,7 @@ func TestCopyAllocations(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
-	rec := New(discard{})
+	rec := New(context.Background(), discard{})
 	r := bytes.NewReader(make([]byte, 100_000))
 	var src io.Reader = struct{ io.Reader }{r}
 	if n := testing.AllocsPerRun(1000, func() {
@@ -511,7 +512,7 @@ func TestConcurrentCopies(t *testing.T) {
 		"with ReadFrom":    &readerFrom{sink: sink{room: 1 << 30}},
 		"without ReadFrom": uniform{t: t},
 	} {
-		rec := New(original)
+		rec := New(context.Background(), original)
 		total := testkit.Hammer(20, func(i int) {
 			src := struct{ io.Reader }{strings.NewReader(sources[i%4])}
 			if n, err := io.Copy(Writer(rec), src); n != size || err != nil {

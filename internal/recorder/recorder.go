@@ -4,6 +4,7 @@ package recorder
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -20,7 +21,8 @@ import (
 type Recorder struct {
 	_     [0]func() // no == for each writer type; see internal/SIZE.md
 	w     http.ResponseWriter
-	state atomic.Uint64 // statusBits, timed, and the time of the status above timeShift
+	ctx   context.Context // of the request
+	state atomic.Uint64   // statusBits, timed, and the time of the status above timeShift
 	bytes atomic.Int64
 }
 
@@ -38,8 +40,18 @@ var programStart = time.Now()
 // clock; time.Now reads the wall clock too, and takes twice as long.
 func Uptime() time.Duration { return time.Since(programStart) }
 
-// New returns a Recorder of a response that is written to w.
-func New(w http.ResponseWriter) *Recorder { return &Recorder{w: w} }
+// New returns a Recorder of a response that is written to w. ctx is the context of the
+// request.
+func New(ctx context.Context, w http.ResponseWriter) *Recorder { return &Recorder{w: w, ctx: ctx} }
+
+// StatusClientGone is recorded if the client left before a status was written, as nginx
+// does.
+const StatusClientGone = 499
+
+// Gone reports whether the client has left. A deadline of the context is the program's own.
+//
+//go:noinline
+func Gone(r *Recorder) bool { return r.ctx.Err() == context.Canceled }
 
 // Time makes the duration of the response end at the first final status. It must be called
 // before the response is written.
@@ -100,9 +112,13 @@ func (r *Recorder) Header() http.Header { return r.w.Header() }
 // Status 101 is final: after it the connection has another protocol (RFC 9110, section
 // 15.2). The server panics for an invalid status, so the status is recorded afterwards.
 func (r *Recorder) WriteHeader(status int) {
+	recorded := status
+	if status >= 500 && Gone(r) {
+		recorded = StatusClientGone // httputil.ReverseProxy writes 502
+	}
 	r.w.WriteHeader(status)
 	if status >= 200 || status == http.StatusSwitchingProtocols {
-		SetStatus(r, status)
+		SetStatus(r, recorded)
 	}
 }
 

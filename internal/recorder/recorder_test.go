@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -41,7 +42,7 @@ func TestStatus(t *testing.T) {
 		{[]func(http.ResponseWriter){flush, header(500)}, 200},
 		{[]func(http.ResponseWriter){header(500), flush, write}, 500},
 	} {
-		rec := New(build[wF](&calls{}))
+		rec := New(context.Background(), build[wF](&calls{}))
 		for _, step := range c.steps {
 			step(Writer(rec))
 		}
@@ -61,7 +62,7 @@ func (o *strictBase) WriteHeader(status int) {
 }
 
 func TestInvalidStatusIsNotRecorded(t *testing.T) {
-	rec := New(build[strictBase](&calls{}))
+	rec := New(context.Background(), build[strictBase](&calls{}))
 	for _, status := range []int{-1, 0, 99, 1000} {
 		func() {
 			defer func() {
@@ -81,7 +82,7 @@ func TestInvalidStatusIsNotRecorded(t *testing.T) {
 }
 
 func TestSetStatus(t *testing.T) {
-	rec := New(build[base](&calls{}))
+	rec := New(context.Background(), build[base](&calls{}))
 	if SetStatus(rec, 500); Status(rec) != 500 {
 		t.Errorf("status %d, want 500", Status(rec))
 	}
@@ -106,7 +107,7 @@ func TestAcceptedBytes(t *testing.T) {
 			"Write":       func(w http.ResponseWriter) (int, error) { return w.Write([]byte("abcdef")) },
 			"WriteString": func(w http.ResponseWriter) (int, error) { return io.WriteString(w, "abcdef") },
 		} {
-			rec := New(&writeResult{n: n})
+			rec := New(context.Background(), &writeResult{n: n})
 			if got, err := write(Writer(rec)); got != n || err != errors.ErrUnsupported {
 				t.Errorf("%s returned %d and %v, want %d and %v", method, got, err, n, errors.ErrUnsupported)
 			}
@@ -133,7 +134,7 @@ func TestStatusOfPanickingWrite(t *testing.T) {
 		"FlushError":  func(w http.ResponseWriter) { http.NewResponseController(w).Flush() },
 		"ReadFrom":    func(w http.ResponseWriter) { io.Copy(w, struct{ io.Reader }{strings.NewReader("x")}) },
 	} {
-		rec := New(new(panicking))
+		rec := New(context.Background(), new(panicking))
 		func() {
 			defer func() {
 				if p := recover(); p != "write" {
@@ -149,7 +150,7 @@ func TestStatusOfPanickingWrite(t *testing.T) {
 }
 
 func TestConcurrentWrites(t *testing.T) {
-	rec := New(&sink{room: 1 << 30})
+	rec := New(context.Background(), &sink{room: 1 << 30})
 	total := testkit.Hammer(500, func(int) {
 		w := Writer(rec)
 		w.Write([]byte("abc"))
@@ -187,7 +188,7 @@ func TestElapsed(t *testing.T) {
 		{true, []func(*Recorder){hijack}, true},
 	} {
 		for _, start := range []time.Duration{Uptime(), Uptime() - time.Hour, Uptime() - 70*time.Hour} {
-			rec := New(build[wFH](&calls{}))
+			rec := New(context.Background(), build[wFH](&calls{}))
 			if c.time {
 				Time(rec)
 			}
@@ -210,7 +211,7 @@ func TestElapsed(t *testing.T) {
 // TestLargeStatus: a status that does not fit is as invalid as the largest that does.
 func TestLargeStatus(t *testing.T) {
 	for _, c := range [][2]int{{999, 999}, {1000, 1000}, {statusBits, statusBits}, {statusBits + 1, statusBits}, {1<<31 - 1, statusBits}} {
-		rec := New(build[base](&calls{}))
+		rec := New(context.Background(), build[base](&calls{}))
 		if SetStatus(rec, c[0]); Status(rec) != c[1] {
 			t.Errorf("status %d is recorded as %d, want %d", c[0], Status(rec), c[1])
 		}

@@ -2,6 +2,7 @@ package recorder
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -219,7 +220,7 @@ func TestWriterInterfaces(t *testing.T) {
 			if got := optional(o); got != set {
 				t.Fatalf("original %05b has %05b", set, got)
 			}
-			rec := New(o)
+			rec := New(context.Background(), o)
 			w := Writer(rec)
 			if got, want := optional(w), set|hasReaderFrom|hasStringWriter; got != want {
 				t.Errorf("%05b: the writer has %05b, want %05b", set, got, want)
@@ -280,7 +281,7 @@ func TestCloseNotifier(t *testing.T) {
 	} {
 		o := original(&calls{})
 		for range 2 { // the set is known the second time
-			w := Writer(New(o))
+			w := Writer(New(context.Background(), o))
 			if got, want := optional(w), optional(o)|hasReaderFrom|hasStringWriter; got != want {
 				t.Errorf("%03b: the writer has %05b, want %05b", set, got, want)
 			}
@@ -295,7 +296,7 @@ func TestCloseNotifier(t *testing.T) {
 		}
 	}
 	for set, original := range originals {
-		if w := Writer(New(original(&calls{}))); reflect.TypeOf(w).Implements(reflect.TypeFor[interface{ CloseNotify() <-chan bool }]()) {
+		if w := Writer(New(context.Background(), original(&calls{}))); reflect.TypeOf(w).Implements(reflect.TypeFor[interface{ CloseNotify() <-chan bool }]()) {
 			t.Errorf("%05b: the writer has CloseNotify and the original has not", set)
 		}
 	}
@@ -329,7 +330,7 @@ func TestWriterMethods(t *testing.T) {
 		}
 		slices.Sort(want)
 		var got []string
-		for typ, i := reflect.TypeOf(Writer(New(original(&calls{})))), 0; i < typ.NumMethod(); i++ {
+		for typ, i := reflect.TypeOf(Writer(New(context.Background(), original(&calls{})))), 0; i < typ.NumMethod(); i++ {
 			got = append(got, typ.Method(i).Name)
 		}
 		if !slices.Equal(got, want) {
@@ -366,7 +367,7 @@ func TestWriterSizes(t *testing.T) {
 func TestFlushError(t *testing.T) {
 	for set, original := range originals {
 		c := &calls{header: http.Header{}}
-		rec := New(original(c))
+		rec := New(context.Background(), original(c))
 		err := http.NewResponseController(Writer(rec)).Flush()
 		if set&hasFlusher == 0 {
 			if !errors.Is(err, http.ErrNotSupported) || len(c.list) != 0 || Status(rec) != 0 {
@@ -387,7 +388,7 @@ func (o *errorFlusher) FlushError() error { return o.err }
 
 func TestFlushErrorReachesOriginal(t *testing.T) {
 	c := &calls{err: errors.New("connection closed")}
-	rec := New(build[errorFlusher](c))
+	rec := New(context.Background(), build[errorFlusher](c))
 	if err := http.NewResponseController(Writer(rec)).Flush(); err != c.err {
 		t.Errorf("Flush returned %v, want %v", err, c.err)
 	}
@@ -401,7 +402,7 @@ func TestHijackIs101(t *testing.T) {
 		err  error
 		want int
 	}{{nil, 101}, {errors.New("not now"), 0}} {
-		rec := New(build[wH](&calls{err: c.err}))
+		rec := New(context.Background(), build[wH](&calls{err: c.err}))
 		if _, _, err := Writer(rec).(http.Hijacker).Hijack(); err != c.err {
 			t.Errorf("error %v, want %v", err, c.err)
 		}
@@ -417,7 +418,7 @@ func TestWriterAllocations(t *testing.T) {
 	}
 	for set, original := range originals {
 		o := original(&calls{})
-		if n := testing.AllocsPerRun(1000, func() { kept = Writer(New(o)) }); n != 1 {
+		if n := testing.AllocsPerRun(1000, func() { kept = Writer(New(context.Background(), o)) }); n != 1 {
 			t.Errorf("%05b: %v allocations, want 1", set, n)
 		}
 	}
