@@ -68,7 +68,7 @@ func ExampleWithMaxSeries() {
 	// logins_total{user="a"} 1
 	// logins_total{user="b"} 1
 	// logins_total{user="other"} 2
-	// # HELP tacho_series_overflow_total Lookups that a full vector answered with its overflow series.
+	// # HELP tacho_series_overflow_total Lookups beyond a limit of series.
 	// # TYPE tacho_series_overflow_total counter
 	// tacho_series_overflow_total{metric="logins_total"} 2
 }

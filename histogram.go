@@ -68,7 +68,7 @@ func checkBounds(bounds []float64) string {
 			return boundsNotFinite
 		}
 		if i > 0 && b <= bounds[i-1] {
-			return "bucket bounds must increase strictly"
+			return "bucket bounds must increase"
 		}
 	}
 	return ""

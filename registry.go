@@ -54,7 +54,7 @@ func NewRegistry(opts ...Option) *Registry {
 	r.names.UTF8 = o.utf8
 	r.errors = r.define(&counters, nil, "tacho_errors_total", "Recordings and collected samples that were refused.",
 		errorLabels, nil)
-	r.overflow = r.define(&counters, nil, "tacho_series_overflow_total", "Lookups that a full vector answered with its overflow series.",
+	r.overflow = r.define(&counters, nil, "tacho_series_overflow_total", "Lookups beyond a limit of series.",
 		errorLabels[:1], nil)
 	r.limit = o.limit // not of those two
 	return r

@@ -188,7 +188,10 @@ func (m *HTTPMetrics) admit(method, path string, from origin, ownMethod bool) *r
 }
 
 // free reports whether a route with the path p, or a new path, costs nothing: the program
-// chose the path and the method, or the method is the one that all others share.
+// chose the path and the method, or the method is the one that all others share. It is not
+// inlined; see internal/SIZE.md.
+//
+//go:noinline
 func (p *pathLabel) free(method string, from origin, ownMethod bool) bool {
 	return from == named && (ownMethod || method == overflowValue || p == nil || !p.named.Load() || p.method == method)
 }
@@ -263,6 +266,7 @@ func (m *HTTPMetrics) claim(rt *route, ownMethod bool) {
 	p.nameLocked(rt.method)
 }
 
+//go:noinline
 func (m *HTTPMetrics) pathLabel(path string) *pathLabel {
 	if s := m.paths.find([]string{path}, false); s != nil {
 		return (*pathLabel)(s.M)

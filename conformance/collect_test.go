@@ -84,7 +84,7 @@ func (r *reference) scrape(functions map[string]function, collectors []collector
 		all = append(all, m)
 	}
 	all = append(all, r.ownCounter("tacho_errors_total", "Recordings and collected samples that were refused.", "metric", "reason"))
-	all = append(all, r.ownCounter("tacho_series_overflow_total", "Lookups that a full vector answered with its overflow series.", "metric"))
+	all = append(all, r.ownCounter("tacho_series_overflow_total", "Lookups beyond a limit of series.", "metric"))
 	return all
 }
 

@@ -68,7 +68,7 @@ func (s *hostSet) init(m *Metrics, reg *tacho.Registry, c Config) {
 	s.max = len(s.named)
 	if c.MaxHosts >= 0 {
 		// The registry has this definition already, so the vector is that of the registry.
-		s.overflow = reg.CounterVec("tacho_series_overflow_total", "Lookups that a full vector answered with its overflow series.", []string{"metric"})
+		s.overflow = reg.CounterVec("tacho_series_overflow_total", "Lookups beyond a limit of series.", []string{"metric"})
 		if s.max += c.MaxHosts; c.MaxHosts == 0 {
 			s.max += 100
 		}
