@@ -181,7 +181,8 @@ const (
 )
 
 // refuse counts a bad sample under its name. The label metric is empty if the name is bad
-// or too long, or would be a further series and tacho_errors_total has maxCharged series.
+// or too long. The label is also empty for a further series if tacho_errors_total has
+// maxCharged series.
 func (c *collection) refuse(name, reason string) {
 	utf8, errors := c.reg.names.UTF8, c.reg.errors
 	valid := names.ValidMetric(name) || utf8 != nil && utf8.ValidName(name)

@@ -168,8 +168,8 @@ func (v *vec) inUseAt(now int64) []*series.Series {
 	var idle []int // indexes of order
 	// If more series are idle than a scrape may unlist, each scrape takes the series whose
 	// metrics are on some pages of memory. The runtime keeps the weak pointers and finalizers
-	// of the objects on one page in a list that is searched from its start, so a page is
-	// visited once, and becomes free as a whole.
+	// of the objects on one page in a list. Each search of the list begins at its start. So
+	// a scrape visits a page once, and the page becomes free as a whole.
 	seen, groups := 0, uintptr(1)
 	for int(groups)*unlistedPerScrape < x.idle {
 		groups *= 2

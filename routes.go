@@ -141,8 +141,8 @@ func (m *HTTPMetrics) find(method, path string) *route {
 	return nil
 }
 
-// slowRoute returns a route that find missed under the path as it is: a path with invalid
-// UTF-8, a new route, or "other". Clients choose paths. So slowRoute takes no lock if the
+// The result of slowRoute is a route that find missed under the path as it is. The path has
+// invalid UTF-8, or the route is new, or "other". Clients choose paths. So slowRoute takes no lock if the
 // route exists, and none past a limit.
 //
 //go:noinline
@@ -187,9 +187,9 @@ func (m *HTTPMetrics) admit(method, path string, from origin, ownMethod bool) *r
 	return rt
 }
 
-// free reports whether a route with the path p, or a new path, costs nothing: the program
-// chose the path and the method, or the method is the one that all others share. It is not
-// inlined; see internal/SIZE.md.
+// The result of free is true if a route with the path p, or a new path, costs nothing. The
+// program chose the path and the method, or other methods share the method. The function
+// free is not inlined; see internal/SIZE.md.
 //
 //go:noinline
 func (p *pathLabel) free(method string, from origin, ownMethod bool) bool {

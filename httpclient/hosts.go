@@ -16,8 +16,8 @@ import (
 // The longest domain name with a port has this length, but the host of a URL can be longer.
 const maxHostLabel = 255 + len(":65535")
 
-// maxStatuses is the number of status labels of a host that is not in Config.Hosts. Whoever
-// runs the host chooses the statuses.
+// maxStatuses is the number of status labels of a host that is not in Config.Hosts. The
+// server of such a host chooses the statuses.
 const maxStatuses = 20
 
 // A statusSet holds the statuses of a host.

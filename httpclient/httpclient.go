@@ -58,7 +58,7 @@ type Config struct {
 	// tacho_series_overflow_total{metric="http_client_requests_total"} counts the
 	// request. The limit applies to each Metrics separately.
 	//
-	// Whoever runs a host chooses the statuses. A host label that is not in Hosts has at
+	// The server of a host chooses the statuses. A host label that is not in Hosts has at
 	// most 20 of them. Further ones are "other" and count in the same way.
 	MaxHosts int
 	// IdleExpiry removes the series that have not changed for this time, see
