@@ -230,7 +230,7 @@ func (r *reference) emit(s emission, emitted map[string]*metric) (key, reason st
 	for i := 0; i < len(s.labels); i += 2 {
 		out.labels = append(out.labels, label{s.labels[i], valid(s.labels[i+1])})
 	}
-	if !goodName(s.name, r.utf8) || !goodLabels(out.labels, r.utf8) || s.kind == "histogram" && hasLabel(out.labels, "le") || s.kind == "summary" && hasLabel(out.labels, "quantile") {
+	if !goodName(s.name, r.utf8) || !distinctLabels(out.labels, r.utf8) || s.kind == "histogram" && hasLabel(out.labels, "le") || s.kind == "summary" && hasLabel(out.labels, "quantile") {
 		return "", "invalid"
 	}
 	if old := emitted[s.name]; old != nil {
@@ -242,7 +242,8 @@ func (r *reference) emit(s emission, emitted map[string]*metric) (key, reason st
 		return "", "conflict"
 	}
 	if r.utf8 {
-		// Two labels of a family must not have the same escaped name.
+		// Two labels of a family must not have the same escaped name. A conflict of the
+		// family comes before this reason.
 		var names []label
 		for _, name := range m.labels {
 			names = append(names, label{name: name})

@@ -493,9 +493,14 @@ func (r *randomRegistry) expect() *expecter {
 // scrapeAs writes the registry in the text format or OpenMetrics.
 func (r *randomRegistry) scrapeAs(t testing.TB, contentType string) []byte {
 	t.Helper()
-	write := r.reg.WriteText
+	return scrapeAs(t, r.reg, contentType)
+}
+
+func scrapeAs(t testing.TB, reg *tacho.Registry, contentType string) []byte {
+	t.Helper()
+	write := reg.WriteText
 	if contentType == typeOpenMetrics {
-		write = r.reg.WriteOpenMetrics
+		write = reg.WriteOpenMetrics
 	}
 	var b bytes.Buffer
 	if err := write(&b); err != nil {

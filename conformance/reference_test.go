@@ -189,8 +189,26 @@ func (r *reference) exemplar(m *metric, s *series, bucket int, v float64, pairs 
 	}
 }
 
-// goodLabels reports whether the names are valid and distinct in a label set.
+// goodLabels reports whether the names are valid and distinct in a label set, also if they
+// are escaped.
 func goodLabels(labels []label, utf8Names bool) bool {
+	if !distinctLabels(labels, utf8Names) {
+		return false
+	}
+	for i, l := range labels {
+		for _, other := range labels[:i] {
+			for _, scheme := range []model.EscapingScheme{model.UnderscoreEscaping, model.DotsEscaping} {
+				if escapeLabel(l.name, scheme) == escapeLabel(other.name, scheme) {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+// distinctLabels reports whether the names are valid and distinct in a label set.
+func distinctLabels(labels []label, utf8Names bool) bool {
 	for i, l := range labels {
 		if !goodLabelName(l.name, utf8Names) {
 			return false
@@ -198,12 +216,6 @@ func goodLabels(labels []label, utf8Names bool) bool {
 		for _, other := range labels[:i] {
 			if l.name == other.name {
 				return false
-			}
-			// Escaped names must be distinct too.
-			for _, scheme := range []model.EscapingScheme{model.UnderscoreEscaping, model.DotsEscaping} {
-				if escapeLabel(l.name, scheme) == escapeLabel(other.name, scheme) {
-					return false
-				}
 			}
 		}
 	}

@@ -2,8 +2,11 @@ package process
 
 import (
 	"bytes"
+	"encoding/binary"
 	"os"
 	"testing"
+
+	"github.com/tachikoma/tacho/internal/testkit"
 )
 
 // TestListFDs checks that countFDs and listFDs return the same number. On a kernel
@@ -103,4 +106,27 @@ func FuzzCountEntries(f *testing.F) {
 			t.Errorf("%d entries in %d bytes", n, len(b))
 		}
 	})
+}
+
+// TestNoReadOutsideEntries: countEntries reads no byte before or behind the entries, also if
+// the last entry is cut.
+func TestNoReadOutsideEntries(t *testing.T) {
+	g := testkit.NewGuarded(t)
+	var entries []byte
+	for _, size := range []int{24, 32, 24, 280} {
+		entry := make([]byte, size)
+		binary.NativeEndian.PutUint16(entry[16:], uint16(size))
+		entries = append(entries, entry...)
+	}
+	for n := range len(entries) + 1 {
+		want := countEntries(entries[:n:n])
+		testkit.CheckSlice(g, entries[:n], func(b []byte) {
+			if got := countEntries(b); got != want {
+				t.Errorf("%d entries in %d bytes, want %d", got, n, want)
+			}
+		})
+	}
+	if got := countEntries(entries); got != 4 {
+		t.Errorf("%d entries, want 4", got)
+	}
 }
