@@ -269,8 +269,8 @@ func TestExpiryGivesRoomBack(t *testing.T) {
 		}
 		expire()
 		// The routes with the path other may stay.
-		if n := m.routes.Len(); n != 0 {
-			t.Errorf("round %d: %d routes are left", round, n)
+		if n, paths := m.routes.Len(), m.paths.Len(); n != 0 || paths != 0 {
+			t.Errorf("round %d: %d routes and %d paths are left", round, n, paths)
 		}
 	}
 	for i := range m.budgets {

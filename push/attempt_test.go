@@ -142,16 +142,19 @@ func TestRetryAfterIsRespected(t *testing.T) {
 			t.Errorf("got error %v, want status 503 before the deadline", err)
 		}
 	})
-	t.Run("longer than maxWait", func(t *testing.T) {
-		s := serve(t, unavailable("3600"))
-		p, _ := testPusher(t, Pushgateway{URL: s.URL, Job: "b"}, Config{})
-		if err := p.Push(context.Background()); err == nil || len(s.seen()) != 1 {
-			t.Errorf("got error %v after %d requests, want an error after 1", err, len(s.seen()))
-		}
-		if pause := p.pause(0, time.Since(p.epoch)); pause < 59*time.Minute || pause > time.Hour {
-			t.Errorf("Run would wait %v, want the hour of Retry-After", pause)
-		}
-	})
+	// Run waits as well, but at most maxRunDelay.
+	for after, want := range map[string]time.Duration{"1800": 30 * time.Minute, "3600": time.Hour, "7200": time.Hour} {
+		t.Run("longer than maxWait: "+after, func(t *testing.T) {
+			s := serve(t, unavailable(after))
+			p, _ := testPusher(t, Pushgateway{URL: s.URL, Job: "b"}, Config{})
+			if err := p.Push(context.Background()); err == nil || len(s.seen()) != 1 {
+				t.Errorf("got error %v after %d requests, want an error after 1", err, len(s.seen()))
+			}
+			if pause := p.pause(0, time.Since(p.epoch)); pause < want-time.Minute || pause > want {
+				t.Errorf("Run would wait %v, want %v", pause, want)
+			}
+		})
+	}
 	t.Run("ignored after a refusal", func(t *testing.T) {
 		s := serve(t, func(_ int, w http.ResponseWriter) {
 			w.Header().Set("Retry-After", "1")

@@ -63,6 +63,16 @@ func TestPushgateway(t *testing.T) {
 	}
 }
 
+// TestReserved: a proxy passes exactly these characters of a path on as they are.
+func TestReserved(t *testing.T) {
+	const unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+	for c := range rune(0x100) {
+		if reserved(c) == strings.ContainsRune(unreserved, c) {
+			t.Errorf("%q: reserved is %v", c, reserved(c))
+		}
+	}
+}
+
 func TestVictoriaMetrics(t *testing.T) {
 	s := serve(t, statuses(204))
 	p, _ := testPusher(t, VictoriaMetrics{URL: s.URL + "/insert/0/prometheus", Labels: []string{"job", "a b&c=d", "env", ""}}, Config{})
