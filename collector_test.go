@@ -133,6 +133,35 @@ func TestCollectorMayUseTheRegistry(t *testing.T) {
 	}
 }
 
+// TestRefusal: counters from functions and collectors take every value that is not negative
+// and not NaN, as FloatCounter.Add does.
+func TestRefusal(t *testing.T) {
+	for v, want := range map[float64]string{
+		0: "", 5e-324: "", 0.5: "", 1: "", math.Inf(+1): "",
+		-5e-324: reasonNegative, -0.5: reasonNegative, -1: reasonNegative, math.Inf(-1): reasonNegative,
+		math.NaN(): reasonNaN,
+	} {
+		if got := refusal(v); got != want {
+			t.Errorf("%v: reason %q, want %q", v, got, want)
+		}
+		r := NewRegistry()
+		added := r.FloatCounter("added", "")
+		added.Add(v)
+		r.CounterFunc("read", "", func() float64 { return v })
+		r.Collect(func(e *Emitter) { e.Counter("emitted", "", v) })
+		got := text(t, r)
+		number := strconv.FormatFloat(v, 'g', -1, 64)
+		for _, name := range []string{"added", "read", "emitted"} {
+			if strings.Contains(got, "\n"+name+" "+number+"\n") != (want == "") {
+				t.Errorf("%v:\n%s", v, got)
+			}
+		}
+	}
+	if got := refusal(math.Copysign(0, -1)); got != "" {
+		t.Errorf("-0: reason %q", got)
+	}
+}
+
 // TestShapesAreShared: each list of label names is checked once, whatever the values are. A
 // bad name with the separator of names is not taken for two names.
 func TestShapesAreShared(t *testing.T) {

@@ -302,6 +302,25 @@ func clusteredBounds() map[string][]float64 {
 	}
 }
 
+// TestMostBounds: a definition has at most maxBounds bounds. A last bound of +Inf does not count.
+func TestMostBounds(t *testing.T) {
+	most := LinearBuckets(0, 1, maxBounds)
+	for _, c := range []struct {
+		bounds []float64
+		ok     bool
+	}{
+		{most, true},
+		{append(slices.Clip(most), math.Inf(+1)), true},
+		{append(slices.Clip(most), maxBounds), false},
+		{append(slices.Clip(most), maxBounds, math.Inf(+1)), false},
+	} {
+		bounds, reason := finiteBounds(c.bounds)
+		if (reason == "") != c.ok || c.ok && !slices.Equal(bounds, most) {
+			t.Errorf("%d bounds: %d are left, reason %q", len(c.bounds), len(bounds), reason)
+		}
+	}
+}
+
 // TestBucketIndexStartsNearBucket: for usual bounds the search starts at the bucket itself
 // or the bucket before it. For many linear bounds it starts at most four buckets before.
 func TestBucketIndexStartsNearBucket(t *testing.T) {

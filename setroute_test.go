@@ -160,21 +160,27 @@ func TestSetRoute(t *testing.T) {
 }
 
 // TestInnerContext: the functions of WithPathLabel and WithExemplar see the context that a
-// middleware inside made, with Route and with SetRoute.
+// middleware inside made, with Route and with SetRoute. Without both they see the request of
+// the middleware.
 func TestInnerContext(t *testing.T) {
 	for name, inside := range map[string]func(m *HTTPMetrics) http.Handler{
 		"Route": func(m *HTTPMetrics) http.Handler { return m.Route(http.HandlerFunc(respondOK)) },
 		"SetRoute": func(*HTTPMetrics) http.Handler {
 			return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { SetRoute(r, "") })
 		},
+		"neither": func(*HTTPMetrics) http.Handler { return http.HandlerFunc(respondOK) },
 	} {
+		label := "t-GET"
+		if name == "neither" {
+			label = "<nil>"
+		}
 		trace := func(r *http.Request) string { return fmt.Sprint(r.Context().Value(traceKey{})) }
 		r := NewRegistry()
 		m := NewHTTPMetrics(r, WithSetRoute(), WithPathLabel(trace),
 			WithExemplar(func(r *http.Request) []string { return []string{"trace_id", trace(r)} }))
 		m.Handler(copying(inside(m))).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/x", nil))
-		wantSamples(t, r, requestsSeries("GET", "t-GET", "200"), "1")
-		if got := m.requests.With("GET", "t-GET", "200").last.Load(); got == nil {
+		wantSamples(t, r, requestsSeries("GET", label, "200"), "1")
+		if got := m.requests.With("GET", label, "200").last.Load(); got == nil {
 			t.Errorf("%s: no exemplar", name)
 		}
 	}

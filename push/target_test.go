@@ -168,6 +168,38 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
+// TestMaxBytes: an exposition of exactly Config.MaxBytes is pushed.
+func TestMaxBytes(t *testing.T) {
+	s := serve(t, nil)
+	for limit, want := range map[int64]error{int64(len(jobsText)): nil, int64(len(jobsText)) - 1: errTooLarge} {
+		p, _ := testPusher(t, VictoriaMetrics{URL: s.URL}, Config{MaxBytes: limit})
+		if err := p.Push(context.Background()); err != want {
+			t.Errorf("%d bytes with a limit of %d: error %v, want %v", len(jobsText), limit, err, want)
+		}
+	}
+}
+
+// TestValidName: the first character of a label name is a letter or an underscore, and the
+// others may be digits too.
+func TestValidName(t *testing.T) {
+	const first = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
+	for c := range rune(0x100) {
+		letter, digit := strings.ContainsRune(first, c), strings.ContainsRune("0123456789", c)
+		for name, want := range map[string]bool{
+			string(c): letter, string(c) + "x": letter, "x" + string(c): letter || digit, "xx" + string(c) + "x": letter || digit,
+		} {
+			if got := validName(name); got != want && name != "__" {
+				t.Errorf("%q: %v, want %v", name, got, want)
+			}
+		}
+	}
+	for _, name := range []string{"", "__", "__name__", "a\xff"} {
+		if validName(name) {
+			t.Errorf("%q is valid", name)
+		}
+	}
+}
+
 func TestURLKeepsQuery(t *testing.T) {
 	s := serve(t, nil)
 	p, _ := testPusher(t, VictoriaMetrics{URL: s.URL + "/?token=x", Labels: []string{"a", "b"}}, Config{})
