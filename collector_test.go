@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tachikoma/tacho/internal/label"
+	"github.com/tachikoma/tacho/internal/race"
 	"github.com/tachikoma/tacho/internal/testkit"
 )
 
@@ -187,6 +188,36 @@ func TestShapesAreShared(t *testing.T) {
 	}
 	if strings.Contains(got, "bad{") || !strings.Contains(got, `y{c="1",d="2"} 1`) || !strings.Contains(got, `y{a="1",b="2"} 2`) {
 		t.Errorf("got\n%s", got)
+	}
+}
+
+// TestSilentCollectorsCostNothing: a collector that emits nothing does not make a scrape copy
+// the families of another collector.
+func TestSilentCollectorsCostNothing(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector allocates")
+	}
+	r := NewRegistry()
+	var made []*collection
+	r.Collect(func(e *Emitter) {
+		made = append(made, e.collection)
+		for i := range 1000 {
+			e.Gauge("g"+strconv.Itoa(i), "", 1)
+		}
+	})
+	text(t, r)
+	loud, silent := &call{ok: true, emitted: made[0]}, &call{ok: true, emitted: &collection{reg: r}}
+	allocs := func(calls ...*call) float64 {
+		return testing.AllocsPerRun(10, func() { mergeCollected(r, calls, nil) })
+	}
+	want := allocs(loud)
+	for _, calls := range [][]*call{{silent, loud}, {loud, silent}, {silent, loud, silent, silent}} {
+		if got := allocs(calls...); got != want {
+			t.Errorf("%v allocations with %d silent collectors, want %v as without", got, len(calls)-1, want)
+		}
+	}
+	if got := allocs(silent, silent); got != 0 {
+		t.Errorf("%v allocations with silent collectors only", got)
 	}
 }
 
