@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -165,6 +167,45 @@ func TestRetryAfterIsRespected(t *testing.T) {
 			t.Errorf("got error %v after %d requests, want an error after 1 and no delay of Run", err, len(s.seen()))
 		}
 	})
+}
+
+// A closedBody counts calls of Close.
+type closedBody struct {
+	io.ReadCloser
+	closed *atomic.Int32
+}
+
+func (b closedBody) Close() error {
+	b.closed.Add(1)
+	return b.ReadCloser.Close()
+}
+
+// bodyCounter is a transport that counts the responses whose body is closed.
+type bodyCounter struct{ closed atomic.Int32 }
+
+func (c *bodyCounter) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err == nil {
+		resp.Body = closedBody{resp.Body, &c.closed}
+	}
+	return resp, err
+}
+
+// TestBodiesAreClosed: an open body would keep its connection. An attempt reads only the
+// beginning of a long body, so the end of the body does not close it.
+func TestBodiesAreClosed(t *testing.T) {
+	for _, status := range []int{200, 400, 503} {
+		s := serve(t, func(_ int, w http.ResponseWriter) {
+			w.WriteHeader(status)
+			io.WriteString(w, strings.Repeat("x", 64<<10))
+		})
+		c := &bodyCounter{}
+		p, _ := testPusher(t, VictoriaMetrics{URL: s.URL}, Config{Client: &http.Client{Transport: c}})
+		p.Push(context.Background())
+		if got, want := int(c.closed.Load()), len(s.seen()); got != want || want == 0 {
+			t.Errorf("status %d: %d bodies of %d are closed", status, got, want)
+		}
+	}
 }
 
 // net/http follows a redirect with status 301, 302 or 303 by a GET instead of a POST or
