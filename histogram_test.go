@@ -100,6 +100,13 @@ func TestHistogramRefusesNaNWithStripes(t *testing.T) {
 	}
 }
 
+// TestDefBuckets: the default bounds are those of the other Prometheus clients.
+func TestDefBuckets(t *testing.T) {
+	if want := []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}; !slices.Equal(DefBuckets, want) {
+		t.Errorf("DefBuckets is %v, want %v", DefBuckets, want)
+	}
+}
+
 // TestDefBucketsAreReadOnce: a change of DefBuckets does not change a defined histogram.
 func TestDefBucketsAreReadOnce(t *testing.T) {
 	old := DefBuckets
