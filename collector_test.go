@@ -163,8 +163,8 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
-// TestShapesAreShared: each list of label names is checked once, whatever the values are. A
-// bad name with the separator of names is not taken for two names.
+// TestShapesAreShared: each list of label names is checked once for all values. A bad name
+// that contains the separator of names does not count as two names.
 func TestShapesAreShared(t *testing.T) {
 	r := NewRegistry()
 	shapes := 0

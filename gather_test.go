@@ -291,9 +291,9 @@ func TestStopInsideTheCollector(t *testing.T) {
 	}
 }
 
-// TestStoppedCollectorDoesNotTimeOut: a collector that is stopped during its call takes too
-// long for no one, so no timeout is counted. A scrape may end before it has started the
-// collector, so the test tries longer timeouts.
+// TestStoppedCollectorDoesNotTimeOut: no timeout is counted for a collector that is stopped
+// during its call. On a busy machine a scrape may end before it has started the collector,
+// so the test tries longer timeouts.
 func TestStoppedCollectorDoesNotTimeOut(t *testing.T) {
 	release := make(chan struct{})
 	defer close(release)

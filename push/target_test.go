@@ -63,7 +63,7 @@ func TestPushgateway(t *testing.T) {
 	}
 }
 
-// TestReserved: a proxy passes exactly these characters of a path on as they are.
+// TestReserved: only unreserved characters need no escaping in a path (RFC 3986, section 2.3).
 func TestReserved(t *testing.T) {
 	const unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 	for c := range rune(0x100) {
