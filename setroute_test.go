@@ -102,9 +102,13 @@ func TestRouteBelowCopies(t *testing.T) {
 // all the same, since slow requests are the ones that matter.
 func TestRouteAfterTimeout(t *testing.T) {
 	end, ended := make(chan struct{}), make(chan struct{})
+	// http.TimeoutHandler returns at the end of the context too. A timeout could end before
+	// the mux gets the request.
+	ctx, cancel := context.WithCancel(context.Background())
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /slow/{name}", func(_ http.ResponseWriter, r *http.Request) {
 		defer close(ended)
+		cancel()
 		<-end
 		r.URL.Path, r.Pattern = "/changed", "/changed"
 		r.Header.Set("X", "changed")
@@ -115,8 +119,8 @@ func TestRouteAfterTimeout(t *testing.T) {
 		seen = r.Context().Value(traceKey{})
 		return []string{"pattern", r.Pattern}
 	}))
-	h := m.Handler(copying(http.TimeoutHandler(m.Route(mux), time.Millisecond, "late")))
-	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/slow/ann", nil))
+	h := m.Handler(copying(http.TimeoutHandler(m.Route(mux), time.Hour, "late")))
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/slow/ann", nil).WithContext(ctx))
 	wantSamples(t, r, requestsSeries("GET", "/slow/{name}", "503"), "1")
 	if seen != "t-GET" {
 		t.Errorf("the exemplar's function sees the trace %v, want t-GET", seen)
