@@ -2,11 +2,15 @@ package tacho
 
 import (
 	"math"
+	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/tachikoma/tacho/internal/label"
+	"github.com/tachikoma/tacho/internal/race"
 	"github.com/tachikoma/tacho/internal/testkit"
 )
 
@@ -130,6 +134,93 @@ func TestCollectorMayUseTheRegistry(t *testing.T) {
 	}
 }
 
+// TestRefusal: counters from functions and collectors take every value that is not negative
+// and not NaN, as FloatCounter.Add does.
+func TestRefusal(t *testing.T) {
+	for v, want := range map[float64]string{
+		0: "", 5e-324: "", 0.5: "", 1: "", math.Inf(+1): "",
+		-5e-324: reasonNegative, -0.5: reasonNegative, -1: reasonNegative, math.Inf(-1): reasonNegative,
+		math.NaN(): reasonNaN,
+	} {
+		if got := refusal(v); got != want {
+			t.Errorf("%v: reason %q, want %q", v, got, want)
+		}
+		r := NewRegistry()
+		added := r.FloatCounter("added", "")
+		added.Add(v)
+		r.CounterFunc("read", "", func() float64 { return v })
+		r.Collect(func(e *Emitter) { e.Counter("emitted", "", v) })
+		got := text(t, r)
+		number := strconv.FormatFloat(v, 'g', -1, 64)
+		for _, name := range []string{"added", "read", "emitted"} {
+			if strings.Contains(got, "\n"+name+" "+number+"\n") != (want == "") {
+				t.Errorf("%v:\n%s", v, got)
+			}
+		}
+	}
+	if got := refusal(math.Copysign(0, -1)); got != "" {
+		t.Errorf("-0: reason %q", got)
+	}
+}
+
+// TestShapesAreShared: each list of label names is checked once for all values. A bad name
+// that contains the separator of names does not count as two names.
+func TestShapesAreShared(t *testing.T) {
+	r := NewRegistry()
+	shapes := 0
+	sep := string([]byte{label.Sep})
+	r.Collect(func(e *Emitter) {
+		for i := range 100 {
+			v := strconv.Itoa(i)
+			e.Gauge("x", "", 1, "a", v)
+			e.Gauge("x", "", 1, "a", v, "b", v)
+			e.Gauge("x", "", 1, "b", v, "a", v+v)
+		}
+		shapes = len(e.collection.shapes)
+		e.Gauge("bad", "", 1, "c"+sep+"d", "1")
+		e.Gauge("y", "", 1, "c", "1", "d", "2")
+		e.Gauge("bad", "", 1, "a"+sep+"b", "1")
+		e.Gauge("y", "", 2, "a", "1", "b", "2")
+	})
+	got := text(t, r)
+	if shapes != 3 {
+		t.Errorf("%d shapes for 3 lists of names", shapes)
+	}
+	if strings.Contains(got, "bad{") || !strings.Contains(got, `y{c="1",d="2"} 1`) || !strings.Contains(got, `y{a="1",b="2"} 2`) {
+		t.Errorf("got\n%s", got)
+	}
+}
+
+// TestSilentCollectorsCostNothing: a collector that emits nothing does not make a scrape copy
+// the families of another collector.
+func TestSilentCollectorsCostNothing(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector allocates")
+	}
+	r := NewRegistry()
+	var made []*collection
+	r.Collect(func(e *Emitter) {
+		made = append(made, e.collection)
+		for i := range 1000 {
+			e.Gauge("g"+strconv.Itoa(i), "", 1)
+		}
+	})
+	text(t, r)
+	loud, silent := &call{ok: true, emitted: made[0]}, &call{ok: true, emitted: &collection{reg: r}}
+	allocs := func(calls ...*call) float64 {
+		return testing.AllocsPerRun(10, func() { mergeCollected(r, calls, nil) })
+	}
+	want := allocs(loud)
+	for _, calls := range [][]*call{{silent, loud}, {loud, silent}, {silent, loud, silent, silent}} {
+		if got := allocs(calls...); got != want {
+			t.Errorf("%v allocations with %d silent collectors, want %v as without", got, len(calls)-1, want)
+		}
+	}
+	if got := allocs(silent, silent); got != 0 {
+		t.Errorf("%v allocations with silent collectors only", got)
+	}
+}
+
 // TestEmptyLabelIsNoLabel: for Prometheus a label with an empty value is no label. So two
 // samples that differ only in such a label are the same series.
 func TestEmptyLabelIsNoLabel(t *testing.T) {
@@ -144,6 +235,72 @@ func TestEmptyLabelIsNoLabel(t *testing.T) {
 	testkit.ParseText(t, text(t, r)) // fails the test if a series repeats
 	if got := vecOf[Counter](r.errors).With("x", reasonDuplicate).Value(); got != 3 {
 		t.Errorf("%d duplicates counted, want 3", got)
+	}
+}
+
+// TestInvalidLabelValuesAreOneSeries: invalid UTF-8 is replaced in the output, so samples
+// that differ only in their invalid bytes are the same series. The values after an invalid
+// value still belong to the key.
+func TestInvalidLabelValuesAreOneSeries(t *testing.T) {
+	r := NewRegistry()
+	r.Collect(func(e *Emitter) {
+		e.Gauge("x", "", 1, "a", "\xff", "b", "1")
+		e.Gauge("x", "", 2, "a", "\xfe", "b", "1")
+		e.Gauge("x", "", 3, "a", "\uFFFD", "b", "1")
+		e.Gauge("x", "", 4, "a", "\xff", "b", "2")
+		e.Gauge("x", "", 5, "b", "\xff", "a", "\xff")
+		e.Gauge("x", "", 6, "a", "\uFFFD", "b", "\uFFFD")
+	})
+	testkit.ParseText(t, text(t, r)) // fails the test if a series repeats
+	if got := vecOf[Counter](r.errors).With("x", reasonDuplicate).Value(); got != 3 {
+		t.Errorf("%d duplicates counted, want 3 in\n%s", got, text(t, r))
+	}
+}
+
+// TestSortRows compares sortRows with a stable sort by label.Compare. Keys share beginnings
+// of all lengths around eight bytes, since sortRows compares eight bytes at a time.
+func TestSortRows(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	parts := []string{"a", "a", "b", "\x00", "\x7f", "é", "\U0010FFFF", "aaaaaaa", "aaaaaaaa", "aaaaaaaab"}
+	for n := range 200 {
+		rows := make([]*row, 1+n)
+		for i := range rows {
+			var key string
+			for range 2 * rnd.IntN(1+n%4) { // a name and a value for each label
+				for range 1 + rnd.IntN(3) {
+					key += parts[rnd.IntN(len(parts))]
+				}
+				key += string([]byte{label.Sep})
+			}
+			rows[i] = &row{text: key + "{block}", cut: len(key), value: float64(i)}
+		}
+		want := slices.Clone(rows)
+		slices.SortStableFunc(want, func(a, b *row) int { return label.Compare(a.key(), b.key()) })
+		want = slices.CompactFunc(want, func(a, b *row) bool { return a.key() == b.key() })
+		if got := sortRows(rows); !slices.Equal(got, want) {
+			var keys []string
+			for _, r := range got {
+				keys = append(keys, r.key())
+			}
+			t.Fatalf("%d rows: not sorted, or not the first of each key: %q", len(rows), keys)
+		}
+	}
+}
+
+// TestEmptyConstantLabelChangesNoOrder: a constant label with an empty value is no label
+// either, so the samples have the order that they have without the label.
+func TestEmptyConstantLabelChangesNoOrder(t *testing.T) {
+	emit := func(e *Emitter) {
+		e.Gauge("x", "", 1, "b", "1")
+		e.Gauge("x", "", 2)
+		e.Gauge("x", "", 3, "d", "1")
+	}
+	plain, labeled := NewRegistry(), NewRegistry(WithConstLabels("c", ""))
+	plain.Collect(emit)
+	labeled.Collect(emit)
+	got := strings.NewReplacer(`{c=""}`, "", `c="",`, "").Replace(text(t, labeled))
+	if want := text(t, plain); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 

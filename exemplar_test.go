@@ -115,3 +115,21 @@ func TestExemplarAllocations(t *testing.T) {
 		}
 	}
 }
+
+// TestNoLabelsLeaveTheExemplar: a recording without labels adds its value, and leaves the
+// latest exemplar as it is.
+func TestNoLabelsLeaveTheExemplar(t *testing.T) {
+	r := NewRegistry()
+	c, f, h := r.Counter("c_total", ""), r.FloatCounter("f_total", ""), r.Histogram("h", "", []float64{10})
+	for _, labels := range [][]string{{"id", "first"}, nil, {}} {
+		c.AddExemplar(1, labels...)
+		f.AddExemplar(1, labels...)
+		h.ObserveExemplar(1, labels...)
+	}
+	got := open(t, r)
+	for _, want := range []string{`c_total 3.0 # {id="first"} 1`, `f_total 3.0 # {id="first"} 1`, `h_bucket{le="10.0"} 3 # {id="first"} 1`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in\n%s", want, got)
+		}
+	}
+}

@@ -368,6 +368,88 @@ func TestExpiryIsBounded(t *testing.T) {
 	}
 }
 
+// TestShrinkWithNewSeries: a series that is created while a scrape unlists others does not
+// keep the table large. A table that has no room for all new series is not used.
+func TestShrinkWithNewSeries(t *testing.T) {
+	for _, created := range []int{0, 1, 4, 1000} {
+		v := &NewRegistry().CounterVec("c_total", "", []string{"l"}, WithIdleExpiry(time.Minute)).vec
+		with := func(from, n int) {
+			for i := range n {
+				vecOf[Counter](v).With(strconv.Itoa(from + i)).Inc()
+			}
+		}
+		with(0, 4000)
+		for _, s := range v.ordered()[16:] {
+			vecOf[Counter](v).Delete(label.Values(s.Key(), 1)...)
+		}
+		v.ordered()
+		large := v.table.Load()
+		if !large.Sparse() {
+			t.Fatal("the table is not sparse")
+		}
+		with(10_000, created)
+		v.orderMu.Lock()
+		v.shrink()
+		v.orderMu.Unlock()
+		if shrank := v.table.Load() != large; shrank != (created <= 4) {
+			t.Errorf("%d new series: the table shrinks: %v", created, shrank)
+		}
+		if got := len(v.ordered()); got != 16+created || v.Len() != got {
+			t.Errorf("%d series in order, %d in the table, want %d", got, v.Len(), 16+created)
+		}
+		with(10_000, created) // finds the new series in the table
+		if got := v.Len(); got != 16+created {
+			t.Errorf("%d series after a second lookup, want %d", got, 16+created)
+		}
+	}
+}
+
+// TestUnlistingVisitsPagesOnce: if more series are idle than a scrape may unlist, a scrape
+// unlists all idle series of some pages of memory, and none of the others. Otherwise the
+// runtime would search the long list of a page again in each scrape.
+func TestUnlistingVisitsPagesOnce(t *testing.T) {
+	v := &NewRegistry().CounterVec("c_total", "", []string{"l"}, WithIdleExpiry(time.Minute)).vec
+	const n = 4*unlistedPerScrape - 1000
+	var kept []*Counter // a finalizer would change the pages
+	for i := range n {
+		kept = append(kept, vecOf[Counter](v).With(strconv.Itoa(i)))
+	}
+	pages := func() map[uintptr]int {
+		count := map[uintptr]int{}
+		for s := range v.table.Load().Each {
+			count[uintptr(s.M)>>metricPage]++
+		}
+		return count
+	}
+	now := time.Now()
+	scrapeAt(v, now)
+	now = now.Add(time.Hour)
+	scrapeAt(v, now) // does not know yet how many series are idle
+	visits := 0
+	for scrapes := 0; v.Len() > 0; scrapes++ {
+		if scrapes > 12 {
+			t.Fatalf("%d series are left after %d scrapes", v.Len(), scrapes)
+		}
+		before := pages()
+		scrapeAt(v, now)
+		after := pages()
+		for page, n := range before {
+			if after[page] == n {
+				continue
+			}
+			if visits++; after[page] != 0 {
+				t.Fatalf("scrape %d unlists %d of %d series of a page", scrapes, n-after[page], n)
+			}
+		}
+	}
+	if visits == 0 {
+		t.Error("no scrape unlists a page")
+	}
+	runtime.KeepAlive(kept)
+	kept = nil
+	collectUntil(t, func() bool { return unlistedCount(v) == 0 }) // not during other tests
+}
+
 // TestManyUnlistedSeriesAreChecked: of many unlisted series that the program holds, four
 // scrapes find each that has changed.
 func TestManyUnlistedSeriesAreChecked(t *testing.T) {

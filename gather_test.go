@@ -291,6 +291,24 @@ func TestStopInsideTheCollector(t *testing.T) {
 	}
 }
 
+// TestStoppedCollectorDoesNotTimeOut: no timeout is counted for a collector that is stopped
+// during its call. On a busy machine a scrape may end before it has started the collector,
+// so the test tries longer timeouts.
+func TestStoppedCollectorDoesNotTimeOut(t *testing.T) {
+	release := make(chan struct{})
+	defer close(release)
+	for timeout := 50 * time.Millisecond; timeout < 10*time.Second; timeout *= 2 {
+		r := NewRegistry()
+		var stop func()
+		stop = r.Collect(func(*Emitter) { stop(); <-release })
+		r.gather(&query{timeout: func() time.Duration { return timeout }})
+		if vecOf[Counter](r.errors).With("", reasonTimeout).Value() == 0 {
+			return
+		}
+	}
+	t.Error("a timeout of a stopped collector is counted")
+}
+
 // TestManyCollected: the work for each collected family, label name and collector is
 // constant. With quadratic work this test would take minutes.
 func TestManyCollected(t *testing.T) {

@@ -100,6 +100,13 @@ func TestHistogramRefusesNaNWithStripes(t *testing.T) {
 	}
 }
 
+// TestDefBuckets: the default bounds are those of the other Prometheus clients.
+func TestDefBuckets(t *testing.T) {
+	if want := []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}; !slices.Equal(DefBuckets, want) {
+		t.Errorf("DefBuckets is %v, want %v", DefBuckets, want)
+	}
+}
+
 // TestDefBucketsAreReadOnce: a change of DefBuckets does not change a defined histogram.
 func TestDefBucketsAreReadOnce(t *testing.T) {
 	old := DefBuckets
@@ -299,6 +306,25 @@ func clusteredBounds() map[string][]float64 {
 		"101 negative":     LinearBuckets(-1000, 1, 101),
 		"a small cluster":  append(LinearBuckets(1, 1e-12, 100), 1e9),
 		"least numbers":    LinearBuckets(5e-324, 5e-324, 1000),
+	}
+}
+
+// TestMostBounds: a definition has at most maxBounds bounds. A last bound of +Inf does not count.
+func TestMostBounds(t *testing.T) {
+	most := LinearBuckets(0, 1, maxBounds)
+	for _, c := range []struct {
+		bounds []float64
+		ok     bool
+	}{
+		{most, true},
+		{append(slices.Clip(most), math.Inf(+1)), true},
+		{append(slices.Clip(most), maxBounds), false},
+		{append(slices.Clip(most), maxBounds, math.Inf(+1)), false},
+	} {
+		bounds, reason := finiteBounds(c.bounds)
+		if (reason == "") != c.ok || c.ok && !slices.Equal(bounds, most) {
+			t.Errorf("%d bounds: %d are left, reason %q", len(c.bounds), len(bounds), reason)
+		}
 	}
 }
 

@@ -310,8 +310,8 @@ func TestExpiryGivesRoomBack(t *testing.T) {
 		}
 		expire()
 		// The routes with the path other may stay.
-		if n := m.routes.Len(); n != 0 {
-			t.Errorf("round %d: %d routes are left", round, n)
+		if n, paths := m.routes.Len(), m.paths.Len(); n != 0 || paths != 0 {
+			t.Errorf("round %d: %d routes and %d paths are left", round, n, paths)
 		}
 	}
 	for i := range m.budgets {
@@ -319,6 +319,50 @@ func TestExpiryGivesRoomBack(t *testing.T) {
 			t.Errorf("budget %d has %d bytes and %d paths left, want all", i, b.bytes, b.paths)
 		}
 	}
+}
+
+// TestExpiryOfStatuses: expired statuses of a route that is in use make room for new
+// statuses, and give their bytes back. A status in use keeps its route.
+func TestExpiryOfStatuses(t *testing.T) {
+	r := NewRegistry()
+	m := NewHTTPMetrics(r, WithIdleExpiry(time.Nanosecond))
+	expire := func(use func()) {
+		for range 3 {
+			use()
+			text(t, r)
+			time.Sleep(time.Millisecond)
+		}
+		runtime.GC()
+	}
+	b := &m.budgets[answered]
+	for round := range 3 {
+		for i := range maxStatuses + 5 {
+			m.Record("GET", "/x", 300+100*round+i, time.Second, 1)
+		}
+		samples := samplesOf(t, r)
+		if samples[requestsSeries("GET", "/x", strconv.Itoa(300+100*round))] == "" || samples[requestsSeries("GET", "/x", "other")] == "" {
+			t.Fatalf("round %d: the first status has no label, or the last has one", round)
+		}
+		expire(func() { m.Record("GET", "/x", 200, time.Second, 1) })
+		rt := m.find("GET", "/x")
+		if rt == nil || len(*rt.counters.Load()) != 1 || rt.full.Load() {
+			t.Fatalf("round %d: the route is %+v, want only status 200", round, rt)
+		}
+		if want := m.routeCost("GET", "/x", freeStatuses[answered]); rt.cost != want || b.bytes != budgetBytes[answered]-want {
+			t.Errorf("round %d: the route costs %d bytes, want %d, and %d bytes are left", round, rt.cost, want, b.bytes)
+		}
+	}
+	rt := m.find("GET", "/x")
+	count := m.counter(rt, 200)
+	expire(count.Inc)
+	if m.find("GET", "/x") != rt {
+		t.Error("the route is dropped while a status is in use")
+	}
+	expire(func() {})
+	if m.find("GET", "/x") != nil || b.bytes != budgetBytes[answered] {
+		t.Errorf("the unused route is in memory, or %d bytes are left", b.bytes)
+	}
+	runtime.KeepAlive(count)
 }
 
 // TestExpiryKeepsTotals: recordings through routes that expired meanwhile are not lost.

@@ -102,9 +102,13 @@ func TestRouteBelowCopies(t *testing.T) {
 // all the same, since slow requests are the ones that matter.
 func TestRouteAfterTimeout(t *testing.T) {
 	end, ended := make(chan struct{}), make(chan struct{})
+	// http.TimeoutHandler returns at the end of the context too. A timeout could end before
+	// the mux gets the request.
+	ctx, cancel := context.WithCancel(context.Background())
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /slow/{name}", func(_ http.ResponseWriter, r *http.Request) {
 		defer close(ended)
+		cancel()
 		<-end
 		r.URL.Path, r.Pattern = "/changed", "/changed"
 		r.Header.Set("X", "changed")
@@ -115,8 +119,8 @@ func TestRouteAfterTimeout(t *testing.T) {
 		seen = r.Context().Value(traceKey{})
 		return []string{"pattern", r.Pattern}
 	}))
-	h := m.Handler(copying(http.TimeoutHandler(m.Route(mux), time.Millisecond, "late")))
-	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/slow/ann", nil))
+	h := m.Handler(copying(http.TimeoutHandler(m.Route(mux), time.Hour, "late")))
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/slow/ann", nil).WithContext(ctx))
 	wantSamples(t, r, requestsSeries("GET", "/slow/{name}", "503"), "1")
 	if seen != "t-GET" {
 		t.Errorf("the exemplar's function sees the trace %v, want t-GET", seen)
@@ -160,21 +164,27 @@ func TestSetRoute(t *testing.T) {
 }
 
 // TestInnerContext: the functions of WithPathLabel and WithExemplar see the context that a
-// middleware inside made, with Route and with SetRoute.
+// middleware inside made, with Route and with SetRoute. Without both they see the request of
+// the middleware.
 func TestInnerContext(t *testing.T) {
 	for name, inside := range map[string]func(m *HTTPMetrics) http.Handler{
 		"Route": func(m *HTTPMetrics) http.Handler { return m.Route(http.HandlerFunc(respondOK)) },
 		"SetRoute": func(*HTTPMetrics) http.Handler {
 			return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { SetRoute(r, "") })
 		},
+		"neither": func(*HTTPMetrics) http.Handler { return http.HandlerFunc(respondOK) },
 	} {
+		label := "t-GET"
+		if name == "neither" {
+			label = "<nil>"
+		}
 		trace := func(r *http.Request) string { return fmt.Sprint(r.Context().Value(traceKey{})) }
 		r := NewRegistry()
 		m := NewHTTPMetrics(r, WithSetRoute(), WithPathLabel(trace),
 			WithExemplar(func(r *http.Request) []string { return []string{"trace_id", trace(r)} }))
 		m.Handler(copying(inside(m))).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/x", nil))
-		wantSamples(t, r, requestsSeries("GET", "t-GET", "200"), "1")
-		if got := m.requests.With("GET", "t-GET", "200").last.Load(); got == nil {
+		wantSamples(t, r, requestsSeries("GET", label, "200"), "1")
+		if got := m.requests.With("GET", label, "200").last.Load(); got == nil {
 			t.Errorf("%s: no exemplar", name)
 		}
 	}

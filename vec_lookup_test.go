@@ -1,7 +1,11 @@
 package tacho
 
 import (
+	"runtime"
+	"strings"
 	"testing"
+	"time"
+	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/label"
 )
@@ -30,4 +34,40 @@ func TestHitsAreFoundByFind(t *testing.T) {
 			t.Errorf("%d bytes: With calls slow for a series that exists", n)
 		}
 	}
+}
+
+// TestLookupsCreateOnce: of two goroutines that look up the same new series, the later one
+// gets the series of the first. It has missed the series before it waits for the mutex.
+func TestLookupsCreateOnce(t *testing.T) {
+	for name, opts := range map[string][]Option{
+		"plain":  nil,
+		"limit":  {WithMaxSeries(1)},
+		"expiry": {WithIdleExpiry(time.Hour)},
+		"both":   {WithMaxSeries(1), WithIdleExpiry(time.Hour)},
+	} {
+		v := NewRegistry().CounterVec("c_total", "", []string{"l"}, opts...)
+		got := make(chan *Counter)
+		v.mu.Lock()
+		go func() { got <- v.With("x") }()
+		for !waitsInSlow() {
+			runtime.Gosched()
+		}
+		key := string(label.AppendKey(nil, []string{"x"}))
+		want := v.createLocked(label.HashKey(key, 1), key)
+		v.mu.Unlock()
+		if c := <-got; unsafe.Pointer(c) != want.M || v.Len() != 1 {
+			t.Errorf("%s: With returns another metric, and the vector has %d series", name, v.Len())
+		}
+	}
+}
+
+// waitsInSlow reports whether a goroutine waits for the mutex of a vector in vec.slow.
+func waitsInSlow() bool {
+	b := make([]byte, 1<<20)
+	for _, goroutine := range strings.Split(string(b[:runtime.Stack(b, true)]), "\n\n") {
+		if strings.Contains(goroutine, "[sync.Mutex.Lock") && strings.Contains(goroutine, "(*vec).slow(") {
+			return true
+		}
+	}
+	return false
 }

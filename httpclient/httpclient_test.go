@@ -5,9 +5,11 @@ package httpclient
 import (
 	"bytes"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -246,5 +248,19 @@ func BenchmarkRoundTrip(b *testing.B) {
 				resp.Body.Close()
 			}
 		})
+	}
+}
+
+// TestDefaultBuckets: the bounds range from 1 ms to 10 s, in steps of about 2.
+func TestDefaultBuckets(t *testing.T) {
+	m := New(tacho.NewRegistry(), Config{Phases: true})
+	for _, h := range []*tacho.Histogram{m.duration.With("GET", "h"), m.phases.body} {
+		var got []float64
+		for _, b := range h.Snapshot().Buckets {
+			got = append(got, b.UpperBound)
+		}
+		if want := []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, math.Inf(+1)}; !slices.Equal(got, want) {
+			t.Errorf("the bounds are %v, want %v", got, want)
+		}
 	}
 }

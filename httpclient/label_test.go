@@ -79,6 +79,18 @@ tacho_series_overflow_total{metric="http_client_requests_total"} 4
 	}
 }
 
+// TestLongestHost: the longest domain name with a port is a label, and a longer host is not.
+func TestLongestHost(t *testing.T) {
+	longest := strings.Repeat("x", 255) + ":65535"
+	m := New(tacho.NewRegistry(), Config{})
+	if got := m.hosts.label(longest); got != longest {
+		t.Errorf("a host of %d bytes has the label %q", len(longest), got)
+	}
+	if got := m.hosts.label(longest + "x"); got != other {
+		t.Errorf("a host of %d bytes has the label %q", len(longest)+1, got)
+	}
+}
+
 func TestStatusLabels(t *testing.T) {
 	m := New(tacho.NewRegistry(), Config{})
 	for status, want := range map[int]string{100: "100", 200: "200", 599: "599", 999: "999", 99: "other", 1000: "other", -1: "other", 0: "other"} {

@@ -4,6 +4,7 @@ package httpclient
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -11,8 +12,10 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/tachikoma/tacho"
 )
@@ -91,4 +94,58 @@ func TestPhases(t *testing.T) {
 	if got := count(failing); got != [5]uint64{0, 1, 0, 0, 0} {
 		t.Errorf("first of two connections: phases %v, want one connect", got)
 	}
+}
+
+// TestPhaseDurations: each phase begins and ends at its own events. A pause of one
+// millisecond follows each event, so the pauses inside a phase are a lower bound of its
+// duration. The upper bounds are times that this test measures around the phase.
+func TestPhaseDurations(t *testing.T) {
+	const pause = time.Millisecond
+	m := New(tacho.NewRegistry(), Config{Phases: true})
+	p := m.phases
+	check := func(phase string, h *tacho.Histogram, begin time.Time, pauses int) {
+		t.Helper()
+		limit, got := time.Since(begin), h.Snapshot()
+		if low := time.Duration(pauses) * pause; got.Count != 1 || got.Sum < low.Seconds() || got.Sum > limit.Seconds() {
+			t.Errorf("%s: %d durations, a sum of %v s, want 1 between %v and %v", phase, got.Count, got.Sum, low, limit)
+		}
+	}
+	time.Sleep(10 * pause) // before all phases
+	trace, begin := p.trace(), time.Now()
+
+	trace.DNSStart(httptrace.DNSStartInfo{})
+	time.Sleep(pause)
+	trace.DNSDone(httptrace.DNSDoneInfo{})
+	check("dns", p.dns, begin, 1)
+
+	begin = time.Now()
+	trace.ConnectStart("tcp", "a")
+	time.Sleep(pause)
+	trace.ConnectStart("tcp", "b") // the phase lasts from the first dial
+	time.Sleep(pause)
+	trace.ConnectDone("tcp", "b", nil)
+	check("connect", p.connect, begin, 2)
+
+	begin = time.Now()
+	trace.TLSHandshakeStart()
+	time.Sleep(pause)
+	trace.TLSHandshakeDone(tls.ConnectionState{}, nil)
+	check("tls", p.tls, begin, 1)
+
+	begin = time.Now()
+	trace.GotConn(httptrace.GotConnInfo{})
+	time.Sleep(pause)
+	trace.GotFirstResponseByte()
+	check("first_byte", p.firstByte, begin, 1)
+
+	begin = time.Now()
+	resp, err := m.RoundTripper(respond(200, io.NopCloser(strings.NewReader("abc")))).RoundTrip(request(t, "GET", "http://h"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(pause)
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Fatal(err)
+	}
+	check("body", p.body, begin, 1)
 }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"os"
+	"syscall"
 	"testing"
+	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/testkit"
 )
@@ -29,6 +31,33 @@ func TestListFDs(t *testing.T) {
 	}
 	if got, ok := r.listFDs(); !ok || got != want+1000 {
 		t.Errorf("listFDs: got %d, %t, want %d", got, ok, want+1000)
+	}
+}
+
+// TestCountEntries: an entry that is not complete does not count, and no read is past the end.
+func TestCountEntries(t *testing.T) {
+	const at = int(unsafe.Offsetof(syscall.Dirent{}.Reclen))
+	entry := func(size, length int) []byte {
+		b := make([]byte, length)
+		binary.NativeEndian.PutUint16(b[at:], uint16(size))
+		return b
+	}
+	for _, tt := range []struct {
+		name string
+		b    []byte
+		want int
+	}{
+		{"nothing", nil, 0},
+		{"two entries", append(entry(24, 24), entry(300, 300)...), 2},
+		{"too long for its buffer", append(entry(24, 24), entry(25, 24)...), 1},
+		{"smaller than its size field", entry(at, 24), 0},
+		{"size 0", entry(0, 24), 0},
+		{"shortest", entry(at+1, at+2), 1},
+		{"without its size", append(entry(24, 24), make([]byte, at+1)...), 1},
+	} {
+		if got := countEntries(tt.b); got != tt.want {
+			t.Errorf("%s: %d entries, want %d", tt.name, got, tt.want)
+		}
 	}
 }
 

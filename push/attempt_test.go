@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -142,16 +144,19 @@ func TestRetryAfterIsRespected(t *testing.T) {
 			t.Errorf("got error %v, want status 503 before the deadline", err)
 		}
 	})
-	t.Run("longer than maxWait", func(t *testing.T) {
-		s := serve(t, unavailable("3600"))
-		p, _ := testPusher(t, Pushgateway{URL: s.URL, Job: "b"}, Config{})
-		if err := p.Push(context.Background()); err == nil || len(s.seen()) != 1 {
-			t.Errorf("got error %v after %d requests, want an error after 1", err, len(s.seen()))
-		}
-		if pause := p.pause(0, time.Since(p.epoch)); pause < 59*time.Minute || pause > time.Hour {
-			t.Errorf("Run would wait %v, want the hour of Retry-After", pause)
-		}
-	})
+	// Run waits as well, but at most maxRunDelay.
+	for after, want := range map[string]time.Duration{"1800": 30 * time.Minute, "3600": time.Hour, "7200": time.Hour} {
+		t.Run("longer than maxWait: "+after, func(t *testing.T) {
+			s := serve(t, unavailable(after))
+			p, _ := testPusher(t, Pushgateway{URL: s.URL, Job: "b"}, Config{})
+			if err := p.Push(context.Background()); err == nil || len(s.seen()) != 1 {
+				t.Errorf("got error %v after %d requests, want an error after 1", err, len(s.seen()))
+			}
+			if pause := p.pause(0, time.Since(p.epoch)); pause < want-time.Minute || pause > want {
+				t.Errorf("Run would wait %v, want %v", pause, want)
+			}
+		})
+	}
 	t.Run("ignored after a refusal", func(t *testing.T) {
 		s := serve(t, func(_ int, w http.ResponseWriter) {
 			w.Header().Set("Retry-After", "1")
@@ -162,6 +167,45 @@ func TestRetryAfterIsRespected(t *testing.T) {
 			t.Errorf("got error %v after %d requests, want an error after 1 and no delay of Run", err, len(s.seen()))
 		}
 	})
+}
+
+// A closedBody counts calls of Close.
+type closedBody struct {
+	io.ReadCloser
+	closed *atomic.Int32
+}
+
+func (b closedBody) Close() error {
+	b.closed.Add(1)
+	return b.ReadCloser.Close()
+}
+
+// bodyCounter is a transport that counts the responses whose body is closed.
+type bodyCounter struct{ closed atomic.Int32 }
+
+func (c *bodyCounter) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err == nil {
+		resp.Body = closedBody{resp.Body, &c.closed}
+	}
+	return resp, err
+}
+
+// TestBodiesAreClosed: an open body would keep its connection. An attempt reads only the
+// beginning of a long body, so the end of the body does not close it.
+func TestBodiesAreClosed(t *testing.T) {
+	for _, status := range []int{200, 400, 503} {
+		s := serve(t, func(_ int, w http.ResponseWriter) {
+			w.WriteHeader(status)
+			io.WriteString(w, strings.Repeat("x", 64<<10))
+		})
+		c := &bodyCounter{}
+		p, _ := testPusher(t, VictoriaMetrics{URL: s.URL}, Config{Client: &http.Client{Transport: c}})
+		p.Push(context.Background())
+		if got, want := int(c.closed.Load()), len(s.seen()); got != want || want == 0 {
+			t.Errorf("status %d: %d bodies of %d are closed", status, got, want)
+		}
+	}
 }
 
 // net/http follows a redirect with status 301, 302 or 303 by a GET instead of a POST or

@@ -438,8 +438,27 @@ func TestShutdownEndsSearch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.split(splitSeries(push.bodies[0]), outcome{status: 400}); err != nil || d.dropped != 100 || s.requests != 0 {
+	series := splitSeries(push.bodies[0])
+	if err := d.split(series, outcome{status: 400}); err != nil || d.dropped != 100 || s.requests != 0 {
 		t.Errorf("got error %v, %d dropped samples and %d requests, want 100 dropped samples", err, d.dropped, s.requests)
+	}
+	// The next push resumes at the first series that this push did not look at.
+	if string(d.remaining) != string(series[0]) {
+		t.Errorf("the search resumes at %q, want %q", d.remaining, series[0])
+	}
+}
+
+// A push without a refusal shows that the receiver accepts series again, so the next
+// refused series are searched with the larger limit.
+func TestRefusalsEnd(t *testing.T) {
+	r := &receiver{refusedAlone: 7}
+	r.finish(&remotePush{}, map[string]struct{}{"s": {}})
+	if r.refusedAlone != 7 {
+		t.Errorf("%d series were refused alone after a push with a refusal, want 7", r.refusedAlone)
+	}
+	r.finish(&remotePush{}, map[string]struct{}{})
+	if r.refusedAlone != 0 || len(r.suspects) != 0 {
+		t.Errorf("%d series were refused alone after a push without a refusal, want 0", r.refusedAlone)
 	}
 }
 

@@ -341,3 +341,14 @@ func BenchmarkRemoteWriteEncode(b *testing.B) {
 		d.remote.begin(push)
 	}
 }
+
+// TestSizeUvarint: a wrong size would make every message around the number malformed.
+func TestSizeUvarint(t *testing.T) {
+	for shift := range 64 {
+		for _, v := range []uint64{1<<shift - 1, 1 << shift, math.MaxUint64 >> shift} {
+			if got, want := sizeUvarint(v), len(binary.AppendUvarint(nil, v)); got != want {
+				t.Errorf("%#x: %d bytes, want %d", v, got, want)
+			}
+		}
+	}
+}

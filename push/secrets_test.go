@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -243,6 +244,44 @@ func TestOrigin(t *testing.T) {
 		b, errB := url.Parse(tt.b)
 		if errA != nil || errB != nil || (origin(a) == origin(b)) != tt.same {
 			t.Errorf("origins %s and %s, want the same: %v", origin(a), origin(b), tt.same)
+		}
+	}
+}
+
+// TestSecretsOf: each form in which a URL or a header field can have a secret is found.
+// Strings of less than four bytes stay, because error texts would become unreadable.
+func TestSecretsOf(t *testing.T) {
+	for _, tt := range []struct {
+		url    string
+		header http.Header
+		want   []string
+	}{
+		{"http://h/path", nil, nil},
+		{"http://h/?wholequery", nil, []string{"wholequery"}},
+		{"http://h/?abc", nil, nil},
+		{"http://h/?abcd", nil, []string{"abcd"}},
+		{"http://h/?a=b%20cd", nil, []string{"a=b%20cd", "b+cd", "b cd"}},
+		{"http://user:pass%20word@h/", nil, []string{"user:pass%20word", "pass word"}},
+		{"http://username@h/", nil, []string{"username"}},
+		{"http://h/", http.Header{"Authorization": {"Basic abcdef"}, "Accept": {"text/plain"}}, []string{"Basic abcdef", "abcdef"}},
+		{"http://h/", http.Header{"X-Api-Key": {"one two"}, "X-Token": {"three"}, "Cookie": {"cook"}}, []string{"one two", "three", "cook"}},
+		{"http://h/", http.Header{"X-Password": {"hush"}}, []string{"hush"}},
+		{"http://h/", http.Header{"My-Secret": {"hush"}}, []string{"hush"}},
+	} {
+		u, err := url.Parse(tt.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := secretsOf(u, tt.header)
+		for i, s := range got[min(1, len(got)):] {
+			if len(s) > len(got[i]) { // a longer secret may contain a shorter one
+				t.Errorf("%s %v: %q is not in order of length", tt.url, tt.header, got)
+			}
+		}
+		slices.Sort(got)
+		slices.Sort(tt.want)
+		if got = slices.Compact(got); !slices.Equal(got, tt.want) {
+			t.Errorf("%s %v: %q, want %q", tt.url, tt.header, got, tt.want)
 		}
 	}
 }

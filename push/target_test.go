@@ -63,6 +63,16 @@ func TestPushgateway(t *testing.T) {
 	}
 }
 
+// TestReserved: only unreserved characters need no escaping in a path (RFC 3986, section 2.3).
+func TestReserved(t *testing.T) {
+	const unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+	for c := range rune(0x100) {
+		if reserved(c) == strings.ContainsRune(unreserved, c) {
+			t.Errorf("%q: reserved is %v", c, reserved(c))
+		}
+	}
+}
+
 func TestVictoriaMetrics(t *testing.T) {
 	s := serve(t, statuses(204))
 	p, _ := testPusher(t, VictoriaMetrics{URL: s.URL + "/insert/0/prometheus", Labels: []string{"job", "a b&c=d", "env", ""}}, Config{})
@@ -155,6 +165,38 @@ func TestTooLarge(t *testing.T) {
 	}
 	if n := len(s.seen()); n != 0 {
 		t.Errorf("got %d requests, want none", n)
+	}
+}
+
+// TestMaxBytes: an exposition of exactly Config.MaxBytes is pushed.
+func TestMaxBytes(t *testing.T) {
+	s := serve(t, nil)
+	for limit, want := range map[int64]error{int64(len(jobsText)): nil, int64(len(jobsText)) - 1: errTooLarge} {
+		p, _ := testPusher(t, VictoriaMetrics{URL: s.URL}, Config{MaxBytes: limit})
+		if err := p.Push(context.Background()); err != want {
+			t.Errorf("%d bytes with a limit of %d: error %v, want %v", len(jobsText), limit, err, want)
+		}
+	}
+}
+
+// TestValidName: the first character of a label name is a letter or an underscore, and the
+// others may be digits too.
+func TestValidName(t *testing.T) {
+	const first = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
+	for c := range rune(0x100) {
+		letter, digit := strings.ContainsRune(first, c), strings.ContainsRune("0123456789", c)
+		for name, want := range map[string]bool{
+			string(c): letter, string(c) + "x": letter, "x" + string(c): letter || digit, "xx" + string(c) + "x": letter || digit,
+		} {
+			if got := validName(name); got != want && name != "__" {
+				t.Errorf("%q: %v, want %v", name, got, want)
+			}
+		}
+	}
+	for _, name := range []string{"", "__", "__name__", "a\xff"} {
+		if validName(name) {
+			t.Errorf("%q is valid", name)
+		}
 	}
 }
 

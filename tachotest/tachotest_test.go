@@ -10,14 +10,35 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// A fakeTB collects the failure messages of a test.
+// A fakeTB collects the failure messages of a test. A message has the line of the test only
+// if every function of this package on the stack has called Helper.
 type fakeTB struct {
 	testing.TB
 	messages string
+	helpers  map[string]bool
 }
 
-func (f *fakeTB) Helper()                           {}
-func (f *fakeTB) Errorf(format string, args ...any) { f.messages += fmt.Sprintf(format, args...) }
+func (f *fakeTB) Helper() {
+	if f.helpers == nil {
+		f.helpers = map[string]bool{}
+	}
+	pc, _, _, _ := runtime.Caller(1)
+	f.helpers[runtime.FuncForPC(pc).Name()] = true
+}
+
+func (f *fakeTB) Errorf(format string, args ...any) {
+	pcs := make([]uintptr, 100)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs)])
+	for more := true; more; {
+		var fr runtime.Frame
+		fr, more = frames.Next()
+		if strings.Contains(fr.Function, "/tachotest.") && !strings.HasSuffix(fr.File, "_test.go") && !f.helpers[fr.Function] {
+			f.messages += fr.Function + " without Helper: "
+		}
+	}
+	f.messages += fmt.Sprintf(format, args...)
+}
+
 func (f *fakeTB) Fatalf(format string, args ...any) {
 	f.Errorf(format, args...)
 	runtime.Goexit()
@@ -32,6 +53,9 @@ func failure(test func(tb testing.TB)) string {
 		test(f)
 	}()
 	<-done
+	if strings.Contains(f.messages, "without Helper") {
+		panic(f.messages)
+	}
 	return f.messages
 }
 
@@ -142,6 +166,25 @@ used_percent: should be in ratio, not percent
 wait_ms: should be in seconds, not ms`
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestHelpers: each function calls Helper before it scrapes, so a failed scrape is reported
+// at the line of the test.
+func TestHelpers(t *testing.T) {
+	reg := registry()
+	for name, call := range map[string]func(testing.TB){
+		"Value":   func(tb testing.TB) { Value(tb, reg, "wait_seconds_count", "zone", "eu") },
+		"Compare": func(tb testing.TB) { Compare(tb, reg, "", "none") },
+		"Lint":    func(tb testing.TB) { Lint(tb, reg) },
+	} {
+		f := &fakeTB{}
+		call(f)
+		for _, want := range []string{name, "scrape"} {
+			if want = "github.com/tachikoma/tacho/tachotest." + want; !f.helpers[want] {
+				t.Errorf("%s: no call of Helper in %s", name, want)
+			}
+		}
 	}
 }
 
