@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tachikoma/tacho/internal/decimal"
 	"github.com/tachikoma/tacho/internal/names"
 	"github.com/tachikoma/tacho/internal/race"
 	"github.com/tachikoma/tacho/internal/testkit"
@@ -90,21 +91,33 @@ func TestWritesHaveTheSizeOfTheBuffer(t *testing.T) {
 // TestErrorEndsExposition: after an error of w nothing is written, no family begins, and
 // the current family is told to pass no more samples.
 func TestErrorEndsExposition(t *testing.T) {
-	for name, format := range formats {
-		passed, later := 0, 0
-		first := &Family{Name: "a", Kind: Gauge}
-		first.Encode = func(e *Encoder) {
-			e.Begin(first)
-			for passed = 1; e.Whole(`{l="some value"} `, 1, false, nil); passed++ {
+	const block = `{l="some value"} `
+	bounds := NewBounds(nil)
+	distribution := Distribution{}
+	for method, pass := range map[string]func(e *Encoder) bool{
+		"Whole":        func(e *Encoder) bool { return e.Whole(block, 1, false, nil) },
+		"long Whole":   func(e *Encoder) bool { return e.Whole(block, decimal.MaxShort, false, nil) },
+		"Float":        func(e *Encoder) bool { return e.Float(block, 0.5, nil) },
+		"Histogram":    func(e *Encoder) bool { return e.Histogram(block, &bounds, []uint64{1}, 1, nil) },
+		"Summary":      func(e *Encoder) bool { return e.Summary(block, &distribution, nil) },
+		"with details": func(e *Encoder) bool { return e.Float(block, 0.5, e.Details()) },
+	} {
+		for name, format := range formats {
+			passed, later := 0, 0
+			first := &Family{Name: "a", Kind: Gauge}
+			first.Encode = func(e *Encoder) {
+				e.Begin(first)
+				for passed = 1; pass(e) && passed < flushAt; passed++ {
+				}
 			}
-		}
-		second := &Family{Name: "b", Kind: Gauge, Encode: func(*Encoder) { later++ }}
-		w := writes{fail: 2}
-		if err := Write(&w, format, names.Underscores, []*Family{first, second}, new(Names)); err != errWrite {
-			t.Errorf("%s: error %v", name, err)
-		}
-		if len(w.sizes) != 2 || later != 0 || passed < 2*flushAt/100 || passed > 2*flushAt/10 {
-			t.Errorf("%s: %d writes, %d samples, %d later families", name, len(w.sizes), passed, later)
+			second := &Family{Name: "b", Kind: Gauge, Encode: func(*Encoder) { later++ }}
+			w := writes{fail: 2}
+			if err := Write(&w, format, names.Underscores, []*Family{first, second}, new(Names)); err != errWrite {
+				t.Errorf("%s, %s: error %v", name, method, err)
+			}
+			if len(w.sizes) != 2 || later != 0 || passed < 2*flushAt/200 || passed > 2*flushAt/10 {
+				t.Errorf("%s, %s: %d writes, %d samples, %d later families", name, method, len(w.sizes), passed, later)
+			}
 		}
 	}
 }
