@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/tachikoma/tacho/internal/race"
 )
 
 // written returns the list that a person writes: numbers between spaces.
@@ -131,6 +133,28 @@ func TestLongExponential(t *testing.T) {
 			t.Fatalf("number %d: %v, want %v", i, v, want)
 		}
 		product.Mul(product, by)
+	}
+}
+
+// TestFewSteps: the search for the nearest float64 begins at a guess and needs few steps.
+// Each step copies its numbers, so allocations count the steps. A search through all
+// float64 values needs more than 60.
+func TestFewSteps(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector allocates")
+	}
+	const count = 1000
+	for name, list := range map[string]func(){
+		"Linear":      func() { Linear(.1, .1, count) },
+		"from below":  func() { Linear(-70, .1, count) },
+		"Exponential": func() { Exponential(1, 1.01, count) },
+		"downwards":   func() { Exponential(1e10, .97, count) },
+	} {
+		if n := testing.AllocsPerRun(1, list) / count; n > 30 {
+			t.Errorf("%s: %.1f allocations for each number", name, n)
+		} else {
+			t.Logf("%s: %.1f allocations for each number", name, n)
+		}
 	}
 }
 

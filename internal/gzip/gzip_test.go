@@ -205,6 +205,115 @@ func TestSize(t *testing.T) {
 	}
 }
 
+// TestEachBlockHasItsCodes: a block has the codes of its own symbols, also if the blocks
+// before it have other symbols.
+func TestEachBlockHasItsCodes(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(7, 8))
+	var p []byte
+	for first := 0x40; first < 0xc0; first += 0x20 {
+		for range 1 << 17 { // several blocks
+			p = append(p, byte(first+rnd.IntN(16))) // 4 bits
+		}
+	}
+	if size := len(zipped(t, p, bufferSize)); size > len(p)/2*104/100 {
+		t.Errorf("%d bytes of 4 bits became %d bytes", len(p), size)
+	}
+}
+
+// TestLargeWrites: repeats are found in all parts of a large write.
+func TestLargeWrites(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(9, 10))
+	phrases := make([][]byte, 100)
+	for i := range phrases {
+		for range 40 {
+			phrases[i] = append(phrases[i], byte('a'+rnd.IntN(26)))
+		}
+	}
+	var p []byte
+	for len(p) < 1<<20 {
+		p = append(p, phrases[rnd.IntN(len(phrases))]...)
+	}
+	small, large := len(zipped(t, p, bufferSize)), len(zipped(t, p, len(p)))
+	if large > small {
+		t.Errorf("one write became %d bytes, small writes became %d", large, small)
+	}
+}
+
+// TestRepeatsAreLong: a repeat has the fewest parts, and no part is too short or too long.
+func TestRepeatsAreLong(t *testing.T) {
+	z := new(writer)
+	for n := 4; n < 2000; n++ {
+		z.reset(io.Discard)
+		z.run = 5
+		z.repeat(n, 7, distSymbol(7))
+		sum := 0
+		for i, r := range z.repeats[:z.nrepeats] {
+			sum += int(r.len)
+			if run := map[bool]uint16{true: 5}[i == 0]; r.len < 3 || r.len > maxRepeat || r.dist != 7 || r.run != run {
+				t.Errorf("a repeat of %d bytes has the part %+v", n, r)
+			}
+		}
+		if most := (n + maxRepeat - 1) / maxRepeat; sum != n || z.nrepeats > most || z.run != 0 {
+			t.Errorf("a repeat of %d bytes has %d parts of %d bytes in all, want %d", n, z.nrepeats, sum, most)
+		}
+	}
+}
+
+// TestReuse: a writer that is used again writes the same as a new one, also after an error.
+func TestReuse(t *testing.T) {
+	p := corpora()["small"]
+	write := func(z *writer, w io.Writer) error {
+		z.reset(w)
+		return errors.Join(inBlocks(z, p, 1000), z.close())
+	}
+	var want bytes.Buffer
+	if err := write(new(writer), &want); err != nil {
+		t.Fatal(err)
+	}
+	z := new(writer)
+	for room := range 100 {
+		err := write(z, &fullWriter{room: room * 37})
+		var got bytes.Buffer
+		if again := write(z, &got); again != nil || !bytes.Equal(got.Bytes(), want.Bytes()) {
+			t.Fatalf("after the error %v at byte %d: %v, other bytes", err, room*37, again)
+		}
+		// An exposition that ends in the middle.
+		z.reset(io.Discard)
+		if err := inBlocks(z, p[:room*41], 1000); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestWriterMemory: the client gets writes of at most 16 KiB, nearly full, and the table of
+// hashes has no entry that no hash has. A writer for each scrape stays in the pool.
+func TestWriterMemory(t *testing.T) {
+	var sizes []int
+	err := Write(writerFunc(func(p []byte) (int, error) {
+		sizes = append(sizes, len(p))
+		return len(p), nil
+	}), func(w io.Writer) error { return inBlocks(w, corpora()["varied"], bufferSize) })
+	if err != nil || len(sizes) < 3 {
+		t.Fatal(err, len(sizes))
+	}
+	for i, n := range sizes {
+		if n > 16<<10 || n < 15<<10 && i < len(sizes)-1 {
+			t.Errorf("write %d of %d has %d bytes", i, len(sizes), n)
+		}
+	}
+	largest := uint32(0)
+	for x := range uint64(100_000) {
+		largest = max(largest, hash4(x))
+	}
+	if n := len(new(writer).head); int(largest) != n-1 {
+		t.Errorf("%d entries, the largest hash is %d", n, largest)
+	}
+}
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
 // fullWriter returns an error after room bytes, and counts the writes after the error.
 type fullWriter struct{ room, late int }
 
