@@ -259,6 +259,26 @@ func TestRepeatsAreLong(t *testing.T) {
 	}
 }
 
+// TestBlockOfRepeats: the last block can have repeats and no literals. It begins in the
+// middle of a long repeat that fills the block before it.
+func TestBlockOfRepeats(t *testing.T) {
+	full := maxRepeats / (maxChunk/maxRepeat + 1) * maxChunk // of chunks that fit into a block together
+	for n := 8000; n < maxChunk; n += 8 {
+		z := new(writer)
+		z.reset(io.Discard)
+		if _, err := z.Write(make([]byte, full+1+n)); err != nil {
+			t.Fatal(err)
+		}
+		if z.nlits == 0 {
+			roundTrip(t, make([]byte, full+1+n), full+1+n)
+			if z.nrepeats == 4 {
+				return
+			}
+		}
+	}
+	t.Error("no block of repeats alone")
+}
+
 // TestReuse: a writer that is used again writes the same as a new one, also after an error.
 func TestReuse(t *testing.T) {
 	p := corpora()["small"]

@@ -233,6 +233,9 @@ func TestRowsHaveRoom(t *testing.T) {
 			t.Errorf("%d words take %d in whole lines", words, got)
 		}
 		stride := RowStride(words)
+		if words < LineWords && stride != LineWords || stride >= words+1+LineWords+rowGap {
+			t.Errorf("%d words have a stride of %d", words, stride)
+		}
 		s := newSet(minRows, stride, nil)
 		Contended(s, stride, 0, nil) // a collision in the second row
 		counted := -1
