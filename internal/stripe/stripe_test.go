@@ -130,6 +130,26 @@ func TestManyGoroutinesMoveSeldom(t *testing.T) {
 	}
 }
 
+// TestSlotsAreSpread: goroutines whose stacks have equal distances use many slots of a set.
+// A move concerns all goroutines of a slot.
+func TestSlotsAreSpread(t *testing.T) {
+	for rows := minRows; rows <= maxRows; rows *= 2 {
+		s := newSet(rows, LineWords, nil)
+		for spacing := uintptr(1); spacing <= 1<<16; spacing *= 2 {
+			used := map[*atomic.Uint32]bool{}
+			for i := range rows {
+				used[s.slot(1<<20+uintptr(i)*spacing)] = true
+			}
+			if len(used) < rows/4 {
+				t.Errorf("%d stacks %d KiB apart use %d of %d slots", rows, spacing<<StackShift>>10, len(used), rows)
+			}
+		}
+	}
+	if 1<<StackShift != 2<<10 {
+		t.Errorf("a stack number for each %d bytes: the smallest stacks have 2 KiB", 1<<StackShift)
+	}
+}
+
 func TestRowsStayInside(t *testing.T) {
 	for rows := minRows; rows <= maxRows; rows *= 2 {
 		s := newSet(rows, 2*LineWords, nil)
@@ -249,7 +269,7 @@ func TestRowsHaveRoom(t *testing.T) {
 		}
 		if last := counted - stride; last < words || last >= stride {
 			t.Errorf("%d words in a stride of %d: word %d of the row counts collisions", words, stride, last)
-		} else if gap := stride - last - 1; words >= LineWords && gap < rowGap {
+		} else if gap := stride - last - 1; words >= LineWords && gap < 2*CacheLine/8 {
 			t.Errorf("%d words in a stride of %d: the gap behind the row has %d words", words, stride, gap)
 		}
 	}
@@ -307,7 +327,7 @@ func TestMovesDouble(t *testing.T) {
 				t.Errorf("factor %#x after %d collisions", factor, n)
 			}
 		}
-		if n >= burst && bits.OnesCount(uint(n)) == 1 || n%65536 == 0 {
+		if n >= 16 && bits.OnesCount(uint(n)) == 1 || n%65536 == 0 {
 			want = append(want, n)
 		}
 	}
@@ -381,7 +401,7 @@ func TestBursts(t *testing.T) {
 			collisions = 0
 		}
 		collisions++
-		want := collisions == burst
+		want := collisions == 16
 		if want {
 			collisions = 0
 		}
