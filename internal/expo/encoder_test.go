@@ -48,8 +48,8 @@ func TestLongLineLeavesNoBuffer(t *testing.T) {
 	if err := Write(io.Discard, &Text, names.Underscores, []*Family{gauges("g", 5000, 20)}, new(Names)); err != nil {
 		t.Fatal(err)
 	}
-	if p := spare.Load(); p == nil || cap(*p) != maxPooled {
-		t.Errorf("the buffer %v is kept, want one of %d bytes", p, maxPooled)
+	if p := spare.Load(); p == nil || cap(*p) != 64<<10 {
+		t.Errorf("the buffer %v is kept, want one of 64 KiB", p)
 	}
 }
 
@@ -69,8 +69,7 @@ func (w *writes) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestWritesHaveTheSizeOfTheBuffer: an exposition is written in pieces of about flushAt
-// bytes.
+// TestWritesHaveTheSizeOfTheBuffer: an exposition is written in pieces of about 32 KiB.
 func TestWritesHaveTheSizeOfTheBuffer(t *testing.T) {
 	for name, format := range formats {
 		var w writes
@@ -78,7 +77,7 @@ func TestWritesHaveTheSizeOfTheBuffer(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, size := range w.sizes {
-			if size > flushAt+500 || size < flushAt && i < len(w.sizes)-1 {
+			if size > 32<<10+500 || size < 32<<10 && i < len(w.sizes)-1 {
 				t.Errorf("%s: write %d of %d has %d bytes", name, i, len(w.sizes), size)
 			}
 		}
