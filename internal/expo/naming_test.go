@@ -128,7 +128,11 @@ func TestNamesAreUnique(t *testing.T) {
 		}
 		return append(SampleNames(f.Name, f.Kind), f.Name)
 	}
-	for range 5000 {
+	rounds := 5000
+	if testing.Short() {
+		rounds = 1000
+	}
+	for range rounds {
 		var families []*Family
 		for range 2 + random.IntN(5) {
 			name := ""

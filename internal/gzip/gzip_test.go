@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"unsafe"
 
@@ -21,8 +22,9 @@ import (
 // bufferSize is the size of the writes of an exposition. It is flushAt of package expo.
 const bufferSize = 32 << 10
 
-// corpora returns expositions as tacho writes them, the same in every run.
-func corpora() map[string][]byte {
+// corpora returns expositions as tacho writes them, the same in every run. Tests must not
+// change the bytes.
+var corpora = sync.OnceValue(func() map[string][]byte {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	words := []string{"users", "orders", "carts", "items", "search", "login", "admin", "reports", "invoices", "a", "payments/refunds"}
 	word := func() string { return words[rnd.IntN(len(words))] }
@@ -87,7 +89,7 @@ func corpora() map[string][]byte {
 		corpora[name] = []byte("# HELP http_requests_total Requests.\n# TYPE http_requests_total counter\n" + strings.Join(all, ""))
 	}
 	return corpora
-}
+})
 
 // inBlocks writes p in writes of size bytes, as an encoder does.
 func inBlocks(w io.Writer, p []byte, size int) error {
