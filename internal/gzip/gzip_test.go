@@ -251,6 +251,33 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
+// TestUnusedSymbolsHaveNoCode: a block has codes for its own symbols alone, and for two
+// distances at least.
+func TestUnusedSymbolsHaveNoCode(t *testing.T) {
+	for text, distances := range map[string]int{"abcdefghijklmnopqrstuvwxyz": 2, strings.Repeat("abcdefghijklmnop", 10): 3} {
+		z := new(writer)
+		z.reset(io.Discard)
+		if _, err := z.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		z.block()
+		for b := range 256 {
+			if has := z.lens[b] > 0; has != strings.Contains(text, string(rune(b))) {
+				t.Errorf("%.20q: byte %q has a code: %v", text, rune(b), has)
+			}
+		}
+		n := 0
+		for _, l := range z.lens[numLengths:] {
+			if l > 0 {
+				n++
+			}
+		}
+		if n != distances {
+			t.Errorf("%.20q: %d distances have a code, want %d", text, n, distances)
+		}
+	}
+}
+
 // TestEachBlockHasItsCodes: a block has the codes of its own symbols, also if the blocks
 // before it have other symbols.
 func TestEachBlockHasItsCodes(t *testing.T) {
