@@ -136,6 +136,17 @@ func TestLongExponential(t *testing.T) {
 	}
 }
 
+// TestPowers: power takes one step for 16 multiplications. The test passes another factor
+// for these steps to count them.
+func TestPowers(t *testing.T) {
+	for n, want := range map[int]uint64{-20: 1, -1: 1, 0: 1, 1: 10, 15: 1e15, 16: 3, 17: 30, 31: 3e15, 32: 9, 50: 2700} {
+		x := exact{limbs: []uint64{1, 0}}
+		if x.power(10, 3, n); x.mantissa() != want {
+			t.Errorf("%d multiplications make %d, want %d", n, x.mantissa(), want)
+		}
+	}
+}
+
 // TestFewSteps: the search for the nearest float64 begins at a guess and needs few steps.
 // Each step copies its numbers, so allocations count the steps. A search through all
 // float64 values needs more than 60.
