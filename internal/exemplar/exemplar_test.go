@@ -1,6 +1,7 @@
 package exemplar
 
 import (
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -202,6 +203,15 @@ func TestAllocations(t *testing.T) {
 		labels := []string{"trace_id", value}
 		if n := testing.AllocsPerRun(100, func() { s.Record(1, labels) }); n > want {
 			t.Errorf("%v allocations for a value of %d bytes, want %v", n, len(value), want)
+		}
+	}
+}
+
+// TestTypesHaveNoEqual: a type that == cannot compare has no memory for that.
+func TestTypesHaveNoEqual(t *testing.T) {
+	for _, typ := range []reflect.Type{reflect.TypeFor[Exemplar](), reflect.TypeFor[Slot]()} {
+		if typ.Comparable() || typ.Field(0).Type.Size() != 0 {
+			t.Errorf("%v: comparable %v, the first field has %d bytes", typ, typ.Comparable(), typ.Field(0).Type.Size())
 		}
 	}
 }

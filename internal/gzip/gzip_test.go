@@ -312,6 +312,38 @@ func TestLargeWrites(t *testing.T) {
 	}
 }
 
+// TestLastDistance: after up to four bytes that differ, the last distance is used again.
+func TestLastDistance(t *testing.T) {
+	for _, dist := range []int{1, 2, 3, 8, 9, 17, 25} {
+		for width := 1; width <= 4 && (width+dist <= 4 || width < dist && dist >= 8); width++ {
+			var p []byte
+			for len(p) < 1000 {
+				p = append(p, byte('a'+len(p)%dist))
+			}
+			changed := byte(0x80)
+			for at := 100; at < 900; at += 100 {
+				for i := range width {
+					p[at+i] = changed
+					changed++
+				}
+			}
+			z := new(writer)
+			z.reset(io.Discard)
+			if _, err := z.Write(p); err != nil {
+				t.Fatal(err)
+			}
+			for i, r := range z.repeats[:z.nrepeats] {
+				if int(r.dist) != dist {
+					t.Errorf("repeat %d of %d has the distance %d, want %d (%d bytes differ)", i, z.nrepeats, r.dist, dist, width)
+				}
+			}
+			if z.nrepeats < 9 || z.nlits > dist+8*8+20 {
+				t.Errorf("distance %d, %d bytes differ: %d repeats and %d literals", dist, width, z.nrepeats, z.nlits)
+			}
+		}
+	}
+}
+
 // TestRepeatsAreLong: a repeat has the fewest parts, and no part is too short or too long.
 func TestRepeatsAreLong(t *testing.T) {
 	z := new(writer)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -231,6 +232,15 @@ func TestLargeStatus(t *testing.T) {
 		rec := New(build[base](&calls{}))
 		if SetStatus(rec, c[0]); Status(rec) != c[1] {
 			t.Errorf("status %d is recorded as %d, want %d", c[0], Status(rec), c[1])
+		}
+	}
+}
+
+// TestTypesHaveNoEqual: a type that == cannot compare has no memory for that.
+func TestTypesHaveNoEqual(t *testing.T) {
+	for _, typ := range []reflect.Type{reflect.TypeFor[Recorder](), reflect.TypeFor[countingReader]()} {
+		if typ.Comparable() || typ.Field(0).Type.Size() != 0 {
+			t.Errorf("%v: comparable %v, the first field has %d bytes", typ, typ.Comparable(), typ.Field(0).Type.Size())
 		}
 	}
 }

@@ -3,6 +3,7 @@ package series
 import (
 	"cmp"
 	"math/rand/v2"
+	"reflect"
 	"runtime"
 	"slices"
 	"strconv"
@@ -62,6 +63,15 @@ func TestSort(t *testing.T) {
 					slices.Reverse(list)
 				}
 			}
+		}
+	}
+}
+
+// TestTypesHaveNoEqual: a type that == cannot compare has no memory for that.
+func TestTypesHaveNoEqual(t *testing.T) {
+	for _, typ := range []reflect.Type{reflect.TypeFor[Series](), reflect.TypeFor[slot]()} {
+		if typ.Comparable() || typ.Field(0).Type.Size() != 0 {
+			t.Errorf("%v: comparable %v, the first field has %d bytes", typ, typ.Comparable(), typ.Field(0).Type.Size())
 		}
 	}
 }

@@ -471,6 +471,24 @@ func TestSampled(t *testing.T) {
 	}
 }
 
+// TestSampledSteps: a counter that grows in equal steps is sampled too, for each start.
+func TestSampledSteps(t *testing.T) {
+	const n = 64 * 1000
+	for _, step := range []uint64{1, 2, 4, 8, 10, 16, 32, 64, 100, 128, 1000, 1024, 1 << 16, 1 << 20} {
+		for start := range uint64(3) {
+			sampled := 0
+			for i := range uint64(n) {
+				if Sampled(start + i*step) {
+					sampled++
+				}
+			}
+			if sampled < n/64/2 || sampled > n/64*2 {
+				t.Errorf("from %d by %d: %d of %d values are sampled", start, step, sampled, n)
+			}
+		}
+	}
+}
+
 func TestChanges(t *testing.T) {
 	var w atomic.Uint64
 	if Changes(&w, 1000) || Changes(&w, 0) {
