@@ -543,11 +543,14 @@ func TestCodesAreShort(t *testing.T) {
 // alone, and within the limit.
 func TestCodeLengths(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 6))
-	for range 20000 {
+	for round := range 20000 {
 		limit := []int{7, codeLimit}[rnd.IntN(2)]
 		freq := make([]uint32, 2+rnd.IntN([]int{7: 17, codeLimit: numLengths - 2}[limit]))
+		if round%100 == 0 { // all symbols are used
+			freq = make([]uint32, map[int]int{7: 19, codeLimit: numLengths}[limit])
+		}
 		for i := range freq {
-			if i < 2 || rnd.IntN(3) > 0 {
+			if i < 2 || round%100 == 0 || rnd.IntN(3) > 0 {
 				freq[i] = 1 + rnd.Uint32N(1<<rnd.IntN(15))
 			}
 		}
