@@ -98,6 +98,18 @@ func TestAppendFloat(t *testing.T) {
 	}
 }
 
+// TestWholeFloatsAreShort: small whole numbers are appended as integers, which is faster.
+// The integer path makes room for the longest number, and so shows in the capacity.
+func TestWholeFloatsAreShort(t *testing.T) {
+	for v, whole := range map[float64]bool{12: true, -12: true, 999999: true, -999999: true, 12.5: false, 1e6: false, -1e6: false} {
+		text := strconv.FormatFloat(v, 'g', -1, 64)
+		b := AppendFloat(make([]byte, 0, len(text)), v)
+		if grown := cap(b) > len(text); grown != whole || string(b) != text {
+			t.Errorf("%v is %q, as an integer: %v, want %v", v, b, grown, whole)
+		}
+	}
+}
+
 func TestAppendWhole(t *testing.T) {
 	for _, c := range []struct {
 		v        uint64
