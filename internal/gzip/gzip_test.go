@@ -368,7 +368,7 @@ func TestRepeatsAreLong(t *testing.T) {
 // middle of a long repeat that fills the block before it.
 func TestBlockOfRepeats(t *testing.T) {
 	full := maxRepeats / (maxChunk/maxRepeat + 1) * maxChunk // of chunks that fit into a block together
-	for n := 8000; n < maxChunk; n += 248 { // less than a repeat
+	for n := 8000; n < maxChunk; n += 248 {                  // less than a repeat
 		z := new(writer)
 		z.reset(io.Discard)
 		if _, err := z.Write(make([]byte, full+1+n)); err != nil {
