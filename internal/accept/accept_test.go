@@ -1,6 +1,9 @@
 package accept
 
 import (
+	"math"
+	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +74,47 @@ func TestNegotiate(t *testing.T) {
 	} {
 		if got := Negotiate(c.accept).ContentType(true); got != c.want {
 			t.Errorf("%q: %s, want %s", c.accept, got, c.want)
+		}
+	}
+}
+
+// TestPreference: of all ranges that can be served, the one with the highest weight is
+// chosen, then the most specific, then the first.
+func TestPreference(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 20_000 {
+		var elements, served []string
+		var weights, ranks []int
+		for range random.IntN(5) {
+			i, weight := random.IntN(5), random.IntN(3)
+			element := []string{"*/*", "text/*", "text/plain", "application/openmetrics-text;version=1.0.0", "text/html"}[i]
+			scheme := names.Scheme(random.IntN(names.NumSchemes)).HeaderValue()
+			elements = append(elements, element+";escaping="+scheme+";q=0."+strconv.Itoa(weight))
+			if weight == 0 || i == 4 {
+				continue
+			}
+			want := "text/plain; version=0.0.4; charset=utf-8; escaping=" + scheme
+			if i == 3 {
+				want = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=" + scheme
+			}
+			served, weights, ranks = append(served, want), append(weights, weight), append(ranks, min(i, 2))
+		}
+		want := "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
+		best := -1
+		for i := range served {
+			if best < 0 || weights[i] > weights[best] || weights[i] == weights[best] && ranks[i] > ranks[best] {
+				best = i
+			}
+		}
+		if best >= 0 {
+			want = served[best]
+		}
+		header := strings.Join(elements, ",")
+		if got := Negotiate([]string{header}).ContentType(true); got != want {
+			t.Fatalf("%s: %s, want %s", header, got, want)
+		}
+		if got := Negotiate(elements).ContentType(true); got != want {
+			t.Fatalf("%q in several headers: %s, want %s", elements, got, want)
 		}
 	}
 }
@@ -187,6 +231,29 @@ func TestQvalue(t *testing.T) {
 	} {
 		if got := qvalue(s); got-want > 1e-12 || want-got > 1e-12 || got != got {
 			t.Errorf("qvalue(%q) = %v, want %v", s, got, want)
+		}
+	}
+}
+
+// TestDigits: a byte that is no digit makes a weight or a time malformed, at each place.
+func TestDigits(t *testing.T) {
+	for c := range 256 {
+		digit := '0' <= c && c <= '9'
+		for _, s := range []string{"0.%", "0.%1", "0.1%", "0.00%1"} {
+			s = strings.Replace(s, "%", string([]byte{byte(c)}), 1)
+			if want, err := strconv.ParseFloat(s, 64); digit && (err != nil || math.Abs(qvalue(s)-want) > 1e-12) || !digit && qvalue(s) != 0 {
+				t.Errorf("qvalue(%q) = %v", s, qvalue(s))
+			}
+		}
+		for _, s := range []string{"%", "1%", "%1", "1%.5", "0.%", "0.5%", "0.%5"} {
+			s = strings.Replace(s, "%", string([]byte{byte(c)}), 1)
+			seconds, _ := strconv.ParseFloat(s, 64)
+			if c == '.' && strings.Count(s, ".") == 1 {
+				continue // another number
+			}
+			if want := time.Duration(math.Round(seconds * 1e9)); digit && Timeout(s) != want || !digit && Timeout(s) != 0 {
+				t.Errorf("Timeout(%q) is %v", s, Timeout(s))
+			}
 		}
 	}
 }

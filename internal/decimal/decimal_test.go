@@ -47,6 +47,25 @@ func TestAppendUintGrows(t *testing.T) {
 	}
 }
 
+// TestBufferGrows: a buffer that numbers are appended to doubles. It is copied few times and
+// has at most about twice the memory that it needs.
+func TestBufferGrows(t *testing.T) {
+	var b []byte
+	grown := 0
+	for v := range uint64(100_000) {
+		before := cap(b)
+		if b = AppendUint(b, 10+v); cap(b) != before {
+			grown++
+			if most := 2*len(b) + 3*maxDigits; cap(b) > most {
+				t.Errorf("%d bytes of %d are used", len(b), cap(b))
+			}
+		}
+	}
+	if grown > 20 {
+		t.Errorf("the buffer of %d bytes is copied %d times", len(b), grown)
+	}
+}
+
 func TestOpenFloats(t *testing.T) {
 	for v, want := range map[float64]string{
 		0: "0.0", 1: "1.0", -1: "-1.0", .5: "0.5", 1e6: "1e+06", 999999: "999999.0", 1e21: "1e+21", 123456789: "1.23456789e+08",
@@ -75,6 +94,18 @@ func TestAppendFloat(t *testing.T) {
 			if got, want := string(AppendFloat([]byte("x"), v)), "x"+strconv.FormatFloat(v, 'g', -1, 64); got != want {
 				t.Errorf("%s, want %s", got, want)
 			}
+		}
+	}
+}
+
+// TestWholeFloatsAreShort: small whole numbers are appended as integers, which is faster.
+// The integer path makes room for the longest number, and so shows in the capacity.
+func TestWholeFloatsAreShort(t *testing.T) {
+	for v, whole := range map[float64]bool{12: true, -12: true, 999999: true, -999999: true, 12.5: false, 1e6: false, -1e6: false} {
+		text := strconv.FormatFloat(v, 'g', -1, 64)
+		b := AppendFloat(make([]byte, 0, len(text)), v)
+		if grown := cap(b) > len(text); grown != whole || string(b) != text {
+			t.Errorf("%v is %q, as an integer: %v, want %v", v, b, grown, whole)
 		}
 	}
 }

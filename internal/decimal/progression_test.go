@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/tachikoma/tacho/internal/race"
 )
 
 // written returns the list that a person writes: numbers between spaces.
@@ -131,6 +133,39 @@ func TestLongExponential(t *testing.T) {
 			t.Fatalf("number %d: %v, want %v", i, v, want)
 		}
 		product.Mul(product, by)
+	}
+}
+
+// TestPowers: power takes one step for 16 multiplications. The test passes another factor
+// for these steps to count them.
+func TestPowers(t *testing.T) {
+	for n, want := range map[int]uint64{-20: 1, -1: 1, 0: 1, 1: 10, 15: 1e15, 16: 3, 17: 30, 31: 3e15, 32: 9, 50: 2700} {
+		x := exact{limbs: []uint64{1, 0}}
+		if x.power(10, 3, n); x.mantissa() != want {
+			t.Errorf("%d multiplications make %d, want %d", n, x.mantissa(), want)
+		}
+	}
+}
+
+// TestFewSteps: the search for the nearest float64 begins at a guess and needs few steps.
+// Each step copies its numbers, so allocations count the steps. A search through all
+// float64 values needs more than 60.
+func TestFewSteps(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector allocates")
+	}
+	const count = 1000
+	for name, list := range map[string]func(){
+		"Linear":      func() { Linear(.1, .1, count) },
+		"from below":  func() { Linear(-70, .1, count) },
+		"Exponential": func() { Exponential(1, 1.01, count) },
+		"downwards":   func() { Exponential(1e10, .97, count) },
+	} {
+		if n := testing.AllocsPerRun(1, list) / count; n > 30 {
+			t.Errorf("%s: %.1f allocations for each number", name, n)
+		} else {
+			t.Logf("%s: %.1f allocations for each number", name, n)
+		}
 	}
 }
 

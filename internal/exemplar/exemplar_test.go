@@ -1,6 +1,7 @@
 package exemplar
 
 import (
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -191,10 +192,26 @@ func TestAllocations(t *testing.T) {
 	}
 	var s Slot
 	s.Init(None(nil))
-	for value, want := range map[string]float64{strings.Repeat("0123456789abcdef", 2): 1, strings.Repeat("x", 100): 3} {
+	if size := unsafe.Sizeof(Exemplar{}); size > 96 { // a size class of the allocator
+		t.Errorf("an Exemplar has %d bytes", size)
+	}
+	whole := strings.Repeat("x", len(Exemplar{}.own)-len(`{trace_id=""}`))
+	if len(Exemplar{}.own) != 56 {
+		t.Errorf("labels of %d bytes are in the Exemplar", len(Exemplar{}.own))
+	}
+	for value, want := range map[string]float64{strings.Repeat("0123456789abcdef", 2): 1, whole: 1, strings.Repeat("x", 100): 3} {
 		labels := []string{"trace_id", value}
 		if n := testing.AllocsPerRun(100, func() { s.Record(1, labels) }); n > want {
 			t.Errorf("%v allocations for a value of %d bytes, want %v", n, len(value), want)
+		}
+	}
+}
+
+// TestTypesHaveNoEqual: a type that == cannot compare has no memory for that.
+func TestTypesHaveNoEqual(t *testing.T) {
+	for _, typ := range []reflect.Type{reflect.TypeFor[Exemplar](), reflect.TypeFor[Slot]()} {
+		if typ.Comparable() || typ.Field(0).Type.Size() != 0 {
+			t.Errorf("%v: comparable %v, the first field has %d bytes", typ, typ.Comparable(), typ.Field(0).Type.Size())
 		}
 	}
 }

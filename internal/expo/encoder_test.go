@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tachikoma/tacho/internal/decimal"
 	"github.com/tachikoma/tacho/internal/names"
 	"github.com/tachikoma/tacho/internal/race"
 	"github.com/tachikoma/tacho/internal/testkit"
@@ -47,8 +48,8 @@ func TestLongLineLeavesNoBuffer(t *testing.T) {
 	if err := Write(io.Discard, &Text, names.Underscores, []*Family{gauges("g", 5000, 20)}, new(Names)); err != nil {
 		t.Fatal(err)
 	}
-	if p := spare.Load(); p == nil || cap(*p) != maxPooled {
-		t.Errorf("the buffer %v is kept, want one of %d bytes", p, maxPooled)
+	if p := spare.Load(); p == nil || cap(*p) != 64<<10 {
+		t.Errorf("the buffer %v is kept, want one of 64 KiB", p)
 	}
 }
 
@@ -68,8 +69,7 @@ func (w *writes) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestWritesHaveTheSizeOfTheBuffer: an exposition is written in pieces of about flushAt
-// bytes.
+// TestWritesHaveTheSizeOfTheBuffer: an exposition is written in pieces of about 32 KiB.
 func TestWritesHaveTheSizeOfTheBuffer(t *testing.T) {
 	for name, format := range formats {
 		var w writes
@@ -77,7 +77,7 @@ func TestWritesHaveTheSizeOfTheBuffer(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, size := range w.sizes {
-			if size > flushAt+500 || size < flushAt && i < len(w.sizes)-1 {
+			if size > 32<<10+500 || size < 32<<10 && i < len(w.sizes)-1 {
 				t.Errorf("%s: write %d of %d has %d bytes", name, i, len(w.sizes), size)
 			}
 		}
@@ -90,21 +90,33 @@ func TestWritesHaveTheSizeOfTheBuffer(t *testing.T) {
 // TestErrorEndsExposition: after an error of w nothing is written, no family begins, and
 // the current family is told to pass no more samples.
 func TestErrorEndsExposition(t *testing.T) {
-	for name, format := range formats {
-		passed, later := 0, 0
-		first := &Family{Name: "a", Kind: Gauge}
-		first.Encode = func(e *Encoder) {
-			e.Begin(first)
-			for passed = 1; e.Whole(`{l="some value"} `, 1, false, nil); passed++ {
+	const block = `{l="some value"} `
+	bounds := NewBounds(nil)
+	distribution := Distribution{}
+	for method, pass := range map[string]func(e *Encoder) bool{
+		"Whole":        func(e *Encoder) bool { return e.Whole(block, 1, false, nil) },
+		"long Whole":   func(e *Encoder) bool { return e.Whole(block, decimal.MaxShort, false, nil) },
+		"Float":        func(e *Encoder) bool { return e.Float(block, 0.5, nil) },
+		"Histogram":    func(e *Encoder) bool { return e.Histogram(block, &bounds, []uint64{1}, 1, nil) },
+		"Summary":      func(e *Encoder) bool { return e.Summary(block, &distribution, nil) },
+		"with details": func(e *Encoder) bool { return e.Float(block, 0.5, e.Details()) },
+	} {
+		for name, format := range formats {
+			passed, later := 0, 0
+			first := &Family{Name: "a", Kind: Gauge}
+			first.Encode = func(e *Encoder) {
+				e.Begin(first)
+				for passed = 1; pass(e) && passed < flushAt; passed++ {
+				}
 			}
-		}
-		second := &Family{Name: "b", Kind: Gauge, Encode: func(*Encoder) { later++ }}
-		w := writes{fail: 2}
-		if err := Write(&w, format, names.Underscores, []*Family{first, second}, new(Names)); err != errWrite {
-			t.Errorf("%s: error %v", name, err)
-		}
-		if len(w.sizes) != 2 || later != 0 || passed < 2*flushAt/100 || passed > 2*flushAt/10 {
-			t.Errorf("%s: %d writes, %d samples, %d later families", name, len(w.sizes), passed, later)
+			second := &Family{Name: "b", Kind: Gauge, Encode: func(*Encoder) { later++ }}
+			w := writes{fail: 2}
+			if err := Write(&w, format, names.Underscores, []*Family{first, second}, new(Names)); err != errWrite {
+				t.Errorf("%s, %s: error %v", name, method, err)
+			}
+			if len(w.sizes) != 2 || later != 0 || passed < 2*flushAt/200 || passed > 2*flushAt/10 {
+				t.Errorf("%s, %s: %d writes, %d samples, %d later families", name, method, len(w.sizes), passed, later)
+			}
 		}
 	}
 }

@@ -55,6 +55,41 @@ func TestShortLines(t *testing.T) {
 	}
 }
 
+// TestShortLinesAreCopied: Whole itself writes all lines with labels, a short name, a short
+// number and enough room. Lines that it leaves to the format take longer.
+func TestShortLinesAreCopied(t *testing.T) {
+	calls := 0
+	format := Text
+	format.whole = func(e *Encoder, block string, v uint64, negative bool, d *Details) bool {
+		calls++
+		return Text.whole(e, block, v, negative, d)
+	}
+	const long = 64 // the longest name
+	for _, c := range []struct {
+		name, block int
+		v           uint64
+		room        int // more than the longest name and the block
+		copied      bool
+	}{
+		{1, 16, 0, 16, true}, {long, 16, 0, 16, true}, {long, 16, 99999999, 16, true}, {long, 100, 7, 16, true}, {5, 17, 5, 1000, true},
+		{long + 1, 16, 0, 16, false}, {1, 15, 0, 16, false}, {1, 16, 100000000, 16, false}, {1, 16, 0, 15, false}, {5, 1, 0, 1000, false},
+	} {
+		block := " "
+		if c.block > 1 {
+			block = `{l="` + strings.Repeat("v", c.block-len(`{l=""} `)) + `"} `
+		}
+		f := &Family{Name: strings.Repeat("n", c.name), Kind: Gauge}
+		e := &Encoder{format: &format, names: new(Names), w: io.Discard, buf: make([]byte, 0, 10+long+len(block)+c.room)}
+		e.enter(f, f.Name, f.Name, '\n')
+		e.buf = e.buf[:10]
+		calls = 0
+		e.Whole(block, c.v, false, nil)
+		if got := string(e.buf[10:]); calls == 0 != c.copied || got != f.Name+block+strconv.FormatUint(c.v, 10)+"\n" {
+			t.Errorf("%+v: %d lines are left to the format: %q", c, calls, got)
+		}
+	}
+}
+
 // TestShortLineWithDetails: Whole leaves lines with details, and lines without labels, to
 // the format.
 func TestShortLineWithDetails(t *testing.T) {

@@ -1,6 +1,7 @@
 package expo
 
 import (
+	"io"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -128,7 +129,11 @@ func TestNamesAreUnique(t *testing.T) {
 		}
 		return append(SampleNames(f.Name, f.Kind), f.Name)
 	}
-	for range 5000 {
+	rounds := 5000
+	if testing.Short() {
+		rounds = 1000
+	}
+	for range rounds {
 		var families []*Family
 		for range 2 + random.IntN(5) {
 			name := ""
@@ -208,6 +213,25 @@ func TestNamingIsKept(t *testing.T) {
 	ns.naming(families, true, names.Dots)
 	if n := testing.AllocsPerRun(100, func() { ns.naming(families, true, names.Dots) }); n != 0 {
 		t.Errorf("%v allocations for a kept naming", n)
+	}
+}
+
+// TestOnlyTextAndOpenMetricsName: JSON has the names of the definitions and makes no naming.
+// The text format makes a naming only for UTF-8 names.
+func TestOnlyTextAndOpenMetricsName(t *testing.T) {
+	families := []*Family{gauges("x", 1, 1), {Name: "x_total", Kind: Counter, Encode: func(*Encoder) {}}}
+	for _, c := range []struct {
+		format *Format
+		utf8   *UTF8Rules
+		want   bool
+	}{{&JSON, &UTF8, false}, {&JSON, nil, false}, {&Text, nil, false}, {&Text, &UTF8, true}, {&OpenMetrics, nil, true}, {&OpenMetrics, &UTF8, true}} {
+		ns := &Names{UTF8: c.utf8}
+		if err := Write(io.Discard, c.format, names.Dots, families, ns); err != nil {
+			t.Fatal(err)
+		}
+		if made := ns.kept != [len(ns.kept)]unsafe.Pointer{}; made != c.want {
+			t.Errorf("format %d, UTF-8 names %v: a naming is made: %v", c.format.id, c.utf8 != nil, made)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package expo
 
 import (
 	"math"
+	"reflect"
 	"slices"
 	"testing"
 )
@@ -69,6 +70,15 @@ func TestBoundsInFormats(t *testing.T) {
 		})
 		if got != want {
 			t.Errorf("%s:\n%s\nwant\n%s", name, got, want)
+		}
+	}
+}
+
+// TestTypesHaveNoEqual: a type that == cannot compare has no memory for that.
+func TestTypesHaveNoEqual(t *testing.T) {
+	for _, typ := range []reflect.Type{reflect.TypeFor[le](), reflect.TypeFor[Names]()} {
+		if typ.Comparable() || typ.Field(0).Type.Size() != 0 {
+			t.Errorf("%v: comparable %v, the first field has %d bytes", typ, typ.Comparable(), typ.Field(0).Type.Size())
 		}
 	}
 }

@@ -46,6 +46,59 @@ func TestUTF8Samples(t *testing.T) {
 	}
 }
 
+// TestUTF8Rules: a name is valid UTF-8 without NUL. A name outside the legacy set marks its
+// family.
+func TestUTF8Rules(t *testing.T) {
+	for _, c := range []struct {
+		name                 string
+		metric, quotedMetric bool
+		label, quotedLabel   bool
+	}{
+		{"a", true, false, true, false},
+		{"a:b", true, false, true, true},
+		{"a.b", true, true, true, true},
+		{"1", true, true, true, true},
+		{"é", true, true, true, true},
+		{"__a", true, false, false, true},
+		{"__é", true, true, false, true},
+		{"", false, true, false, true},
+		{"a\x00", false, true, false, true},
+		{"\xff", false, true, false, true},
+		{"U__a", false, false, false, false},
+		{"U_a", true, false, true, false},
+	} {
+		rules := &UTF8
+		for _, before := range []bool{false, true} {
+			f := Family{Name: c.name, Quoted: before, QuotedLabels: before}
+			if got := rules.CheckMetric(&f); (got == "") != c.metric || f.Quoted != c.quotedMetric || f.QuotedLabels != before {
+				t.Errorf("metric %q: error %q, quoted %v, want %v", c.name, got, f.Quoted, c.quotedMetric)
+			}
+			f.Quoted = before
+			want := before || c.quotedLabel // another label may be quoted
+			if got := rules.CheckLabel(&f, c.name); (got == "") != c.label || f.QuotedLabels != want || f.Quoted != before {
+				t.Errorf("label %q: error %q, quoted %v, want %v", c.name, got, f.QuotedLabels, want)
+			}
+		}
+		if rules.ValidName(c.name) != c.metric {
+			t.Errorf("ValidName(%q) is %v", c.name, !c.metric)
+		}
+	}
+	if got := UTF8.CheckLabels([]string{"a.b", "a_c"}); got != "" {
+		t.Errorf("labels that differ: error %q", got)
+	}
+	if got := UTF8.CheckLabels([]string{"a.b", "a_b"}); !strings.Contains(got, `"a.b" and "a_b"`) {
+		t.Errorf("labels with the same escaped name: error %q", got)
+	}
+	for s, want := range map[names.Scheme]string{names.Underscores: "a_b", names.Dots: "a_dot_b", names.Values: "U__a_2e_b"} {
+		if got := UTF8.EscapedLabel("a.b", s); got != want {
+			t.Errorf("label a.b by %s is %s, want %s", s.HeaderValue(), got, want)
+		}
+		if got := UTF8.EscapedLabel("a_b", s); got != "a_b" {
+			t.Errorf("label a_b by %s is %s", s.HeaderValue(), got)
+		}
+	}
+}
+
 // FuzzEscape: all schemes make names of the legacy set. Values makes different names of
 // different names. An escaped block has the values of the block.
 func FuzzEscape(f *testing.F) {

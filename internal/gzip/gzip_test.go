@@ -12,7 +12,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/race"
 )
@@ -20,8 +22,9 @@ import (
 // bufferSize is the size of the writes of an exposition. It is flushAt of package expo.
 const bufferSize = 32 << 10
 
-// corpora returns expositions as tacho writes them, the same in every run.
-func corpora() map[string][]byte {
+// corpora returns expositions as tacho writes them, the same in every run. Tests must not
+// change the bytes.
+var corpora = sync.OnceValue(func() map[string][]byte {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	words := []string{"users", "orders", "carts", "items", "search", "login", "admin", "reports", "invoices", "a", "payments/refunds"}
 	word := func() string { return words[rnd.IntN(len(words))] }
@@ -86,7 +89,7 @@ func corpora() map[string][]byte {
 		corpora[name] = []byte("# HELP http_requests_total Requests.\n# TYPE http_requests_total counter\n" + strings.Join(all, ""))
 	}
 	return corpora
-}
+})
 
 // inBlocks writes p in writes of size bytes, as an encoder does.
 func inBlocks(w io.Writer, p []byte, size int) error {
@@ -186,8 +189,12 @@ func TestAnyBytes(t *testing.T) {
 	}
 }
 
-// TestSize: the gzip is at most 1.5 times as large as that of compress/gzip.
+// TestSize: the gzip is at most 1.5 times as large as that of compress/gzip, and hardly
+// larger than before.
 func TestSize(t *testing.T) {
+	before := map[string]int{
+		"counters": 42110, "random": 54920, "varied": 118625, "json": 56559, "decimals": 42069, "histograms": 49641, "latencies": 95980, "small": 1475,
+	}
 	for name, p := range corpora() {
 		var b bytes.Buffer
 		z, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
@@ -202,8 +209,238 @@ func TestSize(t *testing.T) {
 		if 2*size > 3*b.Len() {
 			t.Errorf("%s: more than 1.5 times as large as the result of compress/gzip", name)
 		}
+		if most := before[name] + before[name]/400; size > most { // machines can differ in the last digits of floats
+			t.Errorf("%s: %d bytes became %d, want at most %d", name, len(p), size, most)
+		}
 	}
 }
+
+// TestWindow: repeats are found up to the largest distance, and no further.
+func TestWindow(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(11, 12))
+	random := make([]byte, window+1)
+	for i := range random {
+		random[i] = byte(0x40 + rnd.IntN(0x80)) // no end of a line or label
+	}
+	near := len(zipped(t, bytes.Repeat(random[:window], 2), 2*window))
+	far := len(zipped(t, bytes.Repeat(random, 2), 2*window+2))
+	if near > window*5/4 || far < window*3/2 {
+		t.Errorf("repeats at the distances %d and %d became %d and %d bytes", window, window+1, near, far)
+	}
+	// A number at about the largest distance has more digits.
+	line := string(random[:window-100]) + "\"} "
+	a, b := line+strings.Repeat("7", 97-8), line+strings.Repeat("3", 97-7)
+	roundTrip(t, []byte(a+"\n"+b+"\n"+a+b), 1<<17)
+}
+
+// TestHeaders: compress/gzip reads the codes of a block with runs of unused symbols of all
+// lengths, and with runs of codes of the same length.
+func TestHeaders(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(13, 14))
+	for n := range 256 {
+		gap, same := make([]byte, 100), make([]byte, n+1)
+		for i := range gap {
+			gap[i] = byte(rnd.IntN(2) * n)
+		}
+		for i, b := range rnd.Perm(n + 1) {
+			same[i] = byte(b)
+		}
+		roundTrip(t, gap, len(gap))
+		roundTrip(t, same, len(same))
+		roundTrip(t, append(gap, same...), 1000)
+	}
+}
+
+// TestUnusedSymbolsHaveNoCode: a block has codes for its own symbols alone, and for two
+// distances at least.
+func TestUnusedSymbolsHaveNoCode(t *testing.T) {
+	for text, distances := range map[string]int{"abcdefghijklmnopqrstuvwxyz": 2, strings.Repeat("abcdefghijklmnop", 10): 3} {
+		z := new(writer)
+		z.reset(io.Discard)
+		if _, err := z.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		z.block()
+		for b := range 256 {
+			if has := z.lens[b] > 0; has != strings.Contains(text, string(rune(b))) {
+				t.Errorf("%.20q: byte %q has a code: %v", text, rune(b), has)
+			}
+		}
+		n := 0
+		for _, l := range z.lens[numLengths:] {
+			if l > 0 {
+				n++
+			}
+		}
+		if n != distances {
+			t.Errorf("%.20q: %d distances have a code, want %d", text, n, distances)
+		}
+	}
+}
+
+// TestEachBlockHasItsCodes: a block has the codes of its own symbols, also if the blocks
+// before it have other symbols.
+func TestEachBlockHasItsCodes(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(7, 8))
+	var p []byte
+	for first := 0x40; first < 0xc0; first += 0x20 {
+		for range 1 << 17 { // several blocks
+			p = append(p, byte(first+rnd.IntN(16))) // 4 bits
+		}
+	}
+	if size := len(zipped(t, p, bufferSize)); size > len(p)/2*104/100 {
+		t.Errorf("%d bytes of 4 bits became %d bytes", len(p), size)
+	}
+}
+
+// TestLargeWrites: repeats are found in all parts of a large write.
+func TestLargeWrites(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(9, 10))
+	phrases := make([][]byte, 100)
+	for i := range phrases {
+		for range 40 {
+			phrases[i] = append(phrases[i], byte('a'+rnd.IntN(26)))
+		}
+	}
+	var p []byte
+	for len(p) < 1<<20 {
+		p = append(p, phrases[rnd.IntN(len(phrases))]...)
+	}
+	small, large := len(zipped(t, p, bufferSize)), len(zipped(t, p, len(p)))
+	if large > small {
+		t.Errorf("one write became %d bytes, small writes became %d", large, small)
+	}
+}
+
+// TestLastDistance: after up to four bytes that differ, the last distance is used again.
+func TestLastDistance(t *testing.T) {
+	for _, dist := range []int{1, 2, 3, 8, 9, 17, 25} {
+		for width := 1; width <= 4 && (width+dist <= 4 || width < dist && dist >= 8); width++ {
+			var p []byte
+			for len(p) < 1000 {
+				p = append(p, byte('a'+len(p)%dist))
+			}
+			changed := byte(0x80)
+			for at := 100; at < 900; at += 100 {
+				for i := range width {
+					p[at+i] = changed
+					changed++
+				}
+			}
+			z := new(writer)
+			z.reset(io.Discard)
+			if _, err := z.Write(p); err != nil {
+				t.Fatal(err)
+			}
+			for i, r := range z.repeats[:z.nrepeats] {
+				if int(r.dist) != dist {
+					t.Errorf("repeat %d of %d has the distance %d, want %d (%d bytes differ)", i, z.nrepeats, r.dist, dist, width)
+				}
+			}
+			if z.nrepeats < 9 || z.nlits > dist+8*8+20 {
+				t.Errorf("distance %d, %d bytes differ: %d repeats and %d literals", dist, width, z.nrepeats, z.nlits)
+			}
+		}
+	}
+}
+
+// TestRepeatsAreLong: a repeat has the fewest parts, and no part is too short or too long.
+func TestRepeatsAreLong(t *testing.T) {
+	z := new(writer)
+	for n := 4; n < 2000; n++ {
+		z.reset(io.Discard)
+		z.run = 5
+		z.repeat(n, 7, distSymbol(7))
+		sum := 0
+		for i, r := range z.repeats[:z.nrepeats] {
+			sum += int(r.len)
+			if run := map[bool]uint16{true: 5}[i == 0]; r.len < 3 || r.len > maxRepeat || r.dist != 7 || r.run != run {
+				t.Errorf("a repeat of %d bytes has the part %+v", n, r)
+			}
+		}
+		if most := (n + maxRepeat - 1) / maxRepeat; sum != n || z.nrepeats > most || z.run != 0 {
+			t.Errorf("a repeat of %d bytes has %d parts of %d bytes in all, want %d", n, z.nrepeats, sum, most)
+		}
+	}
+}
+
+// TestBlockOfRepeats: the last block can have repeats and no literals. It begins in the
+// middle of a long repeat that fills the block before it.
+func TestBlockOfRepeats(t *testing.T) {
+	full := maxRepeats / (maxChunk/maxRepeat + 1) * maxChunk // of chunks that fit into a block together
+	for n := 8000; n < maxChunk; n += 248 {                  // less than a repeat
+		z := new(writer)
+		z.reset(io.Discard)
+		if _, err := z.Write(make([]byte, full+1+n)); err != nil {
+			t.Fatal(err)
+		}
+		if z.nlits == 0 {
+			roundTrip(t, make([]byte, full+1+n), full+1+n)
+			if z.nrepeats == 4 {
+				return
+			}
+		}
+	}
+	t.Error("no block of repeats alone")
+}
+
+// TestReuse: a writer that is used again writes the same as a new one, also after an error.
+func TestReuse(t *testing.T) {
+	p := corpora()["small"]
+	write := func(z *writer, w io.Writer) error {
+		z.reset(w)
+		return errors.Join(inBlocks(z, p, 1000), z.close())
+	}
+	var want bytes.Buffer
+	if err := write(new(writer), &want); err != nil {
+		t.Fatal(err)
+	}
+	z := new(writer)
+	for room := range 100 {
+		err := write(z, &fullWriter{room: room * 37})
+		var got bytes.Buffer
+		if again := write(z, &got); again != nil || !bytes.Equal(got.Bytes(), want.Bytes()) {
+			t.Fatalf("after the error %v at byte %d: %v, other bytes", err, room*37, again)
+		}
+		// An exposition that ends in the middle.
+		z.reset(io.Discard)
+		if err := inBlocks(z, p[:room*41], 1000); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestWriterMemory: the client gets writes of at most 16 KiB, nearly full, and the table of
+// hashes has no entry that no hash has. A writer for each scrape stays in the pool.
+func TestWriterMemory(t *testing.T) {
+	var sizes []int
+	err := Write(writerFunc(func(p []byte) (int, error) {
+		sizes = append(sizes, len(p))
+		return len(p), nil
+	}), func(w io.Writer) error { return inBlocks(w, corpora()["varied"], bufferSize) })
+	if err != nil || len(sizes) < 3 {
+		t.Fatal(err, len(sizes))
+	}
+	for i, n := range sizes {
+		if n > 16<<10 || n < 15<<10 && i < len(sizes)-1 {
+			t.Errorf("write %d of %d has %d bytes", i, len(sizes), n)
+		}
+	}
+	if n := unsafe.Sizeof(writer{}); n > 80<<10 {
+		t.Errorf("a writer has %d bytes", n)
+	}
+	largest := uint32(0)
+	for x := range uint64(100_000) {
+		largest = max(largest, hash4(x))
+	}
+	if n := len(new(writer).head); int(largest) != n-1 {
+		t.Errorf("%d entries, the largest hash is %d", n, largest)
+	}
+}
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // fullWriter returns an error after room bytes, and counts the writes after the error.
 type fullWriter struct{ room, late int }
@@ -256,15 +493,64 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
+// huffman returns the number of bits of all symbols in Huffman's code without a limit.
+func huffman(freq []uint32) (bits int) {
+	var nodes []int
+	for _, f := range freq {
+		if f > 0 {
+			nodes = append(nodes, int(f))
+		}
+	}
+	for len(nodes) > 1 {
+		slices.SortFunc(nodes, func(a, b int) int { return b - a })
+		last := len(nodes) - 2
+		nodes[last] += nodes[last+1]
+		nodes = nodes[:last+1]
+		bits += nodes[last]
+	}
+	return bits
+}
+
+// TestCodesAreShort: the code is close to Huffman's, for frequencies as text and numbers
+// have them.
+func TestCodesAreShort(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(15, 16))
+	bits, optimum := 0, 0
+	for i := range 300 {
+		freq := make([]uint32, 2+rnd.IntN(80))
+		for i := range freq {
+			freq[i] = 1 + rnd.Uint32N(1<<rnd.IntN(8))
+		}
+		lens := make([]uint8, len(freq))
+		best, n := huffman(freq), 0
+		used := slices.Clone(freq)
+		codeLengths(used, lens, codeLimit)
+		for s, l := range lens {
+			n += int(freq[s]) * int(l)
+		}
+		if n < best || n > best*110/100+1 {
+			t.Errorf("code %d has %d bits, Huffman's has %d: %v", i, n, best, freq)
+		}
+		bits, optimum = bits+n, optimum+best
+	}
+	t.Logf("%d bits, Huffman's codes %d: %.2f %% more", bits, optimum, 100*float64(bits-optimum)/float64(optimum))
+	if bits > optimum*1003/1000 {
+		t.Errorf("%d bits, Huffman's codes have %d", bits, optimum)
+	}
+}
+
 // TestCodeLengths: the lengths are those of a complete prefix code, of the used symbols
 // alone, and within the limit.
 func TestCodeLengths(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 6))
-	for range 20000 {
+	for round := range 20000 {
 		limit := []int{7, codeLimit}[rnd.IntN(2)]
 		freq := make([]uint32, 2+rnd.IntN([]int{7: 17, codeLimit: numLengths - 2}[limit]))
+		if round%100 == 0 { // all symbols are used
+			freq = make([]uint32, map[int]int{7: 19, codeLimit: numLengths}[limit])
+		}
 		for i := range freq {
-			if i < 2 || rnd.IntN(3) > 0 {
+			if i < 2 || round%100 == 0 || rnd.IntN(3) > 0 {
 				freq[i] = 1 + rnd.Uint32N(1<<rnd.IntN(15))
 			}
 		}

@@ -1,6 +1,9 @@
 package label
 
-import "testing"
+import (
+	"reflect"
+	"testing"
+)
 
 func TestAppendBlock(t *testing.T) {
 	for _, c := range []struct {
@@ -20,6 +23,15 @@ func TestAppendBlock(t *testing.T) {
 	} {
 		if got := string(AppendBlock([]byte("name"), c.consts, c.names, keyOf(c.values...))); got != "name"+c.want {
 			t.Errorf("%s, want name%s", got, c.want)
+		}
+	}
+}
+
+// TestTypesHaveNoEqual: a type that == cannot compare has no memory for that.
+func TestTypesHaveNoEqual(t *testing.T) {
+	for _, typ := range []reflect.Type{reflect.TypeFor[Label]()} {
+		if typ.Comparable() || typ.Field(0).Type.Size() != 0 {
+			t.Errorf("%v: comparable %v, the first field has %d bytes", typ, typ.Comparable(), typ.Field(0).Type.Size())
 		}
 	}
 }

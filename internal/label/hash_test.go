@@ -2,9 +2,16 @@ package label
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/big"
+	"math/bits"
 	"math/rand/v2"
+	"os"
+	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/tachikoma/tacho/internal/race"
@@ -119,6 +126,104 @@ func TestHashesDiffer(t *testing.T) {
 				add("GET", string(b), "200")
 			}
 		}
+	}
+}
+
+// TestSecrets: each process has other secrets. A secret has many bits, is odd and so is not 0.
+func TestSecrets(t *testing.T) {
+	const printSecrets = "TACHO_TEST_PRINT_SECRETS"
+	if os.Getenv(printSecrets) != "" {
+		fmt.Println("secrets", hashSecrets[0], hashSecrets[1], hashSecrets[2])
+		return
+	}
+	processes := 12 // a secret that is not always odd is odd by chance in some
+	seen := map[uint64]bool{}
+	for i := range processes {
+		secrets := hashSecrets
+		if i > 0 {
+			cmd := exec.Command(os.Args[0], "-test.run=^TestSecrets$", "-test.v")
+			cmd.Env = append(os.Environ(), printSecrets+"=1")
+			out, err := cmd.CombinedOutput()
+			if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EPERM) {
+				t.Skip(err)
+			}
+			_, line, _ := strings.Cut(string(out), "secrets ")
+			if _, scan := fmt.Sscan(line, &secrets[0], &secrets[1], &secrets[2]); err != nil || scan != nil {
+				t.Fatalf("%v, %v: %s", err, scan, out)
+			}
+		}
+		for _, secret := range secrets {
+			if seen[secret] || secret%2 == 0 || bits.OnesCount64(secret) < 8 {
+				t.Errorf("process %d has the secrets %#x", i, secrets)
+			}
+			seen[secret] = true
+		}
+	}
+}
+
+// reference returns the hash of values as the comments of Hasher describe it: two words of
+// each 16 bytes are multiplied, and the last two words hold the end of the value.
+func reference(values []string) uint32 {
+	word := func(s string) uint64 { // the first byte is the lowest
+		v := uint64(0)
+		for i := range len(s) {
+			v |= uint64(s[i]) << (8 * i)
+		}
+		return v
+	}
+	sum, x, y := hashSecrets[0], hashSecrets[1], hashSecrets[2]
+	for _, s := range values {
+		add := func(a, b uint64) {
+			product := new(big.Int).Mul(new(big.Int).SetUint64(a), new(big.Int).SetUint64(b))
+			high := new(big.Int).Rsh(product, 64).Uint64()
+			sum += high ^ new(big.Int).And(product, new(big.Int).SetUint64(1<<64-1)).Uint64()
+			x, y = x<<23|x>>41, y<<41|y>>23
+		}
+		last := y<<(len(s)%64) | y>>(64-len(s)%64)
+		rest := s
+		for ; len(rest) > 16; rest = rest[16:] {
+			add(word(rest[:8])^x, word(rest[8:16])^y)
+		}
+		var a, b uint64
+		switch n := len(s); {
+		case n > 16:
+			a, b = word(s[n-16:n-8]), word(s[n-8:])
+		case n >= 8:
+			a, b = word(s[:8]), word(s[n-8:])
+		case n >= 4:
+			a, b = word(s[:4]), word(s[n-4:])
+		case n >= 2:
+			a, b = word(s[:2]), word(s[n-2:])
+		case n == 1:
+			a = word(s)
+		}
+		add(a^x, b^last)
+	}
+	return uint32((sum ^ sum>>32) * hashSecrets[1] >> 32)
+}
+
+// TestHashOfAllWords compares the hash with reference. A word that is left out, or two
+// words with one secret, would let a client find values with one hash.
+func TestHashOfAllWords(t *testing.T) {
+	useSecrets(t, someSecrets)
+	random := rand.New(rand.NewPCG(1, 2))
+	for n := range 200 {
+		for _, count := range []int{1, 2, 5} {
+			values := make([]string, count)
+			for i := range values {
+				b := make([]byte, n>>i)
+				for j := range b {
+					b[j] = byte(random.Uint32())
+				}
+				values[i] = string(b)
+			}
+			if got, want := hashOf(values...), reference(values); got != want {
+				t.Fatalf("%d values, the first of %d bytes: hash %#x, want %#x", count, n, got, want)
+			}
+		}
+	}
+	if got, want := hashOf(), reference(nil); got != want {
+		t.Errorf("no values: hash %#x, want %#x", got, want)
 	}
 }
 

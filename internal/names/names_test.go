@@ -55,6 +55,7 @@ func TestEscapedNames(t *testing.T) {
 		{"a/b:c d", "a_b:c_d", "a__b:c__d", "U__a_2f_b:c_20_d"},
 		{"1a2", "_a2", "__a2", "U___31_a2"},
 		{"é€😀", "___", "______", "U___e9__20ac__1f600_"},
+		{"\u0161\u0141\u0130\u015f\u013a", "_____", "__________", "U___161__141__130__15f__13a_"}, // their low bytes are aA0_:
 		{"a\n\x00", "a__", "a____", "U__a_a__0_"},
 	} {
 		for s, want := range map[Scheme]string{Underscores: c.underscores, Dots: c.dots, Values: c.values} {

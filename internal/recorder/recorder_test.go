@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -208,12 +209,39 @@ func TestElapsed(t *testing.T) {
 	}
 }
 
+// TestCoarseClock: a duration ends also if the clock has not advanced since the start of
+// the program.
+func TestCoarseClock(t *testing.T) {
+	defer func(start time.Time) { programStart = start }(programStart)
+	programStart = time.Now().Add(time.Hour)
+	for method, end := range map[string]func(*Recorder){
+		"WriteHeader": func(r *Recorder) { Writer(r).WriteHeader(200) },
+		"Hijack":      func(r *Recorder) { Writer(r).(http.Hijacker).Hijack() },
+	} {
+		rec := New(context.Background(), build[wH](&calls{}))
+		Time(rec)
+		end(rec)
+		if got := Elapsed(rec, 0); got != 1 {
+			t.Errorf("%s: the duration is %v, want 1 ns", method, got)
+		}
+	}
+}
+
 // TestLargeStatus: a status that does not fit is as invalid as the largest that does.
 func TestLargeStatus(t *testing.T) {
 	for _, c := range [][2]int{{999, 999}, {1000, 1000}, {statusBits, statusBits}, {statusBits + 1, statusBits}, {1<<31 - 1, statusBits}} {
 		rec := New(context.Background(), build[base](&calls{}))
 		if SetStatus(rec, c[0]); Status(rec) != c[1] {
 			t.Errorf("status %d is recorded as %d, want %d", c[0], Status(rec), c[1])
+		}
+	}
+}
+
+// TestTypesHaveNoEqual: a type that == cannot compare has no memory for that.
+func TestTypesHaveNoEqual(t *testing.T) {
+	for _, typ := range []reflect.Type{reflect.TypeFor[Recorder](), reflect.TypeFor[countingReader]()} {
+		if typ.Comparable() || typ.Field(0).Type.Size() != 0 {
+			t.Errorf("%v: comparable %v, the first field has %d bytes", typ, typ.Comparable(), typ.Field(0).Type.Size())
 		}
 	}
 }

@@ -315,6 +315,56 @@ func TestKnownSets(t *testing.T) {
 	})
 }
 
+// TestSetsAreKnown: the set of a type is found once, and then read from known. Types use
+// different entries, and an entry does not change.
+func TestSetsAreKnown(t *testing.T) {
+	var old [len(known)]uint64
+	for i := range known {
+		old[i] = known[i].Swap(0)
+	}
+	defer func() {
+		for i := range known {
+			known[i].Store(old[i])
+		}
+	}()
+	used := 0
+	for set, original := range originals {
+		o := original(&calls{})
+		want := interfaces(o)
+		for i := range known {
+			e := known[i].Load()
+			if e%(1<<setBits) != want || e>>setBits != uint64(uintptr((*[2]unsafe.Pointer)(unsafe.Pointer(&o))[0])) {
+				continue
+			}
+			used++
+			// Another set in the entry shows that the entry is read.
+			known[i].Store(e ^ push)
+			if got := interfaces(o); got != want^push {
+				t.Errorf("%05b: the set %04b is found again, want %04b", set, got, want^push)
+			}
+			known[i].Store(e)
+		}
+		if set == 0 && used != 1 {
+			t.Errorf("the first type is in %d entries", used)
+		}
+	}
+	if used < len(known)/2 {
+		t.Errorf("%d of %d entries are used", used, len(known))
+	}
+	var before [len(known)]uint64
+	for i := range known {
+		before[i] = known[i].Load()
+	}
+	for set, original := range originals {
+		interfaces(original(&calls{}))
+		for i := range known {
+			if known[i].Load() != before[i] {
+				t.Fatalf("%05b: entry %d changes", set, i)
+			}
+		}
+	}
+}
+
 // TestWriterMethods: a handler finds no other methods by type assertion.
 func TestWriterMethods(t *testing.T) {
 	for set, original := range originals {

@@ -2,6 +2,7 @@ package stripe
 
 import (
 	"math"
+	"math/bits"
 	"math/rand/v2"
 	"runtime"
 	"runtime/debug"
@@ -129,6 +130,26 @@ func TestManyGoroutinesMoveSeldom(t *testing.T) {
 	}
 }
 
+// TestSlotsAreSpread: goroutines whose stacks have equal distances use many slots of a set.
+// A move concerns all goroutines of a slot.
+func TestSlotsAreSpread(t *testing.T) {
+	for rows := minRows; rows <= maxRows; rows *= 2 {
+		s := newSet(rows, LineWords, nil)
+		for spacing := uintptr(1); spacing <= 1<<16; spacing *= 2 {
+			used := map[*atomic.Uint32]bool{}
+			for i := range rows {
+				used[s.slot(1<<20+uintptr(i)*spacing)] = true
+			}
+			if len(used) < rows/4 {
+				t.Errorf("%d stacks %d KiB apart use %d of %d slots", rows, spacing<<StackShift>>10, len(used), rows)
+			}
+		}
+	}
+	if 1<<StackShift != 2<<10 {
+		t.Errorf("a stack number for each %d bytes: the smallest stacks have 2 KiB", 1<<StackShift)
+	}
+}
+
 func TestRowsStayInside(t *testing.T) {
 	for rows := minRows; rows <= maxRows; rows *= 2 {
 		s := newSet(rows, 2*LineWords, nil)
@@ -232,6 +253,9 @@ func TestRowsHaveRoom(t *testing.T) {
 			t.Errorf("%d words take %d in whole lines", words, got)
 		}
 		stride := RowStride(words)
+		if words < LineWords && stride != LineWords || stride >= words+1+LineWords+rowGap {
+			t.Errorf("%d words have a stride of %d", words, stride)
+		}
 		s := newSet(minRows, stride, nil)
 		Contended(s, stride, 0, nil) // a collision in the second row
 		counted := -1
@@ -245,7 +269,7 @@ func TestRowsHaveRoom(t *testing.T) {
 		}
 		if last := counted - stride; last < words || last >= stride {
 			t.Errorf("%d words in a stride of %d: word %d of the row counts collisions", words, stride, last)
-		} else if gap := stride - last - 1; words >= LineWords && gap < rowGap {
+		} else if gap := stride - last - 1; words >= LineWords && gap < 2*CacheLine/8 {
 			t.Errorf("%d words in a stride of %d: the gap behind the row has %d words", words, stride, gap)
 		}
 	}
@@ -289,12 +313,12 @@ func TestSums(t *testing.T) {
 	}
 }
 
-// TestMovesDouble: the 16th collision in a row moves the goroutine, and then each doubling
-// of their number. A new factor is odd.
+// TestMovesDouble: the 16th collision in a row moves the goroutine, then each doubling of
+// their number, and each 65,536th collision. A new factor is odd.
 func TestMovesDouble(t *testing.T) {
 	s := newSet(64, LineWords, nil)
-	var moved []int
-	for n := 1; n <= 1000; n++ {
+	var moved, want []int
+	for n := 1; n <= 1<<18; n++ {
 		before := s.moves.Load()
 		Contended(s, 0, 12345, nil)
 		if s.moves.Load() != before {
@@ -303,9 +327,109 @@ func TestMovesDouble(t *testing.T) {
 				t.Errorf("factor %#x after %d collisions", factor, n)
 			}
 		}
+		if n >= 16 && bits.OnesCount(uint(n)) == 1 || n%65536 == 0 {
+			want = append(want, n)
+		}
 	}
-	if want := []int{16, 32, 64, 128, 256, 512}; !slices.Equal(moved, want) {
+	if !slices.Equal(moved, want) {
 		t.Errorf("collisions %d move the goroutine, want %d", moved, want)
+	}
+}
+
+// TestSetsGrow: a set should be replaced after as many moves as it has rows, unless the set
+// has four rows for each of GOMAXPROCS. Sets that grow too early or without a limit cost
+// memory and slower scrapes.
+func TestSetsGrow(t *testing.T) {
+	testkit.NeedThreads(t)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for _, procs := range []int{1, 2, 3, 8, 64, 100} {
+		runtime.GOMAXPROCS(procs)
+		for rows := minRows; rows <= maxRows; rows *= 2 {
+			s := newSet(rows, LineWords, nil)
+			for n := 1; n <= 3*rows; n++ {
+				row, small := n%rows*LineWords, false
+				for before := s.moves.Load(); s.moves.Load() == before; {
+					if small {
+						t.Fatalf("%d procs, %d rows: a collision that moves no goroutine makes a larger set", procs, rows)
+					}
+					small = Contended(s, row, uintptr(n), nil)
+				}
+				if want := n >= rows && rows < min(4*procs, maxRows); small != want {
+					t.Fatalf("%d procs, %d rows: after %d moves a larger set is made: %v", procs, rows, n, small)
+				}
+			}
+		}
+	}
+}
+
+// TestAllBitsChooseRow: goroutines whose stack numbers differ in one bit can have different
+// rows and slots in a new set. The first factor must be odd for the highest bit.
+func TestAllBitsChooseRow(t *testing.T) {
+	s := newSet(maxRows, LineWords, nil)
+	for bit := range 32 {
+		rows, slots := false, false
+		for at := range uintptr(1000) {
+			other := at ^ 1<<bit
+			rows = rows || s.Row(at) != s.Row(other)
+			slots = slots || s.slot(at) != s.slot(other)
+		}
+		if !rows || !slots {
+			t.Errorf("bit %d of a stack number: chooses rows %v, slots %v", bit, rows, slots)
+		}
+	}
+}
+
+// TestBursts compares count with a list of all collisions: 16 collisions are a burst if no
+// tick of 2^19 ns passes without a collision. A burst begins after each other.
+func TestBursts(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	const tick = 1 << 19
+	entry, collisions, last := uint32(0), 0, int64(-1000)
+	now := int64(8795*time.Second) / tick // soon the ticks no longer fit into 24 bits and wrap
+	for i := range 200_000 {
+		switch random.IntN(20) {
+		case 0:
+			now += 2
+		case 1, 2, 3, 4:
+			now++
+		case 5:
+			now += random.Int64N(1<<24 - 2) // longer gaps wrap to short ones
+		}
+		var frequent bool
+		entry, frequent = count(entry, time.Duration(now*tick+random.Int64N(tick)))
+		if now > last+1 {
+			collisions = 0
+		}
+		collisions++
+		want := collisions == 16
+		if want {
+			collisions = 0
+		}
+		if last = now; frequent != want {
+			t.Fatalf("collision %d: ends a burst %v, want %v", i, frequent, want)
+		}
+	}
+}
+
+// TestMetricsHaveEntries: metrics side by side use most entries of recent. If metrics
+// shared few entries, seldom collisions of many metrics would be a burst.
+func TestMetricsHaveEntries(t *testing.T) {
+	var metrics [len(recent)][4]uint64
+	old := make([]uint32, len(recent))
+	for i := range recent {
+		old[i] = recent[i].Swap(0)
+	}
+	for i := range metrics {
+		Frequent(unsafe.Pointer(&metrics[i]))
+	}
+	used := 0
+	for i := range recent {
+		if recent[i].Swap(old[i]) != 0 {
+			used++
+		}
+	}
+	if used < len(recent)*3/4 {
+		t.Errorf("%d metrics use %d entries", len(metrics), used)
 	}
 }
 
@@ -344,6 +468,24 @@ func TestSampled(t *testing.T) {
 	}
 	if sampled < n/64*99/100 || sampled > n/64*101/100 || largest > 200 {
 		t.Errorf("%d of %d values are sampled, at most %d apart", sampled, n, largest)
+	}
+}
+
+// TestSampledSteps: a counter that grows in equal steps is sampled too, for each start.
+func TestSampledSteps(t *testing.T) {
+	const n = 64 * 1000
+	for _, step := range []uint64{1, 2, 4, 8, 10, 16, 32, 64, 100, 128, 1000, 1024, 1 << 16, 1 << 20} {
+		for start := range uint64(3) {
+			sampled := 0
+			for i := range uint64(n) {
+				if Sampled(start + i*step) {
+					sampled++
+				}
+			}
+			if sampled < n/64/2 || sampled > n/64*2 {
+				t.Errorf("from %d by %d: %d of %d values are sampled", start, step, sampled, n)
+			}
+		}
 	}
 }
 
