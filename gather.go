@@ -51,9 +51,6 @@ func (q *query) filter(families []*expo.Family) []*expo.Family {
 // limit.
 const defaultTimeout = 5 * time.Second
 
-// shareOf returns the part of a limit that functions may take. The rest is for writing.
-func shareOf(limit time.Duration) time.Duration { return limit - limit/10 }
-
 // functions has what a registry needs to call functions of the program.
 type functions struct {
 	gather     func(*query) []*expo.Family

@@ -42,3 +42,6 @@ func (r *Registry) writeContext(ctx context.Context, w io.Writer, format *expo.F
 	}
 	return expo.Write(w, format, names.Underscores, families, &r.names)
 }
+
+// shareOf returns the part of a limit that functions may take. The rest is for writing.
+func shareOf(limit time.Duration) time.Duration { return limit - limit/10 }
