@@ -133,6 +133,9 @@ func TestScrapeIsBounded(t *testing.T) {
 	// The shortest paths have the most lines. 100 routes is what docs/http.md promises the
 	// bounds for. Strangers are first for half of them.
 	t.Run("all at once, shortest paths", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("330,000 requests take minutes on an emulator")
+		}
 		reg := NewRegistry(WithCreated())
 		status, n := 0, 0
 		mux := http.NewServeMux()

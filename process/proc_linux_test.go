@@ -147,7 +147,7 @@ func TestNoReadOutsideEntries(t *testing.T) {
 		binary.NativeEndian.PutUint16(entry[16:], uint16(size))
 		entries = append(entries, entry...)
 	}
-	for n := range len(entries) + 1 {
+	for n := 0; n <= len(entries); n += 8 { // the kernel writes whole words, and some processors need aligned ones
 		want := countEntries(entries[:n:n])
 		testkit.CheckSlice(g, entries[:n], func(b []byte) {
 			if got := countEntries(b); got != want {

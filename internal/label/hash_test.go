@@ -144,8 +144,8 @@ func TestSecrets(t *testing.T) {
 			cmd := exec.Command(os.Args[0], "-test.run=^TestSecrets$", "-test.v")
 			cmd.Env = append(os.Environ(), printSecrets+"=1")
 			out, err := cmd.CombinedOutput()
-			if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EPERM) {
-				t.Skip(err)
+			if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EPERM) || err != nil && strings.Contains(err.Error(), "exec format error") {
+				t.Skip(err) // no processes, or an emulator runs this one
 			}
 			_, line, _ := strings.Cut(string(out), "secrets ")
 			if _, scan := fmt.Sscan(line, &secrets[0], &secrets[1], &secrets[2]); err != nil || scan != nil {
