@@ -229,7 +229,7 @@ func TestRealRemoteWrite(t *testing.T) {
 			labels := `"instance":"バ","job":"remote"`
 			result := func(expr string) func() string { return func() string { return query(t, base, expr) } }
 			eventually(t, `{"__name__":"push_test_jobs_total",`+labels+`,"result":`+escapedLabel+`} 3`, result(`push_test_jobs_total{job="remote"}`))
-			eventually(t, `{"__name__":"push_test_cost_dollars",`+labels+`} 0.25`, result(`push_test_cost_dollars`))
+			eventually(t, `{"__name__":"push_test_cost_dollars",`+labels+`} 0.25`, result(`push_test_cost_dollars{job="remote"}`))
 			eventually(t, `{"__name__":"push_test_free",`+labels+`} -7`, result(`push_test_free{job="remote"}`))
 			eventually(t, `{} 4001`, result(`count(push_test_many{job="remote"})`))
 			eventually(t, `{} 8002000`, result(`sum(push_test_many{job="remote"})`))
