@@ -23,11 +23,12 @@ type Emitter struct {
 }
 
 // Collect adds f to the functions that each scrape calls. The families that f emits are
-// sorted by name among the other families. stop removes f: no scrape that begins after
-// stop returned calls f. stop may be called several times, and from any goroutine.
+// sorted by name among the other families. The result stop removes and releases f. A scrape
+// that begins after stop returned does not call f. A second call of stop has no effect, and
+// any goroutine may call stop.
 //
-// f runs on a goroutine of its own, beside other functions, and never twice at the same
-// time. If f panics, the scrape goes on without the samples of this call, and
+// The function f runs on a goroutine of its own, beside other functions. It never runs twice
+// at the same time. If f panics, the scrape goes on without the samples of this call, and
 // tacho_errors_total{metric="",reason="panic"} counts. If f does not return before the
 // time of the scrape is over, the scrape shows none of its samples and
 // tacho_errors_total{metric="",reason="timeout"} counts. No scrape calls f again until

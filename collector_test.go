@@ -2,8 +2,6 @@ package tacho
 
 import (
 	"math"
-	"math/rand/v2"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -254,36 +252,6 @@ func TestInvalidLabelValuesAreOneSeries(t *testing.T) {
 	testkit.ParseText(t, text(t, r)) // fails the test if a series repeats
 	if got := vecOf[Counter](r.errors).With("x", reasonDuplicate).Value(); got != 3 {
 		t.Errorf("%d duplicates counted, want 3 in\n%s", got, text(t, r))
-	}
-}
-
-// TestSortRows compares sortRows with a stable sort by label.Compare. Keys share beginnings
-// of all lengths around eight bytes, since sortRows compares eight bytes at a time.
-func TestSortRows(t *testing.T) {
-	rnd := rand.New(rand.NewPCG(1, 2))
-	parts := []string{"a", "a", "b", "\x00", "\x7f", "é", "\U0010FFFF", "aaaaaaa", "aaaaaaaa", "aaaaaaaab"}
-	for n := range 200 {
-		rows := make([]*row, 1+n)
-		for i := range rows {
-			var key string
-			for range 2 * rnd.IntN(1+n%4) { // a name and a value for each label
-				for range 1 + rnd.IntN(3) {
-					key += parts[rnd.IntN(len(parts))]
-				}
-				key += string([]byte{label.Sep})
-			}
-			rows[i] = &row{text: key + "{block}", cut: len(key), value: float64(i)}
-		}
-		want := slices.Clone(rows)
-		slices.SortStableFunc(want, func(a, b *row) int { return label.Compare(a.key(), b.key()) })
-		want = slices.CompactFunc(want, func(a, b *row) bool { return a.key() == b.key() })
-		if got := sortRows(rows); !slices.Equal(got, want) {
-			var keys []string
-			for _, r := range got {
-				keys = append(keys, r.key())
-			}
-			t.Fatalf("%d rows: not sorted, or not the first of each key: %q", len(rows), keys)
-		}
 	}
 }
 

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// BenchmarkExpiry measures scrapes of 1,000,000 counters: without expiry, with expiry while
-// all are in use, while a scrape unlists as many as it may, and with 1,000,000 unlisted
-// counters that the program still holds.
+// BenchmarkExpiry measures scrapes of 1,000,000 counters without expiry, and with expiry. With
+// expiry all counters are in use, or each scrape unlists as many as it may, or the program
+// holds 1,000,000 unlisted counters.
 func BenchmarkExpiry(b *testing.B) {
 	const n = 1_000_000
 	if testing.Short() {

@@ -203,10 +203,10 @@ type gathering struct {
 // functions return at once, and one goroutine calls all of them.
 const patience = time.Millisecond
 
-// join returns the next call of s. The queue gets the call, unless s is running: the end
-// of that call then begins the next one. join returns nil if s has taken more than the
-// whole time of a scrape, or if the scrape is nested and would wait for the function that
-// started it.
+// join returns the next call of s. The queue gets the call unless s is running. The end of
+// a running call begins the next call. The result is nil if s has taken more than the whole
+// time of a scrape. It is also nil if the scrape is nested, and would wait for the function
+// that started it.
 func (g *gathering) join(s *source) *call {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -343,27 +343,3 @@ func checkSlice[E any](t *testing.T, g *testkit.Guarded, list []E, use func(list
 	want := use(list)
 	testkit.CheckSlice(g, list, func(list []E) { checkSame(t, use(list), want) })
 }
-
-// TestNoReadOutsideKeys: the sort of collected samples reads no byte outside their keys,
-// which are followed by label blocks.
-func TestNoReadOutsideKeys(t *testing.T) {
-	g := testkit.NewGuarded(t)
-	for n := range 71 {
-		key := ""
-		if n > 0 {
-			key = strings.Repeat("aé\xff012345", 10)[:n-1] + "\xff"
-		}
-		other := row{text: key + "b\xff", cut: n + 2}
-		g.Check(key, func(s string) {
-			for at := 0; at <= len(s); at += 8 {
-				if got, want := keyPart(s, at), keyPart(key, at); got != want {
-					t.Errorf("%d bytes from %d: %x, want %x", n, at, got, want)
-				}
-			}
-			sorted := sortRows([]*row{&other, {text: s, cut: n}, {text: s, cut: n}})
-			if len(sorted) != 2 || sorted[0].key() != key || sorted[1] != &other {
-				t.Errorf("%d bytes: %d rows, want the key and a longer key", n, len(sorted))
-			}
-		})
-	}
-}

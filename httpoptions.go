@@ -24,9 +24,10 @@ func WithSizeBuckets(buckets []float64) Option {
 // WithPathLabel makes f choose the path label of each request, after the request was
 // served. f should return few distinct values. If f returns "", the next rule of
 // [HTTPMetrics] applies. If f panics, the label is "other" and
-// tacho_errors_total{metric,reason="panic"} counts. f gets the request as the last call of
-// [SetRoute] or the innermost handler of [HTTPMetrics.Route] got it, and otherwise as the
-// middleware got it. The option applies to [NewHTTPMetrics].
+// tacho_errors_total{metric,reason="panic"} counts. The option applies to [NewHTTPMetrics].
+//
+// The request of f is that of the last call of [SetRoute], or of the innermost handler of
+// [HTTPMetrics.Route]. Without either it is the request of the middleware.
 func WithPathLabel(f func(*http.Request) string) Option {
 	return func(o *options) { o.pathLabel = f }
 }

@@ -238,8 +238,8 @@ func fromClient(status int) origin {
 }
 
 // chosen returns the innermost request that is known, and the path label that the program
-// chose: the result of WithPathLabel's function, "other" if that panics, or the route of l.
-// path is "" if there is none.
+// chose. The label is the result of WithPathLabel's function, or "other" if that function
+// panics. Otherwise the label is the route of l, or "".
 func (m *HTTPMetrics) chosen(r *http.Request, l *link) (inner *http.Request, path string, ownMethod bool) {
 	inner = r
 	if l != nil {

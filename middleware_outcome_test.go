@@ -18,8 +18,21 @@ import (
 	"github.com/tachikoma/tacho/internal/race"
 )
 
-// TestClientGone: a client that leaves before a status was written gets no status. 499 is
-// recorded, both if the handler returns and if it panics.
+// leaveOnce sends a request for /x, and leaves once the handler has begun. It returns after
+// the handler.
+func leaveOnce(srv *testServer, began <-chan struct{}) {
+	ctx, leave := context.WithCancel(context.Background())
+	defer leave()
+	req, _ := http.NewRequestWithContext(ctx, "GET", srv.URL+"/x", nil)
+	go func() { <-began; leave() }()
+	if resp, err := srv.Client().Do(req); err == nil {
+		resp.Body.Close()
+	}
+	<-srv.done
+}
+
+// TestClientGone: if a client leaves before a status was written, the status is 499. The
+// handler may return, panic, or write 5xx.
 func TestClientGone(t *testing.T) {
 	for _, c := range []struct {
 		name, status string
@@ -49,14 +62,7 @@ func TestClientGone(t *testing.T) {
 						c.after(w)
 					}
 				}))
-				ctx, leave := context.WithCancel(context.Background())
-				defer leave()
-				req, _ := http.NewRequestWithContext(ctx, "GET", srv.URL+"/x", nil)
-				go func() { <-began; leave() }()
-				if resp, err := srv.Client().Do(req); err == nil {
-					resp.Body.Close()
-				}
-				<-srv.done
+				leaveOnce(srv, began)
 				wantSamples(t, srv.reg, requestsSeries("GET", "/x", c.status), "1", "http_requests_in_flight", "0")
 				if n := sumSamples(t, srv.reg, "http_requests_total"); n != 1 {
 					t.Errorf("the request was counted %v times, want 1", n)
@@ -244,13 +250,6 @@ func TestProxyForClientGone(t *testing.T) {
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	proxy.ErrorLog = log.New(io.Discard, "", 0)
 	srv := newTestServer(t, false, proxy)
-	ctx, leave := context.WithCancel(context.Background())
-	defer leave()
-	req, _ := http.NewRequestWithContext(ctx, "GET", srv.URL+"/x", nil)
-	go func() { <-began; leave() }()
-	if resp, err := srv.Client().Do(req); err == nil {
-		resp.Body.Close()
-	}
-	<-srv.done
+	leaveOnce(srv, began)
 	wantSamples(t, srv.reg, requestsSeries("GET", "/x", "499"), "1")
 }

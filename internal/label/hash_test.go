@@ -161,8 +161,8 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// reference returns the hash of values as the comments of Hasher describe it: two words of
-// each 16 bytes are multiplied, and the last two words hold the end of the value.
+// reference returns the hash of values as the comments of Hasher describe the hash. The two
+// words of each 16 bytes are multiplied. The last two words hold the end of the value.
 func reference(values []string) uint32 {
 	word := func(s string) uint64 { // the first byte is the lowest
 		v := uint64(0)
