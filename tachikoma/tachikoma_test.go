@@ -267,3 +267,12 @@ func TestRoutesElsewhere(t *testing.T) {
 		t.Errorf("POST: got status %d, Allow %q, want 405 and GET, HEAD", rec.Code, rec.Header().Get("Allow"))
 	}
 }
+
+// TestRoutesWithoutURL: a request that a program made may lack a URL.
+func TestRoutesWithoutURL(t *testing.T) {
+	rec := httptest.NewRecorder()
+	tachikoma.New().Routes().ServeHTTP(rec, &http.Request{Method: "GET"})
+	if rec.Code != http.StatusNotFound {
+		t.Errorf("status %d, want 404", rec.Code)
+	}
+}
