@@ -65,8 +65,8 @@ func isDigits(s string) bool {
 
 // isUUID reports whether s is a UUID in one of the forms of github.com/google/uuid. These
 // are 32 hexadecimal digits, and the same digits with hyphens after the 8th, 12th, 16th and
-// 20th. The form with hyphens may be in braces or after "urn:uuid:". TestIsUUID compares isUUID with Validate of
-// that package, which is larger; see internal/SIZE.md.
+// 20th. The form with hyphens may be in braces or after "urn:uuid:". TestIsUUID compares
+// isUUID with Validate of that package, which is larger; see internal/SIZE.md.
 func isUUID(s string) bool {
 	switch len(s) {
 	case 36 + len("{}"):
@@ -117,9 +117,9 @@ func patternPath(pattern string) string {
 	return pattern[slash:]
 }
 
-// isRedirect reports whether a ServeMux made pattern for a redirect from urlPath. Where it
-// redirects /users/ann to its pattern /users/{name}/, it sets the pattern /users/ann/: for
-// CONNECT, and before Go 1.26 for all methods. So the client chose it.
+// isRedirect reports whether a ServeMux made pattern for a redirect from urlPath. If a
+// ServeMux redirects /users/ann to its pattern /users/{name}/, it sets the pattern
+// /users/ann/ for CONNECT, and before Go 1.26 for all methods. The client chose that path.
 func isRedirect(pattern, urlPath string) bool {
 	return strings.HasSuffix(pattern, "//") || // from /users/ann%2F
 		strings.HasSuffix(pattern, "/") && pattern != urlPath && pattern[:len(pattern)-1] == path.Clean(urlPath)

@@ -20,7 +20,7 @@ type Encoder struct {
 
 	rename func(f *Family) (name string, plain bool) // nil if families keep their names
 
-	current *Family
+	current *Family // whose Encode runs
 
 	// The current family, in the text format and OpenMetrics.
 	head   string // its name in HELP, TYPE and UNIT lines
