@@ -178,7 +178,7 @@ func (r *Registry) define(t *metricType, def *histogramDef, name, help string, l
 		e := (*expiry)(o.expiry)
 		e.attach(f.vec, e)
 	}
-	f.Encode = func(e *expo.Encoder) { t.encode(f.vec, e) }
+	f.Encode, f.SameLabels = func(e *expo.Encoder) { t.encode(f.vec, e) }, true
 	return r.add(f).vec
 }
 

@@ -4,6 +4,7 @@ import (
 	"io"
 	"math/bits"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/names"
 )
@@ -41,7 +42,7 @@ type Encoder struct {
 	// otherwise.
 	special func(e *Encoder, b []byte, name, suffix, block string) []byte
 
-	json uint8 // JSON: what was written last
+	json unsafe.Pointer // *jsonState; nil before the first family; see internal/SIZE.md
 }
 
 // A Format is a table of functions that append to the buffer of an Encoder. Functions that
@@ -175,15 +176,16 @@ func (e *Encoder) called(f *Family) (name string, plain bool) {
 // enter makes f the current family, under the given names. Behind a whole number, lines
 // have end, the first byte lowest.
 func (e *Encoder) enter(f *Family, name, sample string, end uint64) {
-	e.head, e.family, e.sample = name, name, sample
+	head, special := name, e.special
 	if e.quoted = f.Quoted && e.scheme == names.AllowUTF8; e.quoted {
-		e.head = e.names.UTF8.rules().quote(name)
+		head = e.names.UTF8.rules().quote(name)
 	}
-	if e.special = nil; e.quoted || f.QuotedLabels && e.scheme != names.AllowUTF8 {
-		e.special = e.names.UTF8.rules().sample
+	if special = nil; e.quoted || f.QuotedLabels && e.scheme != names.AllowUTF8 {
+		special = e.names.UTF8.rules().sample
 	}
+	e.head, e.family, e.sample, e.special = head, name, sample, special
 	e.nameLen = 0
-	if e.special == nil && len(sample) <= len(e.name) {
+	if special == nil && len(sample) <= len(e.name) {
 		e.nameLen = copy(e.name[:], sample)
 	}
 	e.end, e.endLen = end, (bits.Len64(end)+7)/8
@@ -193,8 +195,14 @@ func (e *Encoder) enter(f *Family, name, sample string, end uint64) {
 //
 //go:noinline
 func (e *Encoder) appendHead(b []byte, word string) []byte {
-	return append(append(append(b, word...), e.head...), ' ')
+	return put(put(put(b, word), e.head), " ")
 }
+
+// put appends s. Most functions that do not run for each line call put, since an inlined
+// append is larger; see internal/SIZE.md.
+//
+//go:noinline
+func put(b []byte, s string) []byte { return append(b, s...) }
 
 // appendSample appends a sample that is one value, up to its value.
 func (e *Encoder) appendSample(b []byte, block string) []byte {
@@ -211,18 +219,22 @@ func (e *Encoder) appendNamed(b []byte, name, suffix, block string) []byte {
 	if e.special != nil {
 		return e.special(e, b, name, suffix, block)
 	}
-	return append(append(append(b, name...), suffix...), block...)
+	b = append(b, name...)
+	if suffix != "" {
+		b = put(b, suffix)
+	}
+	return append(b, block...)
 }
 
 // appendOpen appends a sample up to one more label: the bound of a bucket, or the quantile
 // of a summary.
 func (e *Encoder) appendOpen(b []byte, suffix, block string) []byte {
 	b = e.appendSeries(b, suffix, block)
+	n := len(b) - len(" ")
 	if block == " " && !e.quoted {
-		b[len(b)-1] = '{'
+		b[n] = '{'
 		return b
 	}
-	b = b[:len(b)-1]
-	b[len(b)-1] = ','
-	return b
+	b[n-1] = ','
+	return b[:n]
 }

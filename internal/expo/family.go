@@ -43,6 +43,7 @@ type Family struct {
 
 	Quoted       bool // the name is outside the legacy set
 	QuotedLabels bool // a label name is outside the legacy set
+	SameLabels   bool // all samples have the same label names in the same order
 	MixedTimes   bool // of an info: some samples have a time and some have none
 }
 

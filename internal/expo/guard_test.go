@@ -10,7 +10,7 @@ import (
 	"github.com/tachikoma/tacho/internal/testkit"
 )
 
-// TestNoReadOutsideBlock: Whole reads no byte before or behind a label block, for all
+// TestNoReadOutsideBlock: Whole and Histogram read no byte before or behind a label block, for all
 // lengths.
 func TestNoReadOutsideBlock(t *testing.T) {
 	g := testkit.NewGuarded(t)
@@ -18,13 +18,17 @@ func TestNoReadOutsideBlock(t *testing.T) {
 	for n := range 101 {
 		blocks = append(blocks, `{l="`+strings.Repeat("v", n)+`"} `)
 	}
+	bounds, counts := NewBounds([]float64{1}), []uint64{1, 2}
 	for _, size := range []int{1, 16, 40, 64, 65} {
 		family := &Family{Name: strings.Repeat("n", size), Kind: Gauge}
 		for name, format := range formats {
 			for _, block := range blocks {
+				family.SameLabels = len(block) > 1
 				for _, value := range []uint64{7, 99999999, decimal.MaxShort} {
 					pass := func(block string) func(e *Encoder) bool {
-						return func(e *Encoder) bool { return e.Whole(block, value, false, nil) }
+						return func(e *Encoder) bool {
+							return e.Whole(block, value, false, nil) && e.Whole(block, value, false, nil) && e.Histogram(block, &bounds, counts, 1, nil)
+						}
 					}
 					want := line(t, format, family, pass(block))
 					g.Check(block, func(block string) {

@@ -2,7 +2,10 @@ package expo
 
 import (
 	"math"
+	"math/bits"
+	"unsafe"
 
+	"github.com/tachikoma/tacho/internal/byteorder"
 	"github.com/tachikoma/tacho/internal/decimal"
 	"github.com/tachikoma/tacho/internal/escape"
 	"github.com/tachikoma/tacho/internal/stringslite"
@@ -11,41 +14,131 @@ import (
 // JSON is the JSON view: an object of family names, with a list of series for each name.
 var JSON = Format{jsonID, nil, jsonBegin, jsonWhole, jsonFloat, jsonHistogram, jsonFinish}
 
-// The punctuation before an element depends on what was written last.
+// A member is the text of a JSON object between two values of labels, such as
+// `","path":"`.
+type member struct {
+	_    [0]func() // no ==; see internal/SIZE.md
+	text [memberSize]byte
+	n    uint8 // length of the text
+	skip uint8 // length of the text in a label block, such as `,path="`
+}
+
+// jsonState is what an Encoder keeps for JSON.
+type jsonState struct {
+	series bool               // the current family has a series
+	learn  bool               // set member from the next series
+	n      int                // of member; jsonHead does not copy if n is 0
+	member [maxMembers]member // of the current family
+}
+
 const (
-	jsonEmpty  uint8 = iota // nothing
-	jsonFamily              // the start of a family's list
-	jsonSeries              // a series of that list
+	maxMembers = 8
+	memberSize = 32
 )
+
+// jsonOpen and jsonValue are 16 bytes, of which the first jsonOpenLen and jsonValueLen are
+// the text before the labels of a series and the text behind the last value.
+const (
+	jsonOpen, jsonOpenLen   = `,{"labels":{` + "    ", 12
+	jsonValue, jsonValueLen = `"},"value":` + "     ", 11
+)
+
+// jsonRoom is the number of bytes that jsonHead may write, besides the values.
+const jsonRoom = jsonOpenLen + maxMembers*memberSize + memberSize + 16
 
 func jsonBegin(e *Encoder, f *Family) {
 	before := "],\n"
-	if e.json == jsonEmpty {
-		before = "{"
+	if e.json == nil {
+		e.json, before = unsafe.Pointer(new(jsonState)), "{"
 	}
-	b := append(e.buf, before...)
+	b := put(e.buf, before)
 	if f.Quoted {
 		b = e.names.UTF8.rules().json(b, f.Name)
 	} else {
 		b = appendQuoted(b, f.Name, "")
 	}
-	e.buf = append(b, ":["...)
-	e.json = jsonFamily
+	e.buf = put(b, ":[")
+	j := (*jsonState)(e.json)
+	j.series, j.n, j.learn = false, 0, f.SameLabels && !f.QuotedLabels
 }
 
 // jsonHead appends an element up to its value.
+//
+// All series of most families have the same label names. jsonHead copies the text between
+// two values from the first series of the family, in moves of 16 bytes, and the values in
+// moves of 8 bytes. The moves may write past the end of a text but stay within the
+// capacity. A value with an escape or a control character is left to jsonFirst.
 func jsonHead(e *Encoder, block string) []byte {
-	b := e.buf
-	if e.json == jsonSeries {
-		b = append(b, ',')
+	j, n := (*jsonState)(e.json), len(e.buf)
+	if j.n == 0 || len(block) < 8 || cap(e.buf)-n < len(block)+jsonRoom {
+		return jsonFirst(e, block)
 	}
-	e.json = jsonSeries
-	b = append(b, "{\"labels\":{"...)
-	return append(appendJSONLabels(b, block), "},\"value\":"...)
+	start := unsafe.Add(unsafe.Pointer(unsafe.SliceData(e.buf)), n)
+	*(*[16]byte)(start) = *(*[16]byte)(unsafe.Pointer(unsafe.StringData(jsonOpen)))
+	to := unsafe.Add(start, jsonOpenLen)
+	from, at, last := unsafe.Pointer(unsafe.StringData(block)), 0, len(block)-8
+	for i := range j.member[:j.n] {
+		m := &j.member[i]
+		*(*[memberSize]byte)(to) = m.text
+		to = unsafe.Add(to, int(m.n))
+		at += int(m.skip)
+		for {
+			var word uint64
+			if at <= last {
+				word = byteorder.Load64((*[8]byte)(unsafe.Add(from, at)))
+			} else { // the last word of block, without the bytes before at
+				word = byteorder.Load64((*[8]byte)(unsafe.Add(from, last))) >> (8 * (at - last) & 63)
+			}
+			byteorder.Store64((*[8]byte)(to), word)
+			if s := jsonSpecial(word); s != 0 {
+				s := bits.TrailingZeros64(s) / 8
+				at += s
+				to = unsafe.Add(to, s)
+				break
+			}
+			at += 8
+			to = unsafe.Add(to, 8)
+		}
+		if block[at] != '"' {
+			return jsonFirst(e, block)
+		}
+		at++
+	}
+	*(*[16]byte)(to) = *(*[16]byte)(unsafe.Pointer(unsafe.StringData(jsonValue)))
+	return e.buf[:n+int(uintptr(to)-uintptr(start))+jsonValueLen]
+}
+
+// jsonSpecial returns a word whose lowest byte that is not 0 is at the lowest byte of w
+// that is a double quote, a backslash or a control character.
+func jsonSpecial(w uint64) uint64 {
+	const ones = 0x0101010101010101
+	return (((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones) | (w - ones*' ')) &^ w & (ones << 7)
+}
+
+// jsonFirst appends an element up to its value, and sets up jsonHead for the next series
+// of the family.
+func jsonFirst(e *Encoder, block string) []byte {
+	j, open := (*jsonState)(e.json), jsonOpen[:jsonOpenLen]
+	if !j.series {
+		open = open[len(","):]
+	}
+	j.series = true
+	return put(j.appendLabels(put(e.buf, open), block), jsonValue[len("\""):jsonValueLen])
 }
 
 func jsonWhole(e *Encoder, block string, v uint64, negative bool, d *Details) bool {
-	return jsonEnd(e, decimal.AppendWhole(jsonHead(e, block), v, negative), d)
+	b := jsonHead(e, block)
+	n := len(b)
+	if v >= decimal.MaxShort || negative || d != nil || cap(b)-n < 16 {
+		return jsonEnd(e, decimal.AppendWhole(b, v, negative), d)
+	}
+	to := unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), n)
+	digits := decimal.EightDigits(v)
+	leading := decimal.LeadingZeros(digits)
+	byteorder.Store64((*[8]byte)(to), (digits|decimal.EightZeros)>>(8*leading))
+	*(*byte)(unsafe.Add(to, 8-leading)) = '}'
+	e.buf = b[:n+8-leading+1]
+	return e.full()
 }
 
 func jsonFloat(e *Encoder, block string, v float64, d *Details) bool {
@@ -55,7 +148,7 @@ func jsonFloat(e *Encoder, block string, v float64, d *Details) bool {
 // jsonEnd ends an element, after the time of the sample if there is one.
 func jsonEnd(e *Encoder, b []byte, d *Details) bool {
 	if d != nil && d.Timed {
-		b = decimal.AppendSeconds(append(b, ",\"timestamp\":"...), d.At)
+		b = decimal.AppendSeconds(put(b, ",\"timestamp\":"), d.At)
 	}
 	e.buf = append(b, '}')
 	return e.full()
@@ -66,11 +159,11 @@ func jsonHistogram(e *Encoder, block string, bounds *Bounds, counts []uint64, su
 	for _, c := range counts {
 		total += c
 	}
-	b := append(appendJSONFloat(jsonHead(e, block), sum), ",\"count\":"...)
-	b = append(decimal.AppendUint(b, total), ",\"buckets\":["...)
+	b := put(appendJSONFloat(jsonHead(e, block), sum), ",\"count\":")
+	b = put(decimal.AppendUint(b, total), ",\"buckets\":[")
 	total = 0
 	for i, c := range counts {
-		number := bounds.le[i].number()
+		number := bounds.number(i)
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -85,14 +178,14 @@ func jsonHistogram(e *Encoder, block string, bounds *Bounds, counts []uint64, su
 }
 
 func jsonSummary(e *Encoder, block string, s *Distribution, d *Details) bool {
-	b := append(appendJSONFloat(jsonHead(e, block), s.Sum), ",\"count\":"...)
-	b = append(decimal.AppendUint(b, s.Count), ",\"quantiles\":["...)
+	b := put(appendJSONFloat(jsonHead(e, block), s.Sum), ",\"count\":")
+	b = put(decimal.AppendUint(b, s.Count), ",\"quantiles\":[")
 	for i, q := range s.Quantiles {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendJSONFloat(append(b, "{\"quantile\":"...), q.Quantile)
-		b = append(appendJSONFloat(append(b, ",\"value\":"...), q.Value), '}')
+		b = appendJSONFloat(put(b, "{\"quantile\":"), q.Quantile)
+		b = append(appendJSONFloat(put(b, ",\"value\":"), q.Value), '}')
 	}
 	return jsonEnd(e, append(b, ']'), d)
 }
@@ -100,29 +193,47 @@ func jsonSummary(e *Encoder, block string, s *Distribution, d *Details) bool {
 // appendJSONFloat appends v, and null for the values that JSON has no number for.
 func appendJSONFloat(b []byte, v float64) []byte {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return append(b, "null"...)
+		return put(b, "null")
 	}
 	return decimal.AppendFloat(b, v)
 }
 
-// appendJSONLabels appends a rendered label block as the members of an object.
-func appendJSONLabels(b []byte, block string) []byte {
+// appendLabels appends a rendered label block as the members of an object. It sets j.member
+// if all series of the family have the same label names.
+func (j *jsonState) appendLabels(b []byte, block string) []byte {
 	if block == " " {
 		return b
 	}
-	for block = block[len("{"):]; ; block = block[len(","):] {
+	for n := 0; ; n++ {
+		start := len(b)
+		if n > 0 {
+			b = put(b, `,`)
+		}
+		block = block[len(","):]
+		skip := len(block)
 		if block[0] == '"' {
 			b, block = appendJSONQuoted(b, block)
 		} else {
 			eq := stringslite.IndexByte(block, '=')
-			b = append(append(append(b, '"'), block[:eq]...), '"')
-			block = block[eq:]
+			b, block = put(put(put(b, `"`), block[:eq]), `"`), block[eq:]
 		}
-		b, block = appendJSONQuoted(append(b, ':'), block[len("="):])
+		b = put(b, ":")
+		end := len(b) + len("\"")
+		skip -= len(block)
+		b, block = appendJSONQuoted(b, block[len("="):])
+		if n > 0 {
+			start-- // the quote behind the last value
+		}
+		if j.learn = j.learn && n < maxMembers && end-start <= memberSize; j.learn {
+			m := &j.member[n]
+			m.n, m.skip = uint8(copy(m.text[:], b[start:end])), uint8(skip+len(",=\""))
+		}
 		if block[0] == '}' {
+			if j.learn {
+				j.n, j.learn = n+1, false
+			}
 			return b
 		}
-		b = append(b, ',')
 	}
 }
 
@@ -136,22 +247,20 @@ func appendJSONQuoted(b []byte, block string) ([]byte, string) {
 	for i := 1; ; i++ {
 		switch c := block[i]; {
 		case c == '"':
-			return append(b, block[start:i+1]...), block[i+1:]
+			return put(b, block[start:i+1]), block[i+1:]
 		case c == '\\':
 			i++
 		case c < 0x20:
-			b = append(append(b, block[start:i]...), '\\', 'u', '0', '0', escape.HexDigits[c>>4], escape.HexDigits[c&15])
+			b = append(put(put(b, block[start:i]), `\u00`), escape.HexDigits[c>>4], escape.HexDigits[c&15])
 			start = i + 1
 		}
 	}
 }
 
 func jsonFinish(e *Encoder) {
-	switch e.json {
-	case jsonEmpty:
-		e.buf = append(e.buf, '{')
-	case jsonSeries:
-		e.buf = append(e.buf, ']')
+	end := "]}\n"
+	if e.json == nil {
+		end = "{}\n"
 	}
-	e.buf = append(e.buf, "}\n"...)
+	e.buf = put(e.buf, end)
 }

@@ -38,3 +38,47 @@ func (e *Encoder) Whole(block string, v uint64, negative bool, d *Details) bool 
 	e.buf = e.buf[:n+e.nameLen+len(block)+8-leading+e.endLen]
 	return e.full()
 }
+
+// copyBuckets writes the lines of buckets behind b, until a line has a long number or could
+// exceed the capacity. It returns the length of the lines, their number, and the number of
+// their observations. head is the start of all lines, and is behind b. labels has two
+// elements for each bucket, of which the first is copied.
+//
+// Moves of 16 bytes and a store of eight digits may write past the end of a line, but stay
+// within the capacity.
+func copyBuckets(b []byte, head int, labels []string, counts []uint64) (n, i int, total uint64) {
+	start := unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), len(b))
+	room := cap(b) - len(b) - head - bucketRoom
+	for ; i < len(counts) && n <= room; i++ {
+		sum := total + counts[i]
+		if sum >= decimal.MaxShort {
+			break
+		}
+		total = sum
+		to := unsafe.Add(start, n)
+		*(*[16]byte)(to) = *(*[16]byte)(start)
+		*(*[16]byte)(unsafe.Add(to, 16)) = *(*[16]byte)(unsafe.Add(start, 16))
+		*(*[16]byte)(unsafe.Add(to, 32)) = *(*[16]byte)(unsafe.Add(start, 32))
+		for j := 48; j < head; j += 16 {
+			*(*[16]byte)(unsafe.Add(to, j)) = *(*[16]byte)(unsafe.Add(start, j))
+		}
+		to = unsafe.Add(to, head)
+		label := labels[2*i]
+		*(*[leSize]byte)(to) = *(*[leSize]byte)(unsafe.Pointer(unsafe.StringData(label)))
+		to = unsafe.Add(to, len(label))
+		digits, size := sum|'0', 1
+		if sum >= 10 { // many buckets of a histogram are empty or nearly so
+			digits = decimal.EightDigits(sum)
+			leading := decimal.LeadingZeros(digits)
+			digits, size = (digits|decimal.EightZeros)>>(8*leading), 8-leading
+		}
+		byteorder.Store64((*[8]byte)(to), digits)
+		*(*byte)(unsafe.Add(to, size)) = '\n'
+		n = int(uintptr(to)-uintptr(start)) + size + 1
+	}
+	return n, i, total
+}
+
+// bucketRoom is the number of bytes that copyBuckets may write behind the start of a line:
+// at most 48 bytes past the start, a label, and eight digits.
+const bucketRoom = 48 + leSize + 16

@@ -1,6 +1,8 @@
 package expo
 
 import (
+	"unsafe"
+
 	"github.com/tachikoma/tacho/internal/decimal"
 	"github.com/tachikoma/tacho/internal/escape"
 	"github.com/tachikoma/tacho/internal/exemplar"
@@ -36,11 +38,11 @@ func openBegin(e *Encoder, f *Family) {
 	if f.Help != "" { // HELP has the escapes of label values here
 		b, word = escape.AppendLabelValue(e.appendHead(b, "# HELP "), f.Help), "\n# TYPE "
 	}
-	b = append(e.appendHead(b, word), kind...)
+	b = put(e.appendHead(b, word), kind)
 	if f.Unit != "" && stringslite.HasSuffix(name, "_"+f.Unit) { // a plain or escaped name may lack the suffix
-		b = append(e.appendHead(b, "\n# UNIT "), f.Unit...)
+		b = put(e.appendHead(b, "\n# UNIT "), f.Unit)
 	}
-	e.buf = append(b, '\n')
+	e.buf = put(b, "\n")
 }
 
 func openWhole(e *Encoder, block string, v uint64, negative bool, d *Details) bool {
@@ -66,24 +68,25 @@ func openEnd(e *Encoder, b []byte, block string, d *Details) bool {
 }
 
 func openHistogram(e *Encoder, block string, bounds *Bounds, counts []uint64, sum float64, d *Details) bool {
-	b := e.buf
-	start := len(b)
-	b = e.appendOpen(b, "_bucket", block)
-	head := len(b) - start
-	var total uint64
-	for i, c := range counts {
-		if i > 0 {
-			b = append(b, b[start:start+head]...)
-		}
-		total += c
-		b = decimal.AppendUint(bounds.le[i].appendOpen(b), total)
+	start, i, total := len(e.buf), 0, uint64(0)
+	b := e.appendOpen(e.buf, "_bucket", block)
+	head := b[start:] // all lines start alike
+	b = b[:start]
+	if d == nil {
+		var n int
+		n, i, total = copyBuckets(b, len(head), bounds.labels[1:], counts)
+		b = b[:len(b)+n]
+	}
+	for ; i < len(counts); i++ {
+		total += counts[i]
+		b = decimal.AppendUint(put(put(b, *(*string)(unsafe.Pointer(&head))), bounds.labels[2*i+1]), total)
 		if d != nil {
 			b = appendOpenTime(b, d)
 			if d.Buckets != nil {
 				b = appendExemplar(b, d.Buckets[i].Load())
 			}
 		}
-		b = append(b, '\n')
+		b = put(b, "\n")
 	}
 	if bounds.At(0) >= 0 {
 		b = e.appendTotals(b, block, sum, total, d)
@@ -138,9 +141,9 @@ func appendExemplar(b []byte, x *exemplar.Exemplar) []byte {
 	if x == nil {
 		return b
 	}
-	b = append(append(append(b, " # "...), x.Labels...), ' ')
-	b = append(decimal.AppendOpenFloat(b, x.Value), ' ')
+	b = put(put(put(b, " # "), x.Labels), " ")
+	b = put(decimal.AppendOpenFloat(b, x.Value), " ")
 	return decimal.AppendSeconds(b, x.At)
 }
 
-func openFinish(e *Encoder) { e.buf = append(e.buf, "# EOF\n"...) }
+func openFinish(e *Encoder) { e.buf = put(e.buf, "# EOF\n") }

@@ -20,25 +20,31 @@ type Details struct {
 // Bounds are the upper bounds of a histogram.
 type Bounds struct {
 	Upper []float64 // the finite bounds; +Inf follows and is not stored
-	le    []le
-}
 
-// le is the label of a bound as the end of a label block, such as `le="1"} `.
-type le struct {
-	_     [0]func() // no ==; see internal/SIZE.md
-	text  string
-	whole bool // OpenMetrics needs ".0" behind the number
+	// For each bound the label as the end of a label block, such as `le="1"} `: for the
+	// text format, and for OpenMetrics, where whole numbers end in ".0". The memory of a
+	// label has at least leSize bytes, so that a copy of that size needs no loop.
+	labels []string
 }
 
 const leStart, leEnd = `le="`, `"} `
 
+// leSize is at least the length of the longest label. A number has at most 24 bytes.
+const leSize = len(lePadding)
+
+const lePadding = "                                " // 32 bytes
+
 // NewBounds returns the Bounds with these finite upper bounds.
 func NewBounds(upper []float64) Bounds {
-	b := Bounds{Upper: upper, le: make([]le, len(upper)+1)}
-	for i := range b.le {
-		number := decimal.AppendFloat(nil, b.At(i))
-		b.le[i].whole = decimal.IsWhole(number)
-		b.le[i].text = leStart + string(number) + leEnd
+	b := Bounds{upper, make([]string, 2*len(upper)+2)}
+	for i := range b.labels {
+		number := decimal.AppendFloat(nil, b.At(i/2))
+		end := leEnd + lePadding
+		if i&1 == 1 && decimal.IsWhole(number) {
+			end = ".0" + leEnd + lePadding
+		}
+		text := leStart + string(number) + end
+		b.labels[i] = text[:len(text)-len(lePadding)]
 	}
 	return b
 }
@@ -52,14 +58,9 @@ func (b *Bounds) At(i int) float64 {
 }
 
 // number returns the i-th upper bound as text.
-func (l *le) number() string { return l.text[len(leStart) : len(l.text)-len(leEnd)] }
-
-// appendOpen appends the label with the bound as a float.
-func (l *le) appendOpen(b []byte) []byte {
-	if b = append(b, l.text...); l.whole {
-		b = append(b[:len(b)-len(leEnd)], `.0"} `...)
-	}
-	return b
+func (b *Bounds) number(i int) string {
+	label := b.labels[2*i]
+	return label[len(leStart) : len(label)-len(leEnd)]
 }
 
 // A Distribution is the value of a summary.

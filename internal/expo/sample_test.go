@@ -30,23 +30,22 @@ func TestBounds(t *testing.T) {
 		upper = append(upper, c.upper)
 	}
 	b := NewBounds(upper)
-	if !slices.Equal(b.Upper, upper) || len(b.le) != len(cases) {
-		t.Fatalf("bounds %v, %d texts", b.Upper, len(b.le))
+	if !slices.Equal(b.Upper, upper) || len(b.labels) != 2*len(cases) {
+		t.Fatalf("bounds %v, %d texts", b.Upper, len(b.labels))
 	}
 	for i, c := range cases {
 		if got := b.At(i); got != c.upper {
 			t.Errorf("bound %d is %v, want %v", i, got, c.upper)
 		}
-		le := &b.le[i]
-		if open := string(le.appendOpen([]byte("before,"))); le.text != c.text || open != "before,"+c.open || le.number() != c.number {
-			t.Errorf("%v: %q, open %q, number %q", c.upper, le.text, open, le.number())
+		if b.labels[2*i] != c.text || b.labels[2*i+1] != c.open || b.number(i) != c.number {
+			t.Errorf("%v: %q, open %q, number %q", c.upper, b.labels[2*i], b.labels[2*i+1], b.number(i))
 		}
-		if le.text != c.text {
-			t.Errorf("%v: %q after appendOpen", c.upper, le.text)
+		if len(c.open) > leSize {
+			t.Errorf("%q is longer than %d bytes", c.open, leSize)
 		}
 	}
 	none := NewBounds(nil)
-	if len(none.le) != 1 || none.At(0) != math.Inf(1) || none.le[0].text != `le="+Inf"} ` {
+	if len(none.labels) != 2 || none.At(0) != math.Inf(1) || none.labels[0] != `le="+Inf"} ` {
 		t.Errorf("without finite bounds: %+v", none)
 	}
 }
@@ -76,7 +75,7 @@ func TestBoundsInFormats(t *testing.T) {
 
 // TestTypesHaveNoEqual: a type that == cannot compare has no memory for that.
 func TestTypesHaveNoEqual(t *testing.T) {
-	for _, typ := range []reflect.Type{reflect.TypeFor[le](), reflect.TypeFor[Names]()} {
+	for _, typ := range []reflect.Type{reflect.TypeFor[member](), reflect.TypeFor[Names]()} {
 		if typ.Comparable() || typ.Field(0).Type.Size() != 0 {
 			t.Errorf("%v: comparable %v, the first field has %d bytes", typ, typ.Comparable(), typ.Field(0).Type.Size())
 		}
