@@ -166,7 +166,16 @@ func (z *writer) find(p []byte) {
 		z.nlits += skip
 		z.run += skip
 		start := i + skip
-		z.head[hash4(byteorder.Load64(word(p[start:start+8])))] = uint16(start)
+		// If the same eight bytes occurred nearer than dist, they are mostly in the line before.
+		// The repeat is about as long there, and the code of a near distance is shorter.
+		here = byteorder.Load64(word(p[start : start+8]))
+		h = hash4(here)
+		seen = int(z.head[h])
+		z.head[h] = uint16(start)
+		if seen < start && start-seen < dist && byteorder.Load64(word(p[seen:seen+8])) == here {
+			dist, a = start-seen, 8
+			sym = distSymbol(dist)
+		}
 		for i = start + a; i+8 <= len(p); i += 8 {
 			if diff := byteorder.Load64(word(p[i:i+8])) ^ byteorder.Load64(word(p[i-dist:i-dist+8])); diff != 0 {
 				i += bits.TrailingZeros64(diff) / 8
