@@ -17,8 +17,8 @@ import (
 type Counter struct {
 	_     [0]func() // no ==; see internal/SIZE.md
 	n     atomic.Uint64
-	owner atomic.Uintptr             // a stack number, or 0 if there are stripes
-	wide  atomic.Pointer[stripe.Set] // nil until there are stripes
+	owner atomic.Uintptr // a stack number, or 0 if there are stripes
+	wide  stripe.Pointer // nil until there are stripes
 	last  exemplar.Slot
 
 	// One goroutine at a time owns n. For the owner, Inc is one inlined atomic add. Other
@@ -164,7 +164,7 @@ func encodeCounters(v *vec, e *expo.Encoder) {
 // makes a FloatCounter. A zero FloatCounter sums, but no scrape shows it.
 type FloatCounter struct {
 	bits atomic.Uint64
-	wide atomic.Pointer[stripe.Set] // nil until there are stripes
+	wide stripe.Pointer // nil until there are stripes
 	last exemplar.Slot
 }
 

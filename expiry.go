@@ -4,7 +4,6 @@ import (
 	"math"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 	"unsafe"
 	"weak"
@@ -91,7 +90,7 @@ type unlistedVec struct {
 
 	// table has the unlisted series by key. Only a scrape inserts, under both mutexes of
 	// the vector. Others remove, under its mutex.
-	table   atomic.Pointer[series.Table]
+	table   series.TablePointer
 	idle    int              // series that the last scrape did not unlist; under orderMu
 	turn    uintptr          // changes with each scrape; under orderMu
 	part    int              // of the table that the last scrape checked; under orderMu

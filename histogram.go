@@ -118,7 +118,7 @@ type Histogram struct {
 	// it is the sum of the counts, so that _count cannot contradict the buckets.
 	row  []atomic.Uint64                 // whole cache lines: two histograms share none
 	def  *histogramDef                   // nil in a zero Histogram
-	wide atomic.Pointer[stripe.Set]      // nil until there are stripes
+	wide stripe.Pointer                  // nil until there are stripes
 	last atomic.Pointer[[]exemplar.Slot] // of each bucket; nil until the first exemplar
 }
 

@@ -2,7 +2,6 @@ package tacho
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -30,8 +29,8 @@ type vec struct {
 	unlisted unsafe.Pointer        // *unlistedVec, with expiry; see internal/SIZE.md
 	lost     *series.Series        // takes recordings with a wrong number of label values
 
-	table    atomic.Pointer[series.Table]
-	overflow atomic.Pointer[series.Series] // not nil while the vector is full
+	table    series.TablePointer
+	overflow series.Pointer // not nil while the vector is full
 
 	mu      sync.Mutex       // held to create and delete series, never to find them
 	added   []*series.Series // created since order was updated

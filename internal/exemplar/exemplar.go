@@ -36,26 +36,30 @@ const maxRunes = 128
 // A Slot holds the latest exemplar of a counter or a bucket. In a metric that no registry
 // made the slot is zero, and all methods do nothing.
 type Slot struct {
-	_ [0]func() // no ==; see internal/SIZE.md
-	p atomic.Pointer[Exemplar]
+	_ [0]func()            // no ==; see internal/SIZE.md
+	p atomic.Pointer[byte] // an Exemplar; atomic.Pointer[Exemplar] is larger, see internal/SIZE.md
 }
 
+func (s *Slot) load() *Exemplar { return (*Exemplar)(unsafe.Pointer(s.p.Load())) }
+
+func (s *Slot) store(x *Exemplar) { s.p.Store((*byte)(unsafe.Pointer(x))) }
+
 // Init sets the first Exemplar; see [None].
-func (s *Slot) Init(none *Exemplar) { s.p.Store(none) }
+func (s *Slot) Init(none *Exemplar) { s.store(none) }
 
 // Is reports whether the slot still holds none.
-func (s *Slot) Is(none *Exemplar) bool { return s.p.Load() == none }
+func (s *Slot) Is(none *Exemplar) bool { return s.load() == none }
 
 // Fault counts a refused recording of the family.
 func (s *Slot) Fault(reason string) {
-	if x := s.p.Load(); x != nil {
+	if x := s.load(); x != nil {
 		x.fault(reason)
 	}
 }
 
 // Load returns the latest exemplar, or nil.
 func (s *Slot) Load() *Exemplar {
-	if x := s.p.Load(); x != nil && x.Labels != "" {
+	if x := s.load(); x != nil && x.Labels != "" {
 		return x
 	}
 	return nil
@@ -65,7 +69,7 @@ func (s *Slot) Load() *Exemplar {
 // given as name, value, name, value. Bad labels leave the exemplar as it is and are counted
 // with the reason "exemplar".
 func (s *Slot) Record(v float64, labels []string) {
-	last := s.p.Load()
+	last := s.load()
 	if last == nil {
 		return
 	}
@@ -76,7 +80,7 @@ func (s *Slot) Record(v float64, labels []string) {
 		return
 	}
 	x.Labels = unsafe.String(unsafe.SliceData(block), len(block)) // nothing writes to block after this
-	s.p.Store(x)
+	s.store(x)
 }
 
 // refused is the reason of an exemplar with bad labels.

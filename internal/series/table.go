@@ -23,8 +23,8 @@ var tombstone = &Series{text: "tombstone", cut: uint32(len("tombstone"))}
 // A reader that sees one of the two stores without the other misses the series. The vector
 // then compares keys under its mutex.
 type slot struct {
-	_    [0]func()              // no ==; see internal/SIZE.md
-	s    atomic.Pointer[Series] // nil ends a probe
+	_    [0]func() // no ==; see internal/SIZE.md
+	s    Pointer   // nil ends a probe
 	hash atomic.Uint32
 }
 

@@ -201,7 +201,7 @@ func TestConcurrentFind(t *testing.T) {
 	for name, hash := range hashesOf {
 		t.Run(name, func(t *testing.T) {
 			const stay, change = 8, 24
-			var p atomic.Pointer[Table]
+			var p TablePointer
 			p.Store(NewTable(0))
 			insert := func(s *Series) {
 				table := p.Load()

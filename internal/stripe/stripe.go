@@ -124,14 +124,23 @@ func rowLimit() int {
 	return n
 }
 
+// A Pointer is an atomic.Pointer[Set] that is smaller; see internal/SIZE.md.
+type Pointer struct {
+	_ [0]func() // no ==; see internal/SIZE.md
+	p atomic.Pointer[byte]
+}
+
+// Load returns the Set, or nil if there is none yet.
+func (p *Pointer) Load() *Set { return (*Set)(unsafe.Pointer(p.p.Load())) }
+
 // Widen replaces the set old in p, or nil, by a larger set, unless another goroutine has
 // replaced it already.
-func Widen(p *atomic.Pointer[Set], old *Set, stride int) {
+func Widen(p *Pointer, old *Set, stride int) {
 	rows := minRows
 	if old != nil {
 		rows = 2 * len(old.slots)
 	}
-	p.CompareAndSwap(old, newSet(rows, stride, old))
+	p.p.CompareAndSwap((*byte)(unsafe.Pointer(old)), (*byte)(unsafe.Pointer(newSet(rows, stride, old))))
 }
 
 func (s *Set) slot(at uintptr) *atomic.Uint32 {

@@ -191,7 +191,7 @@ func TestRowsAreApart(t *testing.T) {
 // sets, adds would be lost.
 func TestWidenOnce(t *testing.T) {
 	for range 50 {
-		var p atomic.Pointer[Set]
+		var p Pointer
 		Widen(&p, nil, LineWords)
 		old := p.Load()
 		var mu sync.Mutex
@@ -279,7 +279,7 @@ func TestRowsHaveRoom(t *testing.T) {
 func TestSums(t *testing.T) {
 	const counts = 20
 	stride := RowStride(1 + counts)
-	var p atomic.Pointer[Set]
+	var p Pointer
 	want, wantFloat, wantCounts := uint64(0), 0.0, make([]uint64, counts)
 	for range 3 {
 		Widen(&p, p.Load(), stride)
