@@ -21,6 +21,7 @@ import (
 // (RFC 1951, section 3.2.7). There are no stored blocks: random bytes grow by 0.3 percent
 // (TestAnyBytes bounds it).
 type writer struct {
+	_         [0]func() // no ==; see internal/SIZE.md
 	w         io.Writer
 	err       error
 	crc, size uint32
@@ -315,38 +316,26 @@ func (z *writer) header() {
 	var syms [numSymbols]uint16 // symbol | extra bits<<8
 	var freq [19]uint32
 	k := 0
-	add := func(sym, extra int) {
-		syms[k] = uint16(sym | extra<<8)
-		freq[sym]++
-		k++
-	}
 	for i := 0; i < n; {
 		l, run := int(lens[i]), 1
 		for i+run < n && lens[i+run] == lens[i] {
 			run++
 		}
-		i += run
-		if l > 0 {
-			add(l, 0)
-			run--
+		sym, part, least := l, 1, 1
+		switch {
+		case run < 3:
+		case l > 0 && i > 0 && lens[i-1] == lens[i]: // repeat the last length
+			sym, part, least = 16, min(run, 6), 3
+		case l > 0:
+		case run <= 10:
+			sym, part, least = 17, run, 3
+		default:
+			sym, part, least = 18, min(run, 138), 11
 		}
-		for run >= 3 {
-			part := min(run, 6)
-			switch {
-			case l > 0:
-				add(16, part-3)
-			case run <= 10:
-				part = run
-				add(17, part-3)
-			default:
-				part = min(run, 138)
-				add(18, part-11)
-			}
-			run -= part
-		}
-		for ; run > 0; run-- {
-			add(l, 0)
-		}
+		syms[k] = uint16(sym | (part-least)<<8)
+		freq[sym]++
+		k++
+		i += part
 	}
 
 	var codeLens [19]uint8
