@@ -70,49 +70,61 @@ func jsonBegin(e *Encoder, f *Family) {
 // capacity. A value with an escape or a control character is left to jsonFirst.
 func jsonHead(e *Encoder, block string) []byte {
 	j, n := (*jsonState)(e.json), len(e.buf)
-	if j.n == 0 || len(block) < 8 || cap(e.buf)-n < len(block)+jsonRoom {
-		return jsonFirst(e, block)
+	if j.n > 0 && len(block) >= 8 && cap(e.buf)-n >= len(block)+jsonRoom {
+		start := unsafe.Add(unsafe.Pointer(unsafe.SliceData(e.buf)), n)
+		*(*[16]byte)(start) = *(*[16]byte)(unsafe.Pointer(unsafe.StringData(jsonOpen)))
+		if to := copyMembers(unsafe.Add(start, jsonOpenLen), block, j.member[:j.n]); to != nil {
+			*(*[16]byte)(to) = *(*[16]byte)(unsafe.Pointer(unsafe.StringData(jsonValue)))
+			return e.buf[:n+int(uintptr(to)-uintptr(start))+jsonValueLen]
+		}
 	}
-	start := unsafe.Add(unsafe.Pointer(unsafe.SliceData(e.buf)), n)
-	*(*[16]byte)(start) = *(*[16]byte)(unsafe.Pointer(unsafe.StringData(jsonOpen)))
-	to := unsafe.Add(start, jsonOpenLen)
-	from, at, last := unsafe.Pointer(unsafe.StringData(block)), 0, len(block)-8
-	for i := range j.member[:j.n] {
-		m := &j.member[i]
+	return jsonFirst(e, block)
+}
+
+// copyMembers writes members with the values of block. It returns the end of the last
+// value, or nil if a value has an escape or a control character.
+//
+// It is not a part of jsonHead, because the variables of both exceed the registers.
+//
+//go:noinline
+func copyMembers(to unsafe.Pointer, block string, members []member) unsafe.Pointer {
+	from := unsafe.Pointer(unsafe.StringData(block))
+	last := unsafe.Add(from, len(block)-8)
+	for i := range members {
+		m := &members[i]
 		*(*[memberSize]byte)(to) = m.text
 		to = unsafe.Add(to, int(m.n))
-		at += int(m.skip)
+		from = unsafe.Add(from, int(m.skip))
 		for {
 			var word uint64
-			if at <= last {
-				word = byteorder.Load64((*[8]byte)(unsafe.Add(from, at)))
-			} else { // the last word of block, without the bytes before at
-				word = byteorder.Load64((*[8]byte)(unsafe.Add(from, last))) >> (8 * (at - last) & 63)
+			if uintptr(from) <= uintptr(last) {
+				word = byteorder.Load64((*[8]byte)(from))
+			} else { // the last word of block, without the bytes before from
+				word = byteorder.Load64((*[8]byte)(last)) >> (8 * (uintptr(from) - uintptr(last)) & 63)
 			}
 			byteorder.Store64((*[8]byte)(to), word)
 			if s := jsonSpecial(word); s != 0 {
-				s := bits.TrailingZeros64(s) / 8
-				at += s
-				to = unsafe.Add(to, s)
+				k := bits.TrailingZeros64(s) / 8
+				from, to = unsafe.Add(from, k), unsafe.Add(to, k)
 				break
 			}
-			at += 8
-			to = unsafe.Add(to, 8)
+			from, to = unsafe.Add(from, 8), unsafe.Add(to, 8)
 		}
-		if block[at] != '"' {
-			return jsonFirst(e, block)
+		if *(*byte)(from) != '"' {
+			return nil
 		}
-		at++
+		from = unsafe.Add(from, 1)
 	}
-	*(*[16]byte)(to) = *(*[16]byte)(unsafe.Pointer(unsafe.StringData(jsonValue)))
-	return e.buf[:n+int(uintptr(to)-uintptr(start))+jsonValueLen]
+	return to
 }
 
 // jsonSpecial returns a word whose lowest byte that is not 0 is at the lowest byte of w
 // that is a double quote, a backslash or a control character.
 func jsonSpecial(w uint64) uint64 {
 	const ones = 0x0101010101010101
-	return (((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones) | (w - ones*' ')) &^ w & (ones << 7)
+	// The exclusive or with 2 exchanges the double quote and the space, so that the quote
+	// is next to the control characters.
+	return (((w ^ ones*('"'^' ')) - ones*(' '+1)) | ((w ^ ones*'\\') - ones)) &^ w & (ones << 7)
 }
 
 // jsonFirst appends an element up to its value, and sets up jsonHead for the next series
