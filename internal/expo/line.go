@@ -5,6 +5,7 @@ import (
 
 	"github.com/tachikoma/tacho/internal/byteorder"
 	"github.com/tachikoma/tacho/internal/decimal"
+	"github.com/tachikoma/tacho/internal/exemplar"
 )
 
 // Whole passes a sample with an integer value: v, or -v if negative is true.
@@ -39,22 +40,58 @@ func (e *Encoder) Whole(block string, v uint64, negative bool, d *Details) bool 
 	return e.full()
 }
 
+// appendBuckets appends the lines of the buckets of a histogram to e.buf, and returns the
+// number of observations. labels has two elements for each
+// bucket, of which the first is used. end appends the end of
+// a line.
+func (e *Encoder) appendBuckets(block string, labels []string, counts []uint64, d *Details, end lineEnd) ([]byte, uint64) {
+	start := len(e.buf)
+	b := e.appendOpen(e.buf, "_bucket", block)
+	head := b[start:] // all lines start alike
+	b = b[:start]
+	i, total := 0, uint64(0)
+	if d == nil {
+		var n int
+		n, i, total = copyBuckets(b, len(head), labels, counts)
+		b = b[:start+n]
+	}
+	for ; i < len(counts); i++ {
+		total += counts[i]
+		b = decimal.AppendUint(put(put(b, *(*string)(unsafe.Pointer(&head))), labels[2*i]), total)
+		var x *exemplar.Exemplar
+		if d != nil && d.Buckets != nil {
+			x = d.Buckets[i].Load()
+		}
+		b = end(b, d, x)
+	}
+	return b, total
+}
+
+// A lineEnd appends the time of a sample, its exemplar, and the end of the line. d and x can
+// be nil.
+type lineEnd = func(b []byte, d *Details, x *exemplar.Exemplar) []byte
+
 // copyBuckets writes the lines of buckets behind b, until a line has a long number or could
 // exceed the capacity. It returns the length of the lines, their number, and the number of
-// their observations. head is the start of all lines, and is behind b. labels has two
-// elements for each bucket, of which the first is copied.
+// their observations. head is the length of the start of all lines, which is behind b.
 //
 // Moves of 16 bytes and a store of eight digits may write past the end of a line, but stay
 // within the capacity.
 func copyBuckets(b []byte, head int, labels []string, counts []uint64) (n, i int, total uint64) {
 	start := unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), len(b))
 	room := cap(b) - len(b) - head - bucketRoom
+	digits, size := uint64('0'), 1 // of total
 	for ; i < len(counts) && n <= room; i++ {
-		sum := total + counts[i]
-		if sum >= decimal.MaxShort {
-			break
+		if c := counts[i]; c > 0 { // many buckets are empty
+			sum := total + c
+			if sum >= decimal.MaxShort {
+				break
+			}
+			total = sum
+			digits = decimal.EightDigits(sum)
+			leading := decimal.LeadingZeros(digits)
+			digits, size = (digits|decimal.EightZeros)>>(8*leading), 8-leading
 		}
-		total = sum
 		to := unsafe.Add(start, n)
 		*(*[16]byte)(to) = *(*[16]byte)(start)
 		*(*[16]byte)(unsafe.Add(to, 16)) = *(*[16]byte)(unsafe.Add(start, 16))
@@ -66,15 +103,9 @@ func copyBuckets(b []byte, head int, labels []string, counts []uint64) (n, i int
 		label := labels[2*i]
 		*(*[leSize]byte)(to) = *(*[leSize]byte)(unsafe.Pointer(unsafe.StringData(label)))
 		to = unsafe.Add(to, len(label))
-		digits, size := sum|'0', 1
-		if sum >= 10 { // many buckets of a histogram are empty or nearly so
-			digits = decimal.EightDigits(sum)
-			leading := decimal.LeadingZeros(digits)
-			digits, size = (digits|decimal.EightZeros)>>(8*leading), 8-leading
-		}
 		byteorder.Store64((*[8]byte)(to), digits)
 		*(*byte)(unsafe.Add(to, size)) = '\n'
-		n = int(uintptr(to)-uintptr(start)) + size + 1
+		n += head + len(label) + size + 1
 	}
 	return n, i, total
 }

@@ -1,8 +1,6 @@
 package expo
 
 import (
-	"unsafe"
-
 	"github.com/tachikoma/tacho/internal/decimal"
 	"github.com/tachikoma/tacho/internal/escape"
 	"github.com/tachikoma/tacho/internal/exemplar"
@@ -56,43 +54,48 @@ func openFloat(e *Encoder, block string, v float64, d *Details) bool {
 
 // openEnd ends a sample of one value and adds the sample of its time of creation.
 func openEnd(e *Encoder, b []byte, block string, d *Details) bool {
-	if d != nil {
-		b = appendOpenTime(b, d)
-		if e.dated {
-			b = appendExemplar(b, d.Exemplar)
-		}
+	if d == nil {
+		e.buf = append(b, '\n')
+		return e.full()
 	}
-	b = append(b, '\n')
-	e.buf = e.appendCreated(b, block, d)
+	x := d.Exemplar
+	if !e.dated {
+		x = nil
+	}
+	return openCreated(e, appendOpenEnd(b, d, x), block, d)
+}
+
+// appendOpenEnd appends the time of a sample in seconds, if there is one, its exemplar, and
+// the end of its line.
+//
+//go:noinline
+func appendOpenEnd(b []byte, d *Details, x *exemplar.Exemplar) []byte {
+	if d != nil && d.Timed {
+		b = decimal.AppendSeconds(put(b, " "), d.At)
+	}
+	if x != nil {
+		b = put(put(put(b, " # "), x.Labels), " ")
+		b = put(decimal.AppendOpenFloat(b, x.Value), " ")
+		b = decimal.AppendSeconds(b, x.At)
+	}
+	return append(b, '\n')
+}
+
+// openCreated adds the sample of the time of creation of a series, if there is one.
+func openCreated(e *Encoder, b []byte, block string, d *Details) bool {
+	if d != nil && d.Created != 0 && e.dated {
+		b = appendOpenEnd(decimal.AppendSeconds(e.appendSeries(b, "_created", block), d.Created), nil, nil)
+	}
+	e.buf = b
 	return e.full()
 }
 
 func openHistogram(e *Encoder, block string, bounds *Bounds, counts []uint64, sum float64, d *Details) bool {
-	start, i, total := len(e.buf), 0, uint64(0)
-	b := e.appendOpen(e.buf, "_bucket", block)
-	head := b[start:] // all lines start alike
-	b = b[:start]
-	if d == nil {
-		var n int
-		n, i, total = copyBuckets(b, len(head), bounds.labels[1:], counts)
-		b = b[:len(b)+n]
-	}
-	for ; i < len(counts); i++ {
-		total += counts[i]
-		b = decimal.AppendUint(put(put(b, *(*string)(unsafe.Pointer(&head))), bounds.labels[2*i+1]), total)
-		if d != nil {
-			b = appendOpenTime(b, d)
-			if d.Buckets != nil {
-				b = appendExemplar(b, d.Buckets[i].Load())
-			}
-		}
-		b = put(b, "\n")
-	}
+	b, total := e.appendBuckets(block, bounds.labels[1:], counts, d, appendOpenEnd)
 	if bounds.At(0) >= 0 {
 		b = e.appendTotals(b, block, sum, total, d)
 	}
-	e.buf = e.appendCreated(b, block, d)
-	return e.full()
+	return openCreated(e, b, block, d)
 }
 
 func openSummary(e *Encoder, block string, s *Distribution, d *Details) bool {
@@ -101,8 +104,8 @@ func openSummary(e *Encoder, block string, s *Distribution, d *Details) bool {
 		if q.Value < 0 {
 			continue // OpenMetrics 1.0, "Summary": quantile values must not be negative
 		}
-		b = decimal.AppendOpenFloat(append(e.appendOpen(b, "", block), `quantile="`...), q.Quantile)
-		b = append(appendOpenTime(decimal.AppendOpenFloat(append(b, `"} `...), q.Value), d), '\n')
+		b = decimal.AppendOpenFloat(put(e.appendOpen(b, "", block), `quantile="`), q.Quantile)
+		b = appendOpenEnd(decimal.AppendOpenFloat(put(b, leEnd), q.Value), d, nil)
 	}
 	e.buf = e.appendTotals(b, block, s.Sum, s.Count, d)
 	return e.full()
@@ -114,36 +117,8 @@ func (e *Encoder) appendTotals(b []byte, block string, sum float64, count uint64
 	if !(sum >= 0) {
 		return b
 	}
-	b = decimal.AppendOpenFloat(e.appendSeries(b, "_sum", block), sum)
-	b = append(appendOpenTime(b, d), '\n')
-	b = decimal.AppendUint(e.appendSeries(b, "_count", block), count)
-	return append(appendOpenTime(b, d), '\n')
-}
-
-// appendOpenTime appends the time of a sample in seconds, if there is one.
-//
-//go:noinline
-func appendOpenTime(b []byte, d *Details) []byte {
-	if d == nil || !d.Timed {
-		return b
-	}
-	return decimal.AppendSeconds(append(b, ' '), d.At)
-}
-
-func (e *Encoder) appendCreated(b []byte, block string, d *Details) []byte {
-	if d == nil || d.Created == 0 || !e.dated {
-		return b
-	}
-	return append(decimal.AppendSeconds(e.appendSeries(b, "_created", block), d.Created), '\n')
-}
-
-func appendExemplar(b []byte, x *exemplar.Exemplar) []byte {
-	if x == nil {
-		return b
-	}
-	b = put(put(put(b, " # "), x.Labels), " ")
-	b = put(decimal.AppendOpenFloat(b, x.Value), " ")
-	return decimal.AppendSeconds(b, x.At)
+	b = appendOpenEnd(decimal.AppendOpenFloat(e.appendSeries(b, "_sum", block), sum), d, nil)
+	return appendOpenEnd(decimal.AppendUint(e.appendSeries(b, "_count", block), count), d, nil)
 }
 
 func openFinish(e *Encoder) { e.buf = put(e.buf, "# EOF\n") }

@@ -1,10 +1,9 @@
 package expo
 
 import (
-	"unsafe"
-
 	"github.com/tachikoma/tacho/internal/decimal"
 	"github.com/tachikoma/tacho/internal/escape"
+	"github.com/tachikoma/tacho/internal/exemplar"
 )
 
 // Text is the text format 0.0.4 (prometheus.io, "Exposition formats").
@@ -36,47 +35,36 @@ func textFloat(e *Encoder, block string, v float64, d *Details) bool {
 // textEnd ends a line, after the time of the sample if there is one.
 func textEnd(e *Encoder, b []byte, d *Details) bool {
 	if d != nil {
-		b = appendTextTime(b, d)
+		e.buf = appendTextEnd(b, d, nil)
+	} else {
+		e.buf = append(b, '\n')
 	}
-	e.buf = append(b, '\n')
 	return e.full()
 }
 
-// appendTextTime appends the time of a sample in milliseconds, if there is one.
+// appendTextEnd appends the time of a sample in milliseconds, if there is one, and the end
+// of its line.
 //
 //go:noinline
-func appendTextTime(b []byte, d *Details) []byte {
-	if d == nil || !d.Timed {
-		return b
+func appendTextEnd(b []byte, d *Details, _ *exemplar.Exemplar) []byte {
+	if d != nil && d.Timed {
+		b = decimal.AppendInt(put(b, " "), d.At)
 	}
-	return decimal.AppendInt(put(b, " "), d.At)
+	return append(b, '\n')
 }
 
 func textHistogram(e *Encoder, block string, bounds *Bounds, counts []uint64, sum float64, d *Details) bool {
-	start, i, total := len(e.buf), 0, uint64(0)
-	b := e.appendOpen(e.buf, "_bucket", block)
-	head := b[start:] // all lines start alike
-	b = b[:start]
-	if d == nil {
-		var n int
-		n, i, total = copyBuckets(b, len(head), bounds.labels, counts)
-		b = b[:len(b)+n]
-	}
-	for ; i < len(counts); i++ {
-		total += counts[i]
-		b = decimal.AppendUint(put(put(b, *(*string)(unsafe.Pointer(&head))), bounds.labels[2*i]), total)
-		b = put(appendTextTime(b, d), "\n")
-	}
-	b = put(appendTextTime(decimal.AppendFloat(e.appendNamed(b, e.family, "_sum", block), sum), d), "\n")
-	return textEnd(e, decimal.AppendUint(e.appendNamed(b, e.family, "_count", block), total), d)
+	b, total := e.appendBuckets(block, bounds.labels, counts, d, appendTextEnd)
+	b = appendTextEnd(decimal.AppendFloat(e.appendSeries(b, "_sum", block), sum), d, nil)
+	return textEnd(e, decimal.AppendUint(e.appendSeries(b, "_count", block), total), d)
 }
 
 func textSummary(e *Encoder, block string, s *Distribution, d *Details) bool {
 	b := e.buf
 	for _, q := range s.Quantiles {
-		b = decimal.AppendFloat(append(e.appendOpen(b, "", block), `quantile="`...), q.Quantile)
-		b = put(appendTextTime(decimal.AppendFloat(append(b, `"} `...), q.Value), d), "\n")
+		b = decimal.AppendFloat(put(e.appendOpen(b, "", block), `quantile="`), q.Quantile)
+		b = appendTextEnd(decimal.AppendFloat(put(b, leEnd), q.Value), d, nil)
 	}
-	b = put(appendTextTime(decimal.AppendFloat(e.appendSeries(b, "_sum", block), s.Sum), d), "\n")
+	b = appendTextEnd(decimal.AppendFloat(e.appendSeries(b, "_sum", block), s.Sum), d, nil)
 	return textEnd(e, decimal.AppendUint(e.appendSeries(b, "_count", block), s.Count), d)
 }
