@@ -49,6 +49,7 @@ type writer struct {
 const (
 	maxChunk = 1<<16 - 1 // positions are 16 bits wide
 	window   = 1 << 15   // the largest distance
+	near     = 1 << 11   // the largest distance at which a repeat of four bytes is mostly shorter than their codes
 	hashBits = 12
 
 	maxRepeat   = 258 // the largest length
@@ -144,7 +145,7 @@ func (z *writer) find(p []byte) {
 		//   - the last distance, after up to four bytes that differ: a number changed,
 		//   - the next end of a line or label: the number before it has more or fewer
 		//     digits than in the line above,
-		//   - the last position of the same four bytes.
+		//   - the last position of the same four bytes if it is near, or of eight.
 		skip, a, b := 0, 0, 0
 		if diff := here ^ there; dist > 0 && diff>>32 == 0 {
 			skip = (bits.Len64(diff) + 7) / 8
@@ -153,8 +154,8 @@ func (z *writer) find(p []byte) {
 			i+a+8 <= len(p) && byteorder.Load64(word(p[i+a:i+a+8])) == byteorder.Load64(word(p[i-dist+b:i-dist+b+8])) {
 			skip, dist, a = a, dist+a-b, 8
 			sym = distSymbol(dist)
-		} else if seen < i && i-seen <= window && byteorder.Load64(word(p[seen:seen+8])) == here {
-			dist, a = i-seen, 8
+		} else if diff := byteorder.Load64(word(p[seen:seen+8])) ^ here; seen < i && i-seen <= window && uint32(diff) == 0 && (diff == 0 || i-seen <= near) {
+			dist, a = i-seen, 4
 			sym = distSymbol(dist)
 		} else {
 			z.lits[z.nlits] = byte(here)

@@ -213,13 +213,13 @@ func TestAnyBytes(t *testing.T) {
 	}
 }
 
-// TestSize: the gzip is at most 1.1 times as large as that of compress/gzip at its best
+// TestSize: the gzip is at most 1.05 times as large as that of compress/gzip at its best
 // speed, and hardly larger than before.
 func TestSize(t *testing.T) {
 	before := map[string]int{
-		"counters": 42110, "random": 54920, "varied": 94905, "json": 47284, "decimals": 42069, "histograms": 50981, "latencies": 95565, "small": 1361,
-		"traffic": 103492, "traffic, grid": 81902, "traffic, numbers": 85657,
-		"less traffic": 12055, "less traffic, grid": 8985, "less traffic, numbers": 8658,
+		"counters": 42111, "random": 54911, "varied": 93529, "json": 47382, "decimals": 42079, "histograms": 51995, "latencies": 84769, "small": 1258,
+		"traffic": 99264, "traffic, grid": 71733, "traffic, numbers": 78938,
+		"less traffic": 11695, "less traffic, grid": 7780, "less traffic, numbers": 8025,
 	}
 	for name, p := range corpora() {
 		var b bytes.Buffer
@@ -232,8 +232,8 @@ func TestSize(t *testing.T) {
 		}
 		size := len(zipped(t, p, bufferSize+77))
 		t.Logf("%s: %d bytes, compress/gzip %d, tacho %d, ratio %.2f", name, len(p), b.Len(), size, float64(size)/float64(b.Len()))
-		if 10*size > 11*b.Len() {
-			t.Errorf("%s: more than 1.1 times as large as the result of compress/gzip", name)
+		if 20*size > 21*b.Len() {
+			t.Errorf("%s: more than 1.05 times as large as the result of compress/gzip", name)
 		}
 		if most := before[name] + before[name]/400; size > most { // machines can differ in the last digits of floats
 			t.Errorf("%s: %d bytes became %d, want at most %d", name, len(p), size, most)
@@ -416,7 +416,7 @@ func TestRepeatsAreLong(t *testing.T) {
 // middle of a long repeat that fills the block before it.
 func TestBlockOfRepeats(t *testing.T) {
 	full := maxRepeats / (maxChunk/maxRepeat + 1) * maxChunk // of chunks that fit into a block together
-	for n := 8000; n < maxChunk; n += 248 {                  // less than a repeat
+	for n := 8004; n < maxChunk; n += 248 {                  // less than a repeat; no byte is left behind steps of four and eight
 		z := new(writer)
 		z.reset(io.Discard)
 		if _, err := z.Write(make([]byte, full+1+n)); err != nil {
