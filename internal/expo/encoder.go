@@ -228,8 +228,6 @@ func (e *Encoder) appendNamed(b []byte, name, suffix, block string) []byte {
 
 // appendOpen appends a sample up to one more label: the bound of a bucket, or the quantile
 // of a summary.
-//
-//go:noinline
 func (e *Encoder) appendOpen(b []byte, suffix, block string) []byte {
 	b = e.appendSeries(b, suffix, block)
 	n := len(b) - len(" ")

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -670,5 +671,12 @@ func BenchmarkGzip(b *testing.B) {
 			z.Reset(io.Discard)
 			return errors.Join(inBlocks(z, p, bufferSize), z.Close())
 		})
+	}
+}
+
+// TestTypesHaveNoEqual: a type that == cannot compare has no memory for that.
+func TestTypesHaveNoEqual(t *testing.T) {
+	if typ := reflect.TypeFor[writer](); typ.Comparable() || typ.Field(0).Type.Size() != 0 {
+		t.Errorf("%v: comparable %v, the first field has %d bytes", typ, typ.Comparable(), typ.Field(0).Type.Size())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/bits"
 	"math/rand/v2"
+	"reflect"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -507,4 +508,11 @@ func TestChanges(t *testing.T) {
 	}
 	stop.Store(true)
 	<-done
+}
+
+// TestTypesHaveNoEqual: a type that == cannot compare has no memory for that.
+func TestTypesHaveNoEqual(t *testing.T) {
+	if typ := reflect.TypeFor[Pointer](); typ.Comparable() || typ.Field(0).Type.Size() != 0 {
+		t.Errorf("%v: comparable %v, the first field has %d bytes", typ, typ.Comparable(), typ.Field(0).Type.Size())
+	}
 }
