@@ -6,9 +6,9 @@ import (
 	"strconv"
 	"sync/atomic"
 	"testing"
+	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/label"
-	"github.com/tachikoma/tacho/internal/series"
 )
 
 // solo measures op in one goroutine, and in GOMAXPROCS goroutines at the same time.
@@ -96,7 +96,7 @@ func BenchmarkLookup(b *testing.B) {
 // Results of benchmarks are stored here. Otherwise the compiler could remove the work.
 var (
 	hashed uint32
-	found  *series.Series
+	found  unsafe.Pointer
 )
 
 // BenchmarkCreate measures the creation of series.

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tachikoma/tacho/internal/label"
 	"github.com/tachikoma/tacho/internal/race"
+	"github.com/tachikoma/tacho/internal/sortkeys"
 	"github.com/tachikoma/tacho/internal/testkit"
 )
 
@@ -166,7 +166,7 @@ func TestRefusal(t *testing.T) {
 func TestShapesAreShared(t *testing.T) {
 	r := NewRegistry()
 	shapes := 0
-	sep := string([]byte{label.Sep})
+	sep := string([]byte{sortkeys.Sep})
 	r.Collect(func(e *Emitter) {
 		for i := range 100 {
 			v := strconv.Itoa(i)

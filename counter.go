@@ -7,6 +7,7 @@ import (
 	"github.com/tachikoma/tacho/internal/atomicfloat"
 	"github.com/tachikoma/tacho/internal/exemplar"
 	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/store"
 	"github.com/tachikoma/tacho/internal/stripe"
 )
 
@@ -30,12 +31,14 @@ type Counter struct {
 // A CounterVec is a [Vec] of counters.
 type CounterVec = Vec[Counter]
 
-var counters = metricType{expo.Counter, newCounter, encodeCounters}
+var counters = metricType{expo.Counter, unsafe.Sizeof(Counter{}), false, newCounter, encodeCounters}
 
-func newCounter(f *family, _ string, early bool) unsafe.Pointer {
-	c := &make([]Counter, metricsPerAllocation(unsafe.Sizeof(Counter{}), early))[0]
-	c.last.Init(f.none)
-	return unsafe.Pointer(c)
+func newCounter(f *family, n int, apart bool, _ string) unsafe.Pointer {
+	list := make([]Counter, metricsPerAllocation(n, apart, unsafe.Sizeof(Counter{})))
+	for i := range n {
+		list[i].last.Init(f.none)
+	}
+	return unsafe.Pointer(&list[0])
 }
 
 // Inc adds 1.
@@ -143,17 +146,17 @@ func (c *Counter) Value() uint64 {
 
 func encodeCounters(v *vec, e *expo.Encoder) {
 	none := v.fam.none
-	for i, s := range v.ordered() {
-		if i == 0 {
-			e.Begin(&v.fam.Family)
-		}
-		c := (*Counter)(s.M)
-		var d *expo.Details
-		if !c.last.Is(none) || v.dated {
-			d = v.details(e, s, &c.last, nil)
-		}
-		if !e.Whole(s.Block(), c.Value(), false, d) {
-			return
+	var c store.Cursor
+	for ok := v.begin(&c, e); ok; ok = c.Next() {
+		for i, metric := range c.Metrics[:c.N] {
+			m := (*Counter)(metric)
+			var d *expo.Details
+			if !m.last.Is(none) || v.dated {
+				d = v.details(e, &c, i, &m.last, nil)
+			}
+			if !e.Whole(c.Block(i), m.Value(), false, d) {
+				return
+			}
 		}
 	}
 }
@@ -171,12 +174,14 @@ type FloatCounter struct {
 // A FloatCounterVec is a [Vec] of float counters.
 type FloatCounterVec = Vec[FloatCounter]
 
-var floatCounters = metricType{expo.Counter, newFloatCounter, encodeFloatCounters}
+var floatCounters = metricType{expo.Counter, unsafe.Sizeof(FloatCounter{}), false, newFloatCounter, encodeFloatCounters}
 
-func newFloatCounter(f *family, _ string, early bool) unsafe.Pointer {
-	c := &make([]FloatCounter, metricsPerAllocation(unsafe.Sizeof(FloatCounter{}), early))[0]
-	c.last.Init(f.none)
-	return unsafe.Pointer(c)
+func newFloatCounter(f *family, n int, apart bool, _ string) unsafe.Pointer {
+	list := make([]FloatCounter, metricsPerAllocation(n, apart, unsafe.Sizeof(FloatCounter{})))
+	for i := range n {
+		list[i].last.Init(f.none)
+	}
+	return unsafe.Pointer(&list[0])
 }
 
 // Inc adds 1.
@@ -227,17 +232,17 @@ func (c *FloatCounter) Value() float64 {
 
 func encodeFloatCounters(v *vec, e *expo.Encoder) {
 	none := v.fam.none
-	for i, s := range v.ordered() {
-		if i == 0 {
-			e.Begin(&v.fam.Family)
-		}
-		c := (*FloatCounter)(s.M)
-		var d *expo.Details
-		if !c.last.Is(none) || v.dated {
-			d = v.details(e, s, &c.last, nil)
-		}
-		if !e.Float(s.Block(), c.Value(), d) {
-			return
+	var c store.Cursor
+	for ok := v.begin(&c, e); ok; ok = c.Next() {
+		for i, metric := range c.Metrics[:c.N] {
+			m := (*FloatCounter)(metric)
+			var d *expo.Details
+			if !m.last.Is(none) || v.dated {
+				d = v.details(e, &c, i, &m.last, nil)
+			}
+			if !e.Float(c.Block(i), m.Value(), d) {
+				return
+			}
 		}
 	}
 }

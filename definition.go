@@ -168,7 +168,7 @@ func (f *family) differs(old *family) string {
 // constBlock returns the rendered labels that all series of f share.
 //
 //go:noinline
-func (f *family) constBlock() string { return string(label.AppendBlock(nil, f.consts, nil, "")) }
+func (f *family) constBlock() string { return string(label.AppendBlock(nil, f.consts)) }
 
 // quoteAll quotes about 1000 bytes of a list.
 func quoteAll(list []string) (s string) {

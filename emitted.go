@@ -7,7 +7,7 @@ import (
 	"github.com/tachikoma/tacho/internal/escape"
 	"github.com/tachikoma/tacho/internal/expo"
 	"github.com/tachikoma/tacho/internal/names"
-	"github.com/tachikoma/tacho/internal/series"
+	"github.com/tachikoma/tacho/internal/sortkeys"
 )
 
 // A collection has the samples that one call of a collector emits. It does not change
@@ -274,7 +274,7 @@ func (c *collection) finish() {
 // setOrder sorts the rows of f. It counts the duplicates and leaves them out.
 func (c *collection) setOrder(f *emitted, rows []*row) {
 	f.order = make([]*row, 0, len(rows))
-	for _, i := range series.SortKeys(len(rows), func(i uint32) string { return rows[i].key() }) {
+	for _, i := range sortkeys.Strings(len(rows), func(i uint32) string { return rows[i].key() }) {
 		f.order = append(f.order, rows[i])
 	}
 	for range len(rows) - len(f.order) {

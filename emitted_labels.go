@@ -7,7 +7,7 @@ import (
 	"github.com/tachikoma/tacho/internal/expo"
 	"github.com/tachikoma/tacho/internal/label"
 	"github.com/tachikoma/tacho/internal/names"
-	"github.com/tachikoma/tacho/internal/series"
+	"github.com/tachikoma/tacho/internal/sortkeys"
 )
 
 // A shape is a list of label names. Most samples of a collector have one of a few lists,
@@ -27,7 +27,7 @@ type shape struct {
 
 // A part of a key is a label. Constant labels have a text and no value.
 type part struct {
-	text  string // the name and label.Sep; of a constant label also the value and label.Sep
+	text  string // the name and sortkeys.Sep; of a constant label also the value and sortkeys.Sep
 	value int    // index of the value, or -1
 }
 
@@ -38,7 +38,7 @@ func (c *collection) shapeOf(pairs []string) *shape {
 	}
 	b := c.value[:0]
 	for i := 0; i < len(pairs); i += 2 {
-		b = append(append(b, label.Sep), pairs[i]...) // a bad name may have a label.Sep
+		b = append(append(b, sortkeys.Sep), pairs[i]...) // a bad name may have a sortkeys.Sep
 	}
 	c.value = b
 	s := c.shapes[string(b)]
@@ -69,21 +69,21 @@ func (s *shape) is(pairs []string) bool {
 func newShape(r *Registry, pairs []string) *shape {
 	s := &shape{}
 	used := map[string]bool{}
-	sorted := make([]*series.Series, 0, len(r.consts)+len(pairs)/2)
+	var all []string // label names
+	var parts []part
 	add := func(name string, p part) {
 		if used[name] {
 			s.reason = reasonInvalid
 		}
 		used[name] = true
 		s.le, s.quantile = s.le || name == "le", s.quantile || name == "quantile"
-		one := series.New(0, len(name), name, unsafe.Pointer(&p))
-		sorted = append(sorted, &one)
+		all, parts = append(all, name), append(parts, p)
 	}
 	end := []byte{}
 	sep := byte('{')
 	for _, l := range r.consts {
 		end, sep = label.Append(end, sep, l.Name, l.Value), ','
-		text := l.Name + string([]byte{label.Sep}) + l.Value + string([]byte{label.Sep})
+		text := l.Name + string([]byte{sortkeys.Sep}) + l.Value + string([]byte{sortkeys.Sep})
 		if l.Value == "" {
 			text = ""
 		}
@@ -99,7 +99,7 @@ func newShape(r *Registry, pairs []string) *shape {
 		b := label.Append(end, sep, name, "")
 		s.before = append(s.before, string(b[:len(b)-1])) // without the closing quote
 		end, sep = []byte{'"'}, ','
-		add(name, part{name + string([]byte{label.Sep}), i / 2})
+		add(name, part{name + string([]byte{sortkeys.Sep}), i / 2})
 	}
 	if s.end = " "; sep == ',' {
 		s.end = string(append(end, "} "...))
@@ -108,9 +108,8 @@ func newShape(r *Registry, pairs []string) *shape {
 		s.reason = reasonInvalid
 	}
 	s.quoted = f.QuotedLabels
-	series.Sort(sorted)
-	for _, one := range sorted {
-		s.parts = append(s.parts, *(*part)(one.M))
+	for _, i := range sortkeys.Strings(len(all), func(i uint32) string { return all[i] }) {
+		s.parts = append(s.parts, parts[i])
 	}
 	return s
 }
@@ -148,7 +147,7 @@ func (c *collection) render(s *shape, pairs []string) (text string, cut int) {
 		} else {
 			k = escape.AppendValid(k, v)
 		}
-		k = append(k, label.Sep)
+		k = append(k, sortkeys.Sep)
 	}
 	c.key, c.block = k, b
 	return c.store(k, b), len(k)

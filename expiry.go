@@ -9,7 +9,7 @@ import (
 	"weak"
 
 	"github.com/tachikoma/tacho/internal/atomicfloat"
-	"github.com/tachikoma/tacho/internal/series"
+	"github.com/tachikoma/tacho/internal/store"
 )
 
 // A scrape unlists idle series: it removes each from the vector and keeps a weak pointer
@@ -20,8 +20,7 @@ import (
 //
 // A weak pointer and a finalizer cost about a microsecond, and an idle series is shown until
 // it is unlisted. So a scrape unlists a bounded number, and holds the vector's mutex for a
-// few at a time. Tables grow and shrink without the mutex. Of many unlisted series a scrape
-// checks a part.
+// few at a time. Of many unlisted series a scrape checks a part.
 
 const (
 	// unlistedPerScrape bounds what a scrape adds to its own time (BenchmarkExpiry).
@@ -36,6 +35,8 @@ const (
 
 	// unlistedAtOnce is the number of series that are unlisted while the mutex is held.
 	unlistedAtOnce = 64
+
+	unlistedShards = 256
 )
 
 // An expiry has the idle time in nanoseconds, and the code of expiry as function values: a
@@ -44,12 +45,12 @@ const (
 type expiry struct {
 	idle    int64
 	attach  func(v *vec, e *expiry)
-	ordered func(v *vec) []*series.Series
-	relist  func(v *vec, hash uint32, key string) *series.Series // needs the mutex
-	remove  func(v *vec, hash uint32, key string) *series.Series // nil; needs the mutex
-	all     func(v *vec) []*series.Series                        // also the unlisted series
-	reset   func(v *vec) []*series.Series                        // nil; needs the mutex
-	routes  func(m unsafe.Pointer)                               // makes a *HTTPMetrics drop expired routes; nil without HTTP
+	ordered func(v *vec) *store.Order
+	relist  func(v *vec, hash uint32, block string) unsafe.Pointer // the metric, or nil; needs the mutex
+	remove  func(v *vec, hash uint32, block string) unsafe.Pointer // nil; needs the mutex
+	all     func(v *vec) []string                                  // blocks, also of unlisted series; needs the mutex
+	reset   func(v *vec) []string                                  // nil; needs the mutex
+	routes  func(m unsafe.Pointer)                                 // makes a *HTTPMetrics drop expired routes; nil without HTTP
 }
 
 func newExpiry(d time.Duration) *expiry {
@@ -59,7 +60,7 @@ func newExpiry(d time.Duration) *expiry {
 		ordered: (*vec).orderedInUse,
 		relist:  (*vec).relistKeyLocked,
 		remove:  (*vec).removeUnlistedLocked,
-		all:     (*vec).withUnlisted,
+		all:     (*vec).withUnlistedLocked,
 		reset:   (*vec).resetUnlistedLocked,
 		routes:  expireRoutes,
 	}
@@ -79,23 +80,28 @@ func monotonic() int64 {
 }
 
 func attachExpiry(v *vec, e *expiry) {
-	u := &unlistedVec{mark: v.marker()}
-	u.table.Store(series.NewTable(0))
-	v.expiry, v.track, v.unlisted = unsafe.Pointer(e), newTracked, unsafe.Pointer(u)
+	v.expiry, v.unlisted = unsafe.Pointer(e), unsafe.Pointer(&unlistedVec{mark: v.marker()})
+	v.initStore(true) // a weak pointer is to a whole allocation
 }
 
 // unlistedVec is the part of a vector that only expiry needs.
 type unlistedVec struct {
 	mark func(m unsafe.Pointer) uint64 // needs orderMu
 
-	// table has the unlisted series by key. Only a scrape inserts, under both mutexes of
-	// the vector. Others remove, under its mutex.
-	table   series.TablePointer
-	idle    int              // series that the last scrape did not unlist; under orderMu
-	turn    uintptr          // changes with each scrape; under orderMu
-	part    int              // of the table that the last scrape checked; under orderMu
-	moving  bool             // a scrape copies table; under the mutex
-	removed []*series.Series // while moving
+	shards [unlistedShards]unlistedShard // of the unlisted series, by hash; under the mutex
+	count  int                           // unlisted series; under the mutex
+	idle   int                           // series that the last scrape did not unlist; under orderMu
+	turn   uintptr                       // changes with each scrape; under orderMu
+	part   int                           // of the shards that the last scrape checked; under orderMu
+}
+
+// An unlistedShard has a part of the unlisted series, by block. A map does not shrink, so a
+// smaller map replaces a map that is mostly empty. Few series are in a shard, so that the
+// mutex is never held for long.
+type unlistedShard struct {
+	_      [0]func() // no ==; see internal/SIZE.md
+	series map[string]*unlisted
+	most   int // series that the map had
 }
 
 func (v *vec) unlistedVec() *unlistedVec { return (*unlistedVec)(v.unlisted) }
@@ -139,11 +145,14 @@ func (v *vec) marker() func(m unsafe.Pointer) uint64 {
 
 // An unlisted series was removed while its metric may still be in use.
 type unlisted struct {
-	series.Series // without M
-	created       int64
-	mark          uint64   // of the metric when the series was unlisted
-	was           []uint64 // the state at that time; nil if it is only the mark
-	metric        weak.Pointer[byte]
+	_       [0]func() // no ==; see internal/SIZE.md
+	hash    uint32
+	block   string
+	next    *unlisted // with the same block
+	created int64
+	mark    uint64   // of the metric when the series was unlisted
+	was     []uint64 // the state at that time; nil if it is only the mark
+	metric  weak.Pointer[byte]
 }
 
 func (u *unlisted) state() []uint64 {
@@ -153,18 +162,76 @@ func (u *unlisted) state() []uint64 {
 	return []uint64{u.mark}
 }
 
-func unlistedOf(s *series.Series) *unlisted { return (*unlisted)(unsafe.Pointer(s)) }
+func (x *unlistedVec) shard(hash uint32) *unlistedShard { return &x.shards[hash%unlistedShards] }
 
-func (v *vec) orderedInUse() []*series.Series { return v.inUseAt(monotonic()) }
+// find returns the unlisted series with a block, of which the first refers to the next. There
+// can be one whose metric is in memory, and others whose finalizers did not run yet.
+func (x *unlistedVec) find(hash uint32, block string) *unlisted { return x.shard(hash).series[block] }
+
+// holds reports whether u is unlisted.
+func (x *unlistedVec) holds(u *unlisted) bool {
+	for o := x.find(u.hash, u.block); o != nil; o = o.next {
+		if o == u {
+			return true
+		}
+	}
+	return false
+}
+
+func (x *unlistedVec) addLocked(u *unlisted) {
+	s := x.shard(u.hash)
+	if s.series == nil {
+		s.series = map[string]*unlisted{}
+	}
+	u.next = s.series[u.block]
+	s.series[u.block] = u
+	s.most = max(s.most, len(s.series))
+	x.count++
+}
+
+// removeLocked removes an unlisted series.
+func (x *unlistedVec) removeLocked(u *unlisted) {
+	s := x.shard(u.hash)
+	first := s.series[u.block]
+	for at := &first; *at != nil; at = &(*at).next {
+		if *at == u {
+			*at = u.next
+			x.count--
+			break
+		}
+	}
+	if first != nil {
+		s.series[u.block] = first
+		return
+	}
+	delete(s.series, u.block)
+	if s.most > 64 && len(s.series) < s.most/8 {
+		small := make(map[string]*unlisted, len(s.series))
+		for block, u := range s.series {
+			small[block] = u
+		}
+		s.series, s.most = small, len(small)
+	}
+}
+
+func (v *vec) orderedInUse() *store.Order { return v.inUseAt(monotonic()) }
+
+// An idleSeries is a series that a scrape may unlist.
+type idleSeries struct {
+	block   string
+	metric  unsafe.Pointer
+	created int64
+	mark    uint64
+}
 
 // inUseAt returns the series in order. It relists unlisted series that have changed, and
 // unlists idle series. The idle time of a series begins at the first scrape that sees the
 // series. It needs orderMu.
-func (v *vec) inUseAt(now int64) []*series.Series {
+func (v *vec) inUseAt(now int64) *store.Order {
 	x := v.unlistedVec()
 	x.relistChanged(v)
-	order := v.updateOrderLocked()
-	var idle []int // indexes of order
+	order := v.store.Order(&v.mu)
+	var idle []idleSeries
 	// If more series are idle than a scrape may unlist, each scrape takes the series whose
 	// metrics are on some pages of memory. The runtime keeps the weak pointers and finalizers
 	// of the objects on one page in a list. Each search of the list begins at its start. So
@@ -174,239 +241,153 @@ func (v *vec) inUseAt(now int64) []*series.Series {
 		groups *= 2
 	}
 	x.turn++
-	for i, s := range order {
-		t := tracked(s)
-		if mark := x.mark(s.M); mark != t.last || t.changed == 0 {
-			t.last, t.changed = mark, now
-		} else if now-t.changed >= v.expires().idle {
-			seen++
-			if (uintptr(s.M)>>metricPage^x.turn)&(groups-1) == 0 && len(idle) < unlistedPerScrape {
-				idle = append(idle, i)
+	var c store.Cursor
+	for c.Start(order); c.Next(); {
+		for i, m := range c.Metrics[:c.N] {
+			t := c.Idle(i)
+			if mark := x.mark(m); mark != t.Last || t.Changed == 0 {
+				t.Last, t.Changed = mark, now
+			} else if now-t.Changed >= v.expires().idle {
+				seen++
+				if (uintptr(m)>>metricPage^x.turn)&(groups-1) == 0 && len(idle) < unlistedPerScrape {
+					idle = append(idle, idleSeries{c.Block(i), m, c.Created(i), mark})
+				}
 			}
 		}
 	}
 	x.idle = seen - len(idle)
-	x.resize(v, len(idle))
-	if len(idle) == 0 {
-		return order
-	}
 	// Backwards: series that were created in order are in order of their addresses, as the
 	// runtime's list is.
-	sparse := false
 	for end := len(idle); end > 0; end -= unlistedAtOnce {
 		v.mu.Lock()
 		for n := end - 1; n >= max(end-unlistedAtOnce, 0); n-- {
-			if !v.unlistLocked(order[idle[n]]) {
-				idle[n] = -1
-			}
+			v.unlistLocked(&idle[n])
 		}
-		sparse = v.table.Load().Sparse()
 		v.mu.Unlock()
 	}
-	listed := make([]*series.Series, 0, len(order)-len(idle))
-	next := 0
-	for _, i := range idle {
-		if i >= 0 {
-			listed = append(listed, order[next:i]...)
-			next = i + 1
-		}
-	}
-	v.order = append(listed, order[next:]...)
-	if sparse {
-		v.shrink()
-	}
-	return v.order
+	return order // without the series that are removed now
 }
 
 // relistChanged relists the unlisted series that have changed. It needs orderMu.
 func (x *unlistedVec) relistChanged(v *vec) {
 	v.mu.Lock()
-	t := x.table.Load()
 	parts := 1
-	if t.Len() > manyUnlisted {
+	if x.count > manyUnlisted {
 		parts = 4
 	}
 	v.mu.Unlock()
 	x.part = (x.part + 1) % parts
-	t.EachOf(x.part, parts, func(s *series.Series) bool {
-		u := unlistedOf(s)
-		if m := unsafe.Pointer(u.metric.Value()); m != nil && x.mark(m) != u.mark {
-			v.mu.Lock()
-			if x.table.Load().Holds(s) {
+	var changed []*unlisted
+	for i := x.part; i < unlistedShards; i += parts {
+		v.mu.Lock()
+		changed = changed[:0]
+		for _, u := range x.shards[i].series {
+			for ; u != nil; u = u.next {
+				if m := unsafe.Pointer(u.metric.Value()); m != nil && x.mark(m) != u.mark {
+					changed = append(changed, u)
+				}
+			}
+		}
+		for _, u := range changed {
+			if m := unsafe.Pointer(u.metric.Value()); m != nil {
 				v.relistLocked(u, m)
 			}
-			v.mu.Unlock()
 		}
-		return true
-	})
+		v.mu.Unlock()
+	}
 }
 
 // unlistLocked unlists a series, unless its metric has changed since the scrape looked, or
 // another goroutine has removed the series. It needs orderMu too.
-func (v *vec) unlistLocked(s *series.Series) bool {
-	t, x := tracked(s), v.unlistedVec()
-	u := &unlisted{Series: *s, created: t.created, mark: t.last}
-	u.M = nil
+func (v *vec) unlistLocked(s *idleSeries) {
+	u := &unlisted{block: string([]byte(s.block)), created: s.created, mark: s.mark} // a copy: the texts of others are there too
 	if v.fam.metric == &histograms {
-		u.was = (*Histogram)(s.M).appendState(nil)
+		u.was = (*Histogram)(s.metric).appendState(nil)
 		if u.was[0] != u.mark {
-			return false
+			return
 		}
 	}
 	// A recording that the mark does not contain is a change, also if it is made later.
-	if !v.table.Load().Holds(s) {
-		return false
-	}
-	v.table.Load().Remove(s)
-	v.overflow.Store(nil) // there is room again, as in deleteLocked
-	u.metric = weak.Make((*byte)(s.M))
-	x.table.Load().Insert(&u.Series)
-	runtime.SetFinalizer((*byte)(s.M), func(m *byte) { v.finalize(u, unsafe.Pointer(m)) })
-	return true
-}
-
-// shrink replaces the table of the vector by a smaller one, without holding the mutex for
-// long. It needs orderMu. If series were deleted meanwhile, a later scrape shrinks.
-func (v *vec) shrink() {
-	t := v.table.Load()
-	small := series.NewTable(len(v.order))
-	for _, s := range v.order {
-		small.Insert(s)
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	for _, s := range v.added {
-		if small.Full() {
-			return
-		}
-		small.Insert(s)
-	}
-	if v.table.Load() == t && !v.deleted && small.Len() == t.Len() {
-		v.table.Store(small)
-	}
-}
-
-// resize makes room for more series in the table of unlisted series, or shrinks the table,
-// without holding the mutex for long. It needs orderMu.
-func (x *unlistedVec) resize(v *vec, more int) {
-	v.mu.Lock()
-	old := x.table.Load()
-	x.moving = old.FullWith(more) || old.Sparse()
-	moving, size := x.moving, old.Len()+more
-	v.mu.Unlock()
-	if !moving {
+	u.hash = v.store.Hash(u.block)
+	if !v.deleteLocked(u.hash, u.block, s.metric) {
 		return
 	}
-	t := series.NewTable(size)
-	for s := range old.Each {
-		t.Insert(s)
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	for _, s := range x.removed {
-		if t.Holds(s) {
-			t.Remove(s)
-		}
-	}
-	if x.table.Load() != old { // the vector was reset
-		t = series.NewTable(more)
-	}
-	x.table.Store(t)
-	x.moving, x.removed = false, nil
+	u.metric = weak.Make((*byte)(s.metric))
+	v.unlistedVec().addLocked(u)
+	runtime.SetFinalizer((*byte)(s.metric), func(m *byte) { v.finalize(u, unsafe.Pointer(m)) })
 }
 
-// removeLocked removes an unlisted series.
-func (x *unlistedVec) removeLocked(s *series.Series) {
-	x.table.Load().Remove(s)
-	if x.moving {
-		x.removed = append(x.removed, s)
-	}
-}
-
-func (v *vec) resetUnlistedLocked() []*series.Series {
-	v.unlistedVec().table.Store(series.NewTable(0))
-	return nil
-}
-
-func (v *vec) removeUnlistedLocked(hash uint32, key string) *series.Series {
+func (v *vec) resetUnlistedLocked() []string {
 	x := v.unlistedVec()
-	for s := x.table.Load().Find(hash, key); s != nil; s = x.table.Load().Find(hash, key) {
-		x.removeLocked(s)
+	x.shards, x.count = [unlistedShards]unlistedShard{}, 0
+	return nil
+}
+
+func (v *vec) removeUnlistedLocked(hash uint32, block string) unsafe.Pointer {
+	x := v.unlistedVec()
+	for u := x.find(hash, block); u != nil; u = x.find(hash, block) {
+		x.removeLocked(u)
 	}
 	return nil
 }
 
-// withUnlisted returns all series of the vector, also the unlisted series. It holds the
-// mutex: a series that a scrape moved meanwhile could be missed.
-func (v *vec) withUnlisted() []*series.Series {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	listed, unlisted := v.table.Load(), v.unlistedVec().table.Load()
-	all := make([]*series.Series, 0, listed.Len()+unlisted.Len())
-	for _, t := range []*series.Table{listed, unlisted} {
-		for s := range t.Each {
-			all = append(all, s)
+// withUnlistedLocked returns the blocks of all series of the vector, also of the unlisted
+// series. It needs the mutex: a series that a scrape moved meanwhile could be missed.
+func (v *vec) withUnlistedLocked() []string {
+	x := v.unlistedVec()
+	all := make([]string, 0, v.store.Len()+x.count)
+	for block := range v.store.Snapshot().Each {
+		all = append(all, block)
+	}
+	for i := range x.shards {
+		for block := range x.shards[i].series {
+			all = append(all, block)
 		}
 	}
 	return all
 }
 
-// relistKeyLocked relists the series with this key if its metric is still in memory, and
-// returns nil otherwise. The table may have several series with this key: one that is in
-// memory, and others whose finalizers did not run yet.
-func (v *vec) relistKeyLocked(hash uint32, key string) *series.Series {
-	t := v.unlistedVec().table.Load()
-	for i := hash; ; i++ {
-		s, match := t.At(i, hash)
-		if s == nil {
-			return nil
-		}
-		if match && s.Key() == key {
-			u := unlistedOf(s)
-			if m := unsafe.Pointer(u.metric.Value()); m != nil {
-				return v.relistLocked(u, m)
-			}
+// relistKeyLocked relists the series with this block if its metric is still in memory. It
+// returns the metric, or nil.
+func (v *vec) relistKeyLocked(hash uint32, block string) unsafe.Pointer {
+	for u := v.unlistedVec().find(hash, block); u != nil; u = u.next {
+		if m := unsafe.Pointer(u.metric.Value()); m != nil {
+			return v.relistLocked(u, m)
 		}
 	}
+	return nil
 }
 
-func (v *vec) relistLocked(u *unlisted, m unsafe.Pointer) *series.Series {
-	v.unlistedVec().removeLocked(&u.Series)
+func (v *vec) relistLocked(u *unlisted, m unsafe.Pointer) unsafe.Pointer {
+	v.unlistedVec().removeLocked(u)
 	runtime.SetFinalizer((*byte)(m), nil)
-	return v.addAgainLocked(u, m)
-}
-
-func (v *vec) addAgainLocked(u *unlisted, m unsafe.Pointer) *series.Series {
-	t := newTracked()
-	t.Series, t.created = u.Series, u.created
-	t.M = m
-	return v.addLocked(&t.Series)
+	return v.store.Add(u.hash, u.block, m, u.created)
 }
 
 // finalize is the finalizer of the metric of an unlisted series. If something was recorded
-// since then, finalize adds it to the series with the same key, which With may have
+// since then, finalize adds it to the series with the same block, which With may have
 // created again, or relists the series.
 func (v *vec) finalize(u *unlisted, m unsafe.Pointer) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	x := v.unlistedVec()
-	if !x.table.Load().Holds(&u.Series) {
+	if !x.holds(u) {
 		return // deleted
 	}
-	x.removeLocked(&u.Series)
+	x.removeLocked(u)
 	now := v.expiring(m).appendState(nil)
 	if now[0] == u.mark {
 		return
 	}
-	s := v.table.Load().Find(u.Hash, u.Key())
-	if s == nil {
-		s = v.relistKeyLocked(u.Hash, u.Key()) // With created another series, which is unlisted
+	other := v.store.FindBlock(u.hash, u.block)
+	if other == nil {
+		other = v.relistKeyLocked(u.hash, u.block) // With created another series, which is unlisted
 	}
-	if s == nil {
-		v.addAgainLocked(u, m)
+	if other == nil {
+		v.store.Add(u.hash, u.block, m, u.created)
 		return
 	}
-	v.expiring(s.M).absorb(u.state(), now)
+	v.expiring(other).absorb(u.state(), now)
 }
 
 func (c *Counter) appendState(b []uint64) []uint64 { return append(b, c.Value()) }

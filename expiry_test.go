@@ -3,6 +3,7 @@ package tacho
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -11,14 +12,13 @@ import (
 	"unsafe"
 	"weak"
 
-	"github.com/tachikoma/tacho/internal/label"
-	"github.com/tachikoma/tacho/internal/series"
+	"github.com/tachikoma/tacho/internal/store"
 )
 
 var testStart = time.Now()
 
 // scrapeAt returns the series of a vector with idle expiry in a scrape at a given time.
-func scrapeAt(v *vec, now time.Time) []*series.Series {
+func scrapeAt(v *vec, now time.Time) *store.Order {
 	v.orderMu.Lock()
 	defer v.orderMu.Unlock()
 	return v.inUseAt(int64(now.Sub(testStart)) + 1)
@@ -51,8 +51,8 @@ func TestIdleExpiry(t *testing.T) {
 		now = now.Add(d)
 		for _, v := range vecs {
 			var got []string
-			for _, s := range scrapeAt(v, now) {
-				got = append(got, label.Values(s.Key(), 1)[0])
+			for _, values := range listed(v, scrapeAt(v, now)) {
+				got = append(got, values[0])
 			}
 			if strings.Join(got, " ") != want || v.Len() != len(got) {
 				t.Errorf("%s after %v: %q and %d series, want %q", v.fam.Name, d, got, v.Len(), want)
@@ -128,7 +128,22 @@ func collectUntil(t *testing.T, f func() bool) {
 func unlistedCount(v *vec) int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.unlistedVec().table.Load().Len()
+	return v.unlistedVec().count
+}
+
+// unlistedSeries returns the unlisted series.
+func unlistedSeries(v *vec) (list []*unlisted) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	x := v.unlistedVec()
+	for i := range x.shards {
+		for _, u := range x.shards[i].series {
+			for ; u != nil; u = u.next {
+				list = append(list, u)
+			}
+		}
+	}
+	return list
 }
 
 // TestIdleSeriesAreFreed: an unlisted series is freed if the program holds no pointer to
@@ -142,7 +157,7 @@ func TestIdleSeriesAreFreed(t *testing.T) {
 	now := time.Now()
 	scrapeAt(&v.vec, now)
 	scrapeAt(&v.vec, now.Add(time.Second))
-	if n := len(scrapeAt(&v.vec, now.Add(time.Hour))); n != 0 || unlistedCount(&v.vec) != 1000 {
+	if n := len(metrics(scrapeAt(&v.vec, now.Add(time.Hour)))); n != 0 || unlistedCount(&v.vec) != 1000 {
 		t.Fatalf("%d series, %d unlisted", n, unlistedCount(&v.vec))
 	}
 	collectUntil(t, func() bool { return unlistedCount(&v.vec) == 0 })
@@ -199,12 +214,9 @@ func TestFinalizerAddsToNewSeries(t *testing.T) {
 	now := time.Now()
 	for _, v := range []*vec{&c.vec, &f.vec, &g.vec, &fg.vec, &h.vec} {
 		scrapeAt(v, now)
-		m := scrapeAt(v, now.Add(time.Second))[0].M
+		m := metrics(scrapeAt(v, now.Add(time.Second)))[0]
 		scrapeAt(v, now.Add(time.Hour))
-		var p *unlisted
-		for s := range v.unlistedVec().table.Load().Each {
-			p = unlistedOf(s)
-		}
+		p := unlistedSeries(v)[0]
 		// A test cannot control when a finalizer runs. So this test changes the old metric,
 		// creates a new one, and calls finalize itself.
 		switch v {
@@ -220,7 +232,7 @@ func TestFinalizerAddsToNewSeries(t *testing.T) {
 			(*Histogram)(m).Observe(2)
 		}
 		v.mu.Lock()
-		v.unlistedVec().removeLocked(&p.Series)
+		v.unlistedVec().removeLocked(p)
 		v.mu.Unlock()
 		switch v {
 		case &c.vec:
@@ -235,7 +247,7 @@ func TestFinalizerAddsToNewSeries(t *testing.T) {
 			h.With("x").Observe(10)
 		}
 		v.mu.Lock()
-		v.unlistedVec().table.Load().Insert(&p.Series)
+		v.unlistedVec().addLocked(p)
 		v.mu.Unlock()
 		v.finalize(p, m)
 		runtime.SetFinalizer((*byte)(m), nil)
@@ -268,7 +280,7 @@ func TestDeletedWhileUnlisted(t *testing.T) {
 		}
 		remove()
 		g.Set(2)
-		if n := len(scrapeAt(&v.vec, now.Add(2*time.Hour))); n != 0 || unlistedCount(&v.vec) != 0 {
+		if n := len(metrics(scrapeAt(&v.vec, now.Add(2*time.Hour)))); n != 0 || unlistedCount(&v.vec) != 0 {
 			t.Errorf("%s: %d series are relisted, %d are unlisted", name, n, unlistedCount(&v.vec))
 		}
 		now = now.Add(3 * time.Hour)
@@ -329,7 +341,7 @@ func TestConcurrentExpiry(t *testing.T) {
 }
 
 // TestExpiryIsBounded: a scrape unlists a bounded number of series, and later scrapes the
-// others. Tables and lists shrink.
+// others. The maps of unlisted series shrink.
 func TestExpiryIsBounded(t *testing.T) {
 	v := &NewRegistry().CounterVec("c_total", "", []string{"l"}, WithIdleExpiry(time.Minute)).vec
 	const n = 2*unlistedPerScrape + 100
@@ -342,65 +354,31 @@ func TestExpiryIsBounded(t *testing.T) {
 		now = now.Add(time.Hour)
 		order := scrapeAt(v, now)
 		want := v.Len()
-		if len(order) != want || want < left-unlistedPerScrape || cap(v.order) > 2*want+16 {
-			t.Fatalf("%d series in a list for %d, %d in the table, after %d", len(order), cap(v.order), want, left)
+		if n := len(metrics(order)); n != want || want < left-unlistedPerScrape {
+			t.Fatalf("%d series in order, %d in the vector, after %d", n, want, left)
 		}
 		if left = want; scrapes > 8 {
 			t.Fatalf("%d series after %d scrapes", left, scrapes)
 		}
-		for i, s := range order {
-			if !v.table.Load().Holds(s) || i > 0 && label.Compare(order[i-1].Key(), s.Key()) >= 0 {
-				t.Fatalf("series %d is not in the table, or not in order", i)
+		var last []string
+		for block, m := range each(order) {
+			values := v.store.AppendValues(nil, block)
+			if hash, block := v.key(values); v.store.FindBlock(hash, block) != m || slices.Compare(last, values) >= 0 {
+				t.Fatalf("series %q is not in the vector, or not in order", values)
 			}
-		}
-		if v.table.Load().Sparse() {
-			t.Errorf("the table does not shrink to %d series", want)
+			last = values
 		}
 	}
 	collectUntil(t, func() bool { return unlistedCount(v) == 0 })
 	scrapeAt(v, now)
-	if v.unlistedVec().table.Load().Sparse() {
-		t.Error("the table of unlisted series does not shrink")
+	for i := range v.unlistedVec().shards {
+		if s := &v.unlistedVec().shards[i]; s.most > 64 && len(s.series) < s.most/8 {
+			t.Errorf("a map of unlisted series, which had %d, does not shrink to %d", s.most, len(s.series))
+		}
 	}
 	vecOf[Counter](v).With("1").Inc()
-	if got := scrapeAt(v, now); len(got) != 1 {
+	if got := metrics(scrapeAt(v, now)); len(got) != 1 {
 		t.Errorf("%d series after a recording, want 1", len(got))
-	}
-}
-
-// TestShrinkWithNewSeries: a series that is created while a scrape unlists others does not
-// keep the table large. A table that has no room for all new series is not used.
-func TestShrinkWithNewSeries(t *testing.T) {
-	for _, created := range []int{0, 1, 4, 1000} {
-		v := &NewRegistry().CounterVec("c_total", "", []string{"l"}, WithIdleExpiry(time.Minute)).vec
-		with := func(from, n int) {
-			for i := range n {
-				vecOf[Counter](v).With(strconv.Itoa(from + i)).Inc()
-			}
-		}
-		with(0, 4000)
-		for _, s := range v.ordered()[16:] {
-			vecOf[Counter](v).Delete(label.Values(s.Key(), 1)...)
-		}
-		v.ordered()
-		large := v.table.Load()
-		if !large.Sparse() {
-			t.Fatal("the table is not sparse")
-		}
-		with(10_000, created)
-		v.orderMu.Lock()
-		v.shrink()
-		v.orderMu.Unlock()
-		if shrank := v.table.Load() != large; shrank != (created <= 4) {
-			t.Errorf("%d new series: the table shrinks: %v", created, shrank)
-		}
-		if got := len(v.ordered()); got != 16+created || v.Len() != got {
-			t.Errorf("%d series in order, %d in the table, want %d", got, v.Len(), 16+created)
-		}
-		with(10_000, created) // finds the new series in the table
-		if got := v.Len(); got != 16+created {
-			t.Errorf("%d series after a second lookup, want %d", got, 16+created)
-		}
 	}
 }
 
@@ -416,8 +394,8 @@ func TestUnlistingVisitsPagesOnce(t *testing.T) {
 	}
 	pages := func() map[uintptr]int {
 		count := map[uintptr]int{}
-		for s := range v.table.Load().Each {
-			count[uintptr(s.M)>>metricPage]++
+		for _, m := range v.store.Snapshot().Each {
+			count[uintptr(m)>>metricPage]++
 		}
 		return count
 	}
@@ -491,29 +469,26 @@ func TestRecordingWhileUnlisting(t *testing.T) {
 	now := time.Now()
 	for _, v := range []*vec{&c0.vec, &h0.vec} {
 		c, h := c0.With("x"), h0.With("x")
-		s := scrapeAt(v, now)[0]
+		var idle idleSeries
+		for block, m := range each(scrapeAt(v, now)) {
+			idle = idleSeries{block, m, 0, v.unlistedVec().mark(m)}
+		}
 		c.Inc()
 		h.Observe(1)
 		v.orderMu.Lock()
 		v.mu.Lock()
-		if unlisted := v.unlistLocked(s); unlisted && v == &h0.vec {
-			t.Error("the state of the unlisted histogram has an observation that no scrape showed")
-		}
-		v.order = nil
-		if v.holds(s) {
-			v.order = append(v.order, s)
-		}
+		v.unlistLocked(&idle)
 		v.mu.Unlock()
 		v.orderMu.Unlock()
-		if got := scrapeAt(v, now.Add(time.Second)); len(got) != 1 {
+		if v == &h0.vec && unlistedCount(v) != 0 {
+			t.Error("the state of the unlisted histogram has an observation that no scrape showed")
+		}
+		if got := metrics(scrapeAt(v, now.Add(time.Second))); len(got) != 1 {
 			t.Errorf("%s: the series is not shown", v.fam.Name)
 		}
 		runtime.KeepAlive([]any{c, h})
 	}
 }
-
-// holds reports whether the table has s. It needs the mutex.
-func (v *vec) holds(s *series.Series) bool { return v.table.Load().Holds(s) }
 
 // TestTwoUnlistedSeriesOfOneKey: before the finalizer of an unlisted metric runs, With may
 // create another series with the same key that is unlisted too. The finalizer adds to that
@@ -527,15 +502,13 @@ func TestTwoUnlistedSeriesOfOneKey(t *testing.T) {
 		scrapeAt(&v.vec, now)
 		now = now.Add(time.Hour)
 		scrapeAt(&v.vec, now)
-		var u *unlisted
-		for s := range v.unlistedVec().table.Load().Each {
-			u = unlistedOf(s)
+		list := unlistedSeries(&v.vec)
+		if len(list) != 1 || v.Len() != 0 {
+			t.Fatalf("%d series are listed, %d unlisted", v.Len(), len(list))
 		}
-		if u == nil || v.Len() != 0 {
-			t.Fatalf("%d series are listed", v.Len())
-		}
+		u := list[0]
 		v.mu.Lock()
-		v.unlistedVec().removeLocked(&u.Series) // as if its weak pointer had ended
+		v.unlistedVec().removeLocked(u) // as if its weak pointer had ended
 		v.mu.Unlock()
 		return c, u
 	}
@@ -545,12 +518,12 @@ func TestTwoUnlistedSeriesOfOneKey(t *testing.T) {
 	if first == second {
 		t.Fatal("With returns the metric that was removed")
 	}
-	v.unlistedVec().table.Load().Insert(&u1.Series)
-	v.unlistedVec().table.Load().Insert(&u2.Series)
+	v.unlistedVec().addLocked(u1)
+	v.unlistedVec().addLocked(u2)
 	u1.metric = weak.Pointer[byte]{}
 	v.finalize(u1, unsafe.Pointer(first))
 	runtime.SetFinalizer((*byte)(unsafe.Pointer(first)), nil)
-	if got := scrapeAt(&v.vec, now); len(got) != 1 || got[0].M != unsafe.Pointer(second) || second.Value() != 6 {
+	if got := metrics(scrapeAt(&v.vec, now)); len(got) != 1 || got[0] != unsafe.Pointer(second) || second.Value() != 6 {
 		t.Errorf("%d series, value %d, want the second with 6", len(got), second.Value())
 	}
 	if v.With("x") != second || unlistedCount(&v.vec) != 0 {
@@ -568,8 +541,10 @@ func TestMonotonic(t *testing.T) {
 	}
 	v := NewRegistry().CounterVec("c_total", "", []string{"l"}, WithIdleExpiry(time.Minute))
 	v.With("x").Inc()
-	if s := v.ordered()[0]; time.Duration(tracked(s).changed) > 24*time.Hour || tracked(s).changed == 0 {
-		t.Errorf("the series changed at %d", tracked(s).changed)
+	var c store.Cursor
+	c.Start(v.ordered())
+	if !c.Next() || time.Duration(c.Idle(0).Changed) > 24*time.Hour || c.Idle(0).Changed == 0 {
+		t.Errorf("%d series, the first changed at %d", c.N, c.Idle(0).Changed)
 	}
 }
 

@@ -2,11 +2,11 @@ package tacho
 
 import (
 	"io"
-	"unsafe"
+	"slices"
 
 	"github.com/tachikoma/tacho/internal/expo"
 	"github.com/tachikoma/tacho/internal/names"
-	"github.com/tachikoma/tacho/internal/series"
+	"github.com/tachikoma/tacho/internal/sortkeys"
 )
 
 // WriteText writes all metrics to w in Prometheus' text format 0.0.4. It returns the first
@@ -67,16 +67,10 @@ func (r *Registry) sortedLocked() []*expo.Family {
 	return r.sorted
 }
 
-// sortFamilies sorts families by name, in place. It sorts them as series, since a program
-// has that sort already; see internal/SIZE.md.
+// sortFamilies sorts families by name, in place. Names are unique.
 func sortFamilies(families []*expo.Family) {
-	byName := make([]*series.Series, len(families))
-	for i, f := range families {
-		s := series.New(0, len(f.Name), f.Name, unsafe.Pointer(f))
-		byName[i] = &s
-	}
-	series.Sort(byName)
-	for i, s := range byName {
-		families[i] = (*expo.Family)(s.M)
+	list := slices.Clone(families)
+	for i, n := range sortkeys.Strings(len(list), func(i uint32) string { return list[i].Name }) {
+		families[i] = list[n]
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tachikoma/tacho/internal/atomicfloat"
 	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/store"
 )
 
 // A Gauge is an int64 that goes up and down, such as the length of a queue (OpenMetrics
@@ -21,10 +22,10 @@ type Gauge struct{ n atomic.Int64 }
 // A GaugeVec is a [Vec] of gauges.
 type GaugeVec = Vec[Gauge]
 
-var gauges = metricType{expo.Gauge, newGauge, encodeGauges}
+var gauges = metricType{expo.Gauge, unsafe.Sizeof(Gauge{}), false, newGauge, encodeGauges}
 
-func newGauge(_ *family, _ string, early bool) unsafe.Pointer {
-	return unsafe.Pointer(&make([]Gauge, metricsPerAllocation(unsafe.Sizeof(Gauge{}), early))[0])
+func newGauge(_ *family, n int, apart bool, _ string) unsafe.Pointer {
+	return unsafe.Pointer(&make([]Gauge, metricsPerAllocation(n, apart, unsafe.Sizeof(Gauge{})))[0])
 }
 
 // Set sets the value to n.
@@ -43,16 +44,17 @@ func (g *Gauge) Add(n int64) { g.n.Add(n) }
 func (g *Gauge) Value() int64 { return g.n.Load() }
 
 func encodeGauges(v *vec, e *expo.Encoder) {
-	for i, s := range v.ordered() {
-		if i == 0 {
-			e.Begin(&v.fam.Family)
-		}
-		n, negative := (*Gauge)(s.M).Value(), false
-		if n < 0 {
-			n, negative = -n, true // -n of the least int64 is right as a uint64
-		}
-		if !e.Whole(s.Block(), uint64(n), negative, nil) {
-			return
+	var c store.Cursor
+	for ok := v.begin(&c, e); ok; ok = c.Next() {
+		for i, metric := range c.Metrics[:c.N] {
+			m := (*Gauge)(metric)
+			n, negative := m.Value(), false
+			if n < 0 {
+				n, negative = -n, true // -n of the least int64 is right as a uint64
+			}
+			if !e.Whole(c.Block(i), uint64(n), negative, nil) {
+				return
+			}
 		}
 	}
 }
@@ -66,10 +68,10 @@ type FloatGauge struct{ bits atomic.Uint64 }
 // A FloatGaugeVec is a [Vec] of float gauges.
 type FloatGaugeVec = Vec[FloatGauge]
 
-var floatGauges = metricType{expo.Gauge, newFloatGauge, encodeFloatGauges}
+var floatGauges = metricType{expo.Gauge, unsafe.Sizeof(FloatGauge{}), false, newFloatGauge, encodeFloatGauges}
 
-func newFloatGauge(_ *family, _ string, early bool) unsafe.Pointer {
-	return unsafe.Pointer(&make([]FloatGauge, metricsPerAllocation(unsafe.Sizeof(FloatGauge{}), early))[0])
+func newFloatGauge(_ *family, n int, apart bool, _ string) unsafe.Pointer {
+	return unsafe.Pointer(&make([]FloatGauge, metricsPerAllocation(n, apart, unsafe.Sizeof(FloatGauge{})))[0])
 }
 
 // Set sets the value to v.
@@ -91,12 +93,12 @@ func (g *FloatGauge) SetToCurrentTime() { g.Set(float64(time.Now().UnixNano()) /
 func (g *FloatGauge) Value() float64 { return atomicfloat.Load(&g.bits) }
 
 func encodeFloatGauges(v *vec, e *expo.Encoder) {
-	for i, s := range v.ordered() {
-		if i == 0 {
-			e.Begin(&v.fam.Family)
-		}
-		if !e.Float(s.Block(), (*FloatGauge)(s.M).Value(), nil) {
-			return
+	var c store.Cursor
+	for ok := v.begin(&c, e); ok; ok = c.Next() {
+		for i, metric := range c.Metrics[:c.N] {
+			if !e.Float(c.Block(i), (*FloatGauge)(metric).Value(), nil) {
+				return
+			}
 		}
 	}
 }

@@ -198,14 +198,14 @@ func stamp(r *Registry) {
 		if f.vec == nil {
 			continue
 		}
-		for s := range f.vec.table.Load().Each {
+		for _, m := range f.vec.store.Snapshot().Each {
 			switch f.metric {
 			case &counters:
-				at(&(*Counter)(s.M).last)
+				at(&(*Counter)(m).last)
 			case &floatCounters:
-				at(&(*FloatCounter)(s.M).last)
+				at(&(*FloatCounter)(m).last)
 			case &histograms:
-				slots := (*Histogram)(s.M).last.Load()
+				slots := (*Histogram)(m).last.Load()
 				for i := 0; slots != nil && i < len(*slots); i++ {
 					at(&(*slots)[i])
 				}

@@ -3,8 +3,12 @@ package tacho
 import (
 	"errors"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
+	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/store"
 )
 
 // write returns the output of f, which is a method of a registry such as WriteText.
@@ -38,6 +42,45 @@ func jsonText(t testing.TB, r *Registry) string {
 // writers returns the methods that write a scrape, by the names of testkit.Parsers.
 func writers(r *Registry) map[string]func(io.Writer) error {
 	return map[string]func(io.Writer) error{"text": r.WriteText, "OpenMetrics": r.WriteOpenMetrics, "JSON": r.WriteJSON}
+}
+
+// each passes the block and the metric of each series of an order.
+func each(o *store.Order) func(yield func(block string, m unsafe.Pointer) bool) {
+	return func(yield func(string, unsafe.Pointer) bool) {
+		var c store.Cursor
+		for c.Start(o); c.Next(); {
+			for i, m := range c.Metrics[:c.N] {
+				if !yield(c.Block(i), m) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// listed returns the label values of the series of an order.
+func listed(v *vec, o *store.Order) (list [][]string) {
+	for block := range each(o) {
+		list = append(list, v.store.AppendValues(nil, block))
+	}
+	return list
+}
+
+// metrics returns the metrics of the series of an order.
+func metrics(o *store.Order) (list []unsafe.Pointer) {
+	for _, m := range each(o) {
+		list = append(list, m)
+	}
+	return list
+}
+
+// heapBytes returns the size of the live heap in bytes.
+func heapBytes() int64 {
+	runtime.GC()
+	runtime.GC() // the second collection empties each sync.Pool
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 // A failingWriter returns an error for each write after the first n.

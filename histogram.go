@@ -10,6 +10,7 @@ import (
 	"github.com/tachikoma/tacho/internal/decimal"
 	"github.com/tachikoma/tacho/internal/exemplar"
 	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/store"
 	"github.com/tachikoma/tacho/internal/stripe"
 )
 
@@ -116,7 +117,7 @@ type Histogram struct {
 	// A row of words has the sum as a float64, a count for each bound and a count for
 	// +Inf. Rows of stripes have one word more. The number of observations is not stored:
 	// it is the sum of the counts, so that _count cannot contradict the buckets.
-	row  []atomic.Uint64                 // whole cache lines: two histograms share none
+	row  []atomic.Uint64                 // whole cache lines in the first series of a vector: they share none
 	def  *histogramDef                   // nil in a zero Histogram
 	wide stripe.Pointer                  // nil until there are stripes
 	last atomic.Pointer[[]exemplar.Slot] // of each bucket; nil until the first exemplar
@@ -125,10 +126,18 @@ type Histogram struct {
 // A HistogramVec is a [Vec] of histograms.
 type HistogramVec = Vec[Histogram]
 
-var histograms = metricType{expo.Histogram, newHistogram, encodeHistograms}
+var histograms = metricType{expo.Histogram, unsafe.Sizeof(Histogram{}), false, newHistogram, encodeHistograms}
 
-func newHistogram(f *family, _ string, _ bool) unsafe.Pointer {
-	return unsafe.Pointer(&Histogram{def: f.hist, row: make([]atomic.Uint64, stripe.WholeLines(1+len(f.hist.Upper)+1))})
+func newHistogram(f *family, n int, apart bool, _ string) unsafe.Pointer {
+	words := 1 + len(f.hist.Upper) + 1
+	if apart {
+		words = stripe.WholeLines(words)
+	}
+	list, rows := make([]Histogram, n), make([]atomic.Uint64, n*words)
+	for i := range list {
+		list[i].def, list[i].row = f.hist, rows[i*words:(i+1)*words:(i+1)*words]
+	}
+	return unsafe.Pointer(&list[0])
 }
 
 // Observe counts v in the first bucket whose upper bound is at least v, and adds v to the
@@ -364,17 +373,20 @@ func (h *Histogram) read(counts []uint64) (sum float64) {
 func encodeHistograms(v *vec, e *expo.Encoder) {
 	def := v.fam.hist
 	counts := make([]uint64, len(def.Upper)+1)
-	for i, s := range v.ordered() {
-		if i == 0 {
-			e.Begin(&v.fam.Family)
+	var c store.Cursor
+	for ok := v.begin(&c, e); ok; ok = c.Next() {
+		for _, m := range c.Metrics[:c.N] { // the waits for rows overlap too
+			(*Histogram)(m).row[0].Load()
 		}
-		h := (*Histogram)(s.M)
-		var d *expo.Details
-		if slots := h.last.Load(); slots != nil || v.dated {
-			d = v.details(e, s, nil, slots)
-		}
-		if sum := h.read(counts); !e.Histogram(s.Block(), &def.Bounds, counts, sum, d) {
-			return
+		for i, metric := range c.Metrics[:c.N] {
+			h := (*Histogram)(metric)
+			var d *expo.Details
+			if slots := h.last.Load(); slots != nil || v.dated {
+				d = v.details(e, &c, i, nil, slots)
+			}
+			if sum := h.read(counts); !e.Histogram(c.Block(i), &def.Bounds, counts, sum, d) {
+				return
+			}
 		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -190,15 +189,6 @@ func largeRegistry(series int) (*Registry, *CounterVec) {
 		v.With(strconv.Itoa(i)).Add(uint64(i))
 	}
 	return r, v
-}
-
-// heapBytes returns the size of the live heap in bytes.
-func heapBytes() int64 {
-	runtime.GC()
-	runtime.GC() // the second collection empties each sync.Pool
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 // scale returns long with the flag -stress, short with -short or the race detector, and

@@ -311,13 +311,16 @@ func (m *HTTPMetrics) record(rt *route, status int, d time.Duration, responseByt
 // route returns the metrics of a method and path, by one lookup if they exist. ownMethod
 // means that the program named the method too.
 func (m *HTTPMetrics) route(method, path string, from origin, ownMethod bool) *route {
-	if rt := m.find(method, path); rt != nil {
-		if from == named && rt.foreign.Load() {
-			m.claim(rt, ownMethod)
-		}
-		return rt
+	// A slice literal: an array that is sliced would be copied, by loads that wait for the
+	// stores before them.
+	rt := (*route)(m.routes.store.Find([]string{method, path}))
+	if rt == nil {
+		rt = m.slowRoute(method, path, from, ownMethod)
 	}
-	return m.slowRoute(method, path, from, ownMethod)
+	if from == named && rt.foreign.Load() {
+		m.claim(rt, ownMethod)
+	}
+	return rt
 }
 
 // A leaveExemplar leaves the exemplar of a request that was recorded.

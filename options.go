@@ -21,7 +21,7 @@ type options struct {
 	unit      string
 	checkUnit func(*family) string // set with unit
 	expiry    unsafe.Pointer       // *expiry
-	created   func() *trackedSeries
+	created   bool
 	utf8      *expo.UTF8Rules
 	//lint:ignore U1000 the build without HTTP does not read it
 	httpOptions // for the HTTP middleware
@@ -102,7 +102,7 @@ func WithUnit(unit string) Option {
 // such time.
 //
 // The default is off: each series has one sample more and takes 8 bytes more.
-func WithCreated() Option { return func(o *options) { o.created = newTracked } }
+func WithCreated() Option { return func(o *options) { o.created = true } }
 
 // WithUTF8Names allows the metrics and labels of a registry to have any name that is valid
 // UTF-8 without NUL and does not begin with "U__", as Prometheus 3 does. Without it, names

@@ -22,8 +22,8 @@ var Default = NewRegistry()
 type Registry struct {
 	consts    []label.Label
 	badConsts bool
-	limit     limit                 // of vectors without a limit of their own
-	created   func() *trackedSeries // makes series with a time of creation; nil without
+	limit     limit // of vectors without a limit of their own
+	created   bool  // series have a time of creation
 	names     expo.Names
 
 	mu        sync.Mutex

@@ -8,8 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/escape"
-	"github.com/tachikoma/tacho/internal/label"
-	"github.com/tachikoma/tacho/internal/series"
+	"github.com/tachikoma/tacho/internal/store"
 )
 
 // Clients choose methods and paths, and can make a handler vary its status. So the routes
@@ -92,8 +91,8 @@ type pathLabel struct {
 
 // makeRoutes makes the tables and the budgets of m.
 func (m *HTTPMetrics) makeRoutes(o *options) {
-	table := func(makeMetric func(*family, string, bool) unsafe.Pointer, labels ...string) *vec {
-		return newVec(&family{labels: labels, metric: &metricType{make: makeMetric}, fault: m.requests.fam.fault}, limit{}, nil)
+	table := func(makeMetric func(*family, int, bool, string) unsafe.Pointer, labels ...string) *vec {
+		return newVec(&family{labels: labels, metric: &metricType{single: true, make: makeMetric}, fault: m.requests.fam.fault}, limit{}, false)
 	}
 	m.routes = vecOf[route](table(m.newRoute, "method", "path")) // no scrape shows these two
 	m.paths = vecOf[pathLabel](table(newPathLabel, "path"))
@@ -119,10 +118,10 @@ func (m *HTTPMetrics) makeRoutes(o *options) {
 
 // newRoute makes the metric of a new series of routes. The metric of vec.lost stays empty:
 // no lookup in routes has a wrong number of values.
-func (m *HTTPMetrics) newRoute(_ *family, key string, _ bool) unsafe.Pointer {
+func (m *HTTPMetrics) newRoute(_ *family, _ int, _ bool, block string) unsafe.Pointer {
 	rt := new(route)
-	if key != "" {
-		values := label.Values(key, 2)
+	if block != "" {
+		values := m.routes.store.AppendValues(nil, string([]byte(block))) // block has the memory of many routes
 		rt.method, rt.path = values[0], values[1]
 		rt.duration = m.duration.With(values...)
 		rt.size = m.size.With(values...)
@@ -130,20 +129,16 @@ func (m *HTTPMetrics) newRoute(_ *family, key string, _ bool) unsafe.Pointer {
 	return unsafe.Pointer(rt)
 }
 
-func newPathLabel(*family, string, bool) unsafe.Pointer { return unsafe.Pointer(new(pathLabel)) }
+func newPathLabel(*family, int, bool, string) unsafe.Pointer { return unsafe.Pointer(new(pathLabel)) }
 
+// find returns the route of a method and path, whose UTF-8 is valid, or nil.
 func (m *HTTPMetrics) find(method, path string) *route {
-	// A slice literal: an array that is sliced would be copied, by loads that wait for
-	// the stores before them.
-	if s := m.routes.find([]string{method, path}, false); s != nil {
-		return (*route)(s.M)
-	}
-	return nil
+	return (*route)(m.routes.find([]string{method, path}, false))
 }
 
-// The result of slowRoute is a route that find missed under the path as it is. The path has
-// invalid UTF-8, or the route is new, or "other". Clients choose paths. So slowRoute takes no lock if the
-// route exists, and none past a limit.
+// The result of slowRoute is a route that Store.Find missed under the path as it is. The path
+// has invalid UTF-8 or escapes, or the route is new, or "other". Clients choose paths. So
+// slowRoute takes no lock if the route exists, and none past a limit.
 //
 //go:noinline
 func (m *HTTPMetrics) slowRoute(method, path string, from origin, ownMethod bool) *route {
@@ -268,10 +263,7 @@ func (m *HTTPMetrics) claim(rt *route, ownMethod bool) {
 
 //go:noinline
 func (m *HTTPMetrics) pathLabel(path string) *pathLabel {
-	if s := m.paths.find([]string{path}, false); s != nil {
-		return (*pathLabel)(s.M)
-	}
-	return nil
+	return (*pathLabel)(m.paths.find([]string{path}, false))
 }
 
 // withOtherMethod returns the route of a named path for the methods past the budget.
@@ -396,7 +388,7 @@ func expireRoutes(p unsafe.Pointer) {
 	}
 	before := v.expires()
 	own := *before
-	own.ordered = func(v *vec) []*series.Series {
+	own.ordered = func(v *vec) *store.Order {
 		order := before.ordered(v)
 		m.dropExpired()
 		return order
@@ -410,16 +402,18 @@ func expireRoutes(p unsafe.Pointer) {
 func (m *HTTPMetrics) dropExpired() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for s := range m.routes.table.Load().Each {
-		rt := (*route)(s.M)
-		used := m.duration.lists(s.Key(), unsafe.Pointer(rt.duration)) || m.size.lists(s.Key(), unsafe.Pointer(rt.size))
+	m.routes.mu.Lock()
+	routes := m.routes.store.Snapshot()
+	m.routes.mu.Unlock()
+	for _, metric := range routes.Each {
+		rt := (*route)(metric)
+		used := m.duration.lists(unsafe.Pointer(rt.duration), rt.method, rt.path) || m.size.lists(unsafe.Pointer(rt.size), rt.method, rt.path)
 		var kept, old []statusCounter
 		if list := rt.counters.Load(); list != nil {
 			old = *list
 		}
 		for _, c := range old {
-			key := label.AppendKey(nil, []string{rt.method, rt.path, statusLabel(c.status)})
-			if m.requests.lists(string(key), unsafe.Pointer(c.count)) {
+			if m.requests.lists(unsafe.Pointer(c.count), rt.method, rt.path, statusLabel(c.status)) {
 				kept = append(kept, c)
 			}
 		}
@@ -456,8 +450,10 @@ func (m *HTTPMetrics) dropLocked(rt *route) {
 	}
 }
 
-// lists reports whether the series with this key is listed and has this metric.
-func (v *vec) lists(key string, metric unsafe.Pointer) bool {
-	s := v.table.Load().Find(label.HashKey(key, len(v.fam.labels)), key)
-	return s != nil && s.M == metric
+// lists reports whether the series with these values is listed and has this metric.
+func (v *vec) lists(metric unsafe.Pointer, values ...string) bool {
+	hash, block := v.key(values)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.store.FindBlock(hash, block) == metric
 }

@@ -627,3 +627,25 @@ func TestDroppedRoutePaysNothing(t *testing.T) {
 		t.Errorf("%v requests counted, want 5", n)
 	}
 }
+
+// TestRequestsOfARoutePayOnce: further requests of a route take nothing from the budget, also
+// if its path has escapes or invalid UTF-8.
+func TestRequestsOfARoutePayOnce(t *testing.T) {
+	for from := range origins {
+		for _, path := range []string{"/a", `/"`, `/\`, "/\n", "/\xff", "/é", backslashes(100)} {
+			m := NewHTTPMetrics(NewRegistry())
+			m.route("GET", path, from, false)
+			rt := m.route("POST", path, from, false)
+			left, paths, routes := m.budgets[from].bytes, m.budgets[from].paths, m.routes.Len()
+			for range 3 {
+				if m.route("POST", path, from, false) != rt {
+					t.Errorf("origin %d, path %.20q: another route", from, path)
+				}
+			}
+			b := &m.budgets[from]
+			if b.bytes != left || b.paths != paths || m.routes.Len() != routes || rt.cost == 0 {
+				t.Errorf("origin %d, path %.20q: further requests take %d bytes and %d paths", from, path, left-b.bytes, paths-b.paths)
+			}
+		}
+	}
+}

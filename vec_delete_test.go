@@ -1,10 +1,11 @@
 package tacho
 
 import (
-	"reflect"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/testkit"
 )
@@ -37,7 +38,7 @@ func TestDeleteAndReset(t *testing.T) {
 	}
 }
 
-// TestChurn creates and deletes series until tombstones have filled the table many times.
+// TestChurn creates and deletes series until they have used each slot of the table many times.
 func TestChurn(t *testing.T) {
 	v := NewRegistry().CounterVec("x", "", []string{"a"})
 	for i := range 10000 {
@@ -46,31 +47,69 @@ func TestChurn(t *testing.T) {
 			t.Fatalf("Delete does not find series %d", i-10)
 		}
 	}
-	if n := reflect.ValueOf(v.table.Load()).Elem().FieldByName("slots").Len(); v.Len() != 10 || n > 64 {
-		t.Errorf("%d series in %d slots", v.Len(), n)
+	if v.Len() != 10 {
+		t.Errorf("%d series", v.Len())
 	}
 }
 
-// TestChurnWithoutScrapes: without a scrape, the list of added series does not keep every
-// series that was deleted.
+// TestChurnWithoutScrapes: without a scrape, a vector does not keep the memory of every series
+// that was deleted.
 func TestChurnWithoutScrapes(t *testing.T) {
 	r := NewRegistry()
 	v := r.CounterVec("x", "", []string{"a"})
-	for i := range 10000 {
+	before := heapBytes()
+	const n = 100_000
+	for i := range n {
 		v.With(strconv.Itoa(i)).Inc()
 		if i >= 10 {
 			v.Delete(strconv.Itoa(i - 10))
 		}
 	}
-	if n := len(v.added); n > 100 {
-		t.Errorf("10 series are left, %d are in the list", n)
+	if bytes := heapBytes() - before; bytes > n {
+		t.Errorf("10 series of %d are left, and %d bytes", n, bytes)
 	}
 	if got := strings.Count(text(t, r), "\nx{"); got != 10 {
 		t.Errorf("%d series in a scrape", got)
 	}
 	v.Reset()
-	if v.With("new").Inc(); len(v.added) != 1 {
-		t.Errorf("%d series in the list after a reset, want 1", len(v.added))
+	v.With("new").Inc()
+	if got := strings.Count(text(t, r), "\nx{"); got != 1 {
+		t.Errorf("%d series in a scrape after a reset, want 1", got)
+	}
+}
+
+// TestScrapeGivesMemoryBack: after most series are deleted or unlisted, a scrape gives their
+// memory back. A series that is created meanwhile does not keep it.
+func TestScrapeGivesMemoryBack(t *testing.T) {
+	for _, opts := range [][]Option{nil, {WithIdleExpiry(time.Hour)}} {
+		before := heapBytes()
+		v := &NewRegistry(WithCreated()).CounterVec("c_total", "", []string{"l"}, opts...).vec
+		const n, left, created = 20_000, 16, 4
+		for i := range n {
+			vecOf[Counter](v).With(strconv.Itoa(i)).Inc()
+		}
+		if got := len(metrics(v.ordered())); got != n {
+			t.Fatalf("%d series in order, want %d", got, n)
+		}
+		full := heapBytes() - before
+		for i := left; i < n; i++ {
+			vecOf[Counter](v).Delete(strconv.Itoa(i))
+		}
+		for i := range created {
+			vecOf[Counter](v).With(strconv.Itoa(n + i)).Inc()
+		}
+		if got := len(metrics(v.ordered())); got != left+created || v.Len() != got {
+			t.Errorf("%d series in order, %d in the vector, want %d", got, v.Len(), left+created)
+		}
+		if got := heapBytes() - before; got > full/8 {
+			t.Errorf("%d series have %d bytes, of which %d are left for %d", n, full, got, left+created)
+		}
+		for i := range created { // finds the new series
+			vecOf[Counter](v).With(strconv.Itoa(n + i)).Inc()
+		}
+		if got := v.Len(); got != left+created {
+			t.Errorf("%d series after a second lookup, want %d", got, left+created)
+		}
 	}
 }
 
@@ -107,5 +146,29 @@ func TestConcurrentReset(t *testing.T) {
 	}
 	if len(left) != 1 || left[0].Labels[0].Value != "last" || left[0].Value != 3 || sum != float64(total) {
 		t.Errorf("%v, %v of %d kept", left, sum, total)
+	}
+}
+
+// TestDeleteFuncCopiesValues: a label value that the function of DeleteFunc keeps does not
+// keep the texts of other series in memory.
+func TestDeleteFuncCopiesValues(t *testing.T) {
+	v := NewRegistry().CounterVec("x", "", []string{"a"})
+	for i := range 100 {
+		v.With("value " + strconv.Itoa(i))
+	}
+	var kept []string
+	v.DeleteFunc(func(values []string) bool {
+		kept = append(kept, values[0])
+		return false
+	})
+	if len(kept) != 100 {
+		t.Fatalf("%d values", len(kept))
+	}
+	for block := range v.store.Snapshot().Each {
+		for _, value := range kept {
+			if at := uintptr(unsafe.Pointer(unsafe.StringData(value))) - uintptr(unsafe.Pointer(unsafe.StringData(block))); at < uintptr(len(block)) {
+				t.Fatalf("%q is in the memory of %s", value, block)
+			}
+		}
 	}
 }

@@ -2,36 +2,33 @@ package tacho
 
 import (
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 	"unsafe"
-
-	"github.com/tachikoma/tacho/internal/label"
 )
 
-// TestHitsAreFoundByFind: a hit needs no call of slow. Each key here has invalid UTF-8, as
-// no key of a real series: find compares it with the values as they are, and slow repairs
-// the values first, so slow does not find the key.
+// TestHitsAreFoundByFind: a hit needs no call of slow, also if other series with the same
+// hash come first.
 func TestHitsAreFoundByFind(t *testing.T) {
-	for _, n := range []int{1, 2, 3, 4, 7, 8, 15, 16, 17, 40} {
+	text := strings.Repeat("abcdefghijklmnopqrstuvwxyz", 2)
+	for n := range 50 {
 		v := &NewRegistry().CounterVec("c", "", []string{"a", "b"}).vec
-		value := make([]byte, n)
-		for i := range value {
-			value[i] = byte('a' + i%26)
-		}
-		value[n-1] = 0x80
-		values := []string{string(value), "x"}
-		h := label.NewHasher().Add(values)
+		values := []string{text[:n], "x"}
+		hash, block := v.key(values)
 		v.mu.Lock()
-		for i := range uint32(20) { // other series of the same hash come first
-			v.createLocked(h.Sum(), string([]byte{byte('0' + i), label.Sep, 'y', label.Sep}))
+		for i := range 20 {
+			_, other := v.key([]string{strconv.Itoa(i), "y"})
+			v.createLocked(hash, other)
 		}
-		key := append(append(append(value, label.Sep), 'x'), label.Sep)
-		s := v.createLocked(h.Sum(), string(key))
+		m := v.createLocked(hash, block)
 		v.mu.Unlock()
-		if got := v.find(values, true); got != s {
-			t.Errorf("%d bytes: With calls slow for a series that exists", n)
+		for range 2 {
+			if got := v.store.Find(values); got != m {
+				t.Errorf("%d bytes: With calls slow for a series that exists", n)
+			}
+			v.ordered() // moves the texts
 		}
 	}
 }
@@ -52,10 +49,9 @@ func TestLookupsCreateOnce(t *testing.T) {
 		for !waitsInSlow() {
 			runtime.Gosched()
 		}
-		key := string(label.AppendKey(nil, []string{"x"}))
-		want := v.createLocked(label.HashKey(key, 1), key)
+		want := v.createLocked(v.key([]string{"x"}))
 		v.mu.Unlock()
-		if c := <-got; unsafe.Pointer(c) != want.M || v.Len() != 1 {
+		if c := <-got; unsafe.Pointer(c) != want || v.Len() != 1 {
 			t.Errorf("%s: With returns another metric, and the vector has %d series", name, v.Len())
 		}
 	}

@@ -11,9 +11,8 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/tachikoma/tacho/internal/label"
 	"github.com/tachikoma/tacho/internal/race"
-	"github.com/tachikoma/tacho/internal/series"
+	"github.com/tachikoma/tacho/internal/store"
 	"github.com/tachikoma/tacho/internal/stripe"
 	"github.com/tachikoma/tacho/internal/testkit"
 )
@@ -127,8 +126,8 @@ func TestManySeries(t *testing.T) {
 			t.Fatalf("series %d has value %d", i, got)
 		}
 	}
-	order := v.ordered()
-	if v.Len() != n || len(order) != n || !slices.IsSortedFunc(order, func(a, b *series.Series) int { return label.Compare(a.Key(), b.Key()) }) {
+	order := listed(&v.vec, v.ordered())
+	if v.Len() != n || len(order) != n || !slices.IsSortedFunc(order, slices.Compare[[]string]) {
 		t.Errorf("%d series, %d in order, want %d, sorted", v.Len(), len(order), n)
 	}
 }
@@ -165,15 +164,15 @@ func TestEarlySeriesShareNoCacheLine(t *testing.T) {
 	c, g := r.CounterVec("c", "", []string{"i"}), r.GaugeVec("g", "", []string{"i"})
 	f, h := r.FloatCounterVec("f", "", []string{"i"}), r.FloatGaugeVec("h", "", []string{"i"})
 	var lines []uintptr
-	for i := range earlySeries {
+	for i := range store.Early {
 		name := strconv.Itoa(i)
 		for _, p := range []unsafe.Pointer{unsafe.Pointer(c.With(name)), unsafe.Pointer(g.With(name)), unsafe.Pointer(f.With(name)), unsafe.Pointer(h.With(name))} {
 			lines = append(lines, uintptr(p)/stripe.CacheLine)
 		}
 	}
 	slices.Sort(lines)
-	if n := len(slices.Compact(lines)); n != 4*earlySeries {
-		t.Errorf("%d metrics begin on %d lines", 4*earlySeries, n)
+	if n := len(slices.Compact(lines)); n != 4*store.Early {
+		t.Errorf("%d metrics begin on %d lines", 4*store.Early, n)
 	}
 }
 

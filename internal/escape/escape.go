@@ -65,30 +65,39 @@ func appendEscapes(b []byte, s string, also byte) []byte {
 // quote is missing, or a backslash stands before anything but a backslash, a double
 // quote or an n.
 func Unquote(s string) (value, rest string, ok bool) {
-	var b []byte // allocated for the first escape
-	start := 0   // s[:start] is in b
 	for i := 0; i < len(s); i++ {
 		switch s[i] {
 		case '"':
-			if b == nil {
-				return s[:i], s[i+1:], true
-			}
-			return string(append(b, s[start:i]...)), s[i+1:], true
+			return s[:i], s[i+1:], true
 		case '\\':
-			b = append(b, s[start:i]...)
-			i++
-			switch {
-			case i < len(s) && s[i] == 'n':
-				b = append(b, '\n')
-			case i < len(s) && (s[i] == '\\' || s[i] == '"'):
-				b = append(b, s[i])
-			default:
-				return "", "", false
-			}
-			start = i + 1
+			b, rest, ok := AppendUnquoted(nil, s)
+			return string(b), rest, ok
 		}
 	}
 	return "", "", false
+}
+
+// AppendUnquoted is [Unquote], and appends the value.
+func AppendUnquoted(b []byte, s string) (value []byte, rest string, ok bool) {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch c {
+		case '"':
+			return b, s[i+1:], true
+		case '\\':
+			i++
+			switch {
+			case i < len(s) && s[i] == 'n':
+				c = '\n'
+			case i < len(s) && (s[i] == '\\' || s[i] == '"'):
+				c = s[i]
+			default:
+				return nil, "", false
+			}
+		}
+		b = append(b, c)
+	}
+	return nil, "", false
 }
 
 // maxQuoted is the number of bytes of a string that [Quote] shows. Strings in errors may

@@ -53,7 +53,7 @@ func TestMembersAreCopied(t *testing.T) {
 					labels[i].Value += []string{"\"", "\\", "\n", "\x00", "\x1f", " ", "\x7f", "é", "#\"", "\xff"}[r.IntN(10)] + strings.Repeat("w", r.IntN(9))
 				}
 			}
-			blocks = append(blocks, string(label.AppendBlock(nil, labels, nil, "")))
+			blocks = append(blocks, string(label.AppendBlock(nil, labels)))
 		}
 		want := elements(f, blocks, 1<<16)
 		if !json.Valid([]byte(want)) {

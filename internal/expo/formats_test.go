@@ -50,7 +50,7 @@ func (f *testFamily) encode(t *testing.T) func(*Encoder) {
 			e.Begin(&f.Family)
 		}
 		for _, s := range f.samples {
-			block := string(label.AppendBlock(nil, s.labels, nil, ""))
+			block := string(label.AppendBlock(nil, s.labels))
 			d := s.details
 			if d != nil { // as the registry does
 				d = e.Details()

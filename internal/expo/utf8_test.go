@@ -116,8 +116,8 @@ func FuzzEscape(f *testing.F) {
 			if !names.ValidMetric(metric) || !names.ValidLabel(name) {
 				t.Errorf("%q by %s: metric %q, label %q", a, s.HeaderValue(), metric, name)
 			}
-			block := string(label.AppendBlock(nil, []label.Label{{Name: a, Value: value}, {Name: "legacy", Value: value}, {Name: b}}, nil, ""))
-			want := string(label.AppendBlock(nil, []label.Label{{Name: shown(a, s), Value: value}, {Name: "legacy", Value: value}, {Name: shown(b, s)}}, nil, ""))
+			block := string(label.AppendBlock(nil, []label.Label{{Name: a, Value: value}, {Name: "legacy", Value: value}, {Name: b}}))
+			want := string(label.AppendBlock(nil, []label.Label{{Name: shown(a, s), Value: value}, {Name: "legacy", Value: value}, {Name: shown(b, s)}}))
 			if got := string(appendEscapedBlock(nil, block, s)); got != want {
 				t.Errorf("%s by %s: %s, want %s", block, s.HeaderValue(), got, want)
 			}

@@ -13,19 +13,14 @@ type Label struct {
 
 // AppendBlock appends a label block in the form that follows a metric name in an
 // exposition: `{a="b",c="d"} `, or ` ` without labels. A sample is then name, block and
-// value. The values of labelNames are in key.
-func AppendBlock(b []byte, consts []Label, labelNames []string, key string) []byte {
-	if len(consts)+len(labelNames) == 0 {
-		return append(b, ' ')
-	}
+// value.
+func AppendBlock(b []byte, labels []Label) []byte {
 	sep := byte('{')
-	for _, l := range consts {
+	for _, l := range labels {
 		b, sep = Append(b, sep, l.Name, l.Value), ','
 	}
-	for _, name := range labelNames {
-		var value string
-		value, key = cut(key)
-		b, sep = Append(b, sep, name, value), ','
+	if sep == '{' {
+		return append(b, ' ')
 	}
 	return append(b, "} "...)
 }

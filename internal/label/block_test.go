@@ -7,21 +7,16 @@ import (
 
 func TestAppendBlock(t *testing.T) {
 	for _, c := range []struct {
-		consts []Label
-		names  []string
-		values []string
+		labels []Label
 		want   string
 	}{
-		{nil, nil, nil, ` `},
-		{nil, []string{"a"}, []string{"1"}, `{a="1"} `},
-		{nil, []string{"a", "b"}, []string{"", "2"}, `{a="",b="2"} `},
-		{[]Label{{Name: "c", Value: "3"}}, nil, nil, `{c="3"} `},
-		{[]Label{{Name: "c", Value: "3"}, {Name: "d", Value: ""}}, []string{"a"}, []string{"1"}, `{c="3",d="",a="1"} `},
-		{nil, []string{"a"}, []string{"\\ \" \n \t é"}, `{a="\\ \" \n ` + "\t é" + `"} `},
-		{nil, []string{"a"}, []string{"x\xffy"}, "{a=\"x\uFFFDy\"} "},
-		{[]Label{{Name: "a.b", Value: "1"}}, []string{"é\"\\\n", "le"}, []string{"2", "3"}, `{"a.b"="1","é\"\\\n"="2",le="3"} `},
+		{nil, ` `},
+		{[]Label{{Name: "a", Value: "1"}}, `{a="1"} `},
+		{[]Label{{Name: "a"}, {Name: "b", Value: "2"}}, `{a="",b="2"} `},
+		{[]Label{{Name: "a", Value: "\\ \" \n \t é"}}, `{a="\\ \" \n ` + "\t é" + `"} `},
+		{[]Label{{Name: "a.b", Value: "1"}, {Name: "é\"\\\n", Value: "2"}, {Name: "le", Value: "3"}}, `{"a.b"="1","é\"\\\n"="2",le="3"} `},
 	} {
-		if got := string(AppendBlock([]byte("name"), c.consts, c.names, keyOf(c.values...))); got != "name"+c.want {
+		if got := string(AppendBlock([]byte("name"), c.labels)); got != "name"+c.want {
 			t.Errorf("%s, want name%s", got, c.want)
 		}
 	}

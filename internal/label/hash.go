@@ -1,3 +1,4 @@
+// Package label has the hash of label values and the rendered label block.
 package label
 
 import (
@@ -11,6 +12,13 @@ import (
 // hashSecrets are random for each process. A client that chooses label values cannot aim
 // at one slot of a table.
 var hashSecrets = [3]uint64{rand.Uint64() | 1, rand.Uint64() | 1, rand.Uint64() | 1}
+
+// The parameters of package byteorder.
+type (
+	word64 = *[8]byte
+	word32 = *[4]byte
+	word16 = *[2]byte
+)
 
 // A Hasher hashes the values of a series: the bytes, length and position of each value,
 // so that ("a","bc") and ("ab","c") differ. The zero Hasher is not valid; see [NewHasher].
@@ -31,7 +39,7 @@ func NewHasher() Hasher { return Hasher{hashSecrets[0], hashSecrets[1], hashSecr
 // Sum returns the hash.
 func (h Hasher) Sum() uint32 { return uint32((h.sum ^ h.sum>>32) * hashSecrets[1] >> 32) }
 
-// Size returns the length of the key of the values; see [KeyIs].
+// Size returns the sum of the lengths of the values, and 1 for each value.
 func (h Hasher) Size() int { return h.size }
 
 // Add returns h with more values.
@@ -66,19 +74,4 @@ func (h Hasher) Add(values []string) Hasher {
 		h.x, h.y = bits.RotateLeft64(h.x, 23), bits.RotateLeft64(h.y, 41)
 	}
 	return h
-}
-
-// HashKey returns the hash of the n values of a key.
-func HashKey(key string, n int) uint32 {
-	h := NewHasher()
-	for n > 0 {
-		var values [8]string // on the stack for any n: a miss must not allocate
-		k := min(n, len(values))
-		for i := range k {
-			values[i], key = cut(key)
-		}
-		h = h.Add(values[:k])
-		n -= k
-	}
-	return h.Sum()
 }

@@ -13,30 +13,22 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/tachikoma/tacho/internal/race"
 )
 
 func hashOf(values ...string) uint32 { return NewHasher().Add(values).Sum() }
 
-func keyOf(values ...string) string { return string(AppendKey(nil, values)) }
-
-// TestHashesAgree: the hash of values is the hash of their key, if the values are valid
-// UTF-8. Size is the length of the key.
-func TestHashesAgree(t *testing.T) {
+// TestValuesOneByOne: a Hasher adds values one by one or together. Size counts their bytes
+// and the values.
+func TestValuesOneByOne(t *testing.T) {
 	check := func(values []string) {
 		t.Helper()
-		h, key := NewHasher().Add(values), keyOf(values...)
-		if h.Sum() != HashKey(key, len(values)) || h.Size() != len(key) {
-			t.Fatalf("%q: hash %x and size %d, the key has hash %x and length %d", values, h.Sum(), h.Size(), HashKey(key, len(values)), len(key))
-		}
-		// Values can be added one by one.
-		one := NewHasher()
-		for i := range values {
+		h, one, size := NewHasher().Add(values), NewHasher(), 0
+		for i, v := range values {
 			one = one.Add(values[i : i+1])
+			size += len(v) + 1
 		}
-		if one != h {
-			t.Fatalf("%q: %+v, added one by one %+v", values, h, one)
+		if one != h || h.Size() != size {
+			t.Fatalf("%q: %+v, added one by one %+v, want size %d", values, h, one, size)
 		}
 	}
 	for range 2000 {
@@ -52,23 +44,12 @@ func TestHashesAgree(t *testing.T) {
 		check([]string{text[:n], text[n/2 : n]})
 		check([]string{"", text[:n], ""})
 	}
-	for n := range 30 { // HashKey splits a key in groups of eight values
+	for n := range 30 {
 		values := make([]string, n)
 		for i := range values {
 			values[i] = strconv.Itoa(i * i)
 		}
 		check(values)
-	}
-}
-
-func TestHashKeyAllocations(t *testing.T) {
-	if race.Enabled {
-		t.Skip("the race detector allocates")
-	}
-	values := strings.Split(strings.Repeat("value,", 19)+"value", ",")
-	key := keyOf(values...)
-	if n := testing.AllocsPerRun(100, func() { HashKey(key, len(values)) }); n != 0 {
-		t.Errorf("%v allocations", n)
 	}
 }
 
@@ -87,13 +68,14 @@ var someSecrets = [3]uint64{0x2d358dccaa6c78a5, 0x8bb84b93962eacc9, 0x4b33a62ed4
 func TestHashesDiffer(t *testing.T) {
 	useSecrets(t, someSecrets)
 	seen := map[uint32][]string{}
-	keys := map[string]bool{}
+	lists := map[string]bool{}
 	add := func(values ...string) {
 		t.Helper()
-		if keys[keyOf(values...)] {
+		list := fmt.Sprintf("%q", values)
+		if lists[list] {
 			return
 		}
-		keys[keyOf(values...)] = true
+		lists[list] = true
 		h := hashOf(values...)
 		if other, ok := seen[h]; ok {
 			t.Errorf("%q and %q have the same hash", values, other)
@@ -115,7 +97,7 @@ func TestHashesDiffer(t *testing.T) {
 	}
 	for n := range 41 { // one byte differs, at each position
 		clear(seen)
-		clear(keys)
+		clear(lists)
 		add(text[:n])
 		add("GET", text[:n], "200")
 		for at := range n {

@@ -1,6 +1,6 @@
 //go:build linux || darwin || freebsd
 
-package series
+package sortkeys
 
 import (
 	"slices"
@@ -10,7 +10,12 @@ import (
 	"github.com/tachikoma/tacho/internal/testkit"
 )
 
-// TestNoReadOutsideKeys: SortKeys reads no byte outside the keys.
+func partOf(key string, at int) uint64 {
+	part, _ := Part(key, at)
+	return part
+}
+
+// TestNoReadOutsideKeys: Strings reads no byte outside the keys.
 func TestNoReadOutsideKeys(t *testing.T) {
 	g := testkit.NewGuarded(t)
 	for n := range 71 {
@@ -20,12 +25,12 @@ func TestNoReadOutsideKeys(t *testing.T) {
 		}
 		g.Check(key, func(s string) {
 			for at := 0; at <= len(s); at += 8 {
-				if got, want := keyPart(s, at), keyPart(key, at); got != want {
+				if got, want := partOf(s, at), partOf(key, at); got != want {
 					t.Errorf("%d bytes from %d: %x, want %x", n, at, got, want)
 				}
 			}
 			keys := []string{key + "b\xff", s, s}
-			if got := SortKeys(len(keys), func(i uint32) string { return keys[i] }); !slices.Equal(got, []uint32{1, 0}) {
+			if got := Strings(len(keys), func(i uint32) string { return keys[i] }); !slices.Equal(got, []uint32{1, 0}) {
 				t.Errorf("%d bytes: %v, want the key and the longer key", n, got)
 			}
 		})

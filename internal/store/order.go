@@ -1,0 +1,230 @@
+package store
+
+import (
+	"math/bits"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/byteorder"
+	"github.com/tachikoma/tacho/internal/sortkeys"
+)
+
+// An Order has the series of a scrape, sorted by their label values: the texts of the main
+// arena of a view, and other texts, each between two texts of the main arena.
+type Order struct {
+	store *Store
+	view  *view
+	end   uint32   // of the main arena, or 0 if its texts are in tail
+	tail  []uint32 // sorted positions
+}
+
+const (
+	batch   = 32 // series of a Cursor
+	indexed = 64 // texts of main for each entry of view.index
+	unlaid  = 16 // texts out of order that a small vector may have
+)
+
+// Order returns the series in order. Its work is proportional to the changes since the last
+// call. mu is the mutex of the vector, which Order locks only to look at its changes. The
+// caller holds the mutex of the order.
+func (s *Store) Order(mu *sync.Mutex) *Order {
+	mu.Lock()
+	all := s.Snapshot()
+	v, fresh := all.view, s.tail[s.ordered:]
+	s.ordered = len(s.tail)
+	live, gone := s.live, s.gone
+	mu.Unlock()
+	o := s.order.Load()
+	switch {
+	case o == nil || o.view.id != v.id:
+		o = &Order{store: s, view: v, tail: s.merge(v, nil, all.positions())}
+	case o.view != v || len(fresh) > 0:
+		o = &Order{s, v, o.end, s.merge(v, o.tail, fresh)}
+	}
+	if len(o.tail)+gone > live/8+unlaid {
+		o = s.lay(mu, o)
+	}
+	s.order.Store(o)
+	return o
+}
+
+// positions returns the positions of the series in order.
+func (o *Order) positions() (list []uint32) {
+	for r := (runs{single: true}); r.next(o); {
+		list = o.view.live(list, r.pos, r.until)
+	}
+	return list
+}
+
+// merge returns the sorted positions of the live texts of old, which is sorted, and fresh.
+func (s *Store) merge(v *view, old, fresh []uint32) []uint32 {
+	var list, kept []uint32
+	for _, pos := range fresh {
+		list = v.live(list, pos, pos+1)
+	}
+	if len(list) == 0 {
+		return old
+	}
+	for _, pos := range old {
+		kept = v.live(kept, pos, pos+1)
+	}
+	sorted := sortkeys.Sort(len(list), func(i uint32, at int) (uint64, bool) { return s.part(v, list[i], at) })
+	merged := make([]uint32, 0, len(kept)+len(sorted))
+	for len(kept)+len(sorted) > 0 {
+		if len(kept) == 0 || len(sorted) > 0 && s.less(v, list[sorted[0]], kept[0]) {
+			merged, sorted = append(merged, list[sorted[0]]), sorted[1:]
+		} else {
+			merged, kept = append(merged, kept[0]), kept[1:]
+		}
+	}
+	return merged
+}
+
+// part is the function for package sortkeys: values are in the order of their bytes, and a
+// quote, which ends a value, comes first.
+func (s *Store) part(v *view, pos uint32, at int) (part uint64, more bool) {
+	t := v.text(pos)
+	head := t.head.Load()
+	n := lengthOf(head)
+	if head&escapes != 0 {
+		return s.shape.part(t.blockOf(n), at)
+	}
+	if at >= n {
+		return 0, false
+	}
+	// The last word of a text may end in zeros: no block begins with the whole text of
+	// another block. Each byte grows by one, without a carry, and a quote becomes 0.
+	x := bits.ReverseBytes64(byteorder.Load64(word64(unsafe.Add(unsafe.Pointer(t), unit+at))))
+	q := x ^ 0x22222222_22222222
+	quotes := ^(q&0x7f7f7f7f_7f7f7f7f + 0x7f7f7f7f_7f7f7f7f | q) & 0x80808080_80808080
+	x = x&0x7f7f7f7f_7f7f7f7f + 0x01010101_01010101 ^ x&0x80808080_80808080
+	return x &^ (quotes >> 7 * 0xff), n-at > 8
+}
+
+// less reports whether the text at a comes before the text at b.
+func (s *Store) less(v *view, a, b uint32) bool {
+	for at := 0; ; at += 8 {
+		x, left := s.part(v, a, at)
+		y, more := s.part(v, b, at)
+		if x != y {
+			return x < y
+		}
+		if !left && !more {
+			return false // a removed series, which was added again
+		}
+	}
+}
+
+// A Cursor passes the series of an Order, some at a time. The zero Cursor is ready for Start.
+type Cursor struct {
+	_ [0]func() // no ==; see internal/SIZE.md
+
+	// The series of the last call of Next.
+	N       int
+	Metrics [batch]unsafe.Pointer
+	texts   [batch]*text
+
+	order *Order
+	runs
+}
+
+// runs are the texts of an Order as ranges of positions: from pos up to until.
+type runs struct {
+	_          [0]func() // no ==; see internal/SIZE.md
+	pos, until uint32
+	main       uint32 // the end of the last range of the main arena
+	tail       int    // the number of the next text of Order.tail
+	single     bool   // the range is of a text of tail
+}
+
+// Start makes c begin with the first series of o.
+func (c *Cursor) Start(o *Order) {
+	c.order = o
+	c.runs = runs{single: true}
+}
+
+// Next sets the fields of c to the next series, and reports whether there are any. It reads
+// the first word of each metric, so that the waits for memory overlap.
+func (c *Cursor) Next() bool {
+	o := c.order
+	v, size := o.view, o.store.kind.Size
+	n := 0
+	for n < batch {
+		if c.pos == c.until {
+			if !c.next(o) {
+				break
+			}
+			continue
+		}
+		t := v.text(c.pos)
+		head := t.head.Load()
+		c.pos += units(lengthOf(head))
+		if head&dead != 0 {
+			continue
+		}
+		if m := v.metric(uint32(head), size); m != nil {
+			c.Metrics[n], c.texts[n] = m, t
+			n++
+		}
+	}
+	c.N = n
+	for _, m := range c.Metrics[:n] {
+		(*atomic.Uint32)(m).Load()
+	}
+	return n > 0
+}
+
+// Block returns the label block of the i-th series.
+func (c *Cursor) Block(i int) string { return c.texts[i].block() }
+
+// Created returns the time of creation of the i-th series.
+func (c *Cursor) Created(i int) int64 { return *(*int64)(c.times(i)) }
+
+// Idle returns the Idle of the i-th series.
+func (c *Cursor) Idle(i int) *Idle { return (*Idle)(unsafe.Add(c.times(i), 8)) }
+
+func (c *Cursor) times(i int) unsafe.Pointer {
+	return c.order.view.times(c.texts[i].index(), c.order.store.kind.Times)
+}
+
+// next goes on to the next range of o, which can be empty, and reports whether there is one.
+func (r *runs) next(o *Order) bool {
+	r.single = !r.single
+	if r.single {
+		r.main = r.until
+		if r.tail == len(o.tail) {
+			return false
+		}
+		r.pos = o.tail[r.tail]
+		r.until = r.pos + o.view.at(r.pos).units()
+		r.tail++
+		return true
+	}
+	r.pos, r.until = r.main, o.end
+	if r.tail < len(o.tail) && r.pos < r.until {
+		r.until = o.before(r.pos, o.tail[r.tail])
+	}
+	return true
+}
+
+// before returns the end of the texts of main, from the position start, that come before the
+// text at pos.
+func (o *Order) before(start, pos uint32) uint32 {
+	v := o.view
+	low, high := 0, len(v.index) // entries before low are before pos
+	for low < high {
+		if half := (low + high) / 2; o.store.less(v, v.index[half], pos) {
+			low = half + 1
+		} else {
+			high = half
+		}
+	}
+	if low > 0 {
+		start = max(start, v.index[low-1])
+	}
+	for start < v.end && o.store.less(v, start, pos) {
+		start += v.at(start).units()
+	}
+	return start
+}

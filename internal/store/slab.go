@@ -1,0 +1,83 @@
+package store
+
+import (
+	"sync/atomic"
+	"unsafe"
+)
+
+// A view has, for each slab, a pointer to metrics that were allocated together, and details.
+// The pointer is nil once the only series of the slab was removed.
+type slab struct {
+	_      [0]func()      // no ==; see internal/SIZE.md
+	times  unsafe.Pointer // words of time of the series, or nil
+	single bool           // the slab has one metric
+}
+
+// The index of a metric is the number of its slab and, in the low bits, its place in the
+// slab. Most slabs have 64 metrics.
+const (
+	slabShift = 6
+	slabMask  = 1<<slabShift - 1
+)
+
+// metric returns the metric with an index. It returns nil if the metric had a slab of its own
+// and its series was removed.
+func (v *view) metric(index uint32, size uintptr) unsafe.Pointer {
+	m := unsafe.Pointer(v.metrics[index>>slabShift].Load())
+	if m != nil {
+		m = unsafe.Add(m, uintptr(index&slabMask)*size)
+	}
+	return m
+}
+
+// release removes the metric of a removed series from its slab if the slab has no other. So a
+// removed series is given back at once, unless it has neighbours.
+func (v *view) release(index uint32) {
+	if i := int(index >> slabShift); i < len(v.slabs) && v.slabs[i].single {
+		v.metrics[i].Store(nil)
+	}
+}
+
+// times returns the words of time of a series, of which each series has the given number.
+func (v *view) times(index uint32, words int) unsafe.Pointer {
+	return unsafe.Add(v.slabs[index>>slabShift].times, int(index&slabMask)*words*8)
+}
+
+// addMetric returns the index of a new metric, or of m.
+func (s *Store) addMetric(m unsafe.Pointer, block string) uint32 {
+	if s.taken == s.size || m != nil {
+		s.addSlab(m, block)
+	}
+	s.taken++
+	return uint32(s.slab)<<slabShift + s.taken - 1
+}
+
+// addSlab makes the slab of the next metric. The slabs of a small vector have an eighth of
+// its series: a vector pays for what it has.
+func (s *Store) addSlab(m unsafe.Pointer, block string) {
+	v := s.view.Load()
+	if s.slabs == len(v.slabs) {
+		was, w := v, *v
+		v = &w
+		n := s.slabs + s.slabs/4 + 1
+		v.slabs, v.metrics = append(make([]slab, 0, n), v.slabs...)[:n], make([]atomic.Pointer[byte], n)
+		for i := range was.slabs {
+			v.metrics[i].Store(was.metrics[i].Load())
+		}
+	}
+	s.slab, s.taken, s.size = s.slabs, 0, 1
+	apart := s.live < Early
+	if !apart && !s.kind.Single && m == nil {
+		s.size = uint32(min(s.live/8, slabMask+1))
+	}
+	if m == nil {
+		m = s.kind.New(int(s.size), apart, block)
+	}
+	v.metrics[s.slabs].Store((*byte)(m))
+	v.slabs[s.slabs].single = s.size == 1
+	if n := s.kind.Times * int(s.size); n > 0 {
+		v.slabs[s.slabs].times = unsafe.Pointer(&make([]uint64, n)[0])
+	}
+	s.slabs++
+	s.view.Store(v)
+}

@@ -1,0 +1,284 @@
+// Package store keeps the series of a vector: the table that a lookup reads, the texts of
+// the series in the order of a scrape, and the slabs of their metrics.
+//
+// A text is the rendered label block of a series, such as `{method="GET",path="/x"} `. A
+// lookup compares its label values with the same text, so no series has another key. Texts
+// lie one behind the other. A scrape moves them into the order in which it writes them.
+//
+// # Cache lines
+//
+// In a vector that does not fit into the caches, a lookup waits for two lines, one after the
+// other: the group of the table, and the text. It reads the line of the metric while it
+// waits for the text. A text of more than a line has further lines, which lie behind the
+// first. Inc then writes the line of the metric, which has two counters. A line of a scrape
+// reads its text, which lies behind the text before it, and the line of the metric. The scrape
+// reads the metrics of 32 series ahead, so that it waits for many of them at the same time.
+//
+// # The collector
+//
+// Table and texts have no pointers. The collector reads slabs of up to 64 metrics.
+//
+// # Lifetimes
+//
+// A slab stays in memory while the vector has a series in it, or the program keeps a pointer
+// to one of its metrics. So one metric keeps at most 63 others in memory. The memory of a
+// metric is never used for another series. Texts of deleted series are given back once they
+// are an eighth of all texts at a scrape, or more than half of them without scrapes.
+package store
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/label"
+)
+
+// A Store has the series of one vector. Find and FindBlock take no lock. A vector has two
+// mutexes: one for changes, and one for its order, which is locked before the other. Each
+// method states the mutexes that its caller holds.
+type Store struct {
+	view  viewPointer
+	shape Shape
+	kind  Kind
+	order orderPointer // of the last scrape; written under the mutex of the order
+	state              // under the mutex of the vector
+}
+
+type state struct {
+	live    int      // series
+	gone    int      // texts of deleted series
+	passed  int      // groups with the flag passed
+	slabs   int      // in use
+	slab    int      // the slab of the next metric
+	taken   uint32   // metrics of that slab that are in use
+	size    uint32   // of that slab
+	tail    []uint32 // positions of the texts behind the main arena, also of deleted series
+	ordered int      // of tail: in the order of the last scrape
+	used    uint32   // units behind main that have texts
+	room    uint32   // units behind main up to the end of the last chunk
+	removed []string // while laying: blocks of removed series
+	laying  bool     // Order copies the view
+}
+
+// A Kind has what a store knows about the metrics of its vector.
+type Kind struct {
+	Size   uintptr                                              // of a metric
+	New    func(n int, apart bool, block string) unsafe.Pointer // makes n metrics, or one with cache lines of its own, for block
+	Single bool                                                 // each metric is an allocation of its own
+	Times  int                                                  // words for each series: 0, or 1 for the time of creation, or 3 with an Idle
+}
+
+// An Idle has what expiry knows of a series. It is under the mutex of the order.
+type Idle struct {
+	Last    uint64 // the mark of the metric at the last scrape
+	Changed int64  // the monotonic time of the scrape that saw the mark change, or 0
+}
+
+// A view is what readers use. Its fields do not change. Groups, chunks and slabs are filled
+// in place: a reader sees an entry only by the slot that refers to the entry.
+type view struct {
+	_       [0]func()              // no ==; see internal/SIZE.md
+	groups  []group                // a hash table; their number is a power of two
+	main    unsafe.Pointer         // the arena of the texts in order
+	end     uint32                 // of main, in units
+	limit   uint32                 // positions below are in main or in chunks
+	chunks  []unsafe.Pointer       // of the texts behind main
+	metrics []atomic.Pointer[byte] // of each slab
+	slabs   []slab
+	index   []uint32 // positions of every 64th text in main
+	id      *byte    // of the texts: positions in views with one id are of the same texts
+}
+
+// A viewPointer is an atomic.Pointer[view] that is smaller; see internal/SIZE.md.
+type viewPointer struct {
+	_ [0]func() // no ==; see internal/SIZE.md
+	p atomic.Pointer[byte]
+}
+
+func (p *viewPointer) Load() *view   { return (*view)(unsafe.Pointer(p.p.Load())) }
+func (p *viewPointer) Store(v *view) { p.p.Store((*byte)(unsafe.Pointer(v))) }
+
+// An orderPointer is an atomic.Pointer[Order] that is smaller, as viewPointer.
+type orderPointer struct {
+	_ [0]func() // no ==; see internal/SIZE.md
+	p atomic.Pointer[byte]
+}
+
+func (p *orderPointer) Load() *Order   { return (*Order)(unsafe.Pointer(p.p.Load())) }
+func (p *orderPointer) Store(o *Order) { p.p.Store((*byte)(unsafe.Pointer(o))) }
+
+// Early is the number of series of a vector whose metrics have cache lines of their own. Two
+// cores that add to two counters on one line wait for each other as if they shared a
+// counter, and the counters do not notice. The first series are often the busy ones. Among
+// many series, chance mostly keeps busy ones apart.
+const Early = 64
+
+// Init makes s an empty store.
+func (s *Store) Init(shape Shape, kind Kind) {
+	s.shape, s.kind = shape, kind
+	s.Reset()
+}
+
+// Reset removes all series. It needs the mutex.
+func (s *Store) Reset() {
+	s.state = state{}
+	s.order.Store(nil)
+	s.view.Store(&view{id: new(byte), groups: newGroups(0)})
+}
+
+// Take removes all series of s, and moves the series of from to s. No scrape may have read
+// from. Take needs the mutexes of both.
+func (s *Store) Take(from *Store) {
+	s.state = from.state
+	s.order.Store(nil)
+	s.view.Store(from.view.Load())
+	from.Reset() // a late recording in from is in a view of its own
+}
+
+// Len returns the number of series. It needs the mutex.
+func (s *Store) Len() int { return s.live }
+
+// AppendBlock appends the label block of values. Invalid UTF-8 is replaced by U+FFFD.
+func (s *Store) AppendBlock(b []byte, values []string) []byte { return s.shape.append(b, values) }
+
+// Hash returns the hash of the values of a block.
+func (s *Store) Hash(block string) uint32 { return s.shape.hash(block) }
+
+// AppendValues appends the values of a block, which share its memory unless they have
+// escapes.
+func (s *Store) AppendValues(values []string, block string) []string {
+	return s.shape.appendValues(values, block)
+}
+
+// Find returns the metric of the series with these values, or nil. It also returns nil for
+// a series with invalid UTF-8 or with escapes in its block, and sometimes while the store
+// changes; see [Store.FindBlock].
+func (s *Store) Find(values []string) unsafe.Pointer {
+	if len(values) != len(s.shape.gaps) {
+		return nil
+	}
+	v := s.view.Load()
+	h := label.NewHasher().Add(values)
+	hash, length := h.Sum(), h.Size()+s.shape.fixed
+	// Nearly all series are the first match in their first group.
+	g := v.group(hash)
+	if match := matches(g.tags().Load(), tagOf(hash)); match != 0 {
+		if r := ref(g.slot(first(match)).Load()); v.has(r) {
+			m := v.metric(r.index(), s.kind.Size)
+			if m == nil {
+				return nil
+			}
+			(*atomic.Uint32)(m).Load() // the wait for its line begins before that for the text ends
+			t := v.text(r.pos())
+			if int(t.head.Load()>>32) == length && s.shape.is(unsafe.Add(unsafe.Pointer(t), unit), values) {
+				return m
+			}
+		}
+	}
+	// Not the first match in the first group.
+	if _, _, r, ok := s.find(v, hash, values, "", length); ok {
+		return v.metric(r.index(), s.kind.Size)
+	}
+	return nil
+}
+
+// FindBlock returns the metric of the series with this block, or nil.
+func (s *Store) FindBlock(hash uint32, block string) unsafe.Pointer {
+	for v := s.view.Load(); ; v = s.view.Load() {
+		if _, _, r, ok := s.find(v, hash, nil, block, 0); ok {
+			return v.metric(r.index(), s.kind.Size)
+		}
+		if v == s.view.Load() { // otherwise the series may be in a newer view
+			return nil
+		}
+	}
+}
+
+// Add adds a series with a copy of block, which the store does not have, and returns its
+// metric. If m is not nil, m is the metric, which is an allocation of its own. It needs the
+// mutex.
+func (s *Store) Add(hash uint32, block string, m unsafe.Pointer, created int64) unsafe.Pointer {
+	if s.gone > s.live+compactAt {
+		s.compact()
+	}
+	pos := s.addText(block)
+	index := s.addMetric(m, s.view.Load().at(pos).block())
+	v := s.view.Load()
+	if s.kind.Times > 0 {
+		*(*int64)(v.times(index, s.kind.Times)) = created
+	}
+	s.list(hash, pos, index)
+	return v.metric(index, s.kind.Size)
+}
+
+// list adds the text at pos, which has no index yet, to the table.
+func (s *Store) list(hash, pos, index uint32) {
+	s.grow()
+	s.tail = append(s.tail, pos)
+	s.live++
+	v := s.view.Load()
+	t := v.at(pos)
+	t.head.Store(t.head.Load() + uint64(index))
+	s.passed += v.insert(hash, newRef(pos, index))
+}
+
+// compactAt is the number of texts of deleted series that are kept without scrapes, besides
+// one for each series.
+const compactAt = 256
+
+// Remove removes the series with this block and reports whether there was one. If m is not
+// nil, the series must have the metric m. The metric stays valid, and is never that of
+// another series. It needs the mutex.
+func (s *Store) Remove(hash uint32, block string, m unsafe.Pointer) bool {
+	v := s.view.Load()
+	g, slot, r, ok := s.find(v, hash, nil, block, 0)
+	if !ok {
+		return false
+	}
+	if m != nil && v.metric(r.index(), s.kind.Size) != m {
+		return false
+	}
+	g.remove(slot)
+	t := v.at(r.pos())
+	if s.laying {
+		s.removed = append(s.removed, t.block())
+	}
+	t.head.Store(t.head.Load() | dead)
+	v.release(r.index())
+	if o := s.order.Load(); o != nil && o.view.id == v.id { // maybe with an older list of slabs
+		o.view.release(r.index())
+	}
+	s.live--
+	s.gone++
+	return true
+}
+
+// A Snapshot has the series that a store has at one time.
+type Snapshot struct {
+	view *view
+	tail []uint32
+	size uintptr
+}
+
+// Snapshot returns the series of s. It needs the mutex.
+func (s *Store) Snapshot() Snapshot { return Snapshot{s.view.Load(), s.tail, s.kind.Size} }
+
+// Each passes block and metric of each series that was not removed meanwhile, in no order. It
+// needs no mutex. The memory of block is that of many series: copy what you keep.
+func (s Snapshot) Each(yield func(block string, m unsafe.Pointer) bool) {
+	for _, pos := range s.positions() {
+		t := s.view.at(pos)
+		if m := s.view.metric(t.index(), s.size); m != nil && !yield(t.block(), m) {
+			return
+		}
+	}
+}
+
+// positions returns the positions of all texts whose series were not removed.
+func (s Snapshot) positions() []uint32 {
+	list := s.view.live(nil, 0, s.view.end)
+	for _, pos := range s.tail {
+		list = s.view.live(list, pos, pos+1)
+	}
+	return list
+}
