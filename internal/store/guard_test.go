@@ -77,7 +77,7 @@ func TestNoReadOutsideTexts(t *testing.T) {
 				view := *o.view
 				view.main = unsafe.Pointer(unsafe.SliceData(arena))
 				second := view.text(0).units()
-				if !v.less(&view, 0, second) || v.less(&view, second, 0) || v.less(&view, second, second) {
+				if !v.Store.key(&view, 0).less(v.Store.key(&view, second)) || v.Store.key(&view, second).less(v.Store.key(&view, 0)) || v.Store.key(&view, second).less(v.Store.key(&view, second)) {
 					t.Errorf("%q is not before its extension", value)
 				}
 				v.view.Store(&view)

@@ -15,8 +15,15 @@ import (
 type Order struct {
 	store *Store
 	view  *view
-	end   uint32   // of the main arena, or 0 if its texts are in tail
-	tail  []uint32 // sorted positions
+	end   uint32  // of the main arena, or 0 if its texts are in tail
+	tail  []place // sorted
+}
+
+// A place is the position of a text, and the position of the text of the main arena that
+// follows in the order.
+type place struct {
+	_        [0]func() // no ==; see internal/SIZE.md
+	pos, end uint32
 }
 
 const (
@@ -38,9 +45,12 @@ func (s *Store) Order(mu *sync.Mutex) *Order {
 	o := s.order.Load()
 	switch {
 	case o == nil || o.view.id != v.id:
-		o = &Order{store: s, view: v, tail: s.merge(v, nil, all.positions())}
+		o = &Order{store: s, view: v}
+		o.tail = s.merge(o, nil, all.positions())
 	case o.view != v || len(fresh) > 0:
-		o = &Order{s, v, o.end, s.merge(v, o.tail, fresh)}
+		old := o.tail
+		o = &Order{store: s, view: v, end: o.end}
+		o.tail = s.merge(o, old, fresh)
 	}
 	if len(o.tail)+gone > live/8+unlaid {
 		o = s.lay(mu, o)
@@ -57,56 +67,99 @@ func (o *Order) positions() (list []uint32) {
 	return list
 }
 
-// merge returns the sorted positions of the live texts of old, which is sorted, and fresh.
-func (s *Store) merge(v *view, old, fresh []uint32) []uint32 {
-	var list, kept []uint32
+// merge returns the places of old, which are sorted, and of the live texts of fresh.
+func (s *Store) merge(o *Order, old []place, fresh []uint32) []place {
+	v := o.view
+	var list []uint32
 	for _, pos := range fresh {
 		list = v.live(list, pos, pos+1)
 	}
 	if len(list) == 0 {
 		return old
 	}
-	for _, pos := range old {
-		kept = v.live(kept, pos, pos+1)
+	keys := make([]key, len(list))
+	for i, pos := range list {
+		keys[i] = s.key(v, pos)
 	}
-	sorted := sortkeys.Sort(len(list), func(i uint32, at int) (uint64, bool) { return s.part(v, list[i], at) })
-	merged := make([]uint32, 0, len(kept)+len(sorted))
-	for len(kept)+len(sorted) > 0 {
-		if len(kept) == 0 || len(sorted) > 0 && s.less(v, list[sorted[0]], kept[0]) {
-			merged, sorted = append(merged, list[sorted[0]]), sorted[1:]
-		} else {
-			merged, kept = append(merged, kept[0]), kept[1:]
+	merged := make([]place, 0, len(old)+len(list))
+	keep := func(p place) {
+		if !v.at(p.pos).dead() {
+			merged = append(merged, p)
 		}
+	}
+	for _, i := range sortkeys.Sort(len(keys), func(i uint32, at int) (uint64, bool) { return keys[i].part(at) }) {
+		for len(old) > 0 && s.key(v, old[0].pos).less(keys[i]) {
+			keep(old[0])
+			old = old[1:]
+		}
+		keep(place{pos: list[i], end: o.before(keys[i])})
+	}
+	for _, p := range old {
+		keep(p)
 	}
 	return merged
 }
 
-// part is the function for package sortkeys: values are in the order of their bytes, and a
-// quote, which ends a value, comes first.
-func (s *Store) part(v *view, pos uint32, at int) (part uint64, more bool) {
-	t := v.text(pos)
-	head := t.head.Load()
-	n := lengthOf(head)
-	if head&escapes != 0 {
-		return s.shape.part(t.blockOf(n), at)
+// before returns the end of the texts of the main arena that come before a key.
+func (o *Order) before(k key) uint32 {
+	v, s := o.view, o.store
+	low, high := 0, len(v.index) // entries before low are before k
+	for low < high && o.end > 0 {
+		if half := (low + high) / 2; s.key(v, v.index[half]).less(k) {
+			low = half + 1
+		} else {
+			high = half
+		}
 	}
+	pos := uint32(0)
+	if low > 0 {
+		pos = v.index[low-1]
+	}
+	for pos < o.end && s.key(v, pos).less(k) {
+		pos += v.at(pos).units()
+	}
+	return pos
+}
+
+// A key is the block of a text without escapes, or the key of a block with escapes; see
+// Shape.key. It orders series by the bytes of their values.
+type key struct {
+	_       [0]func() // no ==; see internal/SIZE.md
+	text    *text
+	escaped string
+}
+
+func (s *Store) key(v *view, pos uint32) key {
+	k := key{text: v.at(pos)}
+	if k.text.head.Load()&escapes != 0 {
+		k.escaped = s.shape.key(k.text.block())
+	}
+	return k
+}
+
+// part is the function for package sortkeys. A quote, which ends a value, comes first.
+func (k *key) part(at int) (part uint64, more bool) {
+	if k.escaped != "" {
+		return sortkeys.Part(k.escaped, at)
+	}
+	n := lengthOf(k.text.head.Load())
 	if at >= n {
 		return 0, false
 	}
 	// The last word of a text may end in zeros: no block begins with the whole text of
 	// another block. Each byte grows by one, without a carry, and a quote becomes 0.
-	x := bits.ReverseBytes64(byteorder.Load64(word64(unsafe.Add(unsafe.Pointer(t), unit+at))))
+	x := bits.ReverseBytes64(byteorder.Load64(word64(unsafe.Add(unsafe.Pointer(k.text), unit+at))))
 	q := x ^ 0x22222222_22222222
 	quotes := ^(q&0x7f7f7f7f_7f7f7f7f + 0x7f7f7f7f_7f7f7f7f | q) & 0x80808080_80808080
 	x = x&0x7f7f7f7f_7f7f7f7f + 0x01010101_01010101 ^ x&0x80808080_80808080
 	return x &^ (quotes >> 7 * 0xff), n-at > 8
 }
 
-// less reports whether the text at a comes before the text at b.
-func (s *Store) less(v *view, a, b uint32) bool {
+// less reports whether k comes before o.
+func (k key) less(o key) bool {
 	for at := 0; ; at += 8 {
-		x, left := s.part(v, a, at)
-		y, more := s.part(v, b, at)
+		x, left := k.part(at)
+		y, more := o.part(at)
 		if x != y {
 			return x < y
 		}
@@ -196,35 +249,14 @@ func (r *runs) next(o *Order) bool {
 		if r.tail == len(o.tail) {
 			return false
 		}
-		r.pos = o.tail[r.tail]
+		r.pos = o.tail[r.tail].pos
 		r.until = r.pos + o.view.at(r.pos).units()
 		r.tail++
 		return true
 	}
 	r.pos, r.until = r.main, o.end
-	if r.tail < len(o.tail) && r.pos < r.until {
-		r.until = o.before(r.pos, o.tail[r.tail])
+	if r.tail < len(o.tail) {
+		r.until = o.tail[r.tail].end
 	}
 	return true
-}
-
-// before returns the end of the texts of main, from the position start, that come before the
-// text at pos.
-func (o *Order) before(start, pos uint32) uint32 {
-	v := o.view
-	low, high := 0, len(v.index) // entries before low are before pos
-	for low < high {
-		if half := (low + high) / 2; o.store.less(v, v.index[half], pos) {
-			low = half + 1
-		} else {
-			high = half
-		}
-	}
-	if low > 0 {
-		start = max(start, v.index[low-1])
-	}
-	for start < v.end && o.store.less(v, start, pos) {
-		start += v.at(start).units()
-	}
-	return start
 }

@@ -137,13 +137,6 @@ func (s *Shape) appendValues(values []string, block string) []string {
 	return values
 }
 
-// part is the part of a block with escapes; see Store.part.
-//
-//go:noinline
-func (s *Shape) part(block string, at int) (part uint64, more bool) {
-	return sortkeys.Part(s.key(block), at)
-}
-
 // key returns a key of a block for package sortkeys: the bytes of the block with its values
 // unescaped, and with Sep for all quotes around values.
 func (s *Shape) key(block string) string {

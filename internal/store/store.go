@@ -1,18 +1,17 @@
-// Package store keeps the series of a vector: the table that a lookup reads, the texts of
-// the series in the order of a scrape, and the slabs of their metrics.
+// Package store keeps the series of a vector: the table of a lookup, the texts of the series
+// in the order of a scrape, and the slabs of their metrics.
 //
-// A text is the rendered label block of a series, such as `{method="GET",path="/x"} `. A
-// lookup compares its label values with the same text, so no series has another key. Texts
-// lie one behind the other. A scrape moves them into the order in which it writes them.
+// The text of a series is its rendered label block, such as `{method="GET",path="/x"} `. A
+// lookup compares label values with the text, so a series has no other key.
 //
 // # Cache lines
 //
-// In a vector that does not fit into the caches, a lookup waits for two lines, one after the
-// other: the group of the table, and the text. It reads the line of the metric while it
-// waits for the text. A text of more than a line has further lines, which lie behind the
-// first. Inc then writes the line of the metric, which has two counters. A line of a scrape
-// reads its text, which lies behind the text before it, and the line of the metric. The scrape
-// reads the metrics of 32 series ahead, so that it waits for many of them at the same time.
+// In a large vector, a lookup waits for two cache lines, one after the other: the group of the
+// table, and the text. The lookup starts to read the line of the metric before it compares
+// the text. A long text has further lines behind the first. Inc writes the line of the metric,
+// which two counters share. A line of a scrape reads a text, which lies behind the text of the
+// line before, and the line of a metric. The scrape reads the metrics of 32 series ahead, and
+// the waits for their lines overlap.
 //
 // # The collector
 //
@@ -20,10 +19,11 @@
 //
 // # Lifetimes
 //
-// A slab stays in memory while the vector has a series in it, or the program keeps a pointer
-// to one of its metrics. So one metric keeps at most 63 others in memory. The memory of a
-// metric is never used for another series. Texts of deleted series are given back once they
-// are an eighth of all texts at a scrape, or more than half of them without scrapes.
+// A slab stays in memory while one of its series is in the vector, or the program keeps a
+// pointer to one of its metrics. A kept pointer keeps at most 63 other metrics. The memory of
+// a metric is never used for another series. A scrape gives back the texts of deleted series
+// once they are an eighth of all. Without scrapes, texts are given back once more than half
+// of them are of deleted series.
 package store
 
 import (
@@ -33,9 +33,9 @@ import (
 	"github.com/tachikoma/tacho/internal/label"
 )
 
-// A Store has the series of one vector. Find and FindBlock take no lock. A vector has two
-// mutexes: one for changes, and one for its order, which is locked before the other. Each
-// method states the mutexes that its caller holds.
+// A Store has the series of one vector. Find and FindBlock take no lock. The mutex is that of
+// the vector. The mutex of the order is locked before it. Each method states the mutexes that
+// its caller holds.
 type Store struct {
 	view  viewPointer
 	shape Shape
@@ -74,8 +74,8 @@ type Idle struct {
 	Changed int64  // the monotonic time of the scrape that saw the mark change, or 0
 }
 
-// A view is what readers use. Its fields do not change. Groups, chunks and slabs are filled
-// in place: a reader sees an entry only by the slot that refers to the entry.
+// A view has the series for readers. The fields of a view do not change. Groups, chunks and
+// slabs are filled in place. A reader reaches an entry only by a slot that refers to the entry.
 type view struct {
 	_       [0]func()              // no ==; see internal/SIZE.md
 	groups  []group                // a hash table; their number is a power of two
