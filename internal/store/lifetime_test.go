@@ -424,3 +424,25 @@ func TestRemovedInOlderViews(t *testing.T) {
 		}
 	}
 }
+
+// TestLongRemovedTextsAreGivenBack: the memory of removed texts that are kept without scrapes is
+// bounded in bytes too. Otherwise a few hundred long values would stay in memory.
+func TestLongRemovedTextsAreGivenBack(t *testing.T) {
+	const length = 64 << 10
+	for name, scrape := range map[string]bool{"without scrapes": false, "with scrapes": true} {
+		before := heapBytes()
+		v := newVector(counters(0), "l")
+		for i := range 200 {
+			value := strconv.Itoa(i) + strings.Repeat("x", length)
+			v.add(value)
+			v.remove(value)
+			if scrape {
+				v.ordered()
+			}
+		}
+		if got := heapBytes() - before; got > 64*length {
+			t.Errorf("%s: a vector without series has %d bytes, the texts of %d series", name, got, got/length)
+		}
+		runtime.KeepAlive(v)
+	}
+}

@@ -73,7 +73,7 @@ func (s *Store) install(m *move, moved int, tail []uint32) {
 		}
 	}
 	next := &Store{shape: s.shape, kind: s.kind}
-	next.live, next.slabs = moved, len(v.slabs)
+	next.live, next.units, next.slabs = moved, int(v.end), len(v.slabs)
 	if s.slab < len(m.slabs) && m.slabs[s.slab] != 0 {
 		next.slab, next.taken, next.size = int(m.slabs[s.slab]-1), s.taken, s.size
 	}

@@ -40,7 +40,8 @@ func (s *Store) Order(mu *sync.Mutex) *Order {
 	all := s.Snapshot()
 	v, fresh := all.view, s.tail[s.ordered:]
 	s.ordered = len(s.tail)
-	live, gone := s.live, s.gone
+	gone, limit := s.gone, s.live/8+unlaid
+	wasteful := s.waste > s.units/8+compactUnits
 	mu.Unlock()
 	o := s.order.Load()
 	switch {
@@ -52,7 +53,7 @@ func (s *Store) Order(mu *sync.Mutex) *Order {
 		o = &Order{store: s, view: v, end: o.end}
 		o.tail = s.merge(o, old, fresh)
 	}
-	if len(o.tail)+gone > live/8+unlaid {
+	if len(o.tail)+gone > limit || wasteful {
 		o = s.lay(mu, o)
 	}
 	s.order.Store(o)

@@ -22,8 +22,8 @@
 // A slab stays in memory while one of its series is in the vector, or the program keeps a
 // pointer to one of its metrics. A kept pointer keeps at most 63 other metrics. The memory of
 // a metric is never used for another series. A scrape gives back the texts of deleted series
-// once they are an eighth of all. Without scrapes, texts are given back once more than half
-// of them are of deleted series.
+// once they are an eighth of all, in number or length. Without scrapes, they are given back once
+// they are more than half.
 package store
 
 import (
@@ -46,7 +46,9 @@ type Store struct {
 
 type state struct {
 	live    int      // series
-	gone    int      // texts of deleted series
+	gone    int      // texts of removed series
+	units   int      // of the texts of series
+	waste   int      // units of the texts of removed series
 	passed  int      // groups with the flag passed
 	slabs   int      // in use
 	slab    int      // the slab of the next metric
@@ -198,7 +200,7 @@ func (s *Store) FindBlock(hash uint32, block string) unsafe.Pointer {
 // metric. If m is not nil, m is the metric, which is an allocation of its own. It needs the
 // mutex.
 func (s *Store) Add(hash uint32, block string, m unsafe.Pointer, created int64) unsafe.Pointer {
-	if s.gone > s.live+compactAt {
+	if s.gone > s.live+compactAt || s.waste > s.units+compactUnits {
 		s.compact()
 	}
 	pos := s.addText(block)
@@ -219,12 +221,16 @@ func (s *Store) list(hash, pos, index uint32) {
 	v := s.view.Load()
 	t := v.at(pos)
 	t.head.Store(t.head.Load() + uint64(index))
+	s.units += int(t.units())
 	s.passed += v.insert(hash, newRef(pos, index))
 }
 
-// compactAt is the number of texts of deleted series that are kept without scrapes, besides
-// one for each series.
-const compactAt = 256
+// Without scrapes, texts of removed series are kept up to the number, and up to the length, of
+// those of all series, and so many more.
+const (
+	compactAt    = 256
+	compactUnits = 1 << 15 // 256 KiB
+)
 
 // Remove removes the series with this block and reports whether there was one. If m is not
 // nil, the series must have the metric m. The metric stays valid, and is never that of
@@ -250,6 +256,8 @@ func (s *Store) Remove(hash uint32, block string, m unsafe.Pointer) bool {
 	}
 	s.live--
 	s.gone++
+	s.units -= int(t.units())
+	s.waste += int(t.units())
 	return true
 }
 

@@ -99,7 +99,7 @@ func (v *view) passed() (n int) {
 }
 
 // find returns the group, the slot and the ref of the series with a block, or with values whose
-// block, without escapes, has the given length. It does not find a series of a newer view.
+// block, without escapes, has the given length. No block is empty. It does not find a series of a newer view.
 //
 //go:noinline
 func (s *Store) find(v *view, hash uint32, values []string, block string, length int) (g *group, slot int, r ref, ok bool) {
@@ -112,8 +112,7 @@ func (s *Store) find(v *view, hash uint32, values []string, block string, length
 				continue
 			}
 			t := v.text(r.pos())
-			if block != "" && t.is(block) ||
-				block == "" && int(t.head.Load()>>32) == length && s.shape.is(unsafe.Add(unsafe.Pointer(t), unit), values) {
+			if t.is(block) || int(t.head.Load()>>32) == length && s.shape.is(unsafe.Add(unsafe.Pointer(t), unit), values) {
 				return g, slot, r, true
 			}
 		}

@@ -204,7 +204,7 @@ func TestCrowdedTableIsReplaced(t *testing.T) {
 			v.Remove(uint32(i), block, nil)
 			v.Remove(v.Hash(block), block, nil)
 		}
-		v.gone = 0 // a compaction would make a new table too
+		v.gone, v.waste = 0, 0 // a compaction would make a new table too
 	}
 	if most < groups/2 || most > groups*3/4+1 {
 		t.Errorf("%d of %d groups were passed, want three quarters", most, groups)
@@ -303,7 +303,7 @@ func TestFindBlockIsExact(t *testing.T) {
 		for range scale(300, 1000) {
 			v.mu.Lock()
 			v.Remove(5, other, nil)
-			v.gone = 0 // a compaction would make a table of the hashes of the values
+			v.gone, v.waste = 0, 0 // a compaction would make a table of the hashes of the values
 			v.Add(5, other, nil, 0)
 			v.mu.Unlock()
 		}
@@ -335,7 +335,7 @@ func TestConcurrentFind(t *testing.T) {
 			block := func(i int) string { return string(v.AppendBlock(nil, []string{strconv.Itoa(i)})) }
 			add := func(i int) unsafe.Pointer {
 				if v.gone > 200 {
-					v.gone = 0 // a compaction would make a table of the hashes of the values
+					v.gone, v.waste = 0, 0 // a compaction would make a table of the hashes of the values
 				}
 				return v.Add(hash(i), block(i), nil, 0)
 			}
