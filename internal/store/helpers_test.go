@@ -178,3 +178,19 @@ func sortedValues(list [][]string) [][]string {
 
 // equalLists reports whether a and b are the same lists of values.
 func equalLists(a, b [][]string) bool { return slices.EqualFunc(a, b, slices.Equal[[]string]) }
+
+// passed returns the number of groups that series have passed.
+func (v *view) passed() (n int) {
+	for i := range v.groups {
+		n += int(v.groups[i].tags().Load() >> 56)
+	}
+	return n
+}
+
+// needThreads skips a test of goroutines that run at the same time and do not yield.
+func needThreads(t *testing.T) {
+	t.Helper()
+	if runtime.GOARCH == "wasm" {
+		t.Skip("WebAssembly has one thread")
+	}
+}

@@ -10,6 +10,7 @@ import (
 type move struct {
 	old, to *view
 	slabs   []uint32 // by the old number of a slab: 1 + the new number
+	passed  int      // groups of to that series have passed
 }
 
 // index returns the index of a metric in the new view.
@@ -50,7 +51,7 @@ func (s *Store) move(old *view, list []uint32) *move {
 		if i%indexed == 0 {
 			v.index = append(v.index, v.end)
 		}
-		v.insert(s.shape.hash(t.block()), newRef(v.end, index))
+		m.passed += v.insert(s.shape.hash(t.block()), newRef(v.end, index))
 		v.end += n
 	}
 	v.limit = v.end
@@ -77,7 +78,7 @@ func (s *Store) install(m *move, moved int, tail []uint32) {
 	if s.slab < len(m.slabs) && m.slabs[s.slab] != 0 {
 		next.slab, next.taken, next.size = int(m.slabs[s.slab]-1), s.taken, s.size
 	}
-	next.passed = v.passed()
+	next.passed = m.passed
 	next.view.Store(v)
 	for _, block := range s.removed {
 		next.Remove(s.shape.hash(block), block, nil)

@@ -90,14 +90,6 @@ func (v *view) insert(hash uint32, r ref) (newly int) {
 	}
 }
 
-// passed returns the number of groups that series have passed.
-func (v *view) passed() (n int) {
-	for i := range v.groups {
-		n += int(v.groups[i].tags().Load() >> 56)
-	}
-	return n
-}
-
 // find returns the group, the slot and the ref of the series with a block, or with values whose
 // block, without escapes, has the given length. No block is empty. It does not find a series of a newer view.
 //

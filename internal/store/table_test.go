@@ -290,6 +290,7 @@ func TestEach(t *testing.T) {
 // slots before it are replaced by series of newer views. Otherwise a full vector would count
 // a recording in the overflow series.
 func TestFindBlockIsExact(t *testing.T) {
+	needThreads(t)
 	v := newVector(counters(0), "l")
 	v.makeRoom(16)
 	block := func(value string) string { return string(v.AppendBlock(nil, []string{value})) }
@@ -327,6 +328,7 @@ func TestFindBlockIsExact(t *testing.T) {
 // TestConcurrentFind: while one goroutine adds and removes series of chosen hashes, readers
 // find the series that stay, and under each block no other metric than that of the block.
 func TestConcurrentFind(t *testing.T) {
+	needThreads(t)
 	for name, hash := range hashesOf {
 		t.Run(name, func(t *testing.T) {
 			const stay, change = 8, 24
