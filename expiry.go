@@ -96,8 +96,8 @@ type unlistedVec struct {
 }
 
 // An unlistedShard has a part of the unlisted series, by block. A map does not shrink, so a
-// smaller map replaces a map that is mostly empty. Few series are in a shard, so that the
-// mutex is never held for long.
+// smaller map replaces a map that is mostly empty. While a scrape holds the mutex, it checks the
+// series of one shard.
 type unlistedShard struct {
 	_      [0]func() // no ==; see internal/SIZE.md
 	series map[string]*unlisted

@@ -107,23 +107,28 @@ func (v *vec) find(values []string, create bool) unsafe.Pointer {
 }
 
 // slow finds what find missed: values with invalid UTF-8 or escapes, new series, and the
-// overflow series. Only a new series takes the lock, and a miss allocates nothing: clients
-// cause misses.
+// overflow series. Only a new series takes the lock. Clients cause misses, so a miss allocates
+// nothing for values of usual length.
 func (v *vec) slow(values []string, create bool) unsafe.Pointer {
 	if len(values) != len(v.fam.labels) {
 		v.fam.fault(reasonLabelCount)
 		return v.lost
 	}
-	var store [1280]byte // holds also the longest path of a stranger, escaped
-	b := v.store.AppendBlock(store[:0], values)
+	var buf [1280]byte // holds also the longest path of a stranger, escaped
+	b := v.store.AppendBlock(buf[:0], values)
 	block := unsafe.String(unsafe.SliceData(b), len(b)) // shares b; the store copies it
 	hash := v.store.Hash(block)
+	if len(block) > store.MaxBlock {
+		v.fam.fault(reasonInvalid)
+		return v.lost
+	}
+	full := v.overflow.Load() // before the lookup: a series that exists must not be "other"
 	if m := v.store.FindBlock(hash, block); m != nil || !create {
 		return m
 	}
-	if m := v.overflow.Load(); m != nil {
+	if full != nil {
 		v.fam.overflowed()
-		return unsafe.Pointer(m)
+		return unsafe.Pointer(full)
 	}
 	v.mu.Lock() // no deferred Unlock: none of the program's code runs until Unlock
 	m := v.store.FindBlock(hash, block)

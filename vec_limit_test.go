@@ -1,8 +1,11 @@
 package tacho
 
 import (
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/tachikoma/tacho/internal/race"
@@ -147,5 +150,33 @@ func TestConcurrentMaxSeries(t *testing.T) {
 	}
 	if v.Len() != 51 || sum != float64(total) || uint64(overflow) != vecOf[Counter](r.overflow).With("x").Value() {
 		t.Errorf("%d series, %v of %d recorded, %v overflowed, %d counted", v.Len(), sum, total, overflow, vecOf[Counter](r.overflow).With("x").Value())
+	}
+}
+
+// TestExistingSeriesIsNotOverflow: if two goroutines create one series while the vector becomes
+// full, With returns the same metric to both. A lookup of slow that misses the series, and a
+// later load of overflow that finds the vector full, must not count an existing series. The
+// window is a few instructions: runtime.Gosched before the load of overflow makes the test fail.
+func TestExistingSeriesIsNotOverflow(t *testing.T) {
+	for range 2000 {
+		v := NewRegistry().CounterVec("x_total", "x", []string{"a"}, WithMaxSeries(1))
+		var ready atomic.Int32
+		var done sync.WaitGroup
+		var got [3]*Counter
+		for i, value := range []string{"x", "x", "y"} {
+			done.Add(1)
+			go func() {
+				defer done.Done()
+				ready.Add(1)
+				for ready.Load() < 3 {
+					runtime.Gosched()
+				}
+				got[i] = v.With(value)
+			}()
+		}
+		done.Wait()
+		if got[0] != got[1] {
+			t.Fatal("With returns the series to one goroutine and the overflow series to another")
+		}
 	}
 }

@@ -446,3 +446,39 @@ func TestLongRemovedTextsAreGivenBack(t *testing.T) {
 		runtime.KeepAlive(v)
 	}
 }
+
+// TestCompactedWhileLayingIsFreed: if compact replaces the view while Order runs, the Order of the
+// older view does not keep metrics of series that are removed later.
+func TestCompactedWhileLayingIsFreed(t *testing.T) {
+	needThreads(t)
+	const n = 1000
+	kind := counters(0)
+	kind.Single, kind.New = true, newAlone
+	kind, _, freed := collected(kind)
+	v := newVector(kind, "l")
+	for i := range n {
+		v.add(strconv.Itoa(i))
+	}
+	for compacted := false; !compacted; {
+		v.order.Store(nil) // all texts are moved again
+		done := make(chan *Order, 1)
+		go func() { done <- v.ordered() }()
+		for len(done) == 0 && !compacted {
+			v.mu.Lock()
+			if v.laying {
+				v.compact()
+				compacted = true
+			}
+			v.mu.Unlock()
+			runtime.Gosched()
+		}
+		<-done
+	}
+	for i := range n {
+		v.remove(strconv.Itoa(i))
+	}
+	if !collectUntil(func() bool { return freed.Load() == n }) {
+		t.Errorf("%d metrics of %d removed series are freed", freed.Load(), n)
+	}
+	runtime.KeepAlive(v)
+}

@@ -51,7 +51,7 @@ func (s *Store) move(old *view, list []uint32) *move {
 		if i%indexed == 0 {
 			v.index = append(v.index, v.end)
 		}
-		m.passed += v.insert(s.shape.hash(t.block()), newRef(v.end, index))
+		m.passed += v.insert(s.hashOf(t), newRef(v.end, index))
 		v.end += n
 	}
 	v.limit = v.end
@@ -85,8 +85,7 @@ func (s *Store) install(m *move, moved int, tail []uint32) {
 	}
 	for _, pos := range live {
 		t := m.old.at(pos)
-		block := t.block()
-		next.list(s.shape.hash(block), next.addText(block), m.index(t.index()))
+		next.list(s.hashOf(t), next.addText(t.block()), m.index(t.index()))
 	}
 	s.state = next.state
 	s.view.Store(next.view.Load())

@@ -33,7 +33,7 @@ const (
 )
 
 // Order returns the series in order. Its work is proportional to the changes since the last
-// call. mu is the mutex of the vector, which Order locks only to look at its changes. The
+// call and to the texts behind the main arena. mu is the mutex of the vector, which Order locks only to look at its changes. The
 // caller holds the mutex of the order.
 func (s *Store) Order(mu *sync.Mutex) *Order {
 	mu.Lock()
@@ -56,7 +56,14 @@ func (s *Store) Order(mu *sync.Mutex) *Order {
 	if len(o.tail)+gone > limit || wasteful {
 		o = s.lay(mu, o)
 	}
-	s.order.Store(o)
+	mu.Lock()
+	if v := s.view.Load(); v.id == o.view.id { // otherwise o would keep removed series
+		if v != o.view {
+			o = &Order{s, v, o.end, o.tail}
+		}
+		s.order.Store(o)
+	}
+	mu.Unlock()
 	return o
 }
 

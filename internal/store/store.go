@@ -22,8 +22,8 @@
 // A slab stays in memory while one of its series is in the vector, or the program keeps a
 // pointer to one of its metrics. A kept pointer keeps at most 63 other metrics. The memory of
 // a metric is never used for another series. A scrape gives back the texts of deleted series
-// once they are an eighth of all, in number or length. Without scrapes, they are given back once
-// they are more than half.
+// once they are about an eighth of all, in number or length. Without scrapes, the next new series
+// gives them back once they are more than half.
 package store
 
 import (
@@ -40,7 +40,7 @@ type Store struct {
 	view  viewPointer
 	shape Shape
 	kind  Kind
-	order orderPointer // of the last scrape; written under the mutex of the order
+	order orderPointer // of the last scrape, if it is of the view
 	state              // under the mutex of the vector
 }
 

@@ -131,7 +131,7 @@ func (s *Store) grow() {
 	s.passed = 0
 	for _, pos := range s.Snapshot().positions() {
 		t := w.at(pos)
-		s.passed += w.insert(s.shape.hash(t.block()), newRef(pos, t.index()))
+		s.passed += w.insert(s.hashOf(t), newRef(pos, t.index()))
 	}
 	s.view.Store(&w)
 }

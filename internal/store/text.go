@@ -20,6 +20,9 @@ const (
 	firstUnits = 1 << firstShift // of the first chunk
 )
 
+// MaxBlock is the length of the longest block.
+const MaxBlock = 1<<30 - 1
+
 func lengthOf(head uint64) int { return int(head << 2 >> 34) }
 
 // units returns the number of units of a text with a block of n bytes.
@@ -33,6 +36,14 @@ func (t *text) block() string { return t.blockOf(lengthOf(t.head.Load())) }
 // blockOf returns the block, which has n bytes.
 func (t *text) blockOf(n int) string {
 	return unsafe.String((*byte)(unsafe.Add(unsafe.Pointer(t), unit)), n)
+}
+
+// hashOf returns the hash of the values of a text.
+func (s *Store) hashOf(t *text) uint32 {
+	if t.head.Load()&escapes == 0 {
+		return s.shape.hashIn(nil, t.block())
+	}
+	return s.shape.hashEscaped(t.block())
 }
 
 // is reports whether t is the text of a series with this block that was not removed.
@@ -105,7 +116,8 @@ func (s *Store) addChunk(v *view, n uint32) {
 	s.used = uint32(len(v.chunks)) << chunkShift
 	s.room = s.used + uint32(len(chunk))
 	v.limit = v.end + s.room
+	v.chunks = v.chunks[:len(v.chunks):len(v.chunks)] // older views keep their lists
 	for i := 0; i < len(chunk); i += chunkUnits {
-		v.chunks = append(v.chunks[:len(v.chunks):len(v.chunks)], unsafe.Pointer(&chunk[i]))
+		v.chunks = append(v.chunks, unsafe.Pointer(&chunk[i]))
 	}
 }
