@@ -49,9 +49,22 @@ const (
 // series have the same length.
 func pathValue(i int) string { return "/api/" + strconv.Itoa(1_000_000+i) }
 
+// created calls f for each of n series. The order is random and always the same, as
+// traffic creates series in no order. The argument path is a new string for each
+// call, as the path of a request is.
+//
+// The sides of a path create their series one after another, so the memory of a side
+// has no series of another side in between.
+func created(n int, f func(i int, path string)) {
+	for _, i := range rand.New(rand.NewPCG(3, 4)).Perm(n) {
+		f(i, pathValue(i))
+	}
+}
+
 // requested returns the label values of n series in the order of the lookups. The
-// order of creation is different. The strings are consecutive in memory. A server
-// also reads the path of a request just before the lookup.
+// order is random, but is not the order of the function created. The strings are
+// consecutive in memory. A server also reads the path of a request just before the
+// lookup.
 func requested(n int) []string {
 	paths := make([]string, n)
 	for k, i := range rand.New(rand.NewPCG(1, 2)).Perm(n) {
@@ -75,14 +88,13 @@ func lookup1Sides(n int) []Side {
 	o := newOTel()
 	otel, ctx := o.counter(), context.Background()
 
-	for i := range n {
-		path := pathValue(i)
-		ours.With(path)
-		bare[path] = new(atomic.Uint64)
-		client.WithLabelValues(path)
-		set.GetOrCreateCounter(vmName1(counterName, path))
+	created(n, func(_ int, path string) { ours.With(path) })
+	created(n, func(_ int, path string) { bare[path] = new(atomic.Uint64) })
+	created(n, func(_ int, path string) { client.WithLabelValues(path) })
+	created(n, func(_ int, path string) { set.GetOrCreateCounter(vmName1(counterName, path)) })
+	created(n, func(_ int, path string) {
 		otel.Add(ctx, 0, otelmetric.WithAttributes(attribute.String("path", path)))
-	}
+	})
 
 	paths := requested(n)
 	return []Side{
@@ -149,14 +161,11 @@ func lookup3Sides(n int) []Side {
 	o := newOTel()
 	otel, ctx := o.counter(), context.Background()
 
-	for i := range n {
-		path := pathValue(i)
-		ours.With(method, path, status)
-		bare[[3]string{method, path, status}] = new(atomic.Uint64)
-		client.WithLabelValues(method, path, status)
-		set.GetOrCreateCounter(vmName3(counterName, method, path, status))
-		otel.Add(ctx, 0, otelLabels(path))
-	}
+	created(n, func(_ int, path string) { ours.With(method, path, status) })
+	created(n, func(_ int, path string) { bare[[3]string{method, path, status}] = new(atomic.Uint64) })
+	created(n, func(_ int, path string) { client.WithLabelValues(method, path, status) })
+	created(n, func(_ int, path string) { set.GetOrCreateCounter(vmName3(counterName, method, path, status)) })
+	created(n, func(_ int, path string) { otel.Add(ctx, 0, otelLabels(path)) })
 
 	paths := requested(n)
 	return []Side{
@@ -226,8 +235,9 @@ func bareVec[K comparable](m map[K]*atomic.Uint64) func(io.Writer) error {
 	}
 }
 
-// CreatePaths returns the paths that create series in an empty vector. Only a
-// single goroutine creates series, because programs create each series once.
+// CreatePaths returns the paths that create series in an empty vector, in random
+// order. Only a single goroutine creates series, because programs create each series
+// once.
 func CreatePaths(s Sizes) []Path {
 	var paths []Path
 	for _, n := range s.Create {
@@ -239,9 +249,11 @@ func CreatePaths(s Sizes) []Path {
 }
 
 func createSides(n int) []Side {
-	paths := make([]string, n)
-	for i := range paths {
-		paths[i] = pathValue(i)
+	// Each Reset makes new strings, because some sides keep the strings.
+	var paths []string
+	arrive := func() {
+		paths = make([]string, 0, n)
+		created(n, func(_ int, path string) { paths = append(paths, path) })
 	}
 
 	var r *tacho.Registry
@@ -258,6 +270,7 @@ func createSides(n int) []Side {
 		{
 			Peer: Tacho,
 			Reset: func() {
+				arrive()
 				r = tacho.NewRegistry()
 				ours = r.CounterVec(counterName, "", threeLabels)
 			},
@@ -269,8 +282,11 @@ func createSides(n int) []Side {
 			Scrape: func(w io.Writer) error { return r.WriteText(w) },
 		},
 		{
-			Peer:  Bare,
-			Reset: func() { bare = make(map[[3]string]*atomic.Uint64) },
+			Peer: Bare,
+			Reset: func() {
+				arrive()
+				bare = make(map[[3]string]*atomic.Uint64)
+			},
 			Run: func(from, to int) {
 				for i := from; i < to; i++ {
 					c := new(atomic.Uint64)
@@ -283,6 +299,7 @@ func createSides(n int) []Side {
 		{
 			Peer: Client,
 			Reset: func() {
+				arrive()
 				reg = prometheus.NewRegistry()
 				client = prometheus.NewCounterVec(prometheus.CounterOpts{Name: counterName}, threeLabels)
 				reg.MustRegister(client)
@@ -295,8 +312,11 @@ func createSides(n int) []Side {
 			Scrape: func(w io.Writer) error { return gather(reg, textFormat)(w) },
 		},
 		{
-			Peer:  Victoria,
-			Reset: func() { set = vm.NewSet() },
+			Peer: Victoria,
+			Reset: func() {
+				arrive()
+				set = vm.NewSet()
+			},
 			Run: func(from, to int) {
 				for i := from; i < to; i++ {
 					set.GetOrCreateCounter(vmName3(counterName, method, paths[i], status)).Inc()
@@ -307,6 +327,7 @@ func createSides(n int) []Side {
 		{
 			Peer: OTel,
 			Reset: func() {
+				arrive()
 				o = newOTel()
 				otel = o.counter()
 			},

@@ -23,7 +23,7 @@ import (
 const observations = 100
 
 // A load describes the series of a scrape. Every side has the same series and
-// values.
+// values, created in the same random order.
 type load struct {
 	counters, histograms int
 }
@@ -133,18 +133,16 @@ func (l load) tacho() *tacho.Registry {
 	values := unordered()
 	if l.counters > 0 {
 		v := r.CounterVec(counterName, "Requests.", threeLabels)
-		for i := range l.counters {
-			v.With(method, pathValue(i), status).Add(uint64(i))
-		}
+		created(l.counters, func(i int, path string) { v.With(method, path, status).Add(uint64(i)) })
 	}
 	if l.histograms > 0 {
 		v := r.HistogramVec(histogramName, "Latency.", bounds, threeLabels)
-		for i := range l.histograms {
-			h := v.With(method, pathValue(i), status)
+		created(l.histograms, func(i int, path string) {
+			h := v.With(method, path, status)
 			for k := range observations {
 				h.Observe(values[(i+k)&(samples-1)])
 			}
-		}
+		})
 	}
 	return r
 }
@@ -155,19 +153,17 @@ func (l load) client() *prometheus.Registry {
 	if l.counters > 0 {
 		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: counterName, Help: "Requests."}, threeLabels)
 		reg.MustRegister(v)
-		for i := range l.counters {
-			v.WithLabelValues(method, pathValue(i), status).Add(float64(i))
-		}
+		created(l.counters, func(i int, path string) { v.WithLabelValues(method, path, status).Add(float64(i)) })
 	}
 	if l.histograms > 0 {
 		v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: histogramName, Help: "Latency.", Buckets: bounds}, threeLabels)
 		reg.MustRegister(v)
-		for i := range l.histograms {
-			h := v.WithLabelValues(method, pathValue(i), status)
+		created(l.histograms, func(i int, path string) {
+			h := v.WithLabelValues(method, path, status)
 			for k := range observations {
 				h.Observe(values[(i+k)&(samples-1)])
 			}
-		}
+		})
 	}
 	return reg
 }
@@ -175,15 +171,15 @@ func (l load) client() *prometheus.Registry {
 func (l load) victoria() *vm.Set {
 	set := vm.NewSet()
 	values := unordered()
-	for i := range l.counters {
-		set.GetOrCreateCounter(vmName3(counterName, method, pathValue(i), status)).AddInt64(int64(i))
-	}
-	for i := range l.histograms {
-		h := set.GetOrCreatePrometheusHistogramExt(vmName3(histogramName, method, pathValue(i), status), bounds)
+	created(l.counters, func(i int, path string) {
+		set.GetOrCreateCounter(vmName3(counterName, method, path, status)).AddInt64(int64(i))
+	})
+	created(l.histograms, func(i int, path string) {
+		h := set.GetOrCreatePrometheusHistogramExt(vmName3(histogramName, method, path, status), bounds)
 		for k := range observations {
 			h.Update(values[(i+k)&(samples-1)])
 		}
-	}
+	})
 	return set
 }
 
@@ -192,18 +188,16 @@ func (l load) otel(o otelSide) otelSide {
 	values := unordered()
 	if l.counters > 0 {
 		c := o.counter()
-		for i := range l.counters {
-			c.Add(ctx, int64(i), otelLabels(pathValue(i)))
-		}
+		created(l.counters, func(i int, path string) { c.Add(ctx, int64(i), otelLabels(path)) })
 	}
 	if l.histograms > 0 {
 		h := o.histogram()
-		for i := range l.histograms {
-			labels := otelLabels(pathValue(i))
+		created(l.histograms, func(i int, path string) {
+			labels := otelLabels(path)
 			for k := range observations {
 				h.Record(ctx, values[(i+k)&(samples-1)], labels)
 			}
-		}
+		})
 	}
 	return o
 }
