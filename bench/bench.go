@@ -81,6 +81,7 @@ type Sizes struct {
 	Histograms int   // histograms in a scrape
 	Memory     []int // series in a measurement of memory
 	Million    int   // series in LargeScrapes
+	Scale      []int // series in the table Scale
 	Heavy      int   // smallest number of series or lines with Path.Heavy
 }
 
@@ -93,6 +94,7 @@ var (
 		Histograms: 1000,
 		Memory:     []int{10_000, 100_000, 1_000_000},
 		Million:    1_000_000,
+		Scale:      []int{10_000, 200_000, 1_000_000},
 		Heavy:      100_000,
 	}
 	Small = Sizes{
@@ -102,6 +104,7 @@ var (
 		Histograms: 100,
 		Memory:     []int{1000},
 		Million:    2000,
+		Scale:      []int{1000, 2000},
 		Heavy:      100_000,
 	}
 )
@@ -117,6 +120,7 @@ const (
 	Memory   = "memory of a series"
 	Million  = "a million series"
 	Binaries = "binary"
+	Scale    = "scale"
 )
 
 // Paths returns all timed paths.

@@ -165,7 +165,7 @@ func lookup3Sides(n int) []Side {
 	created(n, func(_ int, path string) { bare[[3]string{method, path, status}] = new(atomic.Uint64) })
 	created(n, func(_ int, path string) { client.WithLabelValues(method, path, status) })
 	created(n, func(_ int, path string) { set.GetOrCreateCounter(vmName3(counterName, method, path, status)) })
-	created(n, func(_ int, path string) { otel.Add(ctx, 0, otelLabels(path)) })
+	created(n, func(_ int, path string) { otel.Add(ctx, 0, otelLabels(method, path, status)) })
 
 	paths := requested(n)
 	return []Side{
@@ -208,7 +208,7 @@ func lookup3Sides(n int) []Side {
 		{Peer: OTel, Scrape: o.scrape(), Run: func(from, to int) {
 			k := from % n
 			for range to - from {
-				otel.Add(ctx, 1, otelLabels(paths[k]))
+				otel.Add(ctx, 1, otelLabels(method, paths[k], status))
 				if k++; k == n {
 					k = 0
 				}
@@ -218,7 +218,7 @@ func lookup3Sides(n int) []Side {
 }
 
 // otelLabels returns an option with three labels. The option selects a series.
-func otelLabels(path string) otelmetric.MeasurementOption {
+func otelLabels(method, path, status string) otelmetric.MeasurementOption {
 	return otelmetric.WithAttributes(
 		attribute.String("method", method), attribute.String("path", path), attribute.String("status", status))
 }
@@ -333,7 +333,7 @@ func createSides(n int) []Side {
 			},
 			Run: func(from, to int) {
 				for i := from; i < to; i++ {
-					otel.Add(ctx, 1, otelLabels(paths[i]))
+					otel.Add(ctx, 1, otelLabels(method, paths[i], status))
 				}
 			},
 			Scrape: func(w io.Writer) error { return o.scrape()(w) },

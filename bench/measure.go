@@ -24,6 +24,9 @@ type Cost struct {
 // on the same core have no contention, so a side with contention looks too fast.
 const maxDisturbed = 0.02
 
+// MinSteady is the smallest value of Comparison.Steady in a quiet run.
+const MinSteady = 0.8
+
 // retries limits the time for repeated turns. The unit is the planned time of all
 // turns.
 const retries = 2

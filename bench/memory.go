@@ -49,17 +49,18 @@ func (l load) fill(peer string) any {
 
 // heapOf returns the growth of the live heap, in bytes, with the result of f.
 func heapOf(f func() any) float64 {
-	before := liveHeap()
+	before, _ := liveHeap()
 	v := f()
-	after := liveHeap()
+	after, _ := liveHeap()
 	runtime.KeepAlive(v)
 	return float64(after) - float64(before)
 }
 
-func liveHeap() uint64 {
+// liveHeap returns the bytes and the objects of the heap after a collection.
+func liveHeap() (bytes, objects uint64) {
 	runtime.GC()
 	runtime.GC() // the second collection frees the contents of each sync.Pool
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
+	return m.HeapAlloc, m.HeapObjects
 }

@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -26,6 +28,28 @@ const observations = 100
 // values, created in the same random order.
 type load struct {
 	counters, histograms int
+	routes               bool // the label values are those of the function route
+	ordered              bool // with routes: the order of creation is the order of the lines
+}
+
+// created calls f for each of n series of the load, in the order of creation. The
+// label values are new strings for each call.
+func (l load) created(n int, f func(i int, values labels)) {
+	if !l.routes {
+		created(n, func(i int, path string) { f(i, labels{method, path, status}) })
+		return
+	}
+	order := rand.New(rand.NewPCG(createdRoutes, 0)).Perm(n)
+	if l.ordered {
+		list := make([]labels, n)
+		for i := range list {
+			list[i] = route(i)
+		}
+		slices.SortFunc(order, func(a, b int) int { return slices.Compare(list[a][:], list[b][:]) })
+	}
+	for _, i := range order {
+		f(i, route(i))
+	}
 }
 
 func (l load) lines() int { return l.counters + l.histograms*(len(bounds)+3) } // + 3 for +Inf, _sum and _count
@@ -133,14 +157,14 @@ func (l load) tacho() *tacho.Registry {
 	values := unordered()
 	if l.counters > 0 {
 		v := r.CounterVec(counterName, "Requests.", threeLabels)
-		created(l.counters, func(i int, path string) { v.With(method, path, status).Add(uint64(i)) })
+		l.created(l.counters, func(i int, k labels) { v.With(k[0], k[1], k[2]).Add(uint64(i)) })
 	}
 	if l.histograms > 0 {
 		v := r.HistogramVec(histogramName, "Latency.", bounds, threeLabels)
-		created(l.histograms, func(i int, path string) {
-			h := v.With(method, path, status)
-			for k := range observations {
-				h.Observe(values[(i+k)&(samples-1)])
+		l.created(l.histograms, func(i int, k labels) {
+			h := v.With(k[0], k[1], k[2])
+			for j := range observations {
+				h.Observe(values[(i+j)&(samples-1)])
 			}
 		})
 	}
@@ -153,15 +177,15 @@ func (l load) client() *prometheus.Registry {
 	if l.counters > 0 {
 		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: counterName, Help: "Requests."}, threeLabels)
 		reg.MustRegister(v)
-		created(l.counters, func(i int, path string) { v.WithLabelValues(method, path, status).Add(float64(i)) })
+		l.created(l.counters, func(i int, k labels) { v.WithLabelValues(k[0], k[1], k[2]).Add(float64(i)) })
 	}
 	if l.histograms > 0 {
 		v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: histogramName, Help: "Latency.", Buckets: bounds}, threeLabels)
 		reg.MustRegister(v)
-		created(l.histograms, func(i int, path string) {
-			h := v.WithLabelValues(method, path, status)
-			for k := range observations {
-				h.Observe(values[(i+k)&(samples-1)])
+		l.created(l.histograms, func(i int, k labels) {
+			h := v.WithLabelValues(k[0], k[1], k[2])
+			for j := range observations {
+				h.Observe(values[(i+j)&(samples-1)])
 			}
 		})
 	}
@@ -171,13 +195,13 @@ func (l load) client() *prometheus.Registry {
 func (l load) victoria() *vm.Set {
 	set := vm.NewSet()
 	values := unordered()
-	created(l.counters, func(i int, path string) {
-		set.GetOrCreateCounter(vmName3(counterName, method, path, status)).AddInt64(int64(i))
+	l.created(l.counters, func(i int, k labels) {
+		set.GetOrCreateCounter(vmName3(counterName, k[0], k[1], k[2])).AddInt64(int64(i))
 	})
-	created(l.histograms, func(i int, path string) {
-		h := set.GetOrCreatePrometheusHistogramExt(vmName3(histogramName, method, path, status), bounds)
-		for k := range observations {
-			h.Update(values[(i+k)&(samples-1)])
+	l.created(l.histograms, func(i int, k labels) {
+		h := set.GetOrCreatePrometheusHistogramExt(vmName3(histogramName, k[0], k[1], k[2]), bounds)
+		for j := range observations {
+			h.Update(values[(i+j)&(samples-1)])
 		}
 	})
 	return set
@@ -188,14 +212,14 @@ func (l load) otel(o otelSide) otelSide {
 	values := unordered()
 	if l.counters > 0 {
 		c := o.counter()
-		created(l.counters, func(i int, path string) { c.Add(ctx, int64(i), otelLabels(path)) })
+		l.created(l.counters, func(i int, k labels) { c.Add(ctx, int64(i), otelLabels(k[0], k[1], k[2])) })
 	}
 	if l.histograms > 0 {
 		h := o.histogram()
-		created(l.histograms, func(i int, path string) {
-			labels := otelLabels(path)
-			for k := range observations {
-				h.Record(ctx, values[(i+k)&(samples-1)], labels)
+		l.created(l.histograms, func(i int, k labels) {
+			set := otelLabels(k[0], k[1], k[2])
+			for j := range observations {
+				h.Record(ctx, values[(i+j)&(samples-1)], set)
 			}
 		})
 	}
