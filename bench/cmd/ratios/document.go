@@ -9,6 +9,68 @@ import (
 	"strings"
 )
 
+// A document is a Markdown file with sections.
+type document struct{ file, text string }
+
+// documents is the list of the documents of the flag -write.
+type documents []document
+
+// readDocuments reads a comma-separated list of files.
+func readDocuments(files string) (documents, error) {
+	if files == "" {
+		return nil, nil
+	}
+	var docs documents
+	for file := range strings.SplitSeq(files, ",") {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		docs = append(docs, document{file, string(b)})
+	}
+	return docs, nil
+}
+
+func (docs documents) write() error {
+	for _, d := range docs {
+		if err := os.WriteFile(d.file, []byte(d.text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// update replaces the sections of the tables, the section "machine", and the section
+// "targets". The rows of the targets come from the tables of all documents.
+func (docs documents) update(tables []*table, machine string) error {
+	for _, t := range tables {
+		if err := docs.replace(t.name, t.String()); err != nil {
+			return err
+		}
+	}
+	if err := docs.replace("machine", machine); err != nil {
+		return err
+	}
+	var all strings.Builder
+	for _, d := range docs {
+		all.WriteString(d.text + "\n")
+	}
+	return docs.replace("targets", targets(all.String()))
+}
+
+// replace replaces a section in the document with the markers of the section. A section
+// that no document has is an error.
+func (docs documents) replace(section, text string) error {
+	for i, d := range docs {
+		changed, err := replace(d.text, section, text)
+		if err == nil {
+			docs[i].text = changed
+			return nil
+		}
+	}
+	return fmt.Errorf("no document has the section %q", section)
+}
+
 // replace replaces the text between the markers of a section. A document without the
 // markers is an error.
 func replace(doc, section, text string) (string, error) {

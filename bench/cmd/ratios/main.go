@@ -4,7 +4,10 @@
 //	go run ./cmd/ratios                                # all tables, takes minutes
 //	go run ./cmd/ratios -path 'Counter|Observe'        # some paths
 //	go run ./cmd/ratios -path scraping -rounds 30      # one table, with more rounds
-//	go run ./cmd/ratios -write ../docs/BENCHMARKS.md   # replace the tables in a document
+//	go run ./cmd/ratios -path scale/with               # one row of the table scale
+//	go run ./cmd/ratios -write ../docs/BENCHMARKS.md,TABLES.md
+//
+// With -write, each table replaces the section of its name in one of the documents.
 //
 // The current folder must be the folder of the module, because ratios builds
 // programs of the module to measure binary sizes.
@@ -17,6 +20,7 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/tachikoma/tacho/bench"
@@ -28,7 +32,7 @@ func main() {
 	path := flag.String("path", "", "regular expression for names of paths or tables (default all)")
 	rounds := flag.Int("rounds", 15, "rounds of each path; heavy paths use a fifth of the rounds, at least 3")
 	round := flag.Duration("round", 20*time.Millisecond, "working time of each side in a round")
-	write := flag.String("write", "", "document in which the measured tables are replaced")
+	write := flag.String("write", "", "comma-separated documents in which the measured tables are replaced")
 	flag.Parse()
 	match, err := regexp.Compile(*path)
 	if err != nil || flag.NArg() > 0 || *rounds < 1 || *round <= 0 {
@@ -36,13 +40,9 @@ func main() {
 		os.Exit(2)
 	}
 	// An unreadable document must fail before the measurement, which takes minutes.
-	doc := ""
-	if *write != "" {
-		b, err := os.ReadFile(*write)
-		if err != nil {
-			log.Fatal(err)
-		}
-		doc = string(b)
+	docs, err := readDocuments(*write)
+	if err != nil {
+		log.Fatal(err)
 	}
 
 	tables := measure(match, *rounds, *round)
@@ -52,21 +52,13 @@ func main() {
 	for _, t := range tables {
 		fmt.Printf("### %s\n\n%s\n", t.name, t)
 	}
-	if *write == "" {
+	if len(docs) == 0 {
 		return
 	}
-	for _, t := range tables {
-		if doc, err = replace(doc, t.name, t.String()); err != nil {
-			log.Fatal(err)
-		}
-	}
-	if doc, err = replace(doc, "machine", machine()); err != nil {
+	if err := docs.update(tables, machine()); err != nil {
 		log.Fatal(err)
 	}
-	if doc, err = replace(doc, "targets", targets(doc)); err != nil {
-		log.Fatal(err)
-	}
-	if err := os.WriteFile(*write, []byte(doc), 0o644); err != nil {
+	if err := docs.write(); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -100,6 +92,9 @@ func measure(match *regexp.Regexp, rounds int, round time.Duration) []*table {
 			note("%s, goroutines: %d; %.0f%% of the turns did not wait for a core", p.Name, procs, 100*c.Steady)
 		}
 	}
+	if t := measureScale(match, rounds, round, note); len(t.rows) > 0 {
+		tables = append(tables, t)
+	}
 	if match.MatchString(bench.Million) {
 		t := largeTable(bench.Million)
 		for _, l := range bench.LargeScrapes(bench.Full) {
@@ -130,4 +125,38 @@ func measure(match *regexp.Regexp, rounds int, round time.Duration) []*table {
 	}
 	note("done")
 	return tables
+}
+
+// measureScale measures the rows of the table scale that match.
+func measureScale(match *regexp.Regexp, rounds int, round time.Duration, note func(string, ...any)) *table {
+	sizes := bench.Full.Scale
+	t := scaleTable(bench.Scale, sizes)
+	for _, w := range bench.ScaleWorks() {
+		if !slices.ContainsFunc(w.Rows, func(r bench.ScaleRow) bool { return match.MatchString(r.Name) }) {
+			continue
+		}
+		values := make([][]*bench.ScaleValue, len(w.Rows)) // by row, then by size
+		for i := range values {
+			values[i] = make([]*bench.ScaleValue, len(sizes))
+		}
+		for size, n := range sizes {
+			if w.Max > 0 && n > w.Max {
+				continue
+			}
+			turns := rounds
+			if n >= bench.Full.Heavy {
+				turns = max(3, rounds/5)
+			}
+			for i, v := range w.Measure(n, turns, round) {
+				values[i][size] = &v
+			}
+			note("%s, %s series", w.Rows[0].Name, bench.Count(n))
+		}
+		for i, row := range w.Rows {
+			if match.MatchString(row.Name) {
+				t.addScale(row, sizes, values[i])
+			}
+		}
+	}
+	return t
 }

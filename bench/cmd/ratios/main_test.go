@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -48,15 +49,17 @@ func TestTargetsAreFound(t *testing.T) {
 		Steady:   0.5,
 	})
 	sizes := sizeTable(bench.Binaries)
-	sizes.addSizes(bench.Size{Name: "server", Bare: 1000, Peers: []string{bench.Tacho, bench.Client}, Bytes: []float64{254_001, 450_002}})
+	sizes.addSizes(bench.Size{Name: "server", Bare: 1000, Peers: []string{bench.Tacho, bench.Client}, Bytes: []float64{304_001, 550_002}})
 	large := largeTable(bench.Million) // without targets
 	large.addLarge(bench.LargeScrape{Name: "WriteText", Peers: []string{bench.Tacho, bench.Client}, Cost: make([]bench.Cost, 2), Peak: make([]float64, 2)})
-	doc := "text\n\n" + times.String() + "\n" + disturbedTimes.String() + "\n### more\n\n" + sizes.String() + "\n" + large.String()
+	scale := scaleTable(bench.Scale, bench.Full.Scale) // the document has the table, so targets does not repeat the rows
+	scale.addScale(bench.ScaleRow{Name: "scale/bytes"}, bench.Full.Scale, []*bench.ScaleValue{{Ours: 1}, {Ours: 1}, {Ours: 1}})
+	doc := "text\n\n" + times.String() + "\n" + disturbedTimes.String() + "\n### more\n\n" + sizes.String() + "\n" + large.String() + "\n" + scale.String()
 	want := `| path | goroutines | against | ratio | target |
 | --- | --- | --- | --- | --- |
 | Counter.Inc | 1 | bare | 0.90 | 0.85 met |
 | Observe | 2 | client_golang | 20.0 | 15.0 met † |
-| server |  | bare, 1,000 bytes | +254,001 | at most 254,000 **missed** |
+| server |  | bare, 1,000 bytes | +304,001 | at most 304,000 **missed** |
 
 - † marks rows where more than a fifth of the turns waited for a core. They do not count for or against a target.
 `
@@ -99,16 +102,95 @@ func TestNumber(t *testing.T) {
 	}
 }
 
-// TestDocument checks that the document has a section for every table.
+func TestScaleTable(t *testing.T) {
+	sizes := []int{10_000, 200_000, 1_000_000}
+	for _, test := range []struct {
+		row    bench.ScaleRow
+		values []*bench.ScaleValue
+		want   string
+	}{
+		{bench.ScaleRow{Name: "scale/bytes", Unit: "bytes"}, []*bench.ScaleValue{{Ours: 129.96}, {Ours: 130}, {Ours: 4}},
+			"| scale/bytes | bytes |  | 130.0 | 130.0 | 4.00 | at most 130 met |"},
+		{bench.ScaleRow{Name: "scale/bytes", Unit: "bytes"}, []*bench.ScaleValue{{Ours: 130.1}, {Ours: 130}, {Ours: 131}},
+			"| scale/bytes | bytes |  | 130.1 | 130.0 | 131.0 | at most 130 **missed at 10,000, 1,000,000** |"},
+		{bench.ScaleRow{Name: "scale/text", Unit: "ns", Against: "a copy of the same lines"},
+			[]*bench.ScaleValue{{Ours: 30, Theirs: 10, Quotient: 2.5}, {Ours: 30, Theirs: 10, Quotient: 3, Disturbed: true}, nil},
+			"| scale/text | ns | a copy of the same lines | 30.0 / 10.0 = 2.50 | 30.0 / 10.0 = 3.00 † |  | at most 2, 3, 3 **missed at 10,000** |"},
+		{bench.ScaleRow{Name: "scale/collection", Unit: "ms", Against: bench.Victoria},
+			[]*bench.ScaleValue{{Ours: 30, Theirs: 10, Quotient: 3}, {Ours: 30, Theirs: 10, Quotient: 3}, {Ours: 11, Theirs: 10, Quotient: 1.1}},
+			"| scale/collection | ms | VictoriaMetrics | 30.0 / 10.0 = 3.00 | 30.0 / 10.0 = 3.00 | 11.0 / 10.0 = 1.10 | at most –, –, 12 met |"},
+		{bench.ScaleRow{Name: "scale/collection", Unit: "ms", Against: bench.Client}, []*bench.ScaleValue{nil, nil, {Ours: 11, Theirs: 10, Quotient: 1.1}},
+			"| scale/collection | ms | client_golang |  |  | 11.0 / 10.0 = 1.10 |  |"},
+	} {
+		table := scaleTable(bench.Scale, sizes)
+		table.addScale(test.row, sizes, test.values)
+		if got := table.String(); !strings.Contains(got, test.want+"\n") {
+			t.Errorf("got\n%s\nwant the row\n%s", got, test.want)
+		}
+	}
+}
+
+// TestUpdateWritesEachDocument checks that a table replaces the section of its name in
+// the document that has the section, and that the targets come from both documents.
+func TestUpdateWritesEachDocument(t *testing.T) {
+	section := func(name string) string { return "<!-- ratios: " + name + " -->\nold\n<!-- /ratios -->\n" }
+	dir := t.TempDir()
+	page, tables := filepath.Join(dir, "page.md"), filepath.Join(dir, "tables.md")
+	for file, text := range map[string]string{
+		page:   section("machine") + section("targets"),
+		tables: section(bench.Binaries) + section(bench.Million),
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	docs, err := readDocuments(page + "," + tables)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sizes := sizeTable(bench.Binaries)
+	sizes.addSizes(bench.Size{Name: "server", Bare: 1000, Peers: []string{bench.Tacho}, Bytes: []float64{1}})
+	if err := docs.update([]*table{sizes}, "two cores\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := docs.write(); err != nil {
+		t.Fatal(err)
+	}
+	read := func(file string) string {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	if got := read(page); strings.Contains(got, "old") || !strings.Contains(got, "two cores") || strings.Count(got, "| server |") != 1 {
+		t.Errorf("wrong page:\n%s", got)
+	}
+	if got := read(tables); strings.Count(got, "old") != 1 || strings.Count(got, "| server |") != 1 {
+		t.Errorf("wrong tables:\n%s", got)
+	}
+	if err := docs.update([]*table{timeTable(bench.Lookup)}, ""); err == nil {
+		t.Error("no error, want an error for a section that no document has")
+	}
+	if _, err := readDocuments(page + "," + filepath.Join(dir, "none.md")); err == nil {
+		t.Error("no error, want an error for a missing file")
+	}
+}
+
+// TestDocument checks that the documents have one section for every table.
 func TestDocument(t *testing.T) {
-	b, err := os.ReadFile("../../../docs/BENCHMARKS.md")
+	docs, err := readDocuments("../../../docs/BENCHMARKS.md,../../TABLES.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, section := range []string{"machine", "targets", bench.Recording, bench.Lookup, bench.Creating, bench.Scraping,
-		bench.Middleware, bench.Memory, bench.Million, bench.Binaries} {
-		if _, err := replace(string(b), section, ""); err != nil {
-			t.Error(err)
+		bench.Middleware, bench.Memory, bench.Million, bench.Binaries, bench.Scale} {
+		found := 0
+		for _, d := range docs {
+			found += strings.Count(d.text, "<!-- ratios: "+section+" -->\n")
+		}
+		if err := docs.replace(section, ""); err != nil || found != 1 {
+			t.Errorf("%d sections %q, error %v", found, section, err)
 		}
 	}
 }

@@ -55,7 +55,7 @@ func timeTable(name string) *table {
 func (t *table) addTimes(c bench.Comparison) {
 	ours := c.Cost(0)
 	mark := ""
-	if c.Steady < 0.8 {
+	if c.Steady < bench.MinSteady {
 		mark = " " + dagger
 		t.note("%s", disturbed)
 	}
@@ -146,6 +146,90 @@ func (t *table) addLarge(l bench.LargeScrape) {
 			bench.Count(int(l.Cost[0].Allocations)), bench.Count(int(l.Cost[i].Allocations)),
 			megabytes(l.Peak[0]), megabytes(l.Peak[i])})
 	}
+}
+
+// colWanted is the column of the targets of the table scale. The function targets
+// does not read the column, because the document has the whole table.
+const colWanted = "wanted"
+
+func scaleTable(name string, sizes []int) *table {
+	t := &table{name: name, header: []string{colPath, "unit", colAgainst}}
+	for _, n := range sizes {
+		t.header = append(t.header, bench.Count(n))
+	}
+	t.header = append(t.header, colWanted)
+	return t
+}
+
+// addScale adds a row. The argument values has a value for each size, or nil if the
+// size was not measured.
+func (t *table) addScale(row bench.ScaleRow, sizes []int, values []*bench.ScaleValue) {
+	cells := []string{row.Name, row.Unit, row.Against}
+	for _, v := range values {
+		switch {
+		case v == nil:
+			cells = append(cells, "")
+			continue
+		case v.Theirs == 0:
+			cells = append(cells, figure(v.Ours))
+		default:
+			cells = append(cells, number(v.Ours)+" / "+number(v.Theirs)+" = "+number(v.Quotient))
+		}
+		if v.Disturbed {
+			cells[len(cells)-1] += " " + dagger
+			t.note("%s", disturbed)
+		}
+	}
+	t.rows = append(t.rows, append(cells, wanted(row, sizes, values)))
+}
+
+// figure formats the value of a row without another side. A value of 10 to 1,000 has
+// one decimal, which shows whether the value is above a target.
+func figure(v float64) string {
+	if v >= 10 && v < 1000 {
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	}
+	return number(v)
+}
+
+// wanted returns the target of a row and the result.
+func wanted(row bench.ScaleRow, sizes []int, values []*bench.ScaleValue) string {
+	target, ok := bench.ScaleTargetOf(row)
+	if !ok {
+		return ""
+	}
+	var limits, missed []string
+	counted := false
+	for i, v := range values {
+		most := target.MostAt(i)
+		limit := "–"
+		if most > 0 {
+			limit = strconv.FormatFloat(most, 'f', -1, 64)
+		}
+		limits = append(limits, limit)
+		if v == nil || most == 0 {
+			continue
+		}
+		counted = true
+		got := v.Ours
+		if target.Quotient {
+			got = v.Quotient
+		}
+		if got > most {
+			missed = append(missed, bench.Count(sizes[i]))
+		}
+	}
+	goal := "at most " + limits[0]
+	if len(target.Most) > 1 {
+		goal = "at most " + strings.Join(limits, ", ")
+	}
+	switch {
+	case len(missed) > 0:
+		return goal + " **missed at " + strings.Join(missed, ", ") + "**"
+	case counted:
+		return goal + " met"
+	}
+	return goal
 }
 
 // number formats a value with about three digits. Further digits vary from round to round.
