@@ -424,7 +424,7 @@ func (h *Histogram) appendState(b []uint64) []uint64 {
 
 func (h *Histogram) absorb(was, now []uint64) {
 	for i := range len(h.def.Upper) + 1 {
-		h.row[1+i].Add(now[2+i] - was[2+i])
+		h.words()[1+i].Add(now[2+i] - was[2+i])
 	}
-	atomicfloat.Add(&h.row[0], math.Float64frombits(now[1])-math.Float64frombits(was[1]))
+	atomicfloat.Add(h.row, math.Float64frombits(now[1])-math.Float64frombits(was[1]))
 }

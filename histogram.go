@@ -117,7 +117,7 @@ type Histogram struct {
 	// A row of words has the sum as a float64, a count for each bound and a count for
 	// +Inf. Rows of stripes have one word more. The number of observations is not stored:
 	// it is the sum of the counts, so that _count cannot contradict the buckets.
-	row  []atomic.Uint64                 // whole cache lines in the first series of a vector: they share none
+	row  *atomic.Uint64                  // the first word; see words
 	def  *histogramDef                   // nil in a zero Histogram
 	wide stripe.Pointer                  // nil until there are stripes
 	last atomic.Pointer[[]exemplar.Slot] // of each bucket; nil until the first exemplar
@@ -128,6 +128,11 @@ type HistogramVec = Vec[Histogram]
 
 var histograms = metricType{expo.Histogram, unsafe.Sizeof(Histogram{}), false, newHistogram, encodeHistograms}
 
+// words returns the row of h. A slice in each Histogram would take 16 bytes more.
+func (h *Histogram) words() []atomic.Uint64 {
+	return unsafe.Slice(h.row, 1+len(h.def.Upper)+1)
+}
+
 func newHistogram(f *family, n int, apart bool, _ string) unsafe.Pointer {
 	words := 1 + len(f.hist.Upper) + 1
 	if apart {
@@ -135,7 +140,7 @@ func newHistogram(f *family, n int, apart bool, _ string) unsafe.Pointer {
 	}
 	list, rows := make([]Histogram, n), make([]atomic.Uint64, n*words)
 	for i := range list {
-		list[i].def, list[i].row = f.hist, rows[i*words:(i+1)*words:(i+1)*words]
+		list[i].def, list[i].row = f.hist, &rows[i*words]
 	}
 	return unsafe.Pointer(&list[0])
 }
@@ -181,18 +186,19 @@ func (h *Histogram) observe(v float64) int {
 			return i
 		}
 	}
-	words, first, at := h.row, 0, uintptr(0)
+	row, first, at := h.row, 0, uintptr(0)
 	s := h.wide.Load()
 	if s != nil {
 		at = stripe.StackNumber()
-		words, first = s.Words, s.Row(at)
+		first = s.Row(at)
+		row = &s.Words[first]
 	}
-	words[first+i].Add(1)
-	if !atomicfloat.TryAdd(&words[first], v) {
+	(*atomic.Uint64)(unsafe.Add(unsafe.Pointer(row), 8*i)).Add(1) // every row has the word i
+	if !atomicfloat.TryAdd(row, v) {
 		if stripe.Contended(s, first, at, unsafe.Pointer(h)) {
 			stripe.Widen(&h.wide, s, h.def.stride)
 		}
-		atomicfloat.Add(&words[first], v) // in the old row, where the count is
+		atomicfloat.Add(row, v) // in the old row, where the count is
 	}
 	return i
 }
@@ -360,9 +366,10 @@ func (h *Histogram) Snapshot() HistogramSnapshot {
 
 // read sets counts to the counts of all buckets, not cumulative, and returns the sum.
 func (h *Histogram) read(counts []uint64) (sum float64) {
-	sum = atomicfloat.Load(&h.row[0])
+	row := h.words()
+	sum = atomicfloat.Load(&row[0])
 	for i := range counts {
-		counts[i] = h.row[i+1].Load()
+		counts[i] = row[i+1].Load()
 	}
 	if s := h.wide.Load(); s != nil {
 		sum += s.SumFloat(counts)
@@ -376,7 +383,7 @@ func encodeHistograms(v *vec, e *expo.Encoder) {
 	var c store.Cursor
 	for ok := v.begin(&c, e); ok; ok = c.Next() {
 		for _, m := range c.Metrics[:c.N] { // the waits for rows overlap too
-			(*Histogram)(m).row[0].Load()
+			(*Histogram)(m).row.Load()
 		}
 		for i, metric := range c.Metrics[:c.N] {
 			h := (*Histogram)(metric)

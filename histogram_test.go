@@ -256,7 +256,7 @@ func TestBucketIndex(t *testing.T) {
 
 // wordOf returns the word in which a histogram of these bounds counts v.
 func wordOf(d *histogramDef, v float64) int {
-	h := &Histogram{def: d, row: make([]atomic.Uint64, len(d.Upper)+2)}
+	h := &Histogram{def: d, row: &make([]atomic.Uint64, len(d.Upper)+2)[0]}
 	return h.observe(v)
 }
 
@@ -265,7 +265,7 @@ func wordOf(d *histogramDef, v float64) int {
 func TestBucketSearchIsLogarithmic(t *testing.T) {
 	for name, bounds := range clusteredBounds() {
 		def := newHistogramDef(bounds)
-		h := &Histogram{def: def, row: make([]atomic.Uint64, len(bounds)+2)}
+		h := &Histogram{def: def, row: &make([]atomic.Uint64, len(bounds)+2)[0]}
 		for _, b := range bounds {
 			for _, v := range []float64{b, math.Nextafter(b, math.Inf(-1)), math.Nextafter(b, math.Inf(1))} {
 				want, _ := slices.BinarySearch(bounds, v)

@@ -401,11 +401,11 @@ func TestRouteCost(t *testing.T) {
 				}
 				m.counter(rt, 0).Add(9_999_999_999)
 				for _, h := range []*Histogram{rt.duration, rt.size} {
-					h.row[0].Store(math.Float64bits(1234567.890123))
+					h.words()[0].Store(math.Float64bits(1234567.890123))
 					for i := range h.def.Upper {
-						h.row[i+1].Store(100_000_000)
+						h.words()[i+1].Store(100_000_000)
 					}
-					h.row[len(h.def.Upper)+1].Store(9_000_000_000)
+					h.words()[len(h.def.Upper)+1].Store(9_000_000_000)
 				}
 				scrape := open(t, r)
 				lines := strings.Count(scrape, "OPTIONS")
