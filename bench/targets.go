@@ -47,7 +47,7 @@ func TargetOf(path string, parallel bool, peer string) (Target, bool) {
 
 // BinaryTargets is the maximum number of bytes that tacho adds to a program, by
 // Size.Name.
-var BinaryTargets = map[string]float64{"server": 304_000, "program": 148_000}
+var BinaryTargets = map[string]float64{"server": 254_000, "program": 100_000}
 
 // A ScaleTarget is a maximum for a row of the table Scale.
 type ScaleTarget struct {
