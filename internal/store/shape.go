@@ -145,16 +145,17 @@ func (s *Shape) key(block string) string {
 	for i, gap := range s.gaps {
 		var value string
 		value, block = s.cut(nil, block, i)
-		for _, c := range []byte(text[:gap]) {
-			if c == '"' {
-				c = sortkeys.Sep
+		b = append(b, text[:gap]...)
+		for at := len(b) - gap; at < len(b); at++ {
+			if b[at] == '"' {
+				b[at] = sortkeys.Sep
 			}
-			b = append(b, c)
 		}
 		b = append(b, value...)
 		text = text[gap:]
 	}
-	return string(append(b, sortkeys.Sep))
+	b = append(b, sortkeys.Sep)
+	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
 // The parameters of package byteorder.
