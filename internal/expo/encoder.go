@@ -176,11 +176,12 @@ func (e *Encoder) called(f *Family) (name string, plain bool) {
 // enter makes f the current family, under the given names. Behind a whole number, lines
 // have end, the first byte lowest.
 func (e *Encoder) enter(f *Family, name, sample string, end uint64) {
-	head, special := name, e.special
+	head := name
 	if e.quoted = f.Quoted && e.scheme == names.AllowUTF8; e.quoted {
 		head = e.names.UTF8.rules().quote(name)
 	}
-	if special = nil; e.quoted || f.QuotedLabels && e.scheme != names.AllowUTF8 {
+	var special func(e *Encoder, b []byte, name, suffix, block string) []byte
+	if e.quoted || f.QuotedLabels && e.scheme != names.AllowUTF8 {
 		special = e.names.UTF8.rules().sample
 	}
 	e.head, e.family, e.sample, e.special = head, name, sample, special
