@@ -117,9 +117,9 @@ func testStrangers(t *testing.T, maxPaths int, opts ...Option) {
 	}
 	warm := n / 5
 	send(warm, 1)
-	before, series := heapBytes(), m.routes.Len()
+	before, series := testkit.HeapBytes(), m.routes.Len()
 	send(n-warm, 2)
-	if after := heapBytes(); after > before+1<<20 {
+	if after := testkit.HeapBytes(); after > before+1<<20 {
 		t.Errorf("the heap grew from %d to %d bytes in %d requests, want at most %d bytes more", before, after, n-warm, 1<<20)
 	}
 	if now := m.routes.Len(); now > 10*(2*maxPaths+1) || now > series+100 {

@@ -13,6 +13,7 @@ import (
 	"weak"
 
 	"github.com/tachikoma/tacho/internal/store"
+	"github.com/tachikoma/tacho/internal/testkit"
 )
 
 var testStart = time.Now()
@@ -114,14 +115,9 @@ func TestIdleExpiryByScrapes(t *testing.T) {
 // collectUntil collects garbage until f returns true. f depends on finalizers.
 func collectUntil(t *testing.T, f func() bool) {
 	t.Helper()
-	for range 200 {
-		if f() {
-			return
-		}
-		runtime.GC()
-		time.Sleep(time.Millisecond) // finalizers run in another goroutine
+	if !testkit.CollectUntil(f) {
+		t.Fatal("no finalizer ran")
 	}
-	t.Fatal("no finalizer ran")
 }
 
 // unlistedCount returns the number of unlisted series.
@@ -576,4 +572,29 @@ func TestDeleteFuncDuringAScrape(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestUnlistedSeriesCopiesItsBlock: an unlisted series does not keep the texts of other series
+// in memory.
+func TestUnlistedSeriesCopiesItsBlock(t *testing.T) {
+	v := NewRegistry().CounterVec("c_total", "", []string{"l"}, WithIdleExpiry(time.Minute))
+	c := v.With("x")
+	now := time.Now()
+	var blocks []string
+	for block := range each(scrapeAt(&v.vec, now)) {
+		blocks = append(blocks, block)
+	}
+	scrapeAt(&v.vec, now.Add(time.Hour))
+	unlisted := 0
+	for _, shard := range v.unlistedVec().shards {
+		for block, u := range shard.series {
+			if unlisted++; isInside(block, blocks[0]) || isInside(u.block, blocks[0]) {
+				t.Error("the block of an unlisted series is in the memory of the vector's texts")
+			}
+		}
+	}
+	if len(blocks) != 1 || unlisted != 1 {
+		t.Errorf("%d series were listed, %d are unlisted", len(blocks), unlisted)
+	}
+	runtime.KeepAlive(c)
 }

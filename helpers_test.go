@@ -3,7 +3,6 @@ package tacho
 import (
 	"errors"
 	"io"
-	"runtime"
 	"strings"
 	"testing"
 	"unsafe"
@@ -74,15 +73,6 @@ func metrics(o *store.Order) (list []unsafe.Pointer) {
 	return list
 }
 
-// heapBytes returns the size of the live heap in bytes.
-func heapBytes() int64 {
-	runtime.GC()
-	runtime.GC() // the second collection empties each sync.Pool
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
-
 // A failingWriter returns an error for each write after the first n.
 type failingWriter struct{ n, calls int }
 
@@ -111,4 +101,9 @@ func refusedIn(t *testing.T, r *Registry, define func(*Registry)) *DefinitionErr
 		t.Fatalf("a %T: %v", err, err)
 	}
 	return d
+}
+
+// isInside reports whether s is in the memory of text.
+func isInside(s, text string) bool {
+	return uintptr(unsafe.Pointer(unsafe.StringData(s)))-uintptr(unsafe.Pointer(unsafe.StringData(text))) < uintptr(len(text))
 }

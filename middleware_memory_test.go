@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/tachikoma/tacho/internal/race"
+	"github.com/tachikoma/tacho/internal/testkit"
 )
 
 // uploadServer returns a server of streams and uploads, with or without the middleware.
@@ -42,7 +43,7 @@ func heapAfterUploads(t *testing.T, measured bool, streams, uploads, size int) i
 	release := make(chan struct{})
 	srv := uploadServer(measured, release)
 	defer srv.Close()
-	before := heapBytes()
+	before := testkit.HeapBytes()
 	var open sync.WaitGroup
 	for range streams {
 		resp, err := srv.Client().Get(srv.URL + "/stream")
@@ -65,7 +66,7 @@ func heapAfterUploads(t *testing.T, measured bool, streams, uploads, size int) i
 		io.Copy(io.Discard, resp.Body)
 		resp.Body.Close()
 	}
-	used := heapBytes() - before - int64(cap(body))
+	used := testkit.HeapBytes() - before - int64(cap(body))
 	runtime.KeepAlive(body)
 	close(release)
 	open.Wait()

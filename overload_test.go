@@ -95,7 +95,7 @@ func TestSlowClients(t *testing.T) {
 	srv, began, ended := newScrapeServer(reg, false)
 	defer srv.Close()
 	stop := startWriters(v)
-	before := heapBytes()
+	before := testkit.HeapBytes()
 	var conns []net.Conn
 	leave := make(chan struct{})
 	var readers sync.WaitGroup
@@ -141,7 +141,7 @@ func TestSlowClients(t *testing.T) {
 	if n := ended.Load(); n != scrapes {
 		t.Errorf("%d scrapes ended, want the %d of fast clients", n, scrapes)
 	}
-	if used := heapBytes() - before; used > slow*(300<<10) {
+	if used := testkit.HeapBytes() - before; used > slow*(300<<10) {
 		t.Errorf("%d slow clients use %d bytes, want at most %d", slow, used, slow*(300<<10))
 	}
 	close(leave)
@@ -237,7 +237,7 @@ func TestStalledScrapes(t *testing.T) {
 	reg, _ := largeRegistry(50000)
 	want := text(t, reg)
 	h := reg.Handler()
-	before := heapBytes()
+	before := testkit.HeapBytes()
 	release := make(chan struct{})
 	var wg sync.WaitGroup
 	var all []*stalledWriter
@@ -254,7 +254,7 @@ func TestStalledScrapes(t *testing.T) {
 		}()
 		<-w.stalled
 	}
-	held := heapBytes() - before
+	held := testkit.HeapBytes() - before
 	for _, w := range all {
 		held -= int64(w.Body.Cap())
 	}

@@ -649,3 +649,16 @@ func TestRequestsOfARoutePayOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestRouteCopiesItsLabels: the labels of a route do not keep the texts of other routes in
+// memory.
+func TestRouteCopiesItsLabels(t *testing.T) {
+	m := NewHTTPMetrics(NewRegistry())
+	m.Record("GET", "/x", 200, 0, 0)
+	rt := m.find("GET", "/x")
+	for block := range m.routes.store.Snapshot().Each {
+		if isInside(rt.path, block) || isInside(rt.method, block) {
+			t.Error("a label of a route is in the memory of the vector's texts")
+		}
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/testkit"
 )
@@ -57,7 +56,7 @@ func TestChurn(t *testing.T) {
 func TestChurnWithoutScrapes(t *testing.T) {
 	r := NewRegistry()
 	v := r.CounterVec("x", "", []string{"a"})
-	before := heapBytes()
+	before := testkit.HeapBytes()
 	const n = 100_000
 	for i := range n {
 		v.With(strconv.Itoa(i)).Inc()
@@ -65,7 +64,7 @@ func TestChurnWithoutScrapes(t *testing.T) {
 			v.Delete(strconv.Itoa(i - 10))
 		}
 	}
-	if bytes := heapBytes() - before; bytes > n {
+	if bytes := testkit.HeapBytes() - before; bytes > n {
 		t.Errorf("10 series of %d are left, and %d bytes", n, bytes)
 	}
 	if got := strings.Count(text(t, r), "\nx{"); got != 10 {
@@ -82,7 +81,7 @@ func TestChurnWithoutScrapes(t *testing.T) {
 // memory back. A series that is created meanwhile does not keep it.
 func TestScrapeGivesMemoryBack(t *testing.T) {
 	for _, opts := range [][]Option{nil, {WithIdleExpiry(time.Hour)}} {
-		before := heapBytes()
+		before := testkit.HeapBytes()
 		v := &NewRegistry(WithCreated()).CounterVec("c_total", "", []string{"l"}, opts...).vec
 		const n, left, created = 20_000, 16, 4
 		for i := range n {
@@ -91,7 +90,7 @@ func TestScrapeGivesMemoryBack(t *testing.T) {
 		if got := len(metrics(v.ordered())); got != n {
 			t.Fatalf("%d series in order, want %d", got, n)
 		}
-		full := heapBytes() - before
+		full := testkit.HeapBytes() - before
 		for i := left; i < n; i++ {
 			vecOf[Counter](v).Delete(strconv.Itoa(i))
 		}
@@ -101,7 +100,7 @@ func TestScrapeGivesMemoryBack(t *testing.T) {
 		if got := len(metrics(v.ordered())); got != left+created || v.Len() != got {
 			t.Errorf("%d series in order, %d in the vector, want %d", got, v.Len(), left+created)
 		}
-		if got := heapBytes() - before; got > full/8 {
+		if got := testkit.HeapBytes() - before; got > full/8 {
 			t.Errorf("%d series have %d bytes, of which %d are left for %d", n, full, got, left+created)
 		}
 		for i := range created { // finds the new series
@@ -166,7 +165,7 @@ func TestDeleteFuncCopiesValues(t *testing.T) {
 	}
 	for block := range v.store.Snapshot().Each {
 		for _, value := range kept {
-			if at := uintptr(unsafe.Pointer(unsafe.StringData(value))) - uintptr(unsafe.Pointer(unsafe.StringData(block))); at < uintptr(len(block)) {
+			if isInside(value, block) {
 				t.Fatalf("%q is in the memory of %s", value, block)
 			}
 		}

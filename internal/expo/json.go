@@ -64,9 +64,9 @@ func jsonBegin(e *Encoder, f *Family) {
 
 // jsonHead appends an element up to its value.
 //
-// All series of most families have the same label names. jsonHead copies the text between
-// two values from the first series of the family, in moves of 16 bytes, and the values in
-// moves of 8 bytes. The moves may write past the end of a text but stay within the
+// All series of most families have the same label names. Moves of 16 bytes copy the text
+// between two values from the first series of the family. Moves of 8 bytes copy the values. The
+// moves may write past the end of a text but stay within the
 // capacity. A value with an escape or a control character is left to jsonFirst.
 func jsonHead(e *Encoder, block string) []byte {
 	j, n := (*jsonState)(e.json), len(e.buf)

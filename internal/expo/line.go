@@ -40,10 +40,9 @@ func (e *Encoder) Whole(block string, v uint64, negative bool, d *Details) bool 
 	return e.full()
 }
 
-// appendBuckets appends the lines of the buckets of a histogram to e.buf, and returns the
-// number of observations. labels has two elements for each
-// bucket, of which the first is used. end appends the end of
-// a line.
+// appendBuckets appends the lines of the buckets of a histogram to e.buf. It returns the buffer
+// and the number of observations. Of the two elements of labels for each bucket it uses the
+// first. The function end appends the end of a line.
 func (e *Encoder) appendBuckets(block string, labels []string, counts []uint64, d *Details, end lineEnd) ([]byte, uint64) {
 	start := len(e.buf)
 	b := e.appendOpen(e.buf, "_bucket", block)

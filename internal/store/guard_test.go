@@ -11,8 +11,8 @@ import (
 	"github.com/tachikoma/tacho/internal/testkit"
 )
 
-// TestNoReadOutsideValues: a lookup, a new series and the hash of a block read no byte
-// outside the values and the block, for all lengths at which the way of reading changes.
+// TestNoReadOutsideValues: a lookup, a new series and the hash of a block read no byte outside
+// the values and the block. The lengths are all at which the way of reading changes.
 func TestNoReadOutsideValues(t *testing.T) {
 	g := testkit.NewGuarded(t)
 	text := strings.Repeat("0123456789abcdef", 10)

@@ -3,7 +3,6 @@ package store
 import (
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -161,15 +160,6 @@ func scale(short, usual int) int {
 	return usual
 }
 
-// heapBytes returns the bytes of the heap that are in use after a collection.
-func heapBytes() int {
-	runtime.GC()
-	runtime.GC() // the second collection empties each sync.Pool
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int(m.HeapAlloc)
-}
-
 func sortedValues(list [][]string) [][]string {
 	sorted := slices.Clone(list)
 	slices.SortFunc(sorted, slices.Compare[[]string])
@@ -185,12 +175,4 @@ func (v *view) passed() (n int) {
 		n += int(v.groups[i].tags().Load() >> 56)
 	}
 	return n
-}
-
-// needThreads skips a test of goroutines that run at the same time and do not yield.
-func needThreads(t *testing.T) {
-	t.Helper()
-	if runtime.GOARCH == "wasm" {
-		t.Skip("WebAssembly has one thread")
-	}
 }

@@ -7,8 +7,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/testkit"
 )
 
 // bytes returns about the bytes of the arenas, tables and lists of a store.
@@ -32,18 +33,18 @@ func TestScrapeGivesMemoryBack(t *testing.T) {
 	for _, words := range []int{0, 3} {
 		const left = 100
 		n := scale(20_000, 50_000)
-		before := heapBytes()
+		before := testkit.HeapBytes()
 		v := newVector(counters(words), "l")
 		for i := range n {
 			v.add(strings.Repeat("x", 30) + strconv.Itoa(i))
 		}
 		v.ordered()
-		full, size := heapBytes()-before, v.bytes()
+		full, size := testkit.HeapBytes()-before, v.bytes()
 		for i := left; i < n; i++ {
 			v.remove(strings.Repeat("x", 30) + strconv.Itoa(i))
 		}
 		o := v.ordered()
-		if got := heapBytes() - before; got > full/20 {
+		if got := testkit.HeapBytes() - before; got > full/20 {
 			t.Errorf("%d series have %d bytes, of which %d are left with %d series", n, full, got, left)
 		}
 		if got := v.bytes(); got > size/20 {
@@ -63,15 +64,15 @@ func TestReplacedSeriesAreFreed(t *testing.T) {
 		"Reset": func(v *vector) { v.Reset() },
 		"Take":  func(v *vector) { v.Take(&newVector(counters(0), "l").Store) },
 	} {
-		before := heapBytes()
+		before := testkit.HeapBytes()
 		v := newVector(counters(0), "l")
 		for i := range 20_000 {
 			v.add(strconv.Itoa(i))
 		}
 		v.ordered()
-		full := heapBytes() - before
+		full := testkit.HeapBytes() - before
 		replace(v)
-		if got := heapBytes() - before; got > full/20 {
+		if got := testkit.HeapBytes() - before; got > full/20 {
 			t.Errorf("%s: of %d bytes %d are left", name, full, got)
 		}
 		runtime.KeepAlive(v)
@@ -82,7 +83,7 @@ func TestReplacedSeriesAreFreed(t *testing.T) {
 // vector has, and of a bounded number of removed series.
 func TestChurnWithoutScrapesIsSmall(t *testing.T) {
 	for _, live := range []int{1, 10, 100, 1000} {
-		before := heapBytes()
+		before := testkit.HeapBytes()
 		v := newVector(counters(1), "l")
 		for i := range scale(20_000, 100_000) {
 			v.add("some longer value " + strconv.Itoa(i))
@@ -94,25 +95,13 @@ func TestChurnWithoutScrapesIsSmall(t *testing.T) {
 			}
 		}
 		most := 128<<10 + live*1000
-		if got, size := heapBytes()-before, v.bytes(); got > most || size > most {
+		if got, size := int(testkit.HeapBytes()-before), v.bytes(); got > most || size > most {
 			t.Errorf("%d series have %d bytes, of which texts and tables have %d", live, got, size)
 		}
 		if got := len(v.listed(v.ordered())); got != live {
 			t.Errorf("%d series in order, want %d", got, live)
 		}
 	}
-}
-
-// collectUntil collects garbage until f returns true. f depends on finalizers.
-func collectUntil(f func() bool) bool {
-	for range 200 {
-		if f() {
-			return true
-		}
-		runtime.GC()
-		time.Sleep(time.Millisecond) // finalizers run in another goroutine
-	}
-	return f()
 }
 
 // collected returns a kind that counts the allocations of metrics, and those that the
@@ -154,7 +143,7 @@ func TestRemovedMetricIsFreed(t *testing.T) {
 		for i := range 5 {
 			v.remove(strconv.Itoa(i))
 		}
-		if !collectUntil(func() bool { return freed.Load() == 5 }) {
+		if !testkit.CollectUntil(func() bool { return freed.Load() == 5 }) {
 			t.Errorf("%s: %d metrics of 5 removed series are freed", name, freed.Load())
 		}
 		for i := 5; i < 10; i++ {
@@ -193,7 +182,7 @@ func TestRemovedMetricKeepsItsSlab(t *testing.T) {
 		t.Fatalf("%d series are left", n)
 	}
 	want := made.Load() - 1
-	if !collectUntil(func() bool { return freed.Load() == want }) {
+	if !testkit.CollectUntil(func() bool { return freed.Load() == want }) {
 		t.Errorf("%d slabs of %d are freed, want all but that of the metric", freed.Load(), made.Load())
 	}
 	counterOf(kept).n.Add(1) // is still valid
@@ -430,7 +419,7 @@ func TestRemovedInOlderViews(t *testing.T) {
 func TestLongRemovedTextsAreGivenBack(t *testing.T) {
 	const length = 64 << 10
 	for name, scrape := range map[string]bool{"without scrapes": false, "with scrapes": true} {
-		before := heapBytes()
+		before := testkit.HeapBytes()
 		v := newVector(counters(0), "l")
 		for i := range 200 {
 			value := strconv.Itoa(i) + strings.Repeat("x", length)
@@ -440,7 +429,7 @@ func TestLongRemovedTextsAreGivenBack(t *testing.T) {
 				v.ordered()
 			}
 		}
-		if got := heapBytes() - before; got > 64*length {
+		if got := testkit.HeapBytes() - before; got > 64*length {
 			t.Errorf("%s: a vector without series has %d bytes, the texts of %d series", name, got, got/length)
 		}
 		runtime.KeepAlive(v)
@@ -450,7 +439,7 @@ func TestLongRemovedTextsAreGivenBack(t *testing.T) {
 // TestCompactedWhileLayingIsFreed: if compact replaces the view while Order runs, the Order of the
 // older view does not keep metrics of series that are removed later.
 func TestCompactedWhileLayingIsFreed(t *testing.T) {
-	needThreads(t)
+	testkit.NeedThreads(t)
 	const n = 1000
 	kind := counters(0)
 	kind.Single, kind.New = true, newAlone
@@ -477,8 +466,25 @@ func TestCompactedWhileLayingIsFreed(t *testing.T) {
 	for i := range n {
 		v.remove(strconv.Itoa(i))
 	}
-	if !collectUntil(func() bool { return freed.Load() == n }) {
+	if !testkit.CollectUntil(func() bool { return freed.Load() == n }) {
 		t.Errorf("%d metrics of %d removed series are freed", freed.Load(), n)
 	}
-	runtime.KeepAlive(v)
+	m := v.add("last")
+	checkMetrics(t, v, map[string]unsafe.Pointer{"last": m})
+}
+
+// TestWasteIsLaid: a scrape gives back few removed texts if they are long.
+func TestWasteIsLaid(t *testing.T) {
+	v := newVector(counters(0), "l")
+	for i := range 64 {
+		v.add(strconv.Itoa(i) + strings.Repeat("x", 64<<10))
+	}
+	v.layOut()
+	for i := range 14 {
+		v.remove(strconv.Itoa(i) + strings.Repeat("x", 64<<10))
+	}
+	v.ordered()
+	if v.waste != 0 || v.gone != 0 {
+		t.Errorf("%d removed texts with %d units are left", v.gone, v.waste)
+	}
 }

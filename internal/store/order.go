@@ -10,8 +10,8 @@ import (
 	"github.com/tachikoma/tacho/internal/sortkeys"
 )
 
-// An Order has the series of a scrape, sorted by their label values: the texts of the main
-// arena of a view, and other texts, each between two texts of the main arena.
+// An Order has the series of a scrape, sorted by their label values. Most are the texts of the
+// main arena of a view. Each other text has its place between two texts of the main arena.
 type Order struct {
 	store *Store
 	view  *view
@@ -32,9 +32,9 @@ const (
 	unlaid  = 16 // texts out of order that a small vector may have
 )
 
-// Order returns the series in order. Its work is proportional to the changes since the last
-// call and to the texts behind the main arena. mu is the mutex of the vector, which Order locks only to look at its changes. The
-// caller holds the mutex of the order.
+// Order returns the series in order. The work is proportional to the changes since the last
+// call and to the texts behind the main arena. The mutex of the vector, mu, is locked to look at
+// the changes only. The caller holds the mutex of the order.
 func (s *Store) Order(mu *sync.Mutex) *Order {
 	mu.Lock()
 	all := s.Snapshot()

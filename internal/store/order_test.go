@@ -12,6 +12,7 @@ import (
 	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/label"
+	"github.com/tachikoma/tacho/internal/testkit"
 )
 
 // TestOrder: an Order has the order of the values, by their bytes, also of values with
@@ -427,7 +428,7 @@ func startLay(v *vector) <-chan *Order {
 // TestChangesWhileLaying: series that are removed, added, or removed and added again while lay
 // copies the texts have the right metrics afterwards.
 func TestChangesWhileLaying(t *testing.T) {
-	needThreads(t)
+	testkit.NeedThreads(t)
 	r := rand.New(rand.NewPCG(1, 2))
 	for round := range scale(30, 150) {
 		kind := counters(0)
@@ -520,7 +521,7 @@ func checkMetrics(t *testing.T, v *vector, metrics map[string]unsafe.Pointer) {
 // TestRemovedWhileLayingIsNotFound: no lookup without the mutex finds a series that was removed
 // while lay copied the texts, and none finds its metric if the series was added again.
 func TestRemovedWhileLayingIsNotFound(t *testing.T) {
-	needThreads(t)
+	testkit.NeedThreads(t)
 	list := numbers(20_000)
 	for round := range scale(5, 20) {
 		v := newVector(counters(0), "l")
@@ -554,7 +555,7 @@ func TestRemovedWhileLayingIsNotFound(t *testing.T) {
 // in the vector for the whole time, also if the series is new since the last scrape.
 // Otherwise a full vector would count a recording in the overflow series.
 func TestStayingSeriesAreFoundWhileLaying(t *testing.T) {
-	needThreads(t)
+	testkit.NeedThreads(t)
 	list := numbers(20_000)
 	for range scale(5, 20) {
 		v := newVector(counters(0), "l")

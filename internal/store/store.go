@@ -2,12 +2,12 @@
 // in the order of a scrape, and the slabs of their metrics.
 //
 // The text of a series is its rendered label block, such as `{method="GET",path="/x"} `. A
-// lookup compares label values with the text, so a series has no other key.
+// lookup compares label values with the text. A series has no other key.
 //
 // # Cache lines
 //
-// In a large vector, a lookup waits for two cache lines, one after the other: the group of the
-// table, and the text. The lookup starts to read the line of the metric before it compares
+// In a large vector, a lookup waits for two cache lines, one after the other. They have the
+// group of the table, and the text. The lookup starts to read the line of the metric before it compares
 // the text. A long text has further lines behind the first. Inc writes the line of the metric,
 // which two counters share. A line of a scrape reads a text, which lies behind the text of the
 // line before, and the line of a metric. The scrape reads the metrics of 32 series ahead, and
@@ -19,8 +19,8 @@
 //
 // # Lifetimes
 //
-// A slab stays in memory while one of its series is in the vector, or the program keeps a
-// pointer to one of its metrics. A kept pointer keeps at most 63 other metrics. The memory of
+// A slab stays in memory while one of its series is in the vector. A pointer to one of its
+// metrics, which the program keeps, has the same effect. A kept pointer keeps at most 63 other metrics. The memory of
 // a metric is never used for another series. A scrape gives back the texts of deleted series
 // once they are about an eighth of all, in number or length. Without scrapes, the next new series
 // gives them back once they are more than half.
@@ -186,14 +186,11 @@ func (s *Store) Find(values []string) unsafe.Pointer {
 
 // FindBlock returns the metric of the series with this block, or nil.
 func (s *Store) FindBlock(hash uint32, block string) unsafe.Pointer {
-	for v := s.view.Load(); ; v = s.view.Load() {
-		if _, _, r, ok := s.find(v, hash, nil, block, 0); ok {
-			return v.metric(r.index(), s.kind.Size)
-		}
-		if v == s.view.Load() { // otherwise the series may be in a newer view
-			return nil
-		}
+	v := s.view.Load()
+	if _, _, r, ok := s.find(v, hash, nil, block, 0); ok {
+		return v.metric(r.index(), s.kind.Size)
 	}
+	return nil
 }
 
 // Add adds a series with a copy of block, which the store does not have, and returns its

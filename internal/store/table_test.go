@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/testkit"
 )
 
 // TestMatches: each equal tag is marked. An empty slot and the flag passed are never marked. A
@@ -290,7 +292,7 @@ func TestEach(t *testing.T) {
 // slots before it are replaced by series of newer views. Otherwise a full vector would count
 // a recording in the overflow series.
 func TestFindBlockIsExact(t *testing.T) {
-	needThreads(t)
+	testkit.NeedThreads(t)
 	v := newVector(counters(0), "l")
 	v.makeRoom(16)
 	block := func(value string) string { return string(v.AppendBlock(nil, []string{value})) }
@@ -328,7 +330,7 @@ func TestFindBlockIsExact(t *testing.T) {
 // TestConcurrentFind: while one goroutine adds and removes series of chosen hashes, readers
 // find the series that stay, and under each block no other metric than that of the block.
 func TestConcurrentFind(t *testing.T) {
-	needThreads(t)
+	testkit.NeedThreads(t)
 	for name, hash := range hashesOf {
 		t.Run(name, func(t *testing.T) {
 			const stay, change = 8, 24

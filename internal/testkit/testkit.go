@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Hammer calls f from eight goroutines, n times in each. It returns the number of calls.
@@ -31,4 +32,26 @@ func NeedThreads(t *testing.T) {
 	if runtime.GOARCH == "wasm" {
 		t.Skip("one thread")
 	}
+}
+
+// HeapBytes returns the size of the live heap in bytes.
+func HeapBytes() int64 {
+	runtime.GC()
+	runtime.GC() // the second collection empties each sync.Pool
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// CollectUntil collects garbage until f returns true. It reports whether f returned true. f
+// depends on finalizers.
+func CollectUntil(f func() bool) bool {
+	for range 200 {
+		if f() {
+			return true
+		}
+		runtime.GC()
+		time.Sleep(time.Millisecond) // finalizers run in another goroutine
+	}
+	return f()
 }
