@@ -34,6 +34,9 @@ func LargeScrapes(s Sizes) []LargeScrape {
 	}
 	for _, peer := range Peers {
 		open := l.open(peer)
+		if err := open(formats[0])(io.Discard); err != nil { // the first scrape sorts new series
+			panic(err)
+		}
 		for i, f := range formats {
 			scrape := open(f)
 			if scrape == nil {
