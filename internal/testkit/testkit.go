@@ -25,12 +25,16 @@ func Hammer(n int, f func(i int)) (total int) {
 	return workers * n
 }
 
-// NeedThreads skips a test that needs goroutines on several threads. WebAssembly has one
-// thread.
+// NeedThreads gives a test goroutines on at least two threads until its end, because with
+// GOMAXPROCS=1 two goroutines rarely meet. It skips the test on WebAssembly, which has one thread.
 func NeedThreads(t *testing.T) {
 	t.Helper()
 	if runtime.GOARCH == "wasm" {
 		t.Skip("one thread")
+	}
+	if n := runtime.GOMAXPROCS(0); n < 2 {
+		runtime.GOMAXPROCS(2)
+		t.Cleanup(func() { runtime.GOMAXPROCS(n) })
 	}
 }
 
