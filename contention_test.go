@@ -26,9 +26,7 @@ func TestTotalsAreExact(t *testing.T) {
 			widen(&h.wide, h.def.stride)
 		}
 		if i > n/2 && i%10 == 0 {
-			c.wide.Load().Move(stripe.StackNumber())
-			f.wide.Load().Move(stripe.StackNumber())
-			h.wide.Load().Move(stripe.StackNumber())
+			stripe.Move(stripe.StackNumber())
 		}
 		c.Inc()
 		f.Add(0.5)
@@ -98,9 +96,7 @@ func TestMovesKeepTotals(t *testing.T) {
 		if c.Value() != uint64(3*(i+1)) || f.Value() != 0.25*float64(i+1) || h.Snapshot().Count != uint64(i+1) {
 			t.Fatalf("after %d rounds: %d, %v and %v", i+1, c.Value(), f.Value(), h.Snapshot())
 		}
-		for _, s := range []*stripe.Set{c.wide.Load(), f.wide.Load(), h.wide.Load()} {
-			s.Move(stripe.StackNumber())
-		}
+		stripe.Move(stripe.StackNumber())
 	}
 }
 

@@ -77,7 +77,7 @@ func (c *Counter) Add(n uint64) {
 // word returns the word in which goroutine at adds.
 func (c *Counter) word(at uintptr) *atomic.Uint64 {
 	if s := c.wide.Load(); s != nil {
-		return &s.Words[s.Row(at)]
+		return s.Word(at)
 	}
 	return &c.n
 }

@@ -53,7 +53,7 @@ func TestHistogramRowsDoNotOverlap(t *testing.T) {
 		widen(&h.wide, h.def.stride)
 		total := testkit.Hammer(200, func(i int) {
 			if i%20 == 0 {
-				h.wide.Load().Move(stripe.StackNumber())
+				stripe.Move(stripe.StackNumber())
 			}
 			h.Observe(float64(n)) // above every bound: the last count of a row
 			h.Observe(0)          // the first count

@@ -10,10 +10,11 @@
 // goroutine watches it ([Changes]).
 //
 // A 16th collision in a row of a set rehashes the goroutine that noticed it to another
-// row, with the few goroutines that share its hash slot. After as many moves as the set
-// has rows, a set of twice the size replaces the set, up to four rows for each of
-// GOMAXPROCS. Each further move needs twice as many collisions: if more goroutines run
-// than there are rows, moving is no help, and every add reads the slot table.
+// row, with the few goroutines that share its hash slot. The slots belong to all sets: a
+// goroutine that moves in one set mostly has a row of its own in the next set too. After as
+// many moves as the set has rows, a set of twice the size replaces the set, up to four rows
+// for each of GOMAXPROCS. Each further move needs twice as many collisions: if more
+// goroutines run than there are rows, moving is no help, and every add reads the slots.
 //
 // # Memory model
 //
@@ -85,7 +86,6 @@ func StackNumber() uintptr { return uintptr(unsafe.Pointer(new(struct{}))) >> St
 // stay in the cache of every core.
 type Set struct {
 	Words  []atomic.Uint64 // of all rows; each row is whole cache lines long
-	slots  []atomic.Uint32 // hash factors; several stack numbers share a slot
 	stride uint32          // words from one row to the next
 	shift  uint32          // from a 32-bit hash to the number of a row
 	before *Set            // the smaller set that this set replaced
@@ -95,12 +95,20 @@ type Set struct {
 	_     [CacheLine - 4]byte
 }
 
+// slots has hash factors, each as its difference from phi. Several stack numbers share a slot.
+//
+// An add waits for all loads and multiplications between the atomic add before it and the
+// address of its own word. The slots are not in a Set, because the wait for a slot then
+// overlaps with the wait for the Set.
+var slots [1 << slotBits]atomic.Uint32
+
+const slotBits = 10
+
 const phi = 0x9e3779b9 // 2^32 divided by the golden ratio: spreads evenly spaced numbers
 
 func newSet(rows, stride int, before *Set) *Set {
 	s := &Set{
 		Words:  make([]atomic.Uint64, rows*stride),
-		slots:  make([]atomic.Uint32, rows),
 		stride: uint32(stride),
 		shift:  32,
 		before: before,
@@ -108,11 +116,10 @@ func newSet(rows, stride int, before *Set) *Set {
 	for ; rows > 1; rows >>= 1 {
 		s.shift--
 	}
-	for i := range s.slots {
-		s.slots[i].Store(phi)
-	}
 	return s
 }
+
+func (s *Set) rows() int { return 1 << (32 - s.shift) }
 
 // rowLimit returns the least power of two that is at least four times GOMAXPROCS. A
 // goroutine that moves then mostly finds a row without another goroutine.
@@ -138,28 +145,31 @@ func (p *Pointer) Load() *Set { return (*Set)(unsafe.Pointer(p.p.Load())) }
 func Widen(p *Pointer, old *Set, stride int) {
 	rows := minRows
 	if old != nil {
-		rows = 2 * len(old.slots)
+		rows = 2 * old.rows()
 	}
 	p.p.CompareAndSwap((*byte)(unsafe.Pointer(old)), (*byte)(unsafe.Pointer(newSet(rows, stride, old))))
 }
 
-func (s *Set) slot(at uintptr) *atomic.Uint32 {
-	return &s.slots[int(uint32(at)*phi>>(s.shift&31))&(len(s.slots)-1)]
-}
+func slot(at uintptr) *atomic.Uint32 { return &slots[uint32(at)*phi>>(32-slotBits)] }
+
+// hash returns a hash of a stack number. With a random odd factor, two numbers share a row
+// with a probability of at most 2/rows (multiply-shift hashing), so a new factor mostly
+// separates two goroutines.
+func hash(at uintptr) uint32 { return uint32(at) * (slot(at).Load() ^ phi) }
 
 // Row returns the index in Words of the first word of the row of a stack number.
-func (s *Set) Row(at uintptr) int {
-	// With a random odd factor, two numbers share a row with a probability of at most
-	// 2/rows (multiply-shift hashing), so a new factor mostly separates two goroutines.
-	factor := s.slot(at).Load()
-	return int(uint32(at)*factor>>(s.shift&31)) * int(s.stride)
+func (s *Set) Row(at uintptr) int { return int(hash(at)>>(s.shift&31)) * int(s.stride) }
+
+// Word is the first word of the row of a stack number, in a set with rows of [LineWords].
+func (s *Set) Word(at uintptr) *atomic.Uint64 {
+	return &s.Words[hash(at)>>(s.shift&31)*LineWords]
 }
 
 // Move gives the slot of a stack number another factor.
-func (s *Set) Move(at uintptr) {
-	f := s.slot(at)
-	x := (f.Load() ^ uint32(at)) * 0x85ebca6b
-	f.Store((x ^ x>>15) | 1)
+func Move(at uintptr) {
+	f := slot(at)
+	x := (f.Load() ^ phi ^ uint32(at)) * 0x85ebca6b
+	f.Store((x ^ x>>15 | 1) ^ phi)
 }
 
 // Sum returns the sum of the first words of all rows, also of the sets that s replaced.
@@ -218,8 +228,8 @@ func Contended(s *Set, row int, at uintptr, metric unsafe.Pointer) bool {
 	if n < burst || n&(n-1) != 0 && n%(1<<16) != 0 {
 		return false
 	}
-	s.Move(at)
-	return int(s.moves.Add(1)) >= len(s.slots) && len(s.slots) < rowLimit()
+	Move(at)
+	return int(s.moves.Add(1)) >= s.rows() && s.rows() < rowLimit()
 }
 
 // recent counts collisions in metrics without a set, keyed by a hash of their address.

@@ -97,10 +97,10 @@ func TestCollisionsEnd(t *testing.T) {
 				for n, small := round(s, running); n > 0; n, small = round(s, running) {
 					if small {
 						moves += int(s.moves.Load())
-						s = newSet(2*len(s.slots), LineWords, s)
+						s = newSet(2*s.rows(), LineWords, s)
 					}
 					if rounds++; rounds > 1000*burst {
-						t.Fatalf("%d goroutines, stacks %d apart: %d still collide in %d rows", procs, spacing, n, len(s.slots))
+						t.Fatalf("%d goroutines, stacks %d apart: %d still collide in %d rows", procs, spacing, n, s.rows())
 					}
 				}
 				moves += int(s.moves.Load())
@@ -108,6 +108,20 @@ func TestCollisionsEnd(t *testing.T) {
 			}
 			t.Logf("%2d goroutines, stacks %7d KiB apart: no collisions after at most %3d adds each, with %.1f moves", procs, spacing>>10, worst, float64(moves)/50)
 		}
+	}
+}
+
+// TestMovesServeAllSets: goroutines that have rows of their own in one set have rows of their own in
+// another set of the same size at once. Many contended metrics then need no more moves than one.
+func TestMovesServeAllSets(t *testing.T) {
+	testkit.NeedThreads(t)
+	running := stackNumbers(rand.New(rand.NewPCG(1, 2)), 16, 0)
+	one := newSet(64, LineWords, nil)
+	for n := -1; n != 0; {
+		n, _ = round(one, running)
+	}
+	if n, _ := round(newSet(64, RowStride(20), nil), running); n > 0 {
+		t.Errorf("%d goroutines collide in a set", n)
 	}
 }
 
@@ -131,19 +145,16 @@ func TestManyGoroutinesMoveSeldom(t *testing.T) {
 	}
 }
 
-// TestSlotsAreSpread: goroutines whose stacks have equal distances use many slots of a set.
-// A move concerns all goroutines of a slot.
+// TestSlotsAreSpread: goroutines whose stacks have equal distances use many slots. A move
+// concerns all goroutines of a slot.
 func TestSlotsAreSpread(t *testing.T) {
-	for rows := minRows; rows <= maxRows; rows *= 2 {
-		s := newSet(rows, LineWords, nil)
-		for spacing := uintptr(1); spacing <= 1<<16; spacing *= 2 {
-			used := map[*atomic.Uint32]bool{}
-			for i := range rows {
-				used[s.slot(1<<20+uintptr(i)*spacing)] = true
-			}
-			if len(used) < rows/4 {
-				t.Errorf("%d stacks %d KiB apart use %d of %d slots", rows, spacing<<StackShift>>10, len(used), rows)
-			}
+	for spacing := uintptr(1); spacing <= 1<<16; spacing *= 2 {
+		used := map[*atomic.Uint32]bool{}
+		for i := range len(slots) {
+			used[slot(1<<20+uintptr(i)*spacing)] = true
+		}
+		if len(used) < len(slots)/4 {
+			t.Errorf("%d stacks %d KiB apart use %d slots", len(slots), spacing<<StackShift>>10, len(used))
 		}
 	}
 	if 1<<StackShift != 2<<10 {
@@ -162,7 +173,7 @@ func TestRowsStayInside(t *testing.T) {
 				t.Fatalf("word %d of %d", row, len(s.Words))
 			}
 			used[row] = true
-			s.Move(at)
+			Move(at)
 		}
 		if len(used) != rows {
 			t.Errorf("%d of %d rows are used", len(used), rows)
@@ -206,8 +217,8 @@ func TestWidenOnce(t *testing.T) {
 		if len(sets) != 1 || sets[old] {
 			t.Fatalf("%d sets of rows", len(sets))
 		}
-		if s := p.Load(); len(s.slots) != 2*minRows || s.before != old {
-			t.Fatalf("%d rows after %p, want twice those of %p", len(s.slots), s.before, old)
+		if s := p.Load(); s.rows() != 2*minRows || s.before != old {
+			t.Fatalf("%d rows after %p, want twice those of %p", s.rows(), s.before, old)
 		}
 	}
 }
@@ -324,7 +335,7 @@ func TestMovesDouble(t *testing.T) {
 		Contended(s, 0, 12345, nil)
 		if s.moves.Load() != before {
 			moved = append(moved, n)
-			if factor := s.slot(12345).Load(); factor%2 != 1 || factor == phi {
+			if factor := slot(12345).Load() ^ phi; factor%2 != 1 || factor == phi {
 				t.Errorf("factor %#x after %d collisions", factor, n)
 			}
 		}
@@ -372,7 +383,7 @@ func TestAllBitsChooseRow(t *testing.T) {
 		for at := range uintptr(1000) {
 			other := at ^ 1<<bit
 			rows = rows || s.Row(at) != s.Row(other)
-			slots = slots || s.slot(at) != s.slot(other)
+			slots = slots || slot(at) != slot(other)
 		}
 		if !rows || !slots {
 			t.Errorf("bit %d of a stack number: chooses rows %v, slots %v", bit, rows, slots)
