@@ -1,6 +1,7 @@
 package tacho
 
 import (
+	"math/bits"
 	"runtime"
 	"strconv"
 	"strings"
@@ -178,5 +179,19 @@ func TestExistingSeriesIsNotOverflow(t *testing.T) {
 		if got[0] != got[1] {
 			t.Fatal("With returns the series to one goroutine and the overflow series to another")
 		}
+	}
+}
+
+// TestHugeLabels: values of together 1 GiB are refused. The head of a text has 30 bits for the length.
+func TestHugeLabels(t *testing.T) {
+	if *stressFor == 0 || bits.UintSize < 64 {
+		t.Skip("needs 3 GiB; runs with -stress 1s")
+	}
+	r := NewRegistry()
+	v := r.CounterVec("huge", "", []string{"a", "b"})
+	half := strings.Repeat("x", 1<<29)
+	v.With(half, half).Inc()
+	if got := text(t, r); v.Len() != 0 || !strings.Contains(got, `tacho_errors_total{metric="huge",reason="invalid"} 1`) {
+		t.Errorf("%d series, %q", v.Len(), got)
 	}
 }
