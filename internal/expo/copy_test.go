@@ -49,6 +49,11 @@ func TestMembersAreCopied(t *testing.T) {
 				switch labels[i].Value = strings.Repeat("v", r.IntN(20)); {
 				case r.oneIn(5):
 					labels[i].Value = r.text()
+				case r.oneIn(10): // like the text between values
+					labels[i].Value = ""
+					for range r.IntN(12) {
+						labels[i].Value += []string{`"`, `,`, `=`, `,b="`, `",b="`, "b", "\n"}[r.IntN(7)]
+					}
 				case r.oneIn(5):
 					labels[i].Value += []string{"\"", "\\", "\n", "\x00", "\x1f", " ", "\x7f", "é", "#\"", "\xff"}[r.IntN(10)] + strings.Repeat("w", r.IntN(9))
 				}
@@ -68,10 +73,10 @@ func TestMembersAreCopied(t *testing.T) {
 	}
 }
 
-// TestMembersAreSet: jsonHead copies the members of a family if all their names are short
+// TestMembersAreSet: jsonFast copies the members of a family if all their names are short
 // enough, and of no other family.
 func TestMembersAreSet(t *testing.T) {
-	name := strings.Repeat("n", memberSize-len(`","":"`))
+	name := strings.Repeat("n", memberSize-len(`,"":"`))
 	eight := `{a="",b="",c="",d="",e="",f="",g="",h=""} `
 	for _, c := range []struct {
 		block        string
@@ -92,7 +97,13 @@ func TestMembersAreSet(t *testing.T) {
 		e.Whole(`{x="1"} `, 1, false, nil)
 		e.Begin(&Family{Name: "f", SameLabels: c.same, QuotedLabels: c.quoted})
 		e.Whole(c.block, 1, false, nil)
-		if n := (*jsonState)(e.json).n; n != c.n {
+		j, n := (*jsonState)(e.json), 0
+		for i := range j.member {
+			if j.last == &j.member[i] {
+				n = i + 1
+			}
+		}
+		if n != c.n {
 			t.Errorf("%s: %d members, want %d", c.block, n, c.n)
 		}
 	}

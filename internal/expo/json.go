@@ -14,20 +14,19 @@ import (
 // JSON is the JSON view: an object of family names, with a list of series for each name.
 var JSON = Format{jsonID, nil, jsonBegin, jsonWhole, jsonFloat, jsonHistogram, jsonFinish}
 
-// A member is the text of a JSON object between two values of labels, such as
-// `","path":"`.
+// A member is the text of a JSON object before the value of a label, such as `,"path":"`.
 type member struct {
 	_    [0]func() // no ==; see internal/SIZE.md
 	text [memberSize]byte
-	n    uint8 // length of the text
-	skip uint8 // length of the text in a label block, such as `,path="`
+	skip int // length of the text in a label block, such as `,path="`
+	more int // length of the text, less skip
 }
 
 // jsonState is what an Encoder keeps for JSON.
 type jsonState struct {
 	series bool               // the current family has a series
 	learn  bool               // set member from the next series
-	n      int                // of member; jsonHead does not copy if n is 0
+	last   *member            // of the current family; nil if jsonFast must not copy
 	member [maxMembers]member // of the current family
 }
 
@@ -43,8 +42,8 @@ const (
 	jsonValue, jsonValueLen = `"},"value":` + "     ", 11
 )
 
-// jsonRoom is the number of bytes that jsonHead may write, besides the values.
-const jsonRoom = jsonOpenLen + maxMembers*memberSize + memberSize + 16
+// jsonRoom is the number of bytes that jsonFast and jsonWhole may write, besides the values.
+const jsonRoom = jsonOpenLen + maxMembers*memberSize + memberSize + 16 + 16
 
 func jsonBegin(e *Encoder, f *Family) {
 	before := "],\n"
@@ -59,75 +58,83 @@ func jsonBegin(e *Encoder, f *Family) {
 	}
 	e.buf = put(b, ":[")
 	j := (*jsonState)(e.json)
-	j.series, j.n, j.learn = false, 0, f.SameLabels && !f.QuotedLabels
+	j.series, j.last, j.learn = false, nil, f.SameLabels && !f.QuotedLabels
 }
 
 // jsonHead appends an element up to its value.
-//
-// All series of most families have the same label names. Moves of 16 bytes copy the text
-// between two values from the first series of the family. Moves of 8 bytes copy the values. The
-// moves may write past the end of a text but stay within the
-// capacity. A value with an escape or a control character is left to jsonFirst.
 func jsonHead(e *Encoder, block string) []byte {
-	j, n := (*jsonState)(e.json), len(e.buf)
-	if j.n > 0 && len(block) >= 8 && cap(e.buf)-n >= len(block)+jsonRoom {
-		start := unsafe.Add(unsafe.Pointer(unsafe.SliceData(e.buf)), n)
-		*(*[16]byte)(start) = *(*[16]byte)(unsafe.Pointer(unsafe.StringData(jsonOpen)))
-		if to := copyMembers(unsafe.Add(start, jsonOpenLen), block, j.member[:j.n]); to != nil {
-			*(*[16]byte)(to) = *(*[16]byte)(unsafe.Pointer(unsafe.StringData(jsonValue)))
-			return e.buf[:n+int(uintptr(to)-uintptr(start))+jsonValueLen]
-		}
+	if n := jsonFast(e, block); n > 0 {
+		return e.buf[:n]
 	}
 	return jsonFirst(e, block)
 }
 
-// copyMembers writes members with the values of block. It returns the end of the last
-// value, or nil if a value has an escape or a control character.
+// jsonFast writes an element up to its value behind e.buf. It returns the length of e.buf with
+// the element, or 0 if jsonFirst must append the element.
 //
-// It is not a part of jsonHead, because the variables of both exceed the registers.
+// All series of most families have the same label names. Moves of 16 bytes copy the text
+// before each value from the first series of the family. Moves of 8 bytes copy the values with
+// the quotes behind them. The moves may write past the end of a text but stay within the
+// capacity.
 //
-//go:noinline
-func copyMembers(to unsafe.Pointer, block string, members []member) unsafe.Pointer {
-	from := unsafe.Pointer(unsafe.StringData(block))
-	last := unsafe.Add(from, len(block)-8)
-	for i := range members {
-		m := &members[i]
-		*(*[memberSize]byte)(to) = m.text
-		to = unsafe.Add(to, int(m.n))
-		from = unsafe.Add(from, int(m.skip))
-		for {
-			var word uint64
-			if uintptr(from) <= uintptr(last) {
-				word = byteorder.Load64((*[8]byte)(from))
-			} else { // the last word of block, without the bytes before from
-				word = byteorder.Load64((*[8]byte)(last)) >> (8 * (uintptr(from) - uintptr(last)) & 63)
-			}
-			byteorder.Store64((*[8]byte)(to), word)
-			if s := jsonSpecial(word); s != 0 {
-				k := bits.TrailingZeros64(s) / 8
-				from, to = unsafe.Add(from, k), unsafe.Add(to, k)
+// A control character or an escaped quote ends a value too early. Then each later value ends
+// too early too: at the latest, the quote before the value ends it. So one comparison, with the
+// end of the last value, finds all such blocks. A word of 8 bytes at a value is within the
+// block, unless the value is the last.
+func jsonFast(e *Encoder, block string) int {
+	j, n := (*jsonState)(e.json), len(e.buf)
+	if j.last == nil || len(block) < len("1234567\"} ") || cap(e.buf)-n < len(block)+jsonRoom {
+		return 0
+	}
+	from, to := unsafe.Pointer(unsafe.StringData(block)), unsafe.Add(unsafe.Pointer(unsafe.SliceData(e.buf)), n)
+	*(*[16]byte)(to) = *(*[16]byte)(unsafe.Pointer(unsafe.StringData(jsonOpen)))
+	to = unsafe.Add(to, jsonOpenLen) // the place of block[0]
+	i, m := 0, &j.member[0]
+	for ; m != j.last; m = (*member)(unsafe.Add(unsafe.Pointer(m), unsafe.Sizeof(*m))) {
+		*(*[memberSize]byte)(unsafe.Add(to, i)) = m.text
+		i += m.skip
+		to = unsafe.Add(to, m.more)
+		for { // behind an empty value are at least the 8 bytes `",y=""} `
+			word := byteorder.Load64((*[8]byte)(unsafe.Add(from, i)))
+			byteorder.Store64((*[8]byte)(unsafe.Add(to, i)), word)
+			i += 8
+			if special := jsonSpecial(word); special != 0 {
+				i += bits.TrailingZeros64(special)/8 - 7
 				break
 			}
-			from, to = unsafe.Add(from, 8), unsafe.Add(to, 8)
 		}
-		if *(*byte)(from) != '"' {
-			return nil
-		}
-		from = unsafe.Add(from, 1)
 	}
-	return to
+	*(*[memberSize]byte)(unsafe.Add(to, i)) = m.text
+	i += m.skip
+	to = unsafe.Add(to, m.more)
+	tail := len(block) - len("1234567\"} ") // the word that ends in the last quote
+	for ; i < tail; i += 8 {
+		word := byteorder.Load64((*[8]byte)(unsafe.Add(from, i)))
+		byteorder.Store64((*[8]byte)(unsafe.Add(to, i)), word)
+		if jsonSpecial(word) != 0 {
+			return 0
+		}
+	}
+	word := byteorder.Load64((*[8]byte)(unsafe.Add(from, tail))) >> (8 * (i - tail) & 63)
+	byteorder.Store64((*[8]byte)(unsafe.Add(to, i)), word)
+	if i += bits.TrailingZeros64(jsonSpecial(word)) / 8; i != len(block)-len("\"} ") {
+		return 0
+	}
+	to = unsafe.Add(to, i)
+	*(*[16]byte)(to) = *(*[16]byte)(unsafe.Pointer(unsafe.StringData(jsonValue)))
+	return int(uintptr(to)-uintptr(unsafe.Pointer(unsafe.SliceData(e.buf)))) + jsonValueLen
 }
 
 // jsonSpecial returns a word whose lowest byte that is not 0 is at the lowest byte of w
-// that is a double quote, a backslash or a control character.
+// that is a double quote or a control character.
 func jsonSpecial(w uint64) uint64 {
 	const ones = 0x0101010101010101
 	// The exclusive or with 2 exchanges the double quote and the space, so that the quote
 	// is next to the control characters.
-	return (((w ^ ones*('"'^' ')) - ones*(' '+1)) | ((w ^ ones*'\\') - ones)) &^ w & (ones << 7)
+	return ((w ^ ones*('"'^' ')) - ones*(' '+1)) &^ w & (ones << 7)
 }
 
-// jsonFirst appends an element up to its value, and sets up jsonHead for the next series
+// jsonFirst appends an element up to its value, and sets up jsonFast for the next series
 // of the family.
 func jsonFirst(e *Encoder, block string) []byte {
 	j, open := (*jsonState)(e.json), jsonOpen[:jsonOpenLen]
@@ -139,18 +146,27 @@ func jsonFirst(e *Encoder, block string) []byte {
 }
 
 func jsonWhole(e *Encoder, block string, v uint64, negative bool, d *Details) bool {
-	b := jsonHead(e, block)
-	n := len(b)
-	if v >= decimal.MaxShort || negative || d != nil || cap(b)-n < 16 {
-		return jsonEnd(e, decimal.AppendWhole(b, v, negative), d)
+	if v >= decimal.MaxShort || negative || d != nil {
+		return jsonInteger(e, block, v, negative, d)
 	}
-	to := unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), n)
+	n := jsonFast(e, block)
+	if n == 0 {
+		return jsonInteger(e, block, v, false, nil)
+	}
+	to := unsafe.Add(unsafe.Pointer(unsafe.SliceData(e.buf)), n)
 	digits := decimal.EightDigits(v)
 	leading := decimal.LeadingZeros(digits)
 	byteorder.Store64((*[8]byte)(to), (digits|decimal.EightZeros)>>(8*leading))
 	*(*byte)(unsafe.Add(to, 8-leading)) = '}'
-	e.buf = b[:n+8-leading+1]
+	e.buf = e.buf[:n+8-leading+1]
 	return e.full()
+}
+
+// jsonInteger is jsonWhole for all samples.
+//
+//go:noinline
+func jsonInteger(e *Encoder, block string, v uint64, negative bool, d *Details) bool {
+	return jsonEnd(e, decimal.AppendWhole(jsonHead(e, block), v, negative), d)
 }
 
 func jsonFloat(e *Encoder, block string, v float64, d *Details) bool {
@@ -233,16 +249,14 @@ func (j *jsonState) appendLabels(b []byte, block string) []byte {
 		end := len(b) + len("\"")
 		skip -= len(block)
 		b, block = appendJSONQuoted(b, block[len("="):])
-		if n > 0 {
-			start-- // the quote behind the last value
-		}
 		if j.learn = j.learn && n < maxMembers && end-start <= memberSize; j.learn {
 			m := &j.member[n]
-			m.n, m.skip = uint8(copy(m.text[:], b[start:end])), uint8(skip+len(",=\""))
+			m.skip = skip + len(",=\"")
+			m.more = copy(m.text[:], b[start:end]) - m.skip
 		}
 		if block[0] == '}' {
 			if j.learn {
-				j.n, j.learn = n+1, false
+				j.last, j.learn = &j.member[n], false
 			}
 			return b
 		}
