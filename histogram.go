@@ -368,8 +368,9 @@ func (h *Histogram) Snapshot() HistogramSnapshot {
 func (h *Histogram) read(counts []uint64) (sum float64) {
 	row := h.words()
 	sum = atomicfloat.Load(&row[0])
-	for i := range counts {
-		counts[i] = row[i+1].Load()
+	buckets := row[1:][:len(counts)]
+	for i := range buckets {
+		counts[i] = buckets[i].Load()
 	}
 	if s := h.wide.Load(); s != nil {
 		sum += s.SumFloat(counts)

@@ -199,7 +199,7 @@ func TestBucketLinesAreCopied(t *testing.T) {
 			room--
 		}
 		memory := append([]byte("before "+head), make([]byte, room)...)
-		n, i, _ := copyBuckets(memory[:len("before "):len("before ")+room], len(head), bounds.labels, counts)
+		n, i, _ := copyBuckets(memory[len("before "):][:len(head):room], bounds.labels, counts)
 		if got := string(memory[len("before "):][:n]); i != min(lines, 3) || got != want {
 			t.Errorf("%d bytes of room: %d lines %q, want %q", room, i, got, want)
 		}

@@ -51,7 +51,7 @@ func (e *Encoder) appendBuckets(block string, labels []string, counts []uint64, 
 	i, total := 0, uint64(0)
 	if d == nil {
 		var n int
-		n, i, total = copyBuckets(b, len(head), labels, counts)
+		n, i, total = copyBuckets(head, labels, counts)
 		b = b[:start+n]
 	}
 	for ; i < len(counts); i++ {
@@ -70,45 +70,58 @@ func (e *Encoder) appendBuckets(block string, labels []string, counts []uint64, 
 // be nil.
 type lineEnd = func(b []byte, d *Details, x *exemplar.Exemplar) []byte
 
-// copyBuckets writes the lines of buckets behind b, until a line has a long number or could
-// exceed the capacity. It returns the length of the lines, their number, and the number of
-// their observations. head is the length of the start of all lines, which is behind b.
+// copyBuckets writes the lines of buckets to the memory of head, until a line has a long number
+// or could exceed the capacity. It returns the length of the lines, their number, and the number
+// of their observations. head is the start of all lines, and becomes the start of the first.
 //
-// Moves of 16 bytes and a store of eight digits may write past the end of a line, but stay
-// within the capacity.
-func copyBuckets(b []byte, head int, labels []string, counts []uint64) (n, i int, total uint64) {
-	start := unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), len(b))
-	room := cap(b) - len(b) - head - bucketRoom
-	digits, size := uint64('0'), 1 // of total
-	for ; i < len(counts) && n <= room; i++ {
+// Moves of up to 64 bytes and a store of eight digits may write past the end of a line, but stay
+// within the capacity. The longest move is of an element of an array: the compiler calls a
+// function for *p = *q of that size.
+func copyBuckets(head []byte, labels []string, counts []uint64) (n, i int, total uint64) {
+	room := cap(head) - len(head) - bucketRoom
+	if room < 0 {
+		return 0, 0, 0
+	}
+	start := unsafe.Pointer(unsafe.SliceData(head))
+	last := unsafe.Add(start, room) // the last start of a line
+	digits, size := uint64('0'), 1  // of total
+	to := start
+	for ; i < len(counts) && uintptr(to) <= uintptr(last); i++ {
 		if c := counts[i]; c > 0 { // many buckets are empty
-			sum := total + c
-			if sum >= decimal.MaxShort {
+			if total+c >= decimal.MaxShort {
 				break
 			}
-			total = sum
-			digits = decimal.EightDigits(sum)
-			leading := decimal.LeadingZeros(digits)
-			digits, size = (digits|decimal.EightZeros)>>(8*leading), 8-leading
+			total += c
+			digits, size = shortDigits(total)
 		}
-		to := unsafe.Add(start, n)
-		*(*[16]byte)(to) = *(*[16]byte)(start)
-		*(*[16]byte)(unsafe.Add(to, 16)) = *(*[16]byte)(unsafe.Add(start, 16))
-		*(*[16]byte)(unsafe.Add(to, 32)) = *(*[16]byte)(unsafe.Add(start, 32))
-		for j := 48; j < head; j += 16 {
+		(*[1][64]byte)(to)[0] = (*[1][64]byte)(start)[0]
+		for j := 64; j < len(head); j += 16 {
 			*(*[16]byte)(unsafe.Add(to, j)) = *(*[16]byte)(unsafe.Add(start, j))
 		}
-		to = unsafe.Add(to, head)
+		to = unsafe.Add(to, len(head))
 		label := labels[2*i]
 		*(*[leSize]byte)(to) = *(*[leSize]byte)(unsafe.Pointer(unsafe.StringData(label)))
 		to = unsafe.Add(to, len(label))
 		byteorder.Store64((*[8]byte)(to), digits)
-		*(*byte)(unsafe.Add(to, size)) = '\n'
-		n += head + len(label) + size + 1
+		to = unsafe.Add(to, size)
+		*(*byte)(to) = '\n'
+		to = unsafe.Add(to, 1)
 	}
-	return n, i, total
+	return int(uintptr(to) - uintptr(start)), i, total
+}
+
+// shortDigits returns the text of v, which is below MaxShort, and its length. The first byte of
+// the text is the lowest.
+//
+// It is not inlined, because its variables and those of copyBuckets exceed the registers.
+//
+//go:noinline
+func shortDigits(v uint64) (digits uint64, size int) {
+	digits = decimal.EightDigits(v)
+	leading := decimal.LeadingZeros(digits)
+	return (digits | decimal.EightZeros) >> (8 * leading), 8 - leading
 }
 
 // bucketRoom is the number of bytes that copyBuckets may write behind the start of a line:
-// at most 48 bytes past the start, a label, and eight digits.
-const bucketRoom = 48 + leSize + 16
+// at most 64 bytes past the start, a label, and eight digits.
+const bucketRoom = 64 + leSize + 16
