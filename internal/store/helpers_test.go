@@ -104,9 +104,10 @@ func (v *vector) ordered() *Order {
 func (v *vector) layOut() *Order {
 	v.orderMu.Lock()
 	defer v.orderMu.Unlock()
-	o := v.lay(&v.mu, v.Order(&v.mu))
-	v.order.Store(o)
-	return o
+	v.mu.Lock()
+	v.waste = 1 << 30 // more than a scrape leaves
+	v.mu.Unlock()
+	return v.Order(&v.mu)
 }
 
 // each passes a cursor and the index of each series of o.
@@ -172,7 +173,7 @@ func equalLists(a, b [][]string) bool { return slices.EqualFunc(a, b, slices.Equ
 // passed returns the number of groups that series have passed.
 func (v *view) passed() (n int) {
 	for i := range v.groups {
-		n += int(v.groups[i].tags().Load() >> 56)
+		n += int(v.groups[i].words[0] >> 56)
 	}
 	return n
 }

@@ -20,8 +20,8 @@ func (s *Store) bytes() int {
 		n += firstUnits << min(i, chunkShift-firstShift) * unit
 	}
 	n += len(v.groups) * int(unsafe.Sizeof(group{}))
-	n += len(v.slabs)*int(unsafe.Sizeof(slab{})) + 4*cap(s.tail) + 16*cap(s.removed)
-	if o := s.order.Load(); o != nil {
+	n += len(v.slabs)*int(unsafe.Sizeof(slab{})) + 4*cap(s.tail) + 4*cap(s.removed)
+	if o := s.order; o != nil {
 		n += 4 * cap(o.tail)
 	}
 	return n
@@ -299,7 +299,7 @@ func TestTexts(t *testing.T) {
 		views = append(views, v.view.Load())
 		for _, w := range views[max(0, len(views)-40):] {
 			hash, block := v.key([]string{value})
-			if _, _, r, ok := v.Store.find(w, hash, nil, block, 0); ok && !w.has(r) {
+			if m, _, _, r := v.Store.find(w, hash, nil, block, 0); m != nil && !w.has(r) {
 				t.Fatal("an older view finds a text that it does not have")
 			}
 		}
@@ -349,11 +349,11 @@ func TestOlderViews(t *testing.T) {
 		}
 		for i := range n {
 			hash, block := v.key([]string{strconv.Itoa(i)})
-			_, _, r, ok := v.Store.find(w, hash, nil, block, 0)
-			if !ok {
+			m, _, _, _ := v.Store.find(w, hash, nil, block, 0)
+			if m == nil {
 				continue
 			}
-			if m := w.metric(r.index(), v.kind.Size); m != metrics[i] {
+			if m != metrics[i] {
 				t.Fatalf("in the view of %d series, series %d has another metric", k, i)
 			}
 		}
@@ -385,7 +385,8 @@ func TestRemovedInOlderViews(t *testing.T) {
 					v.add(fmt.Sprint("more", i))
 				}
 				v.passed = len(v.view.Load().groups)
-				v.grow() // a removal does not change the table of older
+				v.grow()
+				v.publish() // a removal does not change the table of older
 				v.remove("0")
 				last := strconv.Itoa(before - 1) // of 200, it has a slab with others
 				v.remove(last)
@@ -449,7 +450,7 @@ func TestCompactedWhileLayingIsFreed(t *testing.T) {
 		v.add(strconv.Itoa(i))
 	}
 	for compacted := false; !compacted; {
-		v.order.Store(nil) // all texts are moved again
+		v.order = nil // all texts are moved again
 		done := make(chan *Order, 1)
 		go func() { done <- v.ordered() }()
 		for len(done) == 0 && !compacted {

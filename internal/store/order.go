@@ -37,34 +37,43 @@ const (
 // the changes only. The caller holds the mutex of the order.
 func (s *Store) Order(mu *sync.Mutex) *Order {
 	mu.Lock()
-	all := s.Snapshot()
-	v, fresh := all.view, s.tail[s.ordered:]
+	o, all, fresh := s.order, s.Snapshot(), s.tail[s.ordered:]
 	s.ordered = len(s.tail)
-	gone, limit := s.gone, s.live/8+unlaid
-	wasteful := s.waste > s.units/8+compactUnits
+	limit := s.live/8 + unlaid - s.gone
+	if s.waste > s.units/8+compactUnits {
+		limit = -1
+	}
+	s.laying = true
 	mu.Unlock()
-	o := s.order.Load()
+	v := all.view
 	switch {
 	case o == nil || o.view.id != v.id:
-		o = &Order{store: s, view: v}
-		o.tail = s.merge(o, nil, all.positions())
-	case o.view != v || len(fresh) > 0:
-		old := o.tail
-		o = &Order{store: s, view: v, end: o.end}
-		o.tail = s.merge(o, old, fresh)
+		o, fresh = s.newOrder(v, 0, nil), all.positions()
+	case o.view != v:
+		o = s.newOrder(v, o.end, o.tail)
 	}
-	if len(o.tail)+gone > limit || wasteful {
-		o = s.lay(mu, o)
+	o = o.merge(fresh)
+	var m *move
+	if len(o.tail) > limit { // copy the texts into a new main arena
+		m = s.move(v, o.positions())
 	}
 	mu.Lock()
-	if v := s.view.Load(); v.id == o.view.id { // otherwise o would keep removed series
-		if v != o.view {
-			o = &Order{s, v, o.end, o.tail}
+	if s.laying { // otherwise Reset, Take or compact: o would keep removed series
+		if m != nil {
+			s.install(m, s.tail[s.ordered:])
+			o = s.newOrder(s.now, s.now.end, nil)
+		} else if s.now != o.view {
+			o = s.newOrder(s.now, o.end, o.tail)
 		}
-		s.order.Store(o)
+		s.order, s.removed, s.laying = o, nil, false
 	}
 	mu.Unlock()
 	return o
+}
+
+//go:noinline
+func (s *Store) newOrder(v *view, end uint32, tail []place) *Order {
+	return &Order{store: s, view: v, end: end, tail: tail}
 }
 
 // positions returns the positions of the series in order.
@@ -75,45 +84,45 @@ func (o *Order) positions() (list []uint32) {
 	return list
 }
 
-// merge returns the places of old, which are sorted, and of the live texts of fresh.
-func (s *Store) merge(o *Order, old []place, fresh []uint32) []place {
-	v := o.view
+// merge returns o with the live texts of fresh.
+func (o *Order) merge(fresh []uint32) *Order {
+	s, v := o.store, o.view
 	var list []uint32
 	for _, pos := range fresh {
 		list = v.live(list, pos, pos+1)
 	}
 	if len(list) == 0 {
-		return old
+		return o
 	}
 	keys := make([]key, len(list))
 	for i, pos := range list {
 		keys[i] = s.key(v, pos)
 	}
-	merged := make([]place, 0, len(old)+len(list))
-	keep := func(p place) {
-		if !v.at(p.pos).dead() {
+	sorted := sortkeys.Sort(len(keys), func(i uint32, at int) (uint64, bool) { return keys[i].part(at) })
+	old := o.tail
+	merged := make([]place, 0, len(old)+len(sorted))
+	for len(old)+len(sorted) > 0 {
+		var p place
+		if len(sorted) == 0 || len(old) > 0 && s.before(v, old[0].pos, &keys[sorted[0]]) {
+			p, old = old[0], old[1:]
+		} else {
+			i := sorted[0]
+			p = place{pos: list[i], end: o.before(&keys[i])}
+			sorted = sorted[1:]
+		}
+		if atomic.LoadUint64(&v.at(p.pos).head)&dead == 0 {
 			merged = append(merged, p)
 		}
 	}
-	for _, i := range sortkeys.Sort(len(keys), func(i uint32, at int) (uint64, bool) { return keys[i].part(at) }) {
-		for len(old) > 0 && s.key(v, old[0].pos).less(keys[i]) {
-			keep(old[0])
-			old = old[1:]
-		}
-		keep(place{pos: list[i], end: o.before(keys[i])})
-	}
-	for _, p := range old {
-		keep(p)
-	}
-	return merged
+	return s.newOrder(v, o.end, merged)
 }
 
 // before returns the end of the texts of the main arena that come before a key.
-func (o *Order) before(k key) uint32 {
+func (o *Order) before(k *key) uint32 {
 	v, s := o.view, o.store
 	low, high := 0, len(v.index) // entries before low are before k
 	for low < high && o.end > 0 {
-		if half := (low + high) / 2; s.key(v, v.index[half]).less(k) {
+		if half := (low + high) / 2; s.before(v, v.index[half], k) {
 			low = half + 1
 		} else {
 			high = half
@@ -123,7 +132,7 @@ func (o *Order) before(k key) uint32 {
 	if low > 0 {
 		pos = v.index[low-1]
 	}
-	for pos < o.end && s.key(v, pos).less(k) {
+	for pos < o.end && s.before(v, pos, k) {
 		pos += v.at(pos).units()
 	}
 	return pos
@@ -139,7 +148,7 @@ type key struct {
 
 func (s *Store) key(v *view, pos uint32) key {
 	k := key{text: v.at(pos)}
-	if k.text.head.Load()&escapes != 0 {
+	if atomic.LoadUint64(&k.text.head)&escapes != 0 {
 		k.escaped = s.shape.key(k.text.block())
 	}
 	return k
@@ -150,7 +159,7 @@ func (k *key) part(at int) (part uint64, more bool) {
 	if k.escaped != "" {
 		return sortkeys.Part(k.escaped, at)
 	}
-	n := lengthOf(k.text.head.Load())
+	n := lengthOf(atomic.LoadUint64(&k.text.head))
 	if at >= n {
 		return 0, false
 	}
@@ -163,11 +172,14 @@ func (k *key) part(at int) (part uint64, more bool) {
 	return x &^ (quotes >> 7 * 0xff), n-at > 8
 }
 
-// less reports whether k comes before o.
-func (k key) less(o key) bool {
+// before reports whether the text at pos comes before k.
+//
+//go:noinline
+func (s *Store) before(v *view, pos uint32, k *key) bool {
+	t := s.key(v, pos)
 	for at := 0; ; at += 8 {
-		x, left := k.part(at)
-		y, more := o.part(at)
+		x, left := t.part(at)
+		y, more := k.part(at)
 		if x != y {
 			return x < y
 		}
@@ -219,7 +231,7 @@ func (c *Cursor) Next() bool {
 			continue
 		}
 		t := v.text(c.pos)
-		head := t.head.Load()
+		head := atomic.LoadUint64(&t.head)
 		c.pos += units(lengthOf(head))
 		if head&dead != 0 {
 			continue
@@ -231,13 +243,16 @@ func (c *Cursor) Next() bool {
 	}
 	c.N = n
 	for _, m := range c.Metrics[:n] {
-		(*atomic.Uint32)(m).Load()
+		atomic.LoadUint32((*uint32)(m))
 	}
 	return n > 0
 }
 
 // Block returns the label block of the i-th series.
-func (c *Cursor) Block(i int) string { return c.texts[i].block() }
+func (c *Cursor) Block(i int) string {
+	t := c.texts[i]
+	return t.blockOf(lengthOf(atomic.LoadUint64(&t.head)))
+}
 
 // Created returns the time of creation of the i-th series.
 func (c *Cursor) Created(i int) int64 { return *(*int64)(c.times(i)) }

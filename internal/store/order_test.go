@@ -216,7 +216,7 @@ func TestOvertakenOrder(t *testing.T) {
 				o = v.layOut()
 			}
 			replace(v)
-			v.order.Store(o)
+			v.order = o
 			for i := range 30 {
 				v.add(fmt.Sprint("new", i))
 			}
@@ -402,18 +402,13 @@ func TestTake(t *testing.T) {
 	}
 }
 
-// startLay calls lay in a goroutine, and returns once lay copies texts and needs the mutex of
-// v to continue. The caller has the mutex, and unlocks it. The channel passes the Order.
+// startLay moves all texts in a goroutine, and returns once Order copies texts and needs the
+// mutex of v to continue. The caller has the mutex, and unlocks it. The channel passes the Order.
 func startLay(v *vector) <-chan *Order {
 	for {
+		v.ordered() // the next Order has nothing to sort
 		done := make(chan *Order, 1)
-		go func() {
-			v.orderMu.Lock()
-			defer v.orderMu.Unlock()
-			o := v.lay(&v.mu, v.Order(&v.mu))
-			v.order.Store(o)
-			done <- o
-		}()
+		go func() { done <- v.layOut() }()
 		for len(done) == 0 {
 			v.mu.Lock()
 			if v.laying {
@@ -425,7 +420,7 @@ func startLay(v *vector) <-chan *Order {
 	}
 }
 
-// TestChangesWhileLaying: series that are removed, added, or removed and added again while lay
+// TestChangesWhileLaying: series that are removed, added, or removed and added again while Order
 // copies the texts have the right metrics afterwards.
 func TestChangesWhileLaying(t *testing.T) {
 	testkit.NeedThreads(t)
@@ -519,7 +514,7 @@ func checkMetrics(t *testing.T, v *vector, metrics map[string]unsafe.Pointer) {
 }
 
 // TestRemovedWhileLayingIsNotFound: no lookup without the mutex finds a series that was removed
-// while lay copied the texts, and none finds its metric if the series was added again.
+// while Order copied the texts, and none finds its metric if the series was added again.
 func TestRemovedWhileLayingIsNotFound(t *testing.T) {
 	testkit.NeedThreads(t)
 	list := numbers(20_000)

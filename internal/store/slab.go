@@ -23,7 +23,7 @@ const (
 // metric returns the metric with an index. It returns nil if the metric had a slab of its own
 // and its series was removed.
 func (v *view) metric(index uint32, size uintptr) unsafe.Pointer {
-	m := unsafe.Pointer(v.metrics[index>>slabShift].Load())
+	m := atomic.LoadPointer(&v.metrics[index>>slabShift])
 	if m != nil {
 		m = unsafe.Add(m, uintptr(index&slabMask)*size)
 	}
@@ -34,8 +34,18 @@ func (v *view) metric(index uint32, size uintptr) unsafe.Pointer {
 // removed series is given back at once, unless it has neighbours.
 func (v *view) release(index uint32) {
 	if i := int(index >> slabShift); i < len(v.slabs) && v.slabs[i].single {
-		v.metrics[i].Store(nil)
+		atomic.StorePointer(&v.metrics[i], nil)
 	}
+}
+
+// resize gives v lists of n slabs. Older views keep their lists.
+//
+//go:noinline
+func (v *view) resize(n int) {
+	slabs, metrics := make([]slab, n), make([]unsafe.Pointer, n)
+	copy(slabs, v.slabs)
+	copy(metrics, v.metrics)
+	v.slabs, v.metrics = slabs, metrics
 }
 
 // times returns the words of time of a series, of which each series has the given number.
@@ -55,15 +65,8 @@ func (s *Store) addMetric(m unsafe.Pointer, block string) uint32 {
 // addSlab makes the slab of the next metric. The slabs of a small vector have an eighth of
 // its series: a vector pays for what it has.
 func (s *Store) addSlab(m unsafe.Pointer, block string) {
-	v := s.view.Load()
-	if s.slabs == len(v.slabs) {
-		was, w := v, *v
-		v = &w
-		n := s.slabs + s.slabs/4 + 1
-		v.slabs, v.metrics = append(make([]slab, 0, n), v.slabs...)[:n], make([]atomic.Pointer[byte], n)
-		for i := range was.slabs {
-			v.metrics[i].Store(was.metrics[i].Load())
-		}
+	if s.slabs == len(s.now.slabs) {
+		s.change().resize(s.slabs + s.slabs/4 + 1)
 	}
 	s.slab, s.taken, s.size = s.slabs, 0, 1
 	apart := s.live < Early
@@ -73,11 +76,11 @@ func (s *Store) addSlab(m unsafe.Pointer, block string) {
 	if m == nil {
 		m = s.kind.New(int(s.size), apart, block)
 	}
-	v.metrics[s.slabs].Store((*byte)(m))
-	v.slabs[s.slabs].single = s.size == 1
+	details := &s.now.slabs[s.slabs]
+	atomic.StorePointer(&s.now.metrics[s.slabs], m)
+	details.single = s.size == 1
 	if n := s.kind.Times * int(s.size); n > 0 {
-		v.slabs[s.slabs].times = unsafe.Pointer(&make([]uint64, n)[0])
+		details.times = unsafe.Pointer(unsafe.SliceData(make([]uint64, n)))
 	}
 	s.slabs++
-	s.view.Store(v)
 }

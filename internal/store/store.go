@@ -37,14 +37,15 @@ import (
 // the vector. The mutex of the order is locked before it. Each method states the mutexes that
 // its caller holds.
 type Store struct {
-	view  viewPointer
+	view  viewPointer // now, once it is complete
 	shape Shape
 	kind  Kind
-	order orderPointer // of the last scrape, if it is of the view
-	state              // under the mutex of the vector
+	state // under the mutex of the vector
 }
 
 type state struct {
+	now     *view    // the view of a change; see Store.publish
+	order   *Order   // of the last scrape, if it is of the view
 	live    int      // series
 	gone    int      // texts of removed series
 	units   int      // of the texts of series
@@ -58,8 +59,8 @@ type state struct {
 	ordered int      // of tail: in the order of the last scrape
 	used    uint32   // units behind main that have texts
 	room    uint32   // units behind main up to the end of the last chunk
-	removed []string // while laying: blocks of removed series
-	laying  bool     // Order copies the view
+	removed []uint32 // while Order runs: positions of removed series
+	laying  bool     // Order runs, and the view has the texts that it has read
 }
 
 // A Kind has what a store knows about the metrics of its vector.
@@ -79,13 +80,13 @@ type Idle struct {
 // A view has the series for readers. The fields of a view do not change. Groups, chunks and
 // slabs are filled in place. A reader reaches an entry only by a slot that refers to the entry.
 type view struct {
-	_       [0]func()              // no ==; see internal/SIZE.md
-	groups  []group                // a hash table; their number is a power of two
-	main    unsafe.Pointer         // the arena of the texts in order
-	end     uint32                 // of main, in units
-	limit   uint32                 // positions below are in main or in chunks
-	chunks  []unsafe.Pointer       // of the texts behind main
-	metrics []atomic.Pointer[byte] // of each slab
+	_       [0]func()        // no ==; see internal/SIZE.md
+	groups  []group          // a hash table; their number is a power of two
+	main    unsafe.Pointer   // the arena of the texts in order
+	end     uint32           // of main, in units
+	limit   uint32           // positions below are in main or in chunks
+	chunks  []unsafe.Pointer // of the texts behind main
+	metrics []unsafe.Pointer // of each slab; atomic
 	slabs   []slab
 	index   []uint32 // positions of every 64th text in main
 	id      *byte    // of the texts: positions in views with one id are of the same texts
@@ -99,15 +100,6 @@ type viewPointer struct {
 
 func (p *viewPointer) Load() *view   { return (*view)(unsafe.Pointer(p.p.Load())) }
 func (p *viewPointer) Store(v *view) { p.p.Store((*byte)(unsafe.Pointer(v))) }
-
-// An orderPointer is an atomic.Pointer[Order] that is smaller, as viewPointer.
-type orderPointer struct {
-	_ [0]func() // no ==; see internal/SIZE.md
-	p atomic.Pointer[byte]
-}
-
-func (p *orderPointer) Load() *Order   { return (*Order)(unsafe.Pointer(p.p.Load())) }
-func (p *orderPointer) Store(o *Order) { p.p.Store((*byte)(unsafe.Pointer(o))) }
 
 // Early is the number of series of a vector whose metrics have cache lines of their own. Two
 // cores that add to two counters on one line wait for each other as if they shared a
@@ -123,17 +115,48 @@ func (s *Store) Init(shape Shape, kind Kind) {
 
 // Reset removes all series. It needs the mutex.
 func (s *Store) Reset() {
-	s.state = state{}
-	s.order.Store(nil)
-	s.view.Store(&view{id: new(byte), groups: newGroups(0)})
+	s.begin(newView(0))
+	s.publish()
+}
+
+// begin makes v, which no reader has, the view.
+//
+//go:noinline
+func (s *Store) begin(v *view) { s.state = state{now: v} }
+
+// change returns a copy of the view, which becomes the view.
+//
+//go:noinline
+func (s *Store) change() *view {
+	v := *s.now
+	s.now = &v
+	return &v
+}
+
+// publish shows readers the view after a change.
+//
+//go:noinline
+func (s *Store) publish() {
+	if s.view.Load() != s.now {
+		s.view.Store(s.now)
+	}
+}
+
+// newView returns a view without series, whose table has room for n.
+//
+//go:noinline
+func newView(n int) *view {
+	v := &view{id: new(byte)}
+	v.makeTable(n)
+	return v
 }
 
 // Take removes all series of s, and moves the series of from to s. No scrape may have read
 // from. Take needs the mutexes of both.
 func (s *Store) Take(from *Store) {
 	s.state = from.state
-	s.order.Store(nil)
-	s.view.Store(from.view.Load())
+	s.order = nil
+	s.publish()
 	from.Reset() // a late recording in from is in a view of its own
 }
 
@@ -164,33 +187,28 @@ func (s *Store) Find(values []string) unsafe.Pointer {
 	hash, length := h.Sum(), h.Size()+s.shape.fixed
 	// Nearly all series are the first match in their first group.
 	g := v.group(hash)
-	if match := matches(g.tags().Load(), tagOf(hash)); match != 0 {
-		if r := ref(g.slot(first(match)).Load()); v.has(r) {
+	if match := matches(atomic.LoadUint64(&g.words[0]), tagOf(hash)); match != 0 {
+		if r := ref(atomic.LoadUint64(g.slot(first(match)))); v.has(r) {
 			m := v.metric(r.index(), s.kind.Size)
 			if m == nil {
 				return nil
 			}
-			(*atomic.Uint32)(m).Load() // the wait for its line begins before that for the text ends
+			atomic.LoadUint32((*uint32)(m)) // the wait for its line begins before that for the text ends
 			t := v.text(r.pos())
-			if int(t.head.Load()>>32) == length && s.shape.is(unsafe.Add(unsafe.Pointer(t), unit), values) {
+			if int(atomic.LoadUint64(&t.head)>>32) == length && s.shape.is(unsafe.Add(unsafe.Pointer(t), unit), values) {
 				return m
 			}
 		}
 	}
 	// Not the first match in the first group.
-	if _, _, r, ok := s.find(v, hash, values, "", length); ok {
-		return v.metric(r.index(), s.kind.Size)
-	}
-	return nil
+	m, _, _, _ := s.find(v, hash, values, "", length)
+	return m
 }
 
 // FindBlock returns the metric of the series with this block, or nil.
 func (s *Store) FindBlock(hash uint32, block string) unsafe.Pointer {
-	v := s.view.Load()
-	if _, _, r, ok := s.find(v, hash, nil, block, 0); ok {
-		return v.metric(r.index(), s.kind.Size)
-	}
-	return nil
+	m, _, _, _ := s.find(s.view.Load(), hash, nil, block, 0)
+	return m
 }
 
 // Add adds a series with a copy of block, which the store does not have, and returns its
@@ -201,26 +219,28 @@ func (s *Store) Add(hash uint32, block string, m unsafe.Pointer, created int64) 
 		s.compact()
 	}
 	pos := s.addText(block)
-	index := s.addMetric(m, s.view.Load().at(pos).block())
-	v := s.view.Load()
+	index := s.addMetric(m, s.now.at(pos).block())
 	if s.kind.Times > 0 {
-		*(*int64)(v.times(index, s.kind.Times)) = created
+		*(*int64)(s.now.times(index, s.kind.Times)) = created
 	}
 	s.list(hash, pos, index)
-	return v.metric(index, s.kind.Size)
+	s.publish()
+	return s.now.metric(index, s.kind.Size)
 }
 
 // list adds the text at pos, which has no index yet, to the table.
 func (s *Store) list(hash, pos, index uint32) {
 	s.grow()
-	s.tail = append(s.tail, pos)
+	s.tail = push(s.tail, pos)
 	s.live++
-	v := s.view.Load()
-	t := v.at(pos)
-	t.head.Store(t.head.Load() + uint64(index))
+	t := s.now.at(pos)
+	atomic.StoreUint64(&t.head, atomic.LoadUint64(&t.head)+uint64(index))
 	s.units += int(t.units())
-	s.passed += v.insert(hash, newRef(pos, index))
+	s.passed += s.now.insert(hash, newRef(pos, index))
 }
+
+//go:noinline
+func push(list []uint32, x uint32) []uint32 { return append(list, x) }
 
 // Without scrapes, texts of removed series are kept up to the number, and up to the length, of
 // those of all series, and so many more.
@@ -233,28 +253,28 @@ const (
 // nil, the series must have the metric m. The metric stays valid, and is never that of
 // another series. It needs the mutex.
 func (s *Store) Remove(hash uint32, block string, m unsafe.Pointer) bool {
-	v := s.view.Load()
-	g, slot, r, ok := s.find(v, hash, nil, block, 0)
-	if !ok {
+	v := s.now
+	found, g, slot, r := s.find(v, hash, nil, block, 0)
+	if found == nil || m != nil && m != found {
 		return false
 	}
-	if m != nil && v.metric(r.index(), s.kind.Size) != m {
-		return false
-	}
-	g.remove(slot)
+	// The next series may use the slot at once: a lookup that has read the tag compares the
+	// text that it finds.
+	atomic.StoreUint64(&g.words[0], atomic.LoadUint64(&g.words[0])&^(0xff<<(8*slot)))
 	t := v.at(r.pos())
 	if s.laying {
-		s.removed = append(s.removed, t.block())
+		s.removed = push(s.removed, r.pos())
 	}
-	t.head.Store(t.head.Load() | dead)
+	atomic.StoreUint64(&t.head, atomic.LoadUint64(&t.head)|dead)
 	v.release(r.index())
-	if o := s.order.Load(); o != nil && o.view.id == v.id { // maybe with an older list of slabs
+	if o := s.order; o != nil && o.view.id == v.id { // maybe with an older list of slabs
 		o.view.release(r.index())
 	}
+	n := int(t.units())
 	s.live--
 	s.gone++
-	s.units -= int(t.units())
-	s.waste += int(t.units())
+	s.units -= n
+	s.waste += n
 	return true
 }
 
@@ -266,7 +286,7 @@ type Snapshot struct {
 }
 
 // Snapshot returns the series of s. It needs the mutex.
-func (s *Store) Snapshot() Snapshot { return Snapshot{s.view.Load(), s.tail, s.kind.Size} }
+func (s *Store) Snapshot() Snapshot { return Snapshot{s.now, s.tail, s.kind.Size} }
 
 // Each passes block and metric of each series that was not removed meanwhile, in no order. It
 // needs no mutex. The memory of block is that of many series: copy what you keep.

@@ -21,12 +21,11 @@ func (r ref) index() uint32 { return uint32(r) }
 // The first word has the tags. Byte i of it is the tag of slot i, or 0 for an empty slot. Byte
 // 7 is not 0 if a series found no room in the group, and is in a later group.
 type group struct {
-	_     [0]func() // no ==; see internal/SIZE.md
-	words [1 + slotsPerGroup]atomic.Uint64
+	_     [0]func()                 // no ==; see internal/SIZE.md
+	words [1 + slotsPerGroup]uint64 // atomic
 }
 
-func (g *group) tags() *atomic.Uint64      { return &g.words[0] }
-func (g *group) slot(n int) *atomic.Uint64 { return &g.words[(1+n)&7] }
+func (g *group) slot(n int) *uint64 { return &g.words[(1+n)&7] }
 
 const (
 	slotsPerGroup = 7
@@ -48,13 +47,15 @@ func matches(tags, tag uint64) uint64 {
 // first returns the slot of the lowest match.
 func first(m uint64) int { return bits.TrailingZeros64(m) >> 3 }
 
-// newGroups returns groups of which n series fill at most four fifths.
-func newGroups(n int) []group {
+// makeTable gives v an empty table, of which n series fill at most four fifths.
+//
+//go:noinline
+func (v *view) makeTable(n int) {
 	groups := 1
 	for full(groups, n) {
 		groups *= 2
 	}
-	return make([]group, groups)
+	v.groups = make([]group, groups)
 }
 
 // full reports whether n series fill more than four fifths of so many groups.
@@ -74,64 +75,60 @@ func (v *view) has(r ref) bool {
 func (v *view) insert(hash uint32, r ref) (newly int) {
 	for i := hash; ; i++ {
 		g := v.group(i)
-		tags := g.tags().Load()
+		tags := atomic.LoadUint64(&g.words[0])
 		empty := ^tags & highs // every tag has the high bit
 		if empty == 0 {
 			if tags&passed == 0 {
-				g.tags().Store(tags | passed)
+				atomic.StoreUint64(&g.words[0], tags|passed)
 				newly++
 			}
 			continue
 		}
 		n := first(empty)
-		g.slot(n).Store(uint64(r))
-		g.tags().Store(tags | tagOf(hash)&(0xff<<(8*n)))
+		atomic.StoreUint64(g.slot(n), uint64(r))
+		atomic.StoreUint64(&g.words[0], tags|tagOf(hash)&(0xff<<(8*n)))
 		return newly
 	}
 }
 
-// find returns the group, the slot and the ref of the series with a block, or with values whose
-// block, without escapes, has the given length. No block is empty. It does not find a series of a newer view.
+// find returns the metric, or nil, of the series with a block, or with values whose block,
+// without escapes, has the given length. It also returns the place of the series in the table.
+// No block is empty. It does not find a series of a newer view.
 //
 //go:noinline
-func (s *Store) find(v *view, hash uint32, values []string, block string, length int) (g *group, slot int, r ref, ok bool) {
+func (s *Store) find(v *view, hash uint32, values []string, block string, length int) (m unsafe.Pointer, g *group, slot int, r ref) {
 	for i, left := hash, len(v.groups); left > 0; i, left = i+1, left-1 {
 		g = v.group(i)
-		tags := g.tags().Load()
-		for m := matches(tags, tagOf(hash)); m != 0; m &= m - 1 {
-			slot = first(m)
-			if r = ref(g.slot(slot).Load()); !v.has(r) {
+		tags := atomic.LoadUint64(&g.words[0])
+		for match := matches(tags, tagOf(hash)); match != 0; match &= match - 1 {
+			slot = first(match)
+			if r = ref(atomic.LoadUint64(g.slot(slot))); !v.has(r) {
 				continue
 			}
 			t := v.text(r.pos())
-			if t.is(block) || int(t.head.Load()>>32) == length && s.shape.is(unsafe.Add(unsafe.Pointer(t), unit), values) {
-				return g, slot, r, true
+			if t.is(block) || int(atomic.LoadUint64(&t.head)>>32) == length && s.shape.is(unsafe.Add(unsafe.Pointer(t), unit), values) {
+				return v.metric(r.index(), s.kind.Size), g, slot, r
 			}
 		}
 		if tags&passed == 0 {
 			break
 		}
 	}
-	return nil, 0, 0, false
+	return nil, nil, 0, 0
 }
-
-// remove empties a slot. The next series may use the slot at once: a lookup that has read the
-// tag compares the text that it finds.
-func (g *group) remove(n int) { g.tags().Store(g.tags().Load() &^ (0xff << (8 * n))) }
 
 // grow makes a new table if one more series does not fit, or if series have passed most
 // groups, so that lookups of other series read several groups. It needs the mutex.
 func (s *Store) grow() {
-	v := s.view.Load()
-	if !full(len(v.groups), s.live+1) && 4*s.passed <= 3*len(v.groups) {
+	n := len(s.now.groups)
+	if !full(n, s.live+1) && 4*s.passed <= 3*n {
 		return
 	}
-	w := *v
-	w.groups = newGroups(2 * (s.live + 1))
+	v := s.change()
+	v.makeTable(2 * (s.live + 1))
 	s.passed = 0
 	for _, pos := range s.Snapshot().positions() {
-		t := w.at(pos)
-		s.passed += w.insert(s.hashOf(t), newRef(pos, t.index()))
+		t := v.at(pos)
+		s.passed += v.insert(s.hashOf(t), newRef(pos, t.index()))
 	}
-	s.view.Store(&w)
 }

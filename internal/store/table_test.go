@@ -82,10 +82,9 @@ var hashesOf = map[string]func(i int) uint32{
 // makeRoom gives the store a table for n series, so that the next additions make no new
 // table. A new table has the hashes of the values.
 func (s *Store) makeRoom(n int) {
-	w := *s.view.Load()
-	w.groups = newGroups(4 * n)
+	s.change().makeTable(4 * n)
 	s.passed = 0
-	s.view.Store(&w)
+	s.publish()
 }
 
 // TestCollisions: series with chosen hashes are found, and only these, while others are added
@@ -153,7 +152,7 @@ func TestSlotsAreReused(t *testing.T) {
 // TestFull: at most four fifths of the slots are used.
 func TestFull(t *testing.T) {
 	for n, groups := range map[int]int{0: 1, 1: 1, 5: 1, 6: 2, 11: 2, 12: 4, 22: 4, 23: 8, 64: 16, 1000: 256} {
-		if got := len(newGroups(n)); got != groups {
+		if got := len(newView(n).groups); got != groups {
 			t.Errorf("%d groups for %d series, want %d", got, n, groups)
 		}
 	}
@@ -175,7 +174,7 @@ func TestLookupsEnd(t *testing.T) {
 	}
 	groups := v.view.Load().groups
 	for i := range groups {
-		groups[i].tags().Store(groups[i].tags().Load() | passed)
+		groups[i].words[0] |= passed
 	}
 	for i := range 1000 {
 		value := []string{strconv.Itoa(i)}

@@ -7,7 +7,7 @@ import (
 
 // A text is the head of a text: the index of the metric, and above 32 bits the length of the
 // block and two flags. The block follows.
-type text struct{ head atomic.Uint64 }
+type text struct{ head uint64 } // atomic
 
 const (
 	dead    = 1 << 63 // the series was removed
@@ -28,19 +28,29 @@ func lengthOf(head uint64) int { return int(head << 2 >> 34) }
 // units returns the number of units of a text with a block of n bytes.
 func units(n int) uint32 { return uint32((unit + n + unit - 1) / unit) }
 
-func (t *text) index() uint32 { return uint32(t.head.Load()) }
-func (t *text) dead() bool    { return t.head.Load()&dead != 0 }
-func (t *text) units() uint32 { return units(lengthOf(t.head.Load())) }
-func (t *text) block() string { return t.blockOf(lengthOf(t.head.Load())) }
+func (t *text) index() uint32 { return uint32(atomic.LoadUint64(&t.head)) }
+
+//go:noinline
+func (t *text) units() uint32 { return units(lengthOf(atomic.LoadUint64(&t.head))) }
+
+//go:noinline
+func (t *text) block() string { return t.blockOf(lengthOf(atomic.LoadUint64(&t.head))) }
 
 // blockOf returns the block, which has n bytes.
 func (t *text) blockOf(n int) string {
 	return unsafe.String((*byte)(unsafe.Add(unsafe.Pointer(t), unit)), n)
 }
 
+// setBlock copies a block behind the head.
+//
+//go:noinline
+func (t *text) setBlock(block string) {
+	copy(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(t), unit)), len(block)), block)
+}
+
 // hashOf returns the hash of the values of a text.
 func (s *Store) hashOf(t *text) uint32 {
-	if t.head.Load()&escapes == 0 {
+	if atomic.LoadUint64(&t.head)&escapes == 0 {
 		return s.shape.hashIn(nil, t.block())
 	}
 	return s.shape.hashEscaped(t.block())
@@ -48,7 +58,7 @@ func (s *Store) hashOf(t *text) uint32 {
 
 // is reports whether t is the text of a series with this block that was not removed.
 func (t *text) is(block string) bool {
-	head := t.head.Load()
+	head := atomic.LoadUint64(&t.head)
 	return head&dead == 0 && lengthOf(head) == len(block) && t.blockOf(len(block)) == block
 }
 
@@ -71,11 +81,11 @@ func (v *view) at(pos uint32) *text { return v.text(pos) }
 //go:noinline
 func (v *view) live(list []uint32, pos, until uint32) []uint32 {
 	for pos < until {
-		t := v.text(pos)
-		if !t.dead() {
-			list = append(list, pos)
+		head := atomic.LoadUint64(&v.text(pos).head)
+		if head&dead == 0 {
+			list = push(list, pos)
 		}
-		pos += t.units()
+		pos += units(lengthOf(head))
 	}
 	return list
 }
@@ -86,28 +96,25 @@ func (v *view) live(list []uint32, pos, until uint32) []uint32 {
 //go:noinline
 func (s *Store) addText(block string) (pos uint32) {
 	n := units(len(block))
-	v := s.view.Load()
 	if s.used+n > s.room {
-		w := *v
-		v = &w
-		s.addChunk(v, n)
-		s.view.Store(v)
+		s.addChunk(n)
 	}
-	pos = v.end + s.used
+	pos = s.now.end + s.used
 	s.used += n
-	t := v.at(pos)
-	copy(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(t), unit)), len(block)), block)
+	t := s.now.at(pos)
+	t.setBlock(block)
 	head := uint64(len(block)) << 32
 	if s.shape.escaped(block) {
 		head |= escapes
 	}
-	t.head.Store(head)
+	atomic.StoreUint64(&t.head, head)
 	return pos
 }
 
-// addChunk makes room for a text of n units in v. Chunks have 64 KiB of positions, but the
+// addChunk makes room for a text of n units. Chunks have 64 KiB of positions, but the
 // first ones have less memory. A long text has an allocation of several chunks.
-func (s *Store) addChunk(v *view, n uint32) {
+func (s *Store) addChunk(n uint32) {
+	v := s.change()
 	size := uint32(firstUnits) << min(len(v.chunks), chunkShift-firstShift)
 	if len(s.shape.gaps) == 0 {
 		size = 0 // there is one text
