@@ -77,7 +77,7 @@ func TestNoReadOutsideTexts(t *testing.T) {
 				view := *o.view
 				view.main = unsafe.Pointer(unsafe.SliceData(arena))
 				second := view.text(0).units()
-				before := func(a, b uint32) bool { k := v.Store.key(&view, b); return v.before(&view, a, &k) }
+				before := func(a, b uint32) bool { var k key; k.set(&v.Store, &view, b); return v.before(&view, a, &k) }
 				if !before(0, second) || before(second, 0) || before(second, second) {
 					t.Errorf("%q is not before its extension", value)
 				}

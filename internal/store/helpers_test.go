@@ -49,7 +49,7 @@ func newVector(kind Kind, names ...string) *vector { return newVectorWith(nil, k
 
 func newVectorWith(consts []label.Label, kind Kind, names ...string) *vector {
 	v := new(vector)
-	v.Init(NewShape(consts, names), kind)
+	v.Init(consts, names, kind)
 	return v
 }
 

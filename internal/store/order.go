@@ -87,34 +87,39 @@ func (o *Order) positions() (list []uint32) {
 // merge returns o with the live texts of fresh.
 func (o *Order) merge(fresh []uint32) *Order {
 	s, v := o.store, o.view
-	var list []uint32
+	keys, n := make([]key, len(fresh)), 0
 	for _, pos := range fresh {
-		list = v.live(list, pos, pos+1)
+		if atomic.LoadUint64(&v.at(pos).head)&dead == 0 {
+			keys[n].set(s, v, pos)
+			n++
+		}
 	}
-	if len(list) == 0 {
+	if n == 0 {
 		return o
 	}
-	keys := make([]key, len(list))
-	for i, pos := range list {
-		keys[i] = s.key(v, pos)
-	}
-	sorted := sortkeys.Sort(len(keys), func(i uint32, at int) (uint64, bool) { return keys[i].part(at) })
+	sorted := sortkeys.Sort(n, func(i uint32, at int) (uint64, bool) { return keys[i].part(at) })
 	old := o.tail
-	merged := make([]place, 0, len(old)+len(sorted))
-	for len(old)+len(sorted) > 0 {
+	n = 0
+	merged := make([]place, len(old)+len(sorted))
+	for i, k := 0, 0; i+k < len(merged); {
+		var next *key
+		if k < len(sorted) {
+			next = &keys[sorted[k]]
+		}
 		var p place
-		if len(sorted) == 0 || len(old) > 0 && s.before(v, old[0].pos, &keys[sorted[0]]) {
-			p, old = old[0], old[1:]
+		if next == nil || i < len(old) && s.before(v, old[i].pos, next) {
+			p = old[i]
+			i++
 		} else {
-			i := sorted[0]
-			p = place{pos: list[i], end: o.before(&keys[i])}
-			sorted = sorted[1:]
+			p = place{pos: next.pos, end: o.before(next)}
+			k++
 		}
 		if atomic.LoadUint64(&v.at(p.pos).head)&dead == 0 {
-			merged = append(merged, p)
+			merged[n] = p
+			n++
 		}
 	}
-	return s.newOrder(v, o.end, merged)
+	return s.newOrder(v, o.end, merged[:n])
 }
 
 // before returns the end of the texts of the main arena that come before a key.
@@ -142,16 +147,19 @@ func (o *Order) before(k *key) uint32 {
 // Shape.key. It orders series by the bytes of their values.
 type key struct {
 	_       [0]func() // no ==; see internal/SIZE.md
+	pos     uint32
 	text    *text
 	escaped string
 }
 
-func (s *Store) key(v *view, pos uint32) key {
-	k := key{text: v.at(pos)}
+// set makes k the key of the text at pos.
+//
+//go:noinline
+func (k *key) set(s *Store, v *view, pos uint32) {
+	k.pos, k.text = pos, v.at(pos)
 	if atomic.LoadUint64(&k.text.head)&escapes != 0 {
 		k.escaped = s.shape.key(k.text.block())
 	}
-	return k
 }
 
 // part is the function for package sortkeys. A quote, which ends a value, comes first.
@@ -176,7 +184,8 @@ func (k *key) part(at int) (part uint64, more bool) {
 //
 //go:noinline
 func (s *Store) before(v *view, pos uint32, k *key) bool {
-	t := s.key(v, pos)
+	var t key
+	t.set(s, v, pos)
 	for at := 0; ; at += 8 {
 		x, left := t.part(at)
 		y, more := k.part(at)

@@ -24,34 +24,39 @@ type Shape struct {
 	quoted bool   // label names are quoted too: blocks are treated as if they had escapes
 }
 
-// NewShape returns the Shape of blocks with these constant labels and label names.
-func NewShape(consts []label.Label, names []string) Shape {
-	s := Shape{gaps: make([]int, len(names))}
-	b, sep := []byte(nil), byte('{')
-	for _, c := range consts {
-		b, sep = label.Append(b, sep, c.Name, c.Value), ','
-	}
-	from := 0
-	for i, name := range names {
+// init makes s the Shape of blocks with these constant labels and label names.
+func (s *Shape) init(consts []label.Label, names []string) {
+	s.gaps = make([]int, len(names))
+	b, sep, from := []byte(nil), byte('{'), 0
+	for i := -len(consts); i < len(names); i++ {
+		var l label.Label
+		if i < 0 {
+			l = consts[i+len(consts)]
+		} else {
+			l.Name = names[i]
+		}
 		start := len(b)
-		b, sep = label.Append(b, sep, name, ""), ','
-		s.quoted = s.quoted || b[start+1] == '"'
-		s.gaps[i] = len(b) - 1 - from
-		from = len(b) - 1
+		b, sep = label.Append(b, sep, l.Name, l.Value), ','
+		if i >= 0 {
+			s.quoted = s.quoted || b[start+1] == '"'
+			s.gaps[i] = len(b) - 1 - from
+			from = len(b) - 1
+		}
 	}
+	end := " "
 	if sep == ',' {
-		b = append(b, '}')
+		end = "} "
 	}
-	s.text = string(append(b, ' '))
+	s.text = string(b) + end
 	s.fixed = len(s.text) - len(names)
-	return s
 }
 
 func (s *Shape) append(b []byte, values []string) []byte {
 	text := s.text
 	for i, v := range values {
-		b = append(b, text[:s.gaps[i]]...)
-		text = text[s.gaps[i]:]
+		gap := s.gaps[i]
+		b = append(b, text[:gap]...)
+		text = text[gap:]
 		if ascii(v) {
 			b = escape.AppendLabelValue(b, v)
 		} else {
@@ -140,22 +145,22 @@ func (s *Shape) appendValues(values []string, block string) []string {
 // key returns a key of a block for package sortkeys: the bytes of the block with its values
 // unescaped, and with Sep for all quotes around values.
 func (s *Shape) key(block string) string {
-	b := make([]byte, 0, len(block))
-	text := s.text
+	b, n, from := make([]byte, len(block)), 0, 0
 	for i, gap := range s.gaps {
+		for _, c := range []byte(s.text[from : from+gap]) {
+			if c == '"' {
+				c = sortkeys.Sep
+			}
+			b[n] = c
+			n++
+		}
+		from += gap
 		var value string
 		value, block = s.cut(nil, block, i)
-		b = append(b, text[:gap]...)
-		for at := len(b) - gap; at < len(b); at++ {
-			if b[at] == '"' {
-				b[at] = sortkeys.Sep
-			}
-		}
-		b = append(b, value...)
-		text = text[gap:]
+		n += copy(b[n:], value)
 	}
-	b = append(b, sortkeys.Sep)
-	return unsafe.String(unsafe.SliceData(b), len(b))
+	b[n] = sortkeys.Sep
+	return unsafe.String(unsafe.SliceData(b), n+1)
 }
 
 // The parameters of package byteorder.

@@ -53,16 +53,7 @@ func (v *view) times(index uint32, words int) unsafe.Pointer {
 	return unsafe.Add(v.slabs[index>>slabShift].times, int(index&slabMask)*words*8)
 }
 
-// addMetric returns the index of a new metric, or of m.
-func (s *Store) addMetric(m unsafe.Pointer, block string) uint32 {
-	if s.taken == s.size || m != nil {
-		s.addSlab(m, block)
-	}
-	s.taken++
-	return uint32(s.slab)<<slabShift + s.taken - 1
-}
-
-// addSlab makes the slab of the next metric. The slabs of a small vector have an eighth of
+// addSlab makes the slab of the next metric, or of m. The slabs of a small vector have an eighth of
 // its series: a vector pays for what it has.
 func (s *Store) addSlab(m unsafe.Pointer, block string) {
 	if s.slabs == len(s.now.slabs) {

@@ -107,9 +107,10 @@ func (p *viewPointer) Store(v *view) { p.p.Store((*byte)(unsafe.Pointer(v))) }
 // many series, chance mostly keeps busy ones apart.
 const Early = 64
 
-// Init makes s an empty store.
-func (s *Store) Init(shape Shape, kind Kind) {
-	s.shape, s.kind = shape, kind
+// Init makes s an empty store of series with these constant labels and label names.
+func (s *Store) Init(consts []label.Label, names []string, kind Kind) {
+	s.shape.init(consts, names)
+	s.kind = kind
 	s.Reset()
 }
 
@@ -219,7 +220,11 @@ func (s *Store) Add(hash uint32, block string, m unsafe.Pointer, created int64) 
 		s.compact()
 	}
 	pos := s.addText(block)
-	index := s.addMetric(m, s.now.at(pos).block())
+	if s.taken == s.size || m != nil {
+		s.addSlab(m, s.now.at(pos).block())
+	}
+	index := uint32(s.slab)<<slabShift + s.taken
+	s.taken++
 	if s.kind.Times > 0 {
 		*(*int64)(s.now.times(index, s.kind.Times)) = created
 	}
