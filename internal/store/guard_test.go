@@ -85,7 +85,7 @@ func TestNoReadOutsideTexts(t *testing.T) {
 				if v.find(value) != m || v.find(value+"a") != longer || !strings.Contains(value, `\`) && (v.Find([]string{value}) != m || v.Find([]string{value + "a"}) != longer) {
 					t.Errorf("%q is not found", value)
 				}
-				if got := v.listed(&Order{store: &v.Store, view: &view, end: view.end}); !equalLists(got, [][]string{{value}, {value + "a"}}) {
+				if got := v.listed(&Order{kind: &v.kind, view: &view, end: view.end}); !equalLists(got, [][]string{{value}, {value + "a"}}) {
 					t.Errorf("the order is %q", got)
 				}
 			})

@@ -13,10 +13,10 @@ import (
 // An Order has the series of a scrape, sorted by their label values. Most are the texts of the
 // main arena of a view. Each other text has its place between two texts of the main arena.
 type Order struct {
-	store *Store
-	view  *view
-	end   uint32  // of the main arena, or 0 if its texts are in tail
-	tail  []place // sorted
+	kind *Kind
+	view *view
+	end  uint32  // of the main arena, or 0 if its texts are in tail
+	tail []place // sorted
 }
 
 // A place is the position of a text, and the position of the text of the main arena that
@@ -52,7 +52,7 @@ func (s *Store) Order(mu *sync.Mutex) *Order {
 	case o.view != v:
 		o = s.newOrder(v, o.end, o.tail)
 	}
-	o = o.merge(fresh)
+	o = s.merge(o, fresh)
 	var m *move
 	if len(o.tail) > limit { // copy the texts into a new main arena
 		m = s.move(v, o.positions())
@@ -73,7 +73,7 @@ func (s *Store) Order(mu *sync.Mutex) *Order {
 
 //go:noinline
 func (s *Store) newOrder(v *view, end uint32, tail []place) *Order {
-	return &Order{store: s, view: v, end: end, tail: tail}
+	return &Order{kind: &s.kind, view: v, end: end, tail: tail}
 }
 
 // positions returns the positions of the series in order.
@@ -85,8 +85,8 @@ func (o *Order) positions() (list []uint32) {
 }
 
 // merge returns o with the live texts of fresh.
-func (o *Order) merge(fresh []uint32) *Order {
-	s, v := o.store, o.view
+func (s *Store) merge(o *Order, fresh []uint32) *Order {
+	v := o.view
 	keys, n := make([]key, len(fresh)), 0
 	for _, pos := range fresh {
 		if atomic.LoadUint64(&v.at(pos).head)&dead == 0 {
@@ -111,7 +111,7 @@ func (o *Order) merge(fresh []uint32) *Order {
 			p = old[i]
 			i++
 		} else {
-			p = place{pos: next.pos, end: o.before(next)}
+			p = place{pos: next.pos, end: s.end(o, next)}
 			k++
 		}
 		if atomic.LoadUint64(&v.at(p.pos).head)&dead == 0 {
@@ -122,9 +122,9 @@ func (o *Order) merge(fresh []uint32) *Order {
 	return s.newOrder(v, o.end, merged[:n])
 }
 
-// before returns the end of the texts of the main arena that come before a key.
-func (o *Order) before(k *key) uint32 {
-	v, s := o.view, o.store
+// end returns the end of the texts of the main arena of o that come before a key.
+func (s *Store) end(o *Order, k *key) uint32 {
+	v := o.view
 	low, high := 0, len(v.index) // entries before low are before k
 	for low < high && o.end > 0 {
 		if half := (low + high) / 2; s.before(v, v.index[half], k) {
@@ -230,7 +230,7 @@ func (c *Cursor) Start(o *Order) {
 // the first word of each metric, so that the waits for memory overlap.
 func (c *Cursor) Next() bool {
 	o := c.order
-	v, size := o.view, o.store.kind.Size
+	v, size := o.view, o.kind.Size
 	n := 0
 	for n < batch {
 		if c.pos == c.until {
@@ -270,7 +270,7 @@ func (c *Cursor) Created(i int) int64 { return *(*int64)(c.times(i)) }
 func (c *Cursor) Idle(i int) *Idle { return (*Idle)(unsafe.Add(c.times(i), 8)) }
 
 func (c *Cursor) times(i int) unsafe.Pointer {
-	return c.order.view.times(c.texts[i].index(), c.order.store.kind.Times)
+	return c.order.view.times(c.texts[i].index(), c.order.kind.Times)
 }
 
 // next goes on to the next range of o, which can be empty, and reports whether there is one.
