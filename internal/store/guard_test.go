@@ -81,7 +81,7 @@ func TestNoReadOutsideTexts(t *testing.T) {
 				if !before(0, second) || before(second, 0) || before(second, second) {
 					t.Errorf("%q is not before its extension", value)
 				}
-				v.view.Store(&view)
+				v.show(&view)
 				if v.find(value) != m || v.find(value+"a") != longer || !strings.Contains(value, `\`) && (v.Find([]string{value}) != m || v.Find([]string{value + "a"}) != longer) {
 					t.Errorf("%q is not found", value)
 				}

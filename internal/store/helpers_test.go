@@ -59,6 +59,9 @@ func (v *vector) key(values []string) (hash uint32, block string) {
 	return v.Hash(block), block
 }
 
+// show makes w the view of readers.
+func (v *vector) show(w *view) { atomic.StorePointer(&v.view, unsafe.Pointer(w)) }
+
 // add adds a series and returns its metric. It panics if the vector has the series.
 func (v *vector) add(values ...string) unsafe.Pointer {
 	v.mu.Lock()

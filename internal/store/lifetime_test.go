@@ -14,7 +14,7 @@ import (
 
 // bytes returns about the bytes of the arenas, tables and lists of a store.
 func (s *Store) bytes() int {
-	v := s.view.Load()
+	v := s.current()
 	n := int(v.end)*unit + 4*len(v.index)
 	for i := range v.chunks {
 		n += firstUnits << min(i, chunkShift-firstShift) * unit
@@ -296,7 +296,7 @@ func TestTexts(t *testing.T) {
 		}
 		value := fmt.Sprint(i, strings.Repeat("v", n))
 		values[value] = v.add(value)
-		views = append(views, v.view.Load())
+		views = append(views, v.current())
 		for _, w := range views[max(0, len(views)-40):] {
 			hash, block := v.key([]string{value})
 			if m, _, _, r := v.Store.find(w, hash, nil, block, 0); m != nil && !w.has(r) {
@@ -320,14 +320,14 @@ func TestTexts(t *testing.T) {
 func TestSmallVectors(t *testing.T) {
 	v := newVector(counters(0))
 	v.add()
-	if w := v.view.Load(); w.limit != 2 || len(w.groups) != 1 || len(w.slabs) != 1 || cap(v.tail) > 2 {
+	if w := v.current(); w.limit != 2 || len(w.groups) != 1 || len(w.slabs) != 1 || cap(v.tail) > 2 {
 		t.Errorf("a vector without labels has %d units, %d groups, %d slabs and %d positions", w.limit, len(w.groups), len(w.slabs), cap(v.tail))
 	}
 	v = newVector(counters(0), "l")
 	for i := range 4 {
 		v.add(strconv.Itoa(i))
 	}
-	if w := v.view.Load(); w.limit != firstUnits || len(w.groups) != 1 || len(w.slabs) > 6 {
+	if w := v.current(); w.limit != firstUnits || len(w.groups) != 1 || len(w.slabs) > 6 {
 		t.Errorf("a vector of four series has %d units, %d groups and %d slabs", w.limit, len(w.groups), len(w.slabs))
 	}
 }
@@ -340,7 +340,7 @@ func TestOlderViews(t *testing.T) {
 	var metrics []unsafe.Pointer
 	const n = 2000
 	for i := range n {
-		views = append(views, v.view.Load())
+		views = append(views, v.current())
 		metrics = append(metrics, v.add(strconv.Itoa(i)))
 	}
 	for k, w := range views {
@@ -357,14 +357,14 @@ func TestOlderViews(t *testing.T) {
 				t.Fatalf("in the view of %d series, series %d has another metric", k, i)
 			}
 		}
-		w, older := v.view.Load(), w
-		v.view.Store(older)
+		w, older := v.current(), w
+		v.show(older)
 		for i := range n {
 			if m := v.Find([]string{strconv.Itoa(i)}); m != nil && m != metrics[i] {
 				t.Fatalf("in the view of %d series, Find of series %d returns another metric", k, i)
 			}
 		}
-		v.view.Store(w)
+		v.show(w)
 	}
 }
 
@@ -380,11 +380,11 @@ func TestRemovedInOlderViews(t *testing.T) {
 				for i := range before {
 					v.add(strconv.Itoa(i))
 				}
-				o, snapshot, older := v.ordered(), v.Snapshot(), v.view.Load()
+				o, snapshot, older := v.ordered(), v.Snapshot(), v.current()
 				for i := range more { // a larger chunk, or larger lists of slabs
 					v.add(fmt.Sprint("more", i))
 				}
-				v.passed = len(v.view.Load().groups)
+				v.passed = len(v.current().groups)
 				v.grow()
 				v.publish() // a removal does not change the table of older
 				v.remove("0")
@@ -403,7 +403,7 @@ func TestRemovedInOlderViews(t *testing.T) {
 				if more > 0 {
 					continue
 				}
-				v.view.Store(older)
+				v.show(older)
 				if got := v.find("0"); got != nil || v.find(last) != nil {
 					t.Errorf("FindBlock returns %v for a series that was removed", got)
 				}

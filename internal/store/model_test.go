@@ -44,7 +44,7 @@ func (m *model) check(t *testing.T, v *vector) {
 	if seen != len(m.metrics) {
 		t.Fatalf("Each passes %d series, want %d", seen, len(m.metrics))
 	}
-	if got := v.view.Load().passed(); got != v.passed {
+	if got := v.current().passed(); got != v.passed {
 		t.Fatalf("%d groups are passed, the store has %d", got, v.passed)
 	}
 }

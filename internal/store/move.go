@@ -40,8 +40,7 @@ func (s *Store) move(old *view, list []uint32) *move {
 		size += old.at(pos).units()
 	}
 	arena := make([]uint64, size)
-	v := newView(len(list) + len(list)/4)
-	v.main = unsafe.Pointer(unsafe.SliceData(arena))
+	v := &view{id: new(byte), groups: newTable(len(list) + len(list)/4), main: unsafe.Pointer(unsafe.SliceData(arena))}
 	v.resize(len(old.slabs))
 	m := &move{old: old, to: v, moved: len(list)}
 	for i, pos := range list {

@@ -241,7 +241,7 @@ func (c *Cursor) Next() bool {
 		}
 		t := v.text(c.pos)
 		head := atomic.LoadUint64(&t.head)
-		c.pos += units(lengthOf(head))
+		c.pos += units(head)
 		if head&dead != 0 {
 			continue
 		}

@@ -506,7 +506,7 @@ func checkMetrics(t *testing.T, v *vector, metrics map[string]unsafe.Pointer) {
 				t.Fatalf("%s is found with metric %v, want %v", value, v.find(value), m)
 			}
 		}
-		if got := v.view.Load().passed(); got != v.passed {
+		if got := v.current().passed(); got != v.passed {
 			t.Fatalf("%d groups are passed, the store has %d", got, v.passed)
 		}
 		v.layOut()

@@ -85,6 +85,8 @@ func appendRepaired(b []byte, v string) []byte {
 }
 
 // escaped reports whether values in a block have escapes, or label names are quoted.
+//
+//go:noinline
 func (s *Shape) escaped(block string) bool {
 	return s.quoted || len(s.gaps) > 0 && stringslite.IndexByte(block[s.gaps[0]:], '\\') >= 0
 }
@@ -106,16 +108,13 @@ func (s *Shape) cut(b []byte, block string, i int) (value, rest string) {
 	return unsafe.String(unsafe.SliceData(b), len(b)), rest
 }
 
-// hash returns the hash of the values of a block.
-func (s *Shape) hash(block string) uint32 {
-	if s.escaped(block) {
-		return s.hashEscaped(block)
-	}
-	return s.hashIn(nil, block)
-}
-
+// hash returns the hash of the values of a block, which may be escaped.
+//
 //go:noinline
-func (s *Shape) hashEscaped(block string) uint32 {
+func (s *Shape) hash(block string, escaped bool) uint32 {
+	if !escaped {
+		return s.hashIn(nil, block)
+	}
 	var store [1024]byte // a miss of a long value must not allocate
 	return s.hashIn(store[:0], block)
 }

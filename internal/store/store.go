@@ -37,7 +37,7 @@ import (
 // the vector. The mutex of the order is locked before it. Each method states the mutexes that
 // its caller holds.
 type Store struct {
-	view  viewPointer // now, once it is complete
+	view  unsafe.Pointer // *view: now, once it is complete; atomic
 	shape Shape
 	kind  Kind
 	state // under the mutex of the vector
@@ -92,15 +92,6 @@ type view struct {
 	id      *byte    // of the texts: positions in views with one id are of the same texts
 }
 
-// A viewPointer is an atomic.Pointer[view] that is smaller; see internal/SIZE.md.
-type viewPointer struct {
-	_ [0]func() // no ==; see internal/SIZE.md
-	p atomic.Pointer[byte]
-}
-
-func (p *viewPointer) Load() *view   { return (*view)(unsafe.Pointer(p.p.Load())) }
-func (p *viewPointer) Store(v *view) { p.p.Store((*byte)(unsafe.Pointer(v))) }
-
 // Early is the number of series of a vector whose metrics have cache lines of their own. Two
 // cores that add to two counters on one line wait for each other as if they shared a
 // counter, and the counters do not notice. The first series are often the busy ones. Among
@@ -116,7 +107,7 @@ func (s *Store) Init(consts []label.Label, names []string, kind Kind) {
 
 // Reset removes all series. It needs the mutex.
 func (s *Store) Reset() {
-	s.begin(newView(0))
+	s.begin(&view{id: new(byte), groups: newTable(0)})
 	s.publish()
 }
 
@@ -138,19 +129,13 @@ func (s *Store) change() *view {
 //
 //go:noinline
 func (s *Store) publish() {
-	if s.view.Load() != s.now {
-		s.view.Store(s.now)
+	if s.current() != s.now { // otherwise lookups would wait for the cache line
+		atomic.StorePointer(&s.view, unsafe.Pointer(s.now))
 	}
 }
 
-// newView returns a view without series, whose table has room for n.
-//
-//go:noinline
-func newView(n int) *view {
-	v := &view{id: new(byte)}
-	v.makeTable(n)
-	return v
-}
+// current returns the view of readers.
+func (s *Store) current() *view { return (*view)(atomic.LoadPointer(&s.view)) }
 
 // Take removes all series of s, and moves the series of from to s. No scrape may have read
 // from. Take needs the mutexes of both.
@@ -168,7 +153,7 @@ func (s *Store) Len() int { return s.live }
 func (s *Store) AppendBlock(b []byte, values []string) []byte { return s.shape.append(b, values) }
 
 // Hash returns the hash of the values of a block.
-func (s *Store) Hash(block string) uint32 { return s.shape.hash(block) }
+func (s *Store) Hash(block string) uint32 { return s.shape.hash(block, s.shape.escaped(block)) }
 
 // AppendValues appends the values of a block, which share its memory unless they have
 // escapes.
@@ -183,7 +168,7 @@ func (s *Store) Find(values []string) unsafe.Pointer {
 	if len(values) != len(s.shape.gaps) {
 		return nil
 	}
-	v := s.view.Load()
+	v := s.current()
 	h := label.NewHasher().Add(values)
 	hash, length := h.Sum(), h.Size()+s.shape.fixed
 	// Nearly all series are the first match in their first group.
@@ -208,7 +193,7 @@ func (s *Store) Find(values []string) unsafe.Pointer {
 
 // FindBlock returns the metric of the series with this block, or nil.
 func (s *Store) FindBlock(hash uint32, block string) unsafe.Pointer {
-	m, _, _, _ := s.find(s.view.Load(), hash, nil, block, 0)
+	m, _, _, _ := s.find(s.current(), hash, nil, block, 0)
 	return m
 }
 

@@ -47,15 +47,15 @@ func matches(tags, tag uint64) uint64 {
 // first returns the slot of the lowest match.
 func first(m uint64) int { return bits.TrailingZeros64(m) >> 3 }
 
-// makeTable gives v an empty table, of which n series fill at most four fifths.
+// newTable returns an empty table, of which n series fill at most four fifths.
 //
 //go:noinline
-func (v *view) makeTable(n int) {
+func newTable(n int) []group {
 	groups := 1
 	for full(groups, n) {
 		groups *= 2
 	}
-	v.groups = make([]group, groups)
+	return make([]group, groups)
 }
 
 // full reports whether n series fill more than four fifths of so many groups.
@@ -125,7 +125,7 @@ func (s *Store) grow() {
 		return
 	}
 	v := s.change()
-	v.makeTable(2 * (s.live + 1))
+	v.groups = newTable(2 * (s.live + 1))
 	s.passed = 0
 	for _, pos := range s.Snapshot().positions() {
 		t := v.at(pos)

@@ -82,7 +82,7 @@ var hashesOf = map[string]func(i int) uint32{
 // makeRoom gives the store a table for n series, so that the next additions make no new
 // table. A new table has the hashes of the values.
 func (s *Store) makeRoom(n int) {
-	s.change().makeTable(4 * n)
+	s.change().groups = newTable(4 * n)
 	s.passed = 0
 	s.publish()
 }
@@ -94,13 +94,13 @@ func TestCollisions(t *testing.T) {
 		for _, n := range []int{0, 1, 2, 6, 7, 8, 14, 15, 100} {
 			v := newVector(counters(0), "l")
 			v.makeRoom(n)
-			groups := len(v.view.Load().groups)
+			groups := len(v.current().groups)
 			var metrics []unsafe.Pointer
 			block := func(i int) string { return string(v.AppendBlock(nil, []string{strconv.Itoa(i)})) }
 			for i := range n {
 				metrics = append(metrics, v.Add(hash(i), block(i), nil, 0))
 			}
-			if got := len(v.view.Load().groups); got != groups {
+			if got := len(v.current().groups); got != groups {
 				t.Fatalf("%s: %d series have another table", name, n)
 			}
 			for i := range n + 3 {
@@ -144,7 +144,7 @@ func TestSlotsAreReused(t *testing.T) {
 			t.Fatal("not found")
 		}
 	}
-	if got := len(v.view.Load().groups); got != 1 || v.passed != 0 {
+	if got := len(v.current().groups); got != 1 || v.passed != 0 {
 		t.Errorf("%d groups, of which %d are passed", got, v.passed)
 	}
 }
@@ -152,14 +152,14 @@ func TestSlotsAreReused(t *testing.T) {
 // TestFull: at most four fifths of the slots are used.
 func TestFull(t *testing.T) {
 	for n, groups := range map[int]int{0: 1, 1: 1, 5: 1, 6: 2, 11: 2, 12: 4, 22: 4, 23: 8, 64: 16, 1000: 256} {
-		if got := len(newView(n).groups); got != groups {
+		if got := len(newTable(n)); got != groups {
 			t.Errorf("%d groups for %d series, want %d", got, n, groups)
 		}
 	}
 	v := newVector(counters(0), "l")
 	for i := range 5000 {
 		v.add(strconv.Itoa(i))
-		n := len(v.view.Load().groups)
+		n := len(v.current().groups)
 		if full(n, i+1) || n > i+1 {
 			t.Fatalf("%d series in %d groups", i+1, n)
 		}
@@ -172,7 +172,7 @@ func TestLookupsEnd(t *testing.T) {
 	for i := range 100 {
 		v.add(strconv.Itoa(i))
 	}
-	groups := v.view.Load().groups
+	groups := v.current().groups
 	for i := range groups {
 		groups[i].words[0] |= passed
 	}
@@ -189,13 +189,13 @@ func TestLookupsEnd(t *testing.T) {
 func TestCrowdedTableIsReplaced(t *testing.T) {
 	v := newVector(counters(0), "l")
 	v.makeRoom(16)
-	groups := len(v.view.Load().groups)
+	groups := len(v.current().groups)
 	most := 0
 	for i := range groups {
 		for k := range slotsPerGroup + 1 { // one series passes group i
 			_, block := v.key([]string{fmt.Sprint(i, k)})
 			v.Add(uint32(i), block, nil, 0)
-			if got := v.view.Load().passed(); got != v.passed {
+			if got := v.current().passed(); got != v.passed {
 				t.Fatalf("%d groups are passed, the store has %d", got, v.passed)
 			}
 			most = max(most, v.passed)
@@ -232,12 +232,12 @@ func TestChurn(t *testing.T) {
 			if v.Find([]string{"missing"}) != nil || v.Find([]string{strconv.Itoa(i)}) == nil {
 				t.Fatal("a lookup is wrong")
 			}
-			w := v.view.Load()
+			w := v.current()
 			if got := w.passed(); got != v.passed || 4*got > 3*len(w.groups)+4 {
 				t.Fatalf("%d of %d groups are passed, the store has %d", got, len(w.groups), v.passed)
 			}
 		}
-		if w := v.view.Load(); v.Len() != 10 || len(w.groups) > 8 {
+		if w := v.current(); v.Len() != 10 || len(w.groups) > 8 {
 			t.Errorf("%d series in %d groups", v.Len(), len(w.groups))
 		}
 	}

@@ -25,13 +25,13 @@ const MaxBlock = 1<<30 - 1
 
 func lengthOf(head uint64) int { return int(head << 2 >> 34) }
 
-// units returns the number of units of a text with a block of n bytes.
-func units(n int) uint32 { return uint32((unit + n + unit - 1) / unit) }
+// units returns the number of units of a text with this head.
+func units(head uint64) uint32 { return uint32((unit + int(head<<2>>34) + unit - 1) / unit) }
 
 func (t *text) index() uint32 { return uint32(atomic.LoadUint64(&t.head)) }
 
 //go:noinline
-func (t *text) units() uint32 { return units(lengthOf(atomic.LoadUint64(&t.head))) }
+func (t *text) units() uint32 { return units(atomic.LoadUint64(&t.head)) }
 
 //go:noinline
 func (t *text) block() string { return t.blockOf(lengthOf(atomic.LoadUint64(&t.head))) }
@@ -42,18 +42,15 @@ func (t *text) blockOf(n int) string {
 }
 
 // setBlock copies a block behind the head.
-//
-//go:noinline
 func (t *text) setBlock(block string) {
 	copy(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(t), unit)), len(block)), block)
 }
 
 // hashOf returns the hash of the values of a text.
+//
+//go:noinline
 func (s *Store) hashOf(t *text) uint32 {
-	if atomic.LoadUint64(&t.head)&escapes == 0 {
-		return s.shape.hashIn(nil, t.block())
-	}
-	return s.shape.hashEscaped(t.block())
+	return s.shape.hash(t.block(), atomic.LoadUint64(&t.head)&escapes != 0)
 }
 
 // is reports whether t is the text of a series with this block that was not removed.
@@ -85,7 +82,7 @@ func (v *view) live(list []uint32, pos, until uint32) []uint32 {
 		if head&dead == 0 {
 			list = push(list, pos)
 		}
-		pos += units(lengthOf(head))
+		pos += units(head)
 	}
 	return list
 }
@@ -95,7 +92,8 @@ func (v *view) live(list []uint32, pos, until uint32) []uint32 {
 //
 //go:noinline
 func (s *Store) addText(block string) (pos uint32) {
-	n := units(len(block))
+	head := uint64(len(block)) << 32
+	n := units(head)
 	if s.used+n > s.room {
 		s.addChunk(n)
 	}
@@ -103,7 +101,6 @@ func (s *Store) addText(block string) (pos uint32) {
 	s.used += n
 	t := s.now.at(pos)
 	t.setBlock(block)
-	head := uint64(len(block)) << 32
 	if s.shape.escaped(block) {
 		head |= escapes
 	}
