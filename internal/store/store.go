@@ -245,7 +245,7 @@ const (
 func (s *Store) Remove(hash uint32, block string, m unsafe.Pointer) bool {
 	v := s.now
 	found, g, slot, r := s.find(v, hash, nil, block, 0)
-	if found == nil || m != nil && m != found {
+	if g == nil || m != nil && m != found { // found is nil if install removes a series without neighbours
 		return false
 	}
 	// The next series may use the slot at once: a lookup that has read the tag compares the

@@ -91,9 +91,10 @@ func (v *view) insert(hash uint32, r ref) (newly int) {
 	}
 }
 
-// find returns the metric, or nil, of the series with a block, or with values whose block,
-// without escapes, has the given length. It also returns the place of the series in the table.
-// No block is empty. It does not find a series of a newer view.
+// find returns the metric, and the place in the table, of the series with a block, or with values
+// whose block, without escapes, has the given length. No block is empty. It does not find a
+// series of a newer view. If it finds no series, g is nil. If the series is removed meanwhile, m
+// may be nil, and g is not.
 //
 //go:noinline
 func (s *Store) find(v *view, hash uint32, values []string, block string, length int) (m unsafe.Pointer, g *group, slot int, r ref) {

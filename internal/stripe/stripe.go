@@ -133,12 +133,13 @@ func rowLimit() int {
 
 // A Pointer is an atomic.Pointer[Set] that is smaller; see internal/SIZE.md.
 type Pointer struct {
-	_ [0]func() // no ==; see internal/SIZE.md
-	p atomic.Pointer[byte]
+	_ [0]func()        // no ==; see internal/SIZE.md
+	_ [0]atomic.Uint32 // no copy (go vet)
+	p unsafe.Pointer   // *Set; atomic
 }
 
 // Load returns the Set, or nil if there is none yet.
-func (p *Pointer) Load() *Set { return (*Set)(unsafe.Pointer(p.p.Load())) }
+func (p *Pointer) Load() *Set { return (*Set)(atomic.LoadPointer(&p.p)) }
 
 // Widen replaces the set old in p, or nil, by a larger set, unless another goroutine has
 // replaced it already.
@@ -147,7 +148,7 @@ func Widen(p *Pointer, old *Set, stride int) {
 	if old != nil {
 		rows = 2 * old.rows()
 	}
-	p.p.CompareAndSwap((*byte)(unsafe.Pointer(old)), (*byte)(unsafe.Pointer(newSet(rows, stride, old))))
+	atomic.CompareAndSwapPointer(&p.p, unsafe.Pointer(old), unsafe.Pointer(newSet(rows, stride, old)))
 }
 
 func slot(at uintptr) *atomic.Uint32 { return &slots[uint32(at)*phi>>(32-slotBits)] }
