@@ -106,11 +106,11 @@ func (f *family) checkUnit() string {
 }
 
 func (f *family) checkLabels() string {
-	var all []string
-	for _, l := range f.consts {
-		all = append(all, l.Name)
+	all := make([]string, len(f.consts)+len(f.labels))
+	for i := range f.consts {
+		all[i] = f.consts[i].Name
 	}
-	all = append(all, f.labels...)
+	copy(all[len(f.consts):], f.labels)
 	for i, name := range all {
 		reason := ""
 		switch {

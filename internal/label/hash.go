@@ -11,7 +11,13 @@ import (
 
 // hashSecrets are random for each process. A client that chooses label values cannot aim
 // at one slot of a table.
-var hashSecrets = [3]uint64{rand.Uint64() | 1, rand.Uint64() | 1, rand.Uint64() | 1}
+var hashSecrets [3]uint64
+
+func init() {
+	for i := range hashSecrets {
+		hashSecrets[i] = rand.Uint64() | 1
+	}
+}
 
 // The parameters of package byteorder.
 type (
