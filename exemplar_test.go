@@ -27,12 +27,12 @@ func TestBadExemplarKeepsTheRecording(t *testing.T) {
 	if s := h.Snapshot(); c.Value() != 10 || f.Value() != 2.5 || s.Count != 5 || s.Sum != 1.25 {
 		t.Errorf("values %d %v %+v", c.Value(), f.Value(), s)
 	}
-	for name, x := range map[string]*exemplar.Exemplar{"c": c.last.Load(), "f": f.last.Load(), "h": (*h.slots())[0].Load()} {
+	for name, x := range map[string]*exemplar.Exemplar{"c": c.last.Load(), "f": f.last.Load(), "h": (*h.last.Load())[0].Load()} {
 		if x == nil || x.Labels != `{id="1"}` {
 			t.Errorf("%s: exemplar %+v", name, x)
 		}
 	}
-	if x := (*h.slots())[1].Load(); x != nil {
+	if x := (*h.last.Load())[1].Load(); x != nil {
 		t.Errorf("a bucket without an observation has exemplar %+v", x)
 	}
 	got := text(t, r)
@@ -93,7 +93,7 @@ func TestConcurrentExemplars(t *testing.T) {
 	if c.Value() != 4000 || h.Snapshot().Count != 4000 {
 		t.Errorf("%d counted, %d observed", c.Value(), h.Snapshot().Count)
 	}
-	slots := *h.slots()
+	slots := *h.last.Load()
 	for i := range slots {
 		if x := slots[i].Load(); x == nil || x.Value != float64(i+1) {
 			t.Errorf("bucket %d has exemplar %+v", i, x)

@@ -205,7 +205,7 @@ func stamp(r *Registry) {
 			case &floatCounters:
 				at(&(*FloatCounter)(m).last)
 			case &histograms:
-				slots := (*Histogram)(m).slots()
+				slots := (*Histogram)(m).last.Load()
 				for i := 0; slots != nil && i < len(*slots); i++ {
 					at(&(*slots)[i])
 				}

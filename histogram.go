@@ -117,10 +117,10 @@ type Histogram struct {
 	// A row of words has the sum as a float64, a count for each bound and a count for
 	// +Inf. Rows of stripes have one word more. The number of observations is not stored:
 	// it is the sum of the counts, so that _count cannot contradict the buckets.
-	row  *atomic.Uint64 // the first word; see words
-	def  *histogramDef  // nil in a zero Histogram
-	wide stripe.Pointer // nil until there are stripes
-	last unsafe.Pointer // *[]exemplar.Slot, of each bucket; nil until the first exemplar; atomic
+	row  *atomic.Uint64                  // the first word; see words
+	def  *histogramDef                   // nil in a zero Histogram
+	wide stripe.Pointer                  // nil until there are stripes
+	last atomic.Pointer[[]exemplar.Slot] // of each bucket; nil until the first exemplar
 }
 
 // A HistogramVec is a [Vec] of histograms.
@@ -205,19 +205,16 @@ func (h *Histogram) observe(v float64) int {
 
 // exemplars returns the slots of all buckets, and allocates them if there are none.
 func (h *Histogram) exemplars() []exemplar.Slot {
-	if slots := h.slots(); slots != nil {
+	if slots := h.last.Load(); slots != nil {
 		return *slots
 	}
 	slots := make([]exemplar.Slot, len(h.def.Upper)+1)
 	for i := range slots {
 		slots[i].Init(h.def.none)
 	}
-	atomic.CompareAndSwapPointer(&h.last, nil, unsafe.Pointer(&slots)) // the loser of a race uses the winner's slots
-	return *h.slots()
+	h.last.CompareAndSwap(nil, &slots) // the loser of a race uses the winner's slots
+	return *h.last.Load()
 }
-
-// slots returns the slots of all buckets, or nil.
-func (h *Histogram) slots() *[]exemplar.Slot { return (*[]exemplar.Slot)(atomic.LoadPointer(&h.last)) }
 
 // search returns the word of v's bucket in a row, or -1 for NaN. It does not depend on the
 // pieces being sparse, and its work grows with the logarithm of the number of bounds.
@@ -392,7 +389,7 @@ func encodeHistograms(v *vec, e *expo.Encoder) {
 		for i, metric := range c.Metrics[:c.N] {
 			h := (*Histogram)(metric)
 			var d *expo.Details
-			if slots := h.slots(); slots != nil || v.dated {
+			if slots := h.last.Load(); slots != nil || v.dated {
 				d = v.details(e, &c, i, nil, slots)
 			}
 			if sum := h.read(counts); !e.Histogram(c.Block(i), &def.Bounds, counts, sum, d) {

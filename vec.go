@@ -29,7 +29,7 @@ type vec struct {
 	lost     unsafe.Pointer // metric that takes recordings with a wrong number of label values
 	store    store.Store
 
-	overflow unsafe.Pointer // metric of the overflow series; not nil while the vector is full; atomic
+	overflow atomic.Pointer[byte] // metric of the overflow series; not nil while the vector is full
 
 	mu      sync.Mutex // held to create and delete series, never to find them
 	orderMu sync.Mutex // held to update the order of series; locked before mu
@@ -122,13 +122,13 @@ func (v *vec) slow(values []string, create bool) unsafe.Pointer {
 		v.fam.fault(reasonInvalid)
 		return v.lost
 	}
-	full := atomic.LoadPointer(&v.overflow) // before the lookup: a series that exists must not be "other"
+	full := v.overflow.Load() // before the lookup: a series that exists must not be "other"
 	if m := v.store.FindBlock(hash, block); m != nil || !create {
 		return m
 	}
 	if full != nil {
 		v.fam.overflowed()
-		return full
+		return unsafe.Pointer(full)
 	}
 	v.mu.Lock() // no deferred Unlock: none of the program's code runs until Unlock
 	m := v.store.FindBlock(hash, block)
@@ -174,7 +174,7 @@ func (v *vec) overflowLocked() unsafe.Pointer {
 	case v.store.Len() == v.limit.max:
 		return nil
 	}
-	atomic.StorePointer(&v.overflow, m)
+	v.overflow.Store((*byte)(m))
 	return m
 }
 
@@ -264,7 +264,7 @@ func (v *vec) deleteLocked(hash uint32, block string, m unsafe.Pointer) bool {
 	if !v.store.Remove(hash, block, m) {
 		return false
 	}
-	atomic.StorePointer(&v.overflow, nil) // there is room again; otherwise the next miss stores it again
+	v.overflow.Store(nil) // there is room again; otherwise the next miss stores it again
 	return true
 }
 
@@ -277,7 +277,7 @@ func (v *vec) Reset() {
 
 func (v *vec) resetLocked() {
 	v.store.Reset()
-	atomic.StorePointer(&v.overflow, nil)
+	v.overflow.Store(nil)
 	if v.expiry != nil {
 		v.expires().reset(v)
 	}
@@ -303,7 +303,7 @@ func (v *Vec[M]) Replace(fill func(set *Vec[M])) {
 	defer v.mu.Unlock()
 	v.resetLocked()
 	v.store.Take(&set.store)
-	atomic.StorePointer(&v.overflow, atomic.SwapPointer(&set.overflow, nil))
+	v.overflow.Store(set.overflow.Swap(nil))
 }
 
 // Len returns the number of series, including the overflow series.

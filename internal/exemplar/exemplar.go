@@ -36,14 +36,13 @@ const maxRunes = 128
 // A Slot holds the latest exemplar of a counter or a bucket. In a metric that no registry
 // made the slot is zero, and all methods do nothing.
 type Slot struct {
-	_ [0]func()        // no ==; see internal/SIZE.md
-	_ [0]atomic.Uint32 // no copy (go vet)
-	p unsafe.Pointer   // *Exemplar; atomic, see internal/SIZE.md
+	_ [0]func()            // no ==; see internal/SIZE.md
+	p atomic.Pointer[byte] // an Exemplar; atomic.Pointer[Exemplar] is larger, see internal/SIZE.md
 }
 
-func (s *Slot) load() *Exemplar { return (*Exemplar)(atomic.LoadPointer(&s.p)) }
+func (s *Slot) load() *Exemplar { return (*Exemplar)(unsafe.Pointer(s.p.Load())) }
 
-func (s *Slot) store(x *Exemplar) { atomic.StorePointer(&s.p, unsafe.Pointer(x)) }
+func (s *Slot) store(x *Exemplar) { s.p.Store((*byte)(unsafe.Pointer(x))) }
 
 // Init sets the first Exemplar; see [None].
 func (s *Slot) Init(none *Exemplar) { s.store(none) }

@@ -60,7 +60,7 @@ func (v *vector) key(values []string) (hash uint32, block string) {
 }
 
 // show makes w the view of readers.
-func (v *vector) show(w *view) { atomic.StorePointer(&v.view, unsafe.Pointer(w)) }
+func (v *vector) show(w *view) { v.view.Store((*byte)(unsafe.Pointer(w))) }
 
 // add adds a series and returns its metric. It panics if the vector has the series.
 func (v *vector) add(values ...string) unsafe.Pointer {
@@ -176,7 +176,7 @@ func equalLists(a, b [][]string) bool { return slices.EqualFunc(a, b, slices.Equ
 // passed returns the number of groups that series have passed.
 func (v *view) passed() (n int) {
 	for i := range v.groups {
-		n += int(v.groups[i].words[0] >> 56)
+		n += int(v.groups[i].words[0].Load() >> 56)
 	}
 	return n
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"sync/atomic"
 	"unsafe"
 )
 
@@ -24,7 +23,7 @@ func (m *move) index(index uint32) uint32 {
 	}
 	if m.slabs[from] == 0 {
 		m.to.slabs[m.used] = m.old.slabs[from]
-		atomic.StorePointer(&m.to.metrics[m.used], atomic.LoadPointer(&m.old.metrics[from]))
+		m.to.metrics[m.used].Store(m.old.metrics[from].Load())
 		m.used++
 		m.slabs[from] = uint32(m.used)
 	}
@@ -45,10 +44,10 @@ func (s *Store) move(old *view, list []uint32) *move {
 	m := &move{old: old, to: v, moved: len(list)}
 	for i, pos := range list {
 		t := old.at(pos)
-		head := atomic.LoadUint64(&t.head) &^ dead // a series that was removed meanwhile is in Store.removed
+		head := t.head.Load() &^ dead // a series that was removed meanwhile is in Store.removed
 		index := m.index(uint32(head))
 		to := (*text)(unsafe.Pointer(&arena[v.end]))
-		to.head = head - uint64(uint32(head)) + uint64(index)
+		to.head.Store(head - uint64(uint32(head)) + uint64(index))
 		to.setBlock(t.block())
 		if i%indexed == 0 {
 			v.index = push(v.index, v.end)
@@ -76,7 +75,7 @@ func (s *Store) install(m *move, tail []uint32) {
 	m.to.resize(len(m.old.slabs))
 	for _, pos := range tail {
 		t := m.old.at(pos)
-		if head := atomic.LoadUint64(&t.head); head&dead == 0 {
+		if head := t.head.Load(); head&dead == 0 {
 			added := s.addText(t.block())
 			s.list(s.hashOf(t), added, m.index(uint32(head)))
 		}

@@ -89,7 +89,7 @@ func (s *Store) merge(o *Order, fresh []uint32) *Order {
 	v := o.view
 	keys, n := make([]key, len(fresh)), 0
 	for _, pos := range fresh {
-		if atomic.LoadUint64(&v.at(pos).head)&dead == 0 {
+		if v.at(pos).head.Load()&dead == 0 {
 			keys[n].set(s, v, pos)
 			n++
 		}
@@ -114,7 +114,7 @@ func (s *Store) merge(o *Order, fresh []uint32) *Order {
 			p = place{pos: next.pos, end: s.end(o, next)}
 			k++
 		}
-		if atomic.LoadUint64(&v.at(p.pos).head)&dead == 0 {
+		if v.at(p.pos).head.Load()&dead == 0 {
 			merged[n] = p
 			n++
 		}
@@ -157,7 +157,7 @@ type key struct {
 //go:noinline
 func (k *key) set(s *Store, v *view, pos uint32) {
 	k.pos, k.text = pos, v.at(pos)
-	if atomic.LoadUint64(&k.text.head)&escapes != 0 {
+	if k.text.head.Load()&escapes != 0 {
 		k.escaped = s.shape.key(k.text.block())
 	}
 }
@@ -167,7 +167,7 @@ func (k *key) part(at int) (part uint64, more bool) {
 	if k.escaped != "" {
 		return sortkeys.Part(k.escaped, at)
 	}
-	n := lengthOf(atomic.LoadUint64(&k.text.head))
+	n := lengthOf(k.text.head.Load())
 	if at >= n {
 		return 0, false
 	}
@@ -240,7 +240,7 @@ func (c *Cursor) Next() bool {
 			continue
 		}
 		t := v.text(c.pos)
-		head := atomic.LoadUint64(&t.head)
+		head := t.head.Load()
 		c.pos += units(head)
 		if head&dead != 0 {
 			continue
@@ -252,7 +252,7 @@ func (c *Cursor) Next() bool {
 	}
 	c.N = n
 	for _, m := range c.Metrics[:n] {
-		atomic.LoadUint32((*uint32)(m))
+		(*atomic.Uint32)(m).Load()
 	}
 	return n > 0
 }
@@ -260,7 +260,7 @@ func (c *Cursor) Next() bool {
 // Block returns the label block of the i-th series.
 func (c *Cursor) Block(i int) string {
 	t := c.texts[i]
-	return t.blockOf(lengthOf(atomic.LoadUint64(&t.head)))
+	return t.blockOf(lengthOf(t.head.Load()))
 }
 
 // Created returns the time of creation of the i-th series.

@@ -23,7 +23,7 @@ const (
 // metric returns the metric with an index. It returns nil if the metric had a slab of its own
 // and its series was removed.
 func (v *view) metric(index uint32, size uintptr) unsafe.Pointer {
-	m := atomic.LoadPointer(&v.metrics[index>>slabShift])
+	m := unsafe.Pointer(v.metrics[index>>slabShift].Load())
 	if m != nil {
 		m = unsafe.Add(m, uintptr(index&slabMask)*size)
 	}
@@ -34,7 +34,7 @@ func (v *view) metric(index uint32, size uintptr) unsafe.Pointer {
 // removed series is given back at once, unless it has neighbours.
 func (v *view) release(index uint32) {
 	if i := int(index >> slabShift); i < len(v.slabs) && v.slabs[i].single {
-		atomic.StorePointer(&v.metrics[i], nil)
+		v.metrics[i].Store(nil)
 	}
 }
 
@@ -42,9 +42,11 @@ func (v *view) release(index uint32) {
 //
 //go:noinline
 func (v *view) resize(n int) {
-	slabs, metrics := make([]slab, n), make([]unsafe.Pointer, n)
+	slabs, metrics := make([]slab, n), make([]atomic.Pointer[byte], n)
 	copy(slabs, v.slabs)
-	copy(metrics, v.metrics)
+	for i := range min(n, len(v.metrics)) {
+		metrics[i].Store(v.metrics[i].Load())
+	}
 	v.slabs, v.metrics = slabs, metrics
 }
 
@@ -68,7 +70,7 @@ func (s *Store) addSlab(m unsafe.Pointer, block string) {
 		m = s.kind.New(int(s.size), apart, block)
 	}
 	details := &s.now.slabs[s.slabs]
-	atomic.StorePointer(&s.now.metrics[s.slabs], m)
+	s.now.metrics[s.slabs].Store((*byte)(m))
 	details.single = s.size == 1
 	if n := s.kind.Times * int(s.size); n > 0 {
 		details.times = unsafe.Pointer(unsafe.SliceData(make([]uint64, n)))

@@ -37,7 +37,7 @@ import (
 // the vector. The mutex of the order is locked before it. Each method states the mutexes that
 // its caller holds.
 type Store struct {
-	view  unsafe.Pointer // *view: now, once it is complete; atomic
+	view  atomic.Pointer[byte] // *view: now, once it is complete; atomic.Pointer[view] is larger, see internal/SIZE.md
 	shape Shape
 	kind  Kind
 	state // under the mutex of the vector
@@ -80,13 +80,13 @@ type Idle struct {
 // A view has the series for readers. The fields of a view do not change. Groups, chunks and
 // slabs are filled in place. A reader reaches an entry only by a slot that refers to the entry.
 type view struct {
-	_       [0]func()        // no ==; see internal/SIZE.md
-	groups  []group          // a hash table; their number is a power of two
-	main    unsafe.Pointer   // the arena of the texts in order
-	end     uint32           // of main, in units
-	limit   uint32           // positions below are in main or in chunks
-	chunks  []unsafe.Pointer // of the texts behind main
-	metrics []unsafe.Pointer // of each slab; atomic
+	_       [0]func()              // no ==; see internal/SIZE.md
+	groups  []group                // a hash table; their number is a power of two
+	main    unsafe.Pointer         // the arena of the texts in order
+	end     uint32                 // of main, in units
+	limit   uint32                 // positions below are in main or in chunks
+	chunks  []unsafe.Pointer       // of the texts behind main
+	metrics []atomic.Pointer[byte] // of each slab
 	slabs   []slab
 	index   []uint32 // positions of every 64th text in main
 	id      *byte    // of the texts: positions in views with one id are of the same texts
@@ -130,12 +130,12 @@ func (s *Store) change() *view {
 //go:noinline
 func (s *Store) publish() {
 	if s.current() != s.now { // otherwise lookups would wait for the cache line
-		atomic.StorePointer(&s.view, unsafe.Pointer(s.now))
+		s.view.Store((*byte)(unsafe.Pointer(s.now)))
 	}
 }
 
 // current returns the view of readers.
-func (s *Store) current() *view { return (*view)(atomic.LoadPointer(&s.view)) }
+func (s *Store) current() *view { return (*view)(unsafe.Pointer(s.view.Load())) }
 
 // Take removes all series of s, and moves the series of from to s. No scrape may have read
 // from. Take needs the mutexes of both.
@@ -173,15 +173,15 @@ func (s *Store) Find(values []string) unsafe.Pointer {
 	hash, length := h.Sum(), h.Size()+s.shape.fixed
 	// Nearly all series are the first match in their first group.
 	g := v.group(hash)
-	if match := matches(atomic.LoadUint64(&g.words[0]), tagOf(hash)); match != 0 {
-		if r := ref(atomic.LoadUint64(g.slot(first(match)))); v.has(r) {
+	if match := matches(g.words[0].Load(), tagOf(hash)); match != 0 {
+		if r := ref(g.slot(first(match)).Load()); v.has(r) {
 			m := v.metric(r.index(), s.kind.Size)
 			if m == nil {
 				return nil
 			}
-			atomic.LoadUint32((*uint32)(m)) // the wait for its line begins before that for the text ends
+			(*atomic.Uint32)(m).Load() // the wait for its line begins before that for the text ends
 			t := v.text(r.pos())
-			if int(atomic.LoadUint64(&t.head)>>32) == length && s.shape.is(unsafe.Add(unsafe.Pointer(t), unit), values) {
+			if int(t.head.Load()>>32) == length && s.shape.is(unsafe.Add(unsafe.Pointer(t), unit), values) {
 				return m
 			}
 		}
@@ -224,7 +224,7 @@ func (s *Store) list(hash, pos, index uint32) {
 	s.tail = push(s.tail, pos)
 	s.live++
 	t := s.now.at(pos)
-	atomic.StoreUint64(&t.head, atomic.LoadUint64(&t.head)+uint64(index))
+	t.head.Store(t.head.Load() + uint64(index))
 	s.units += int(t.units())
 	s.passed += s.now.insert(hash, newRef(pos, index))
 }
@@ -250,12 +250,12 @@ func (s *Store) Remove(hash uint32, block string, m unsafe.Pointer) bool {
 	}
 	// The next series may use the slot at once: a lookup that has read the tag compares the
 	// text that it finds.
-	atomic.StoreUint64(&g.words[0], atomic.LoadUint64(&g.words[0])&^(0xff<<(8*slot)))
+	g.words[0].Store(g.words[0].Load() &^ (0xff << (8 * slot)))
 	t := v.at(r.pos())
 	if s.laying {
 		s.removed = push(s.removed, r.pos())
 	}
-	atomic.StoreUint64(&t.head, atomic.LoadUint64(&t.head)|dead)
+	t.head.Store(t.head.Load() | dead)
 	v.release(r.index())
 	if o := s.order; o != nil && o.view.id == v.id { // maybe with an older list of slabs
 		o.view.release(r.index())

@@ -21,11 +21,11 @@ func (r ref) index() uint32 { return uint32(r) }
 // The first word has the tags. Byte i of it is the tag of slot i, or 0 for an empty slot. Byte
 // 7 is not 0 if a series found no room in the group, and is in a later group.
 type group struct {
-	_     [0]func()                 // no ==; see internal/SIZE.md
-	words [1 + slotsPerGroup]uint64 // atomic
+	_     [0]func() // no ==; see internal/SIZE.md
+	words [1 + slotsPerGroup]atomic.Uint64
 }
 
-func (g *group) slot(n int) *uint64 { return &g.words[(1+n)&7] }
+func (g *group) slot(n int) *atomic.Uint64 { return &g.words[(1+n)&7] }
 
 const (
 	slotsPerGroup = 7
@@ -75,18 +75,18 @@ func (v *view) has(r ref) bool {
 func (v *view) insert(hash uint32, r ref) (newly int) {
 	for i := hash; ; i++ {
 		g := v.group(i)
-		tags := atomic.LoadUint64(&g.words[0])
+		tags := g.words[0].Load()
 		empty := ^tags & highs // every tag has the high bit
 		if empty == 0 {
 			if tags&passed == 0 {
-				atomic.StoreUint64(&g.words[0], tags|passed)
+				g.words[0].Store(tags | passed)
 				newly++
 			}
 			continue
 		}
 		n := first(empty)
-		atomic.StoreUint64(g.slot(n), uint64(r))
-		atomic.StoreUint64(&g.words[0], tags|tagOf(hash)&(0xff<<(8*n)))
+		g.slot(n).Store(uint64(r))
+		g.words[0].Store(tags | tagOf(hash)&(0xff<<(8*n)))
 		return newly
 	}
 }
@@ -100,14 +100,14 @@ func (v *view) insert(hash uint32, r ref) (newly int) {
 func (s *Store) find(v *view, hash uint32, values []string, block string, length int) (m unsafe.Pointer, g *group, slot int, r ref) {
 	for i, left := hash, len(v.groups); left > 0; i, left = i+1, left-1 {
 		g = v.group(i)
-		tags := atomic.LoadUint64(&g.words[0])
+		tags := g.words[0].Load()
 		for match := matches(tags, tagOf(hash)); match != 0; match &= match - 1 {
 			slot = first(match)
-			if r = ref(atomic.LoadUint64(g.slot(slot))); !v.has(r) {
+			if r = ref(g.slot(slot).Load()); !v.has(r) {
 				continue
 			}
 			t := v.text(r.pos())
-			if t.is(block) || int(atomic.LoadUint64(&t.head)>>32) == length && s.shape.is(unsafe.Add(unsafe.Pointer(t), unit), values) {
+			if t.is(block) || int(t.head.Load()>>32) == length && s.shape.is(unsafe.Add(unsafe.Pointer(t), unit), values) {
 				return v.metric(r.index(), s.kind.Size), g, slot, r
 			}
 		}

@@ -174,7 +174,7 @@ func TestLookupsEnd(t *testing.T) {
 	}
 	groups := v.current().groups
 	for i := range groups {
-		groups[i].words[0] |= passed
+		groups[i].words[0].Store(groups[i].words[0].Load() | passed)
 	}
 	for i := range 1000 {
 		value := []string{strconv.Itoa(i)}

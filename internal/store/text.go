@@ -7,7 +7,7 @@ import (
 
 // A text is the head of a text: the index of the metric, and above 32 bits the length of the
 // block and two flags. The block follows.
-type text struct{ head uint64 } // atomic
+type text struct{ head atomic.Uint64 }
 
 const (
 	dead    = 1 << 63 // the series was removed
@@ -28,13 +28,13 @@ func lengthOf(head uint64) int { return int(head << 2 >> 34) }
 // units returns the number of units of a text with this head.
 func units(head uint64) uint32 { return uint32((unit + int(head<<2>>34) + unit - 1) / unit) }
 
-func (t *text) index() uint32 { return uint32(atomic.LoadUint64(&t.head)) }
+func (t *text) index() uint32 { return uint32(t.head.Load()) }
 
 //go:noinline
-func (t *text) units() uint32 { return units(atomic.LoadUint64(&t.head)) }
+func (t *text) units() uint32 { return units(t.head.Load()) }
 
 //go:noinline
-func (t *text) block() string { return t.blockOf(lengthOf(atomic.LoadUint64(&t.head))) }
+func (t *text) block() string { return t.blockOf(lengthOf(t.head.Load())) }
 
 // blockOf returns the block, which has n bytes.
 func (t *text) blockOf(n int) string {
@@ -50,12 +50,12 @@ func (t *text) setBlock(block string) {
 //
 //go:noinline
 func (s *Store) hashOf(t *text) uint32 {
-	return s.shape.hash(t.block(), atomic.LoadUint64(&t.head)&escapes != 0)
+	return s.shape.hash(t.block(), t.head.Load()&escapes != 0)
 }
 
 // is reports whether t is the text of a series with this block that was not removed.
 func (t *text) is(block string) bool {
-	head := atomic.LoadUint64(&t.head)
+	head := t.head.Load()
 	return head&dead == 0 && lengthOf(head) == len(block) && t.blockOf(len(block)) == block
 }
 
@@ -78,7 +78,7 @@ func (v *view) at(pos uint32) *text { return v.text(pos) }
 //go:noinline
 func (v *view) live(list []uint32, pos, until uint32) []uint32 {
 	for pos < until {
-		head := atomic.LoadUint64(&v.text(pos).head)
+		head := v.text(pos).head.Load()
 		if head&dead == 0 {
 			list = push(list, pos)
 		}
@@ -104,7 +104,7 @@ func (s *Store) addText(block string) (pos uint32) {
 	if s.shape.escaped(block) {
 		head |= escapes
 	}
-	atomic.StoreUint64(&t.head, head)
+	t.head.Store(head)
 	return pos
 }
 

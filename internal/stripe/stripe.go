@@ -133,13 +133,12 @@ func rowLimit() int {
 
 // A Pointer is an atomic.Pointer[Set] that is smaller; see internal/SIZE.md.
 type Pointer struct {
-	_ [0]func()        // no ==; see internal/SIZE.md
-	_ [0]atomic.Uint32 // no copy (go vet)
-	p unsafe.Pointer   // *Set; atomic
+	_ [0]func() // no ==; see internal/SIZE.md
+	p atomic.Pointer[byte]
 }
 
 // Load returns the Set, or nil if there is none yet.
-func (p *Pointer) Load() *Set { return (*Set)(atomic.LoadPointer(&p.p)) }
+func (p *Pointer) Load() *Set { return (*Set)(unsafe.Pointer(p.p.Load())) }
 
 // Widen replaces the set old in p, or nil, by a larger set, unless another goroutine has
 // replaced it already.
@@ -148,7 +147,7 @@ func Widen(p *Pointer, old *Set, stride int) {
 	if old != nil {
 		rows = 2 * old.rows()
 	}
-	atomic.CompareAndSwapPointer(&p.p, unsafe.Pointer(old), unsafe.Pointer(newSet(rows, stride, old)))
+	p.p.CompareAndSwap((*byte)(unsafe.Pointer(old)), (*byte)(unsafe.Pointer(newSet(rows, stride, old))))
 }
 
 func slot(at uintptr) *atomic.Uint32 { return &slots[uint32(at)*phi>>(32-slotBits)] }
