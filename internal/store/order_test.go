@@ -420,6 +420,31 @@ func startLay(v *vector) <-chan *Order {
 	}
 }
 
+// TestRemovedBeforeItsMetricIsCopied: a series that is alone in its slab has no metric once it is
+// removed. If Order has listed its text before, install removes the series all the same.
+func TestRemovedBeforeItsMetricIsCopied(t *testing.T) {
+	kind := counters(0)
+	kind.Single = true
+	v := newVector(kind, "l")
+	for _, values := range numbers(10) {
+		v.add(values...)
+	}
+	o := v.ordered()
+	v.laying = true // as Order does, which then locks the mutex again only for install
+	list := o.positions()
+	if !v.remove("3") || !v.remove("5") {
+		t.Fatal("not removed")
+	}
+	v.add("5")
+	v.install(v.move(o.view, list), v.tail[v.state.ordered:])
+	if v.find("3") != nil || v.Len() != 9 || v.find("4") == nil || v.find("5") == nil {
+		t.Errorf("%d series, 3 has the metric %p, 4 has %p, 5 has %p", v.Len(), v.find("3"), v.find("4"), v.find("5"))
+	}
+	if v.remove("3") || !v.remove("5") || v.remove("5") || len(v.listed(v.ordered())) != 8 {
+		t.Errorf("%d series in order", len(v.listed(v.ordered())))
+	}
+}
+
 // TestChangesWhileLaying: series that are removed, added, or removed and added again while Order
 // copies the texts have the right metrics afterwards.
 func TestChangesWhileLaying(t *testing.T) {
