@@ -27,6 +27,10 @@ func RecordPaths() []Path {
 			Sides: func() []Side { return observeSides(repeating()) }},
 		{Unit: "call", Name: "Observe, values in no order", Bare: "two atomic adds, to a count and to a sum",
 			Sides: func() []Side { return observeSides(unordered()) }},
+		{Unit: "call", Name: "Counter.Inc, one counter", Bare: "tacho's Inc, with a counter for each goroutine",
+			Sides: oneCounterSides},
+		{Unit: "call", Name: "Observe, one histogram", Bare: "tacho's Observe, with a histogram for each goroutine",
+			Sides: func() []Side { return oneHistogramSides(unordered()) }},
 		{Unit: "call", Name: "Counter.AddExemplar", Bare: "an atomic add, the time, and a pointer to a new record",
 			Sides: counterExemplarSides},
 		{Unit: "call", Name: "ObserveExemplar", Bare: "two atomic adds, the time, and a pointer to a new record",
@@ -108,6 +112,70 @@ func counterSides() []Side {
 		{Peer: OTel, Scrape: o.scrape(), Run: func(from, to int) {
 			for range to - from {
 				otel.Add(ctx, 1)
+			}
+		}},
+	}
+}
+
+// A spread has a metric for each goroutine.
+type spread[M any] struct {
+	metrics [64]*M
+	next    atomic.Uint32
+}
+
+func newSpread[M any](with func(values ...string) *M) *spread[M] {
+	s := new(spread[M])
+	for i := range s.metrics { // the first series of a vector have cache lines of their own
+		s.metrics[i] = with(strconv.Itoa(i))
+	}
+	return s
+}
+
+// one returns the metric of a call of Side.Run.
+func (s *spread[M]) one() *M { return s.metrics[s.next.Add(1)%uint32(len(s.metrics))] }
+
+func (s *spread[M]) scrape(value func(*M) float64) func(io.Writer) error {
+	return bareScrape(func() (sum float64) {
+		for _, m := range s.metrics {
+			sum += value(m)
+		}
+		return sum
+	})
+}
+
+func oneCounterSides() []Side {
+	r := tacho.NewRegistry()
+	ours := r.Counter(counterName, "")
+	apart := newSpread(tacho.NewRegistry().CounterVec(counterName, "", []string{"goroutine"}).With)
+	return []Side{
+		{Peer: Tacho, Scrape: r.WriteText, Run: func(from, to int) {
+			for range to - from {
+				ours.Inc()
+			}
+		}},
+		{Peer: Bare, Scrape: apart.scrape(func(c *tacho.Counter) float64 { return float64(c.Value()) }), Run: func(from, to int) {
+			own := apart.one()
+			for range to - from {
+				own.Inc()
+			}
+		}},
+	}
+}
+
+func oneHistogramSides(values *[samples]float64) []Side {
+	r := tacho.NewRegistry()
+	ours := r.Histogram(histogramName, "", bounds)
+	apart := newSpread(tacho.NewRegistry().HistogramVec(histogramName, "", bounds, []string{"goroutine"}).With)
+	return []Side{
+		{Peer: Tacho, Scrape: r.WriteText, Run: func(from, to int) {
+			for i := from; i < to; i++ {
+				ours.Observe(values[i&(samples-1)])
+			}
+		}},
+		{Peer: Bare, Scrape: apart.scrape(func(h *tacho.Histogram) float64 { return float64(h.Snapshot().Count) }), Run: func(from, to int) {
+			own := apart.one()
+			for i := from; i < to; i++ {
+				own.Observe(values[i&(samples-1)])
 			}
 		}},
 	}

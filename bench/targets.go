@@ -14,6 +14,8 @@ var Targets = []Target{
 	{Path: "Counter.Inc", Peer: Bare, Ratio: 0.85},
 	{Path: "Counter.Inc", Parallel: true, Peer: Bare, Ratio: 2.5},
 	{Path: "Counter.Inc", Parallel: true, Peer: Client, Ratio: 2.5},
+	{Path: "Counter.Inc, one counter", Parallel: true, Peer: Bare, Ratio: 0.75},
+	{Path: "Observe, one histogram", Parallel: true, Peer: Bare, Ratio: 0.75},
 	{Path: "Observe", Peer: Client, Ratio: 1.9},
 	{Path: "Observe", Peer: Victoria, Ratio: 1.05},
 	{Path: "Observe", Parallel: true, Peer: Client, Ratio: 15},
