@@ -194,4 +194,8 @@ func TestHugeLabels(t *testing.T) {
 	if got := text(t, r); v.Len() != 0 || !strings.Contains(got, `tacho_errors_total{metric="huge",reason="invalid"} 1`) {
 		t.Errorf("%d series, %q", v.Len(), got)
 	}
+	v.With(half, "").Inc()
+	if v.Len() != 1 || v.With(half, "").Value() != 1 {
+		t.Errorf("%d series with values of half a GiB, want 1", v.Len())
+	}
 }

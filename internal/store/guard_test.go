@@ -92,3 +92,20 @@ func TestNoReadOutsideTexts(t *testing.T) {
 		}
 	}
 }
+
+// TestMissReadsOneGroup: a lookup that finds nothing ends at the first group that no series passed.
+// Clients cause misses, so a miss must not read the whole table.
+func TestMissReadsOneGroup(t *testing.T) {
+	v := newVector(counters(0), "l")
+	_, block := v.key([]string{"x"})
+	testkit.CheckSlice(testkit.NewGuarded(t), make([]group, 1), func(groups []group) {
+		w := *v.current()
+		w.groups = groups
+		if cap(groups) > 16 { // all other groups are unreadable
+			w.groups = groups[:16]
+		}
+		if m, g, _, _ := v.Store.find(&w, 0, nil, block, 0); m != nil || g != nil {
+			t.Error("an empty table has a series")
+		}
+	})
+}

@@ -489,3 +489,26 @@ func TestWasteIsLaid(t *testing.T) {
 		t.Errorf("%d removed texts with %d units are left", v.gone, v.waste)
 	}
 }
+
+// TestAddedMetricIsAlone: a metric that was made elsewhere is alone in its slab. The memory behind
+// it is not the store's.
+func TestAddedMetricIsAlone(t *testing.T) {
+	v := newVector(counters(0), "l")
+	list := numbers(300)
+	for _, values := range list[:200] {
+		v.add(values...)
+	}
+	elsewhere := make([]counter, 64)
+	hash, block := v.key(list[200])
+	if m := v.Add(hash, block, unsafe.Pointer(&elsewhere[0]), 0); m != unsafe.Pointer(&elsewhere[0]) {
+		t.Errorf("the series has the metric %p, want %p", m, &elsewhere[0])
+	}
+	for _, values := range list[201:] {
+		counterOf(v.add(values...)).n.Add(1)
+	}
+	for i := range elsewhere {
+		if n := elsewhere[i].n.Load(); n != 0 {
+			t.Fatalf("counter %d of other memory counts %d", i, n)
+		}
+	}
+}

@@ -59,7 +59,8 @@ func TestMatches(t *testing.T) {
 
 // TestTypesHaveNoEqual: a type that == cannot compare has no memory for that.
 func TestTypesHaveNoEqual(t *testing.T) {
-	for _, typ := range []reflect.Type{reflect.TypeFor[group](), reflect.TypeFor[view]()} {
+	for _, typ := range []reflect.Type{reflect.TypeFor[group](), reflect.TypeFor[view](), reflect.TypeFor[slab](),
+		reflect.TypeFor[place](), reflect.TypeFor[key](), reflect.TypeFor[Cursor](), reflect.TypeFor[runs]()} {
 		if typ.Comparable() || typ.Field(0).Type.Size() != 0 {
 			t.Errorf("%v: comparable %v, the first field has %d bytes", typ, typ.Comparable(), typ.Field(0).Type.Size())
 		}
