@@ -83,7 +83,7 @@ func jsonHead(e *Encoder, block string) []byte {
 // block, unless the value is the last.
 func jsonFast(e *Encoder, block string) int {
 	j, n := (*jsonState)(e.json), len(e.buf)
-	if j.last == nil || len(block) < len("1234567\"} ") || cap(e.buf)-n < len(block)+jsonRoom {
+	if j.last == nil || len(block) < 8 || cap(e.buf)-n < len(block)+jsonRoom {
 		return 0
 	}
 	from, to := unsafe.Pointer(unsafe.StringData(block)), unsafe.Add(unsafe.Pointer(unsafe.SliceData(e.buf)), n)
@@ -107,7 +107,7 @@ func jsonFast(e *Encoder, block string) int {
 	*(*[memberSize]byte)(unsafe.Add(to, i)) = m.text
 	i += m.skip
 	to = unsafe.Add(to, m.more)
-	tail := len(block) - len("1234567\"} ") // the word that ends in the last quote
+	tail := max(len(block)-len("1234567\"} "), 0) // the word that ends in the last quote
 	for ; i < tail; i += 8 {
 		word := byteorder.Load64((*[8]byte)(unsafe.Add(from, i)))
 		byteorder.Store64((*[8]byte)(unsafe.Add(to, i)), word)

@@ -75,8 +75,9 @@ type lineEnd = func(b []byte, d *Details, x *exemplar.Exemplar) []byte
 // of their observations. head is the start of all lines, and becomes the start of the first.
 //
 // Moves of up to 64 bytes and a store of eight digits may write past the end of a line, but stay
-// within the capacity. The longest move is of an element of an array: the compiler calls a
-// function for *p = *q of that size.
+// within the capacity. They do not change the bytes of head, because each line is longer than
+// head. The longest move is of an element of an array: the compiler calls a function for *p = *q
+// of that size.
 func copyBuckets(head []byte, labels []string, counts []uint64) (n, i int, total uint64) {
 	room := cap(head) - len(head) - bucketRoom
 	if room < 0 {

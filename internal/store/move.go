@@ -1,8 +1,6 @@
 package store
 
-import (
-	"unsafe"
-)
+import "unsafe"
 
 // A move copies series from a view to another. Slabs without a series stay behind.
 type move struct {
@@ -44,7 +42,7 @@ func (s *Store) move(old *view, list []uint32) *move {
 	m := &move{old: old, to: v, moved: len(list)}
 	for i, pos := range list {
 		t := old.at(pos)
-		head := t.head.Load() &^ dead // a series that was removed meanwhile is in Store.removed
+		head := t.head.Load() &^ dead // Store.removed has the series that were removed meanwhile
 		index := m.index(uint32(head))
 		to := (*text)(unsafe.Pointer(&arena[v.end]))
 		to.head.Store(head - uint64(uint32(head)) + uint64(index))

@@ -33,8 +33,9 @@ const (
 )
 
 // Order returns the series in order. The work is proportional to the changes since the last
-// call and to the texts behind the main arena. The mutex of the vector, mu, is locked to look at
-// the changes only. The caller holds the mutex of the order.
+// call and to the texts behind the main arena. Order locks mu, the mutex of the vector, for what
+// changed since the last call and, at the end, for what changed meanwhile. The caller holds the
+// mutex of the order.
 func (s *Store) Order(mu *sync.Mutex) *Order {
 	mu.Lock()
 	o, all, fresh := s.order, s.Snapshot(), s.tail[s.ordered:]

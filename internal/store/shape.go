@@ -108,7 +108,8 @@ func (s *Shape) cut(b []byte, block string, i int) (value, rest string) {
 	return unsafe.String(unsafe.SliceData(b), len(b)), rest
 }
 
-// hash returns the hash of the values of a block, which may be escaped.
+// hash returns the hash of the values of a block. If escaped is the result of Shape.escaped, hash
+// does not allocate for values of usual length.
 //
 //go:noinline
 func (s *Shape) hash(block string, escaped bool) uint32 {

@@ -60,7 +60,7 @@ type state struct {
 	used    uint32   // units behind main that have texts
 	room    uint32   // units behind main up to the end of the last chunk
 	removed []uint32 // while Order runs: positions of removed series
-	laying  bool     // Order runs, and the view has the texts that it has read
+	laying  bool     // Order runs, and the view has the texts that Order reads
 }
 
 // A Kind has what a store knows about the metrics of its vector.

@@ -405,3 +405,36 @@ func TestConcurrentFind(t *testing.T) {
 		})
 	}
 }
+
+// TestEscapesAreFoundInNewTables: a table is filled again when it grows, and when texts are copied.
+// Series whose values have escapes keep their place, which is that of the values.
+func TestEscapesAreFoundInNewTables(t *testing.T) {
+	v := newVector(counters(0), "l")
+	metrics := map[string]unsafe.Pointer{}
+	for i := range 500 {
+		s := strconv.Itoa(i) + []string{`"`, `\`, "\n", ""}[i%4]
+		metrics[s] = v.add(s)
+	}
+	for range 2 {
+		for s, m := range metrics {
+			if hash, block := v.key([]string{s}); v.FindBlock(hash, block) != m {
+				t.Fatalf("%q has the metric %p, want %p", s, v.FindBlock(hash, block), m)
+			}
+		}
+		v.layOut()
+	}
+}
+
+// TestTableGrowsSeldom: the work of new tables is proportional to the number of series.
+func TestTableGrowsSeldom(t *testing.T) {
+	v := newVector(counters(0), "l")
+	tables, last := 0, &v.now.groups[0]
+	for _, values := range numbers(20_000) {
+		if v.add(values...); &v.now.groups[0] != last {
+			tables, last = tables+1, &v.now.groups[0]
+		}
+	}
+	if tables > 20 {
+		t.Errorf("%d tables for 20,000 series", tables)
+	}
+}

@@ -95,12 +95,16 @@ type Set struct {
 	_     [CacheLine - 4]byte
 }
 
-// slots has hash factors, each as its difference from phi. Several stack numbers share a slot.
+// slots has hash factors, each as its exclusive or with phi. Several stack numbers share a slot.
 //
 // An add waits for all loads and multiplications between the atomic add before it and the
 // address of its own word. The slots are not in a Set, because the wait for a slot then
 // overlaps with the wait for the Set.
-var slots [1 << slotBits]atomic.Uint32
+var slots struct {
+	_       [CacheLine]byte // variables that adds write to are on other lines
+	factors [1 << slotBits]atomic.Uint32
+	_       [CacheLine]byte
+}
 
 const slotBits = 10
 
@@ -150,7 +154,7 @@ func Widen(p *Pointer, old *Set, stride int) {
 	p.p.CompareAndSwap((*byte)(unsafe.Pointer(old)), (*byte)(unsafe.Pointer(newSet(rows, stride, old))))
 }
 
-func slot(at uintptr) *atomic.Uint32 { return &slots[uint32(at)*phi>>(32-slotBits)] }
+func slot(at uintptr) *atomic.Uint32 { return &slots.factors[uint32(at)*phi>>(32-slotBits)] }
 
 // hash returns a hash of a stack number. With a random odd factor, two numbers share a row
 // with a probability of at most 2/rows (multiply-shift hashing), so a new factor mostly
@@ -160,12 +164,12 @@ func hash(at uintptr) uint32 { return uint32(at) * (slot(at).Load() ^ phi) }
 // Row returns the index in Words of the first word of the row of a stack number.
 func (s *Set) Row(at uintptr) int { return int(hash(at)>>(s.shift&31)) * int(s.stride) }
 
-// Word is the first word of the row of a stack number, in a set with rows of [LineWords].
+// Word returns the first word of the row of a stack number, in a set with rows of [LineWords].
 func (s *Set) Word(at uintptr) *atomic.Uint64 {
 	return &s.Words[hash(at)>>(s.shift&31)*LineWords]
 }
 
-// Move gives the slot of a stack number another factor.
+// Move gives the slot of a stack number another factor, for all sets. It is safe for concurrent use.
 func Move(at uintptr) {
 	f := slot(at)
 	x := (f.Load() ^ phi ^ uint32(at)) * 0x85ebca6b

@@ -150,11 +150,11 @@ func TestManyGoroutinesMoveSeldom(t *testing.T) {
 func TestSlotsAreSpread(t *testing.T) {
 	for spacing := uintptr(1); spacing <= 1<<16; spacing *= 2 {
 		used := map[*atomic.Uint32]bool{}
-		for i := range len(slots) {
+		for i := range len(slots.factors) {
 			used[slot(1<<20+uintptr(i)*spacing)] = true
 		}
-		if len(used) < len(slots)/4 {
-			t.Errorf("%d stacks %d KiB apart use %d slots", len(slots), spacing<<StackShift>>10, len(used))
+		if len(used) < len(slots.factors)/4 {
+			t.Errorf("%d stacks %d KiB apart use %d slots", len(slots.factors), spacing<<StackShift>>10, len(used))
 		}
 	}
 	if 1<<StackShift != 2<<10 {
@@ -190,6 +190,9 @@ func TestRowsAreApart(t *testing.T) {
 	}
 	if unsafe.Offsetof(s.moves) < unsafe.Offsetof(s.before)+unsafe.Sizeof(s.before)+CacheLine || unsafe.Sizeof(s)-unsafe.Offsetof(s.moves) < CacheLine {
 		t.Errorf("moves at %d of %d", unsafe.Offsetof(s.moves), unsafe.Sizeof(s))
+	}
+	if from := unsafe.Offsetof(slots.factors); from < CacheLine || unsafe.Sizeof(slots)-from-unsafe.Sizeof(slots.factors) < CacheLine {
+		t.Errorf("factors at %d of %d", from, unsafe.Sizeof(slots))
 	}
 	for rows := minRows; rows <= maxRows; rows *= 2 {
 		w := newSet(rows, LineWords, nil).Words
