@@ -68,7 +68,7 @@ type ScaleTarget struct {
 var ScaleTargets = []ScaleTarget{
 	{Row: "scale/bytes", Most: []float64{130}},
 	{Row: "scale/objects", Most: []float64{0.1}},
-	{Row: "scale/scan", Most: []float64{37}},
+	{Row: "scale/scan", Most: []float64{36}},
 	{Row: "scale/collection", Against: Victoria, Most: []float64{0, 0, 12}},
 	{Row: "scale/create-objects", Most: []float64{0.3}},
 	{Row: "scale/with", Against: goMap, Quotient: true, Most: []float64{1}},

@@ -6,12 +6,12 @@
 //
 // # Cache lines
 //
-// In a large vector, a lookup waits for two cache lines, one after the other. They have the
-// group of the table, and the text. The lookup starts to read the line of the metric before it compares
-// the text. A long text has further lines behind the first. Inc writes the line of the metric,
-// which two counters share. A line of a scrape reads a text, which lies behind the text of the
-// line before, and the line of a metric. The scrape reads the metrics of 32 series ahead, and
-// the waits for their lines overlap.
+// In a large vector, a lookup waits for two cache lines, one after the other: the group of the
+// table, and the text. The lookup starts to read the line of the metric before it compares the
+// text. A long text has further lines behind the first. Inc writes the line of the metric, which
+// two counters share. A line of a scrape reads a text, which lies behind the text of the line
+// before, and the line of a metric. The scrape reads the metrics of 32 series ahead, and the
+// waits for their lines overlap.
 //
 // # The collector
 //
@@ -20,10 +20,10 @@
 // # Lifetimes
 //
 // A slab stays in memory while one of its series is in the vector. A pointer to one of its
-// metrics, which the program keeps, has the same effect. A kept pointer keeps at most 63 other metrics. The memory of
-// a metric is never used for another series. A scrape gives back the texts of deleted series
-// once they are about an eighth of all, in number or length. Without scrapes, the next new series
-// gives them back once they are more than half.
+// metrics, which the program keeps, has the same effect. A kept pointer keeps at most 63 other
+// metrics. The memory of a metric is never used for another series. A scrape gives back the
+// texts of deleted series once they are about an eighth of all, in number or length. Without
+// scrapes, the next new series gives them back once they are more than half.
 package store
 
 import (
