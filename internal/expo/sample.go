@@ -5,6 +5,7 @@ import (
 
 	"github.com/tachikoma/tacho/internal/decimal"
 	"github.com/tachikoma/tacho/internal/exemplar"
+	"github.com/tachikoma/tacho/internal/native"
 )
 
 // Details are the properties, besides labels and value, that few samples have. An Encoder
@@ -15,6 +16,12 @@ type Details struct {
 	Created  int64              // Unix milliseconds; 0 if unknown
 	Exemplar *exemplar.Exemplar // of a counter; nil for none
 	Buckets  []exemplar.Slot    // of a histogram's buckets; nil for none
+
+	// The native part of a histogram, if it has one. The counts that Encoder.Histogram gets
+	// then add up to Native.Count().
+	Native     *native.Snapshot
+	Exemplars  []exemplar.Slot                                        // of native buckets, in no order; nil if Buckets has them all
+	NativeJSON func(b []byte, s *native.Snapshot, sum float64) []byte // [AppendNativeJSON]; reached through the field, so that other programs do not contain it
 }
 
 // Bounds are the upper bounds of a histogram.
