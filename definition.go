@@ -157,10 +157,10 @@ func (f *family) differs(old *family) string {
 		return " with other const labels"
 	case f.metric == nil || old.metric == nil:
 		return ", and functions cannot be compared"
+	case f.hist != nil && (!slices.Equal(f.hist.Upper, old.hist.Upper) || !sameNative(f.hist, old.hist)):
+		return " with other buckets"
 	case f.metric != old.metric:
 		return " with another type of value"
-	case f.hist != nil && !slices.Equal(f.hist.Upper, old.hist.Upper):
-		return " with other buckets"
 	}
 	return ""
 }

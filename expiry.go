@@ -9,6 +9,7 @@ import (
 	"weak"
 
 	"github.com/tachikoma/tacho/internal/atomicfloat"
+	"github.com/tachikoma/tacho/internal/expo"
 	"github.com/tachikoma/tacho/internal/store"
 )
 
@@ -301,7 +302,7 @@ func (x *unlistedVec) relistChanged(v *vec) {
 // another goroutine has removed the series. It needs orderMu too.
 func (v *vec) unlistLocked(s *idleSeries) {
 	u := &unlisted{block: string([]byte(s.block)), created: s.created, mark: s.mark} // a copy: the texts of others are there too
-	if v.fam.metric == &histograms {
+	if v.fam.Kind == expo.Histogram {
 		u.was = (*Histogram)(s.metric).appendState(nil)
 		if u.was[0] != u.mark {
 			return
@@ -410,8 +411,11 @@ func (g *FloatGauge) appendState(b []uint64) []uint64 { return append(b, math.Fl
 func (g *FloatGauge) absorb(_, _ []uint64)            {}
 
 // appendState appends the number of observations, their sum, and the counts of the
-// buckets.
+// buckets. Of native buckets it appends more.
 func (h *Histogram) appendState(b []uint64) []uint64 {
+	if n := h.def.native; n != nil {
+		return n.state(h, b)
+	}
 	first := len(b)
 	b = append(b, make([]uint64, 2+len(h.def.Upper)+1)...)
 	counts := b[first+2:]
@@ -423,6 +427,9 @@ func (h *Histogram) appendState(b []uint64) []uint64 {
 }
 
 func (h *Histogram) absorb(was, now []uint64) {
+	if n := h.def.native; n != nil {
+		was = n.absorb(h, was, now)
+	}
 	for i := range len(h.def.Upper) + 1 {
 		h.words()[1+i].Add(now[2+i] - was[2+i])
 	}

@@ -78,9 +78,6 @@ func checkBounds(bounds []float64) string {
 // finiteBounds returns a copy of the finite bounds of a definition, and an error text or
 // "".
 func finiteBounds(bounds []float64) ([]float64, string) {
-	if bounds == nil {
-		bounds = DefBuckets
-	}
 	if n := len(bounds); n > 0 && math.IsInf(bounds[n-1], +1) {
 		bounds = bounds[:n-1]
 	}
@@ -99,12 +96,16 @@ type histogramDef struct {
 	expo.Bounds
 	index  bucketIndex
 	stride int // words from one row of a stripe to the next
+	slots  int // exemplars of a series
 	none   *exemplar.Exemplar
 	fault  func(reason string)
+
+	native *nativeDef // nil without native buckets
 }
 
 func newHistogramDef(bounds []float64) *histogramDef {
 	d := &histogramDef{Bounds: expo.NewBounds(bounds), stride: stripe.RowStride(1 + len(bounds) + 1)} // sum, counts
+	d.slots = len(bounds) + 1
 	d.index.init(bounds)
 	return d
 }
@@ -160,7 +161,7 @@ func (h *Histogram) ObserveExemplar(v float64, labels ...string) {
 
 // leaveExemplar leaves an exemplar of v, which has been observed.
 func (h *Histogram) leaveExemplar(v float64, labels []string) {
-	h.exemplars()[h.def.search(v)-1].Record(v, labels)
+	h.exemplars()[h.def.slot(v)].Record(v, labels)
 }
 
 // ObserveDuration observes d in seconds.
@@ -174,6 +175,9 @@ func (h *Histogram) ObserveSince(start time.Time) { h.Observe(time.Since(start).
 func (h *Histogram) observe(v float64) int {
 	if h.def == nil {
 		return -1
+	}
+	if n := h.def.native; n != nil {
+		return n.observe(h, v)
 	}
 	upper := h.def.Upper
 	i := h.def.index.start(v)
@@ -208,12 +212,21 @@ func (h *Histogram) exemplars() []exemplar.Slot {
 	if slots := h.last.Load(); slots != nil {
 		return *slots
 	}
-	slots := make([]exemplar.Slot, len(h.def.Upper)+1)
+	slots := make([]exemplar.Slot, h.def.slots)
 	for i := range slots {
 		slots[i].Init(h.def.none)
 	}
 	h.last.CompareAndSwap(nil, &slots) // the loser of a race uses the winner's slots
 	return *h.last.Load()
+}
+
+// slot returns the index of the slot for an exemplar of v. The slots are those of the classic buckets, or, if
+// there are more, of exponents.
+func (d *histogramDef) slot(v float64) int {
+	if d.slots > len(d.Upper)+1 {
+		return int(math.Float64bits(v)>>52) % d.slots
+	}
+	return d.search(v) - 1
 }
 
 // search returns the word of v's bucket in a row, or -1 for NaN. It does not depend on the
@@ -338,9 +351,10 @@ func (x *bucketIndex) between(v float64, n int) (first, end int) {
 
 // A HistogramSnapshot is the state of a histogram at one time.
 type HistogramSnapshot struct {
-	Count   uint64   // number of observations, equal to the count of the +Inf bucket
-	Sum     float64  // sum of the observed values
-	Buckets []Bucket // by increasing bound; the last bound is +Inf
+	Count   uint64          // number of observations, equal to the count of the +Inf bucket
+	Sum     float64         // sum of the observed values
+	Buckets []Bucket        // by increasing bound; the last bound is +Inf
+	Native  *NativeSnapshot // nil without native buckets; see [WithNative]
 }
 
 // A Bucket counts the observations up to an upper bound.
@@ -356,7 +370,12 @@ func (h *Histogram) Snapshot() HistogramSnapshot {
 		return HistogramSnapshot{}
 	}
 	counts := make([]uint64, len(h.def.Upper)+1)
-	s := HistogramSnapshot{Sum: h.read(counts), Buckets: make([]Bucket, len(counts))}
+	s := HistogramSnapshot{Buckets: make([]Bucket, len(counts))}
+	if n := h.def.native; n != nil {
+		s.Sum, s.Native = n.snapshot(h, counts)
+	} else {
+		s.Sum = h.read(counts)
+	}
 	for i, c := range counts {
 		s.Count += c
 		s.Buckets[i] = Bucket{h.def.At(i), s.Count}

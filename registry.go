@@ -22,8 +22,9 @@ var Default = NewRegistry()
 type Registry struct {
 	consts    []label.Label
 	badConsts bool
-	limit     limit // of vectors without a limit of their own
-	created   bool  // series have a time of creation
+	limit     limit         // of vectors without a limit of their own
+	created   bool          // series have a time of creation
+	native    *nativeOption // of histograms without one of their own; nil for none
 	names     expo.Names
 
 	mu        sync.Mutex
@@ -40,18 +41,22 @@ type Registry struct {
 var errorLabels = []string{"metric", "reason"}
 
 // NewRegistry returns an empty registry. [WithConstLabels], [WithMaxSeries],
-// [WithCreated] and [WithUTF8Names] apply. NewRegistry panics with a *[DefinitionError] if
-// an option is nil.
+// [WithCreated], [WithUTF8Names] and [WithNative] apply. NewRegistry panics with a
+// *[DefinitionError] if an option is nil or bad.
 func NewRegistry(opts ...Option) *Registry {
 	o := makeOptions(opts)
 	r := &Registry{
 		consts:    o.consts,
 		badConsts: o.badConsts,
 		created:   o.created,
+		native:    o.native,
 		families:  map[string]*family{},
 		taken:     map[string]*family{},
 	}
 	r.names.UTF8 = o.utf8
+	if o.native != nil {
+		o.native.check("")
+	}
 	r.errors = r.define(&counters, nil, "tacho_errors_total", "Recordings and collected samples that were refused.",
 		errorLabels, nil)
 	r.overflow = r.define(&counters, nil, "tacho_series_overflow_total", "Lookups beyond a limit of series.",
@@ -93,8 +98,8 @@ func (r *Registry) FloatGauge(name, help string, opts ...Option) *FloatGauge {
 
 // Histogram defines a histogram with these upper bounds, which must be finite and increase
 // strictly; see [Registry.Counter]. Every histogram has a bucket for +Inf, so a last +Inf
-// is accepted and ignored. If buckets is nil, the bounds are [DefBuckets]. If buckets is
-// empty, +Inf is the only bucket. More than 65,000 bounds are refused.
+// is accepted and ignored. If buckets is nil, the bounds are [DefBuckets], or, with
+// [WithNative], there are only native buckets. If buckets is empty, +Inf is the only bucket. More than 65,000 bounds are refused.
 func (r *Registry) Histogram(name, help string, buckets []float64, opts ...Option) *Histogram {
 	return r.HistogramVec(name, help, buckets, nil, opts...).With()
 }
@@ -124,11 +129,23 @@ func (r *Registry) FloatGaugeVec(name, help string, labels []string, opts ...Opt
 // HistogramVec defines a histogram with variable labels; see
 // [Registry.Histogram].
 func (r *Registry) HistogramVec(name, help string, buckets []float64, labels []string, opts ...Option) *HistogramVec {
+	n := makeOptions(opts).native
+	if n == nil && r != nil {
+		n = r.native
+	}
+	if buckets == nil && n == nil {
+		buckets = DefBuckets
+	}
 	bounds, reason := finiteBounds(buckets)
 	if reason != "" {
 		refuse(name, reason, "")
 	}
-	return vecOf[Histogram](r.define(&histograms, newHistogramDef(bounds), name, help, labels, opts))
+	t, def := &histograms, newHistogramDef(bounds)
+	if n != nil {
+		n.check(name)
+		t = n.define(r, n, def)
+	}
+	return vecOf[Histogram](r.define(t, def, name, help, labels, opts))
 }
 
 // CounterFunc defines a counter whose value f returns at each scrape. f runs on a goroutine

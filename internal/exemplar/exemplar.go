@@ -65,6 +65,20 @@ func (s *Slot) Load() *Exemplar {
 	return nil
 }
 
+// Copy sets the slot to the exemplar of another slot.
+func (s *Slot) Copy(from *Slot) { s.store(from.load()) }
+
+// Newest returns the slot of the newest exemplar.
+func Newest(slots []Slot) *Slot {
+	newest := &slots[0]
+	for i := range slots {
+		if slots[i].load().At > newest.load().At {
+			newest = &slots[i]
+		}
+	}
+	return newest
+}
+
 // Record replaces the exemplar by an exemplar of value v and the current time, with labels
 // given as name, value, name, value. Bad labels leave the exemplar as it is and are counted
 // with the reason "exemplar".

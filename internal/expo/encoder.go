@@ -64,6 +64,7 @@ const (
 	textID uint8 = iota
 	openID
 	jsonID
+	protoID
 )
 
 // Begin starts a family. The calls that follow pass its samples, in their order. Their
@@ -84,6 +85,12 @@ func (e *Encoder) Float(block string, v float64, d *Details) bool {
 // the finite bounds.
 func (e *Encoder) Histogram(block string, bounds *Bounds, counts []uint64, sum float64, d *Details) bool {
 	return e.format.histogram(e, block, bounds, counts, sum, d)
+}
+
+// ShowsNative reports whether the format shows native buckets, and whether an exposition may restart native
+// histograms: it is the exposition of scrapers that store native histograms.
+func (e *Encoder) ShowsNative() (shown, restarts bool) {
+	return e.format.id >= jsonID, e.format.id == protoID
 }
 
 // Summary passes a summary.

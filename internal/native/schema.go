@@ -5,6 +5,7 @@ package native
 import (
 	"math"
 	"sync/atomic"
+	"unsafe"
 )
 
 // Schemas of exponential buckets. The factor between two bounds is 2^(2^-schema).
@@ -54,41 +55,95 @@ func Bound(schema, key int) float64 {
 }
 
 // A Table finds the bucket of a value in one schema.
+//
+// The code numbers buckets by index: key-1 plus [offset]. In the schema below, the index of a
+// bucket is half of the index, rounded down, also for the buckets below 1. In schema 3, the buckets of
+// one index>>3 are those of one exponent, and the bound between two exponents is in the lower.
 type Table struct {
 	_      [0]func() // no ==; see internal/SIZE.md
 	Schema int
+	shift  uint8                // from an exponent in units of 1/256 to an index
+	slots  [1 << slotBits]int16 // for each slot of mantissas: the number of bounds below the slot, less 1; more by split if a bound is in the slot
 	bounds []uint64             // mantissas of the bounds of an octave; the first is 0
-	slots  [1 << slotBits]int16 // for each slot: 1 less than the number of bounds below its values, or split
 }
 
 const (
 	mantissaBits = 52
 	mantissaMask = 1<<mantissaBits - 1
-	bias         = 1023
-	slotBits     = 8      // of the mantissa, that choose a slot
-	split        = 1 << 8 // a bound is in the slot
+	slotBits     = 8      // of a mantissa, that choose a slot
+	split        = 1 << 9 // more than the number of bounds of an octave
+
+	// exponentBias is added to the exponent field of a float64. The result is 1024 for 1: its
+	// index is whole in all schemas.
+	exponentBias = 1
 )
 
-var tables [MaxSchema - MinSchema + 1]atomic.Pointer[Table]
+// offset returns what an index has more than a key less 1.
+func offset(schema int) int { return 1024 << 8 >> (MaxSchema - schema) }
 
-// TableOf returns the Table of a schema.
+var tables [MaxSchema - MinSchema + 1]atomic.Pointer[byte] // *Table
+
+// TableOf returns the Table of a schema. It allocates at the first call for the schema.
 func TableOf(schema int) *Table {
 	p := &tables[schema-MinSchema]
 	if t := p.Load(); t != nil {
-		return t
+		return (*Table)(unsafe.Pointer(t))
 	}
-	t := &Table{Schema: schema, bounds: []uint64{0}}
+	t := &Table{Schema: schema, shift: uint8(MaxSchema - schema), bounds: []uint64{0}}
 	for i := 1; i < 1<<max(schema, 0); i++ {
 		t.bounds = append(t.bounds, math.Float64bits(fraction(schema, i))&mantissaMask)
 	}
 	n := 0
 	for slot := range t.slots {
-		t.slots[slot] = int16(n - 1)
+		below := n - 1
 		for n < len(t.bounds) && t.bounds[n]>>(mantissaBits-slotBits) == uint64(slot) {
-			t.slots[slot] = split
 			n++
 		}
+		if n > below+1 {
+			below += split
+		}
+		t.slots[slot] = int16(below)
 	}
-	p.Store(t)
+	p.Store((*byte)(unsafe.Pointer(t)))
 	return t
+}
+
+// index returns the index of the bucket of a value above 0, given as its bits. The bucket of
+// +Inf follows the bucket of MaxFloat64.
+func (t *Table) index(bits uint64) int {
+	if bits > maxBits {
+		return t.index(maxBits) + 1
+	}
+	exp := int(bits>>mantissaBits) + exponentBias
+	if exp == exponentBias { // a subnormal: 2^64 times as much is normal
+		bits = math.Float64bits(math.Float64frombits(bits) * 0x1p64)
+		exp = int(bits>>mantissaBits) + exponentBias - 64
+	}
+	mantissa := bits & mantissaMask
+	if mantissa == 0 { // a power of two is in the bucket that it ends
+		return (exp<<8 - 1) >> t.shift
+	}
+	below := int(t.slots[mantissa>>(mantissaBits-slotBits)])
+	if below >= split-1 {
+		for below -= split; below+1 < len(t.bounds) && t.bounds[below+1] < mantissa; below++ {
+		}
+	}
+	return exp<<8>>t.shift + below
+}
+
+var maxBits = math.Float64bits(math.MaxFloat64)
+
+// SchemaOf returns the lowest schema whose factor is not above the given one, or the highest schema.
+func SchemaOf(factor float64) int {
+	for schema := MinSchema; schema <= 0; schema++ {
+		if Bound(schema, 1) <= factor {
+			return schema
+		}
+	}
+	for i, step := range steps {
+		if step <= factor {
+			return i + 1
+		}
+	}
+	return MaxSchema
 }

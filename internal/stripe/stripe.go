@@ -28,6 +28,7 @@
 package stripe
 
 import (
+	"math"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -89,6 +90,7 @@ type Set struct {
 	stride uint32          // words from one row to the next
 	shift  uint32          // from a 32-bit hash to the number of a row
 	before *Set            // the smaller set that this set replaced
+	side   unsafe.Pointer  // what else the rows have; see WidenWith
 
 	_     [CacheLine]byte
 	moves atomic.Uint32
@@ -146,12 +148,20 @@ func (p *Pointer) Load() *Set { return (*Set)(unsafe.Pointer(p.p.Load())) }
 
 // Widen replaces the set old in p, or nil, by a larger set, unless another goroutine has
 // replaced it already.
-func Widen(p *Pointer, old *Set, stride int) {
+func Widen(p *Pointer, old *Set, stride int) { WidenWith(p, old, stride, nil) }
+
+// WidenWith is Widen for rows that have more than words. The function side returns a pointer to what the
+// given number of rows has; see [Set.Side].
+func WidenWith(p *Pointer, old *Set, stride int, side func(rows int) unsafe.Pointer) {
 	rows := minRows
 	if old != nil {
 		rows = 2 * old.rows()
 	}
-	p.p.CompareAndSwap((*byte)(unsafe.Pointer(old)), (*byte)(unsafe.Pointer(newSet(rows, stride, old))))
+	s := newSet(rows, stride, old)
+	if side != nil {
+		s.side = side(rows)
+	}
+	p.p.CompareAndSwap((*byte)(unsafe.Pointer(old)), (*byte)(unsafe.Pointer(s)))
 }
 
 func slot(at uintptr) *atomic.Uint32 { return &slots.factors[uint32(at)*phi>>(32-slotBits)] }
@@ -163,6 +173,12 @@ func hash(at uintptr) uint32 { return uint32(at) * (slot(at).Load() ^ phi) }
 
 // Row returns the index in Words of the first word of the row of a stack number.
 func (s *Set) Row(at uintptr) int { return int(hash(at)>>(s.shift&31)) * int(s.stride) }
+
+// Number returns the number of the row of a stack number. Row is Number times the distance of rows.
+func (s *Set) Number(at uintptr) int { return int(hash(at) >> (s.shift & 31)) }
+
+// Side returns the pointer that [WidenWith] got for the rows.
+func (s *Set) Side() unsafe.Pointer { return s.side }
 
 // Word returns the first word of the row of a stack number, in a set with rows of [LineWords].
 func (s *Set) Word(at uintptr) *atomic.Uint64 {
@@ -198,6 +214,26 @@ func (s *Set) SumFloat(counts []uint64) (v float64) {
 		}
 	}
 	return v
+}
+
+// TakeFloat is SumFloat, and sets the words to 0.
+func (s *Set) TakeFloat(counts []uint64) (v float64) {
+	for ; s != nil; s = s.before {
+		for row := 0; row < len(s.Words); row += int(s.stride) {
+			v += math.Float64frombits(s.Words[row].Swap(0))
+			for i := range counts {
+				counts[i] += s.Words[row+1+i].Swap(0)
+			}
+		}
+	}
+	return v
+}
+
+// Sides calls f with the number of rows and the Side of s and of the sets that s replaced.
+func (s *Set) Sides(f func(rows int, side unsafe.Pointer)) {
+	for ; s != nil; s = s.before {
+		f(s.rows(), s.side)
+	}
 }
 
 // Sampled is true for one in 64 values of a counter. A goroutine that adds for a while

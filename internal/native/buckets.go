@@ -1,0 +1,386 @@
+package native
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// A chunk counts the values of 8 neighboring buckets: those of one index>>3. It is a cache line.
+// The first value in one of the buckets makes the chunk, and no count moves to another chunk while
+// the resolution stays.
+type chunk [chunkSize]atomic.Uint64
+
+const (
+	chunkBits = 3
+	chunkSize = 1 << chunkBits
+)
+
+// frozen is in the places of a directory that a larger directory replaces: no chunk may be added.
+var frozen chunk
+
+// A side is a directory of the chunks of positive, negative or infinite values.
+type side struct {
+	first  int32          // the index>>3 of the first place
+	n      int32          // number of places
+	places unsafe.Pointer // of n pointers to a chunk: nil, or &frozen, or a chunk
+}
+
+// A place is a pointer to a chunk.
+type place struct {
+	_ [0]func()            // no ==; see internal/SIZE.md
+	p atomic.Pointer[byte] // atomic.Pointer[chunk] is larger, see internal/SIZE.md
+}
+
+func (p *place) load() *chunk { return (*chunk)(unsafe.Pointer(p.p.Load())) }
+
+func (p *place) swap(from, to *chunk) bool {
+	return p.p.CompareAndSwap((*byte)(unsafe.Pointer(from)), (*byte)(unsafe.Pointer(to)))
+}
+
+// The sides of a level. Infinite values have a side of their own, with index 0 for +Inf and 1 for -Inf:
+// they are in the bucket behind the last finite one, far from other buckets.
+const (
+	positive = iota
+	negative
+	infinite
+	sides
+)
+
+func newSide(first, n int) side {
+	return side{int32(first), int32(n), unsafe.Pointer(unsafe.SliceData(make([]place, n)))}
+}
+
+func (s *side) all() []place { return unsafe.Slice((*place)(s.places), int(s.n)) }
+
+// A level has the chunks of one resolution. Its fields do not change. A level is replaced by a level
+// with a larger directory of the same chunks, or by an empty level of a lower resolution.
+type level struct {
+	_        [0]func() // no ==; see internal/SIZE.md
+	table    *Table
+	positive side
+	more     [sides - 1]*side // negative, infinite; nil if there is none
+	history  *history
+}
+
+// A history is shared by the levels that have the same chunks. Nil is the history of a histogram whose
+// resolution never fell.
+type history struct {
+	_       [0]func()            // no ==; see internal/SIZE.md
+	before  atomic.Pointer[byte] // *level: the level of a higher resolution that was replaced, until a reader moves its counts
+	fell    int64                // when the resolution fell, in Unix milliseconds; 0 if it did not
+	created int64                // when the histogram restarted, in Unix milliseconds; 0 if it did not
+}
+
+func (l *level) created() int64 {
+	if l.history == nil {
+		return 0
+	}
+	return l.history.created
+}
+
+func (l *level) before() *level {
+	if l.history == nil {
+		return nil
+	}
+	return (*level)(unsafe.Pointer(l.history.before.Load()))
+}
+
+func (l *level) side(kind int) *side {
+	if kind == positive {
+		return &l.positive
+	}
+	return l.more[kind-1]
+}
+
+// index returns the index of a value in a side. Of an infinite value, bits is the index.
+func (l *level) index(kind int, bits uint64) int {
+	if kind == infinite {
+		return int(bits)
+	}
+	return l.table.index(bits)
+}
+
+// Buckets are the native buckets of a histogram, or of a row of its stripes. Add is safe for
+// concurrent use, takes no lock, and allocates only chunks and directories.
+//
+// # Memory model
+//
+// Every shared word is accessed through sync/atomic alone. A count is added to one word of one
+// chunk. Only readers, who exclude each other by the mutex of the Config, move counts.
+//
+// If the resolution falls, an empty level replaces the level, and refers to it until the next reader
+// moves its counts. An Add that loaded the old level counts there, and loads the level again
+// afterwards. Either it loads the old level: then the replacement came later, and a reader finds the
+// count. Or it loads another level, and lists the old level for the next reader. So no count is lost, and a
+// count that one reader saw is in a chunk that the next reader sees.
+//
+// If a directory is replaced by a larger one, its empty places are frozen before the chunks are
+// copied. So both have the same chunks.
+type Buckets struct {
+	_ [0]func()            // no ==; see internal/SIZE.md
+	p atomic.Pointer[byte] // *level; atomic.Pointer[level] is larger, see internal/SIZE.md
+}
+
+func (b *Buckets) load() *level { return (*level)(unsafe.Pointer(b.p.Load())) }
+
+func (b *Buckets) swap(from, to *level) bool {
+	return b.p.CompareAndSwap((*byte)(unsafe.Pointer(from)), (*byte)(unsafe.Pointer(to)))
+}
+
+// maxPlaces is the least number of places to which a directory may grow. Values that need more lower the
+// resolution: 128 places are 1,024 buckets, which reach from 1 to 2^128 in schema 3.
+const maxPlaces = 128
+
+// A Config is the definition of a native histogram, which all series of a family share.
+type Config struct {
+	_         [0]func() // no ==; see internal/SIZE.md
+	least     uint64    // bits of the least value that Add counts without a detour
+	span      uint64    // from least to the bits of MaxFloat64
+	schema    int
+	max       int     // number of populated buckets
+	threshold float64 // of the zero bucket
+	places    int     // to which a directory may grow
+	empty     level   // of series without observations
+
+	late atomic.Pointer[byte] // *late: levels with counts that came late
+	mu   sync.Mutex           // held by readers, never by Add
+}
+
+// A late level was replaced and got a count afterwards.
+type late struct {
+	_       [0]func() // no ==; see internal/SIZE.md
+	level   *level
+	buckets *Buckets
+	next    *late
+}
+
+// Init sets the schema, the greatest number of populated buckets, and the threshold of the zero
+// bucket. c must not move afterwards.
+func (c *Config) Init(schema, buckets int, threshold float64) {
+	c.schema, c.max, c.threshold = schema, buckets, threshold
+	c.least = max(math.Float64bits(threshold)+1, 1<<mantissaBits)
+	c.span = maxBits - c.least
+	c.places = max(maxPlaces, buckets)
+	for s := MinSchema; s <= schema; s++ {
+		TableOf(s) // so that Add does not allocate tables
+	}
+	c.empty.table = TableOf(schema)
+}
+
+// Threshold returns the threshold of the zero bucket.
+func (c *Config) Threshold() float64 { return c.threshold }
+
+// Empty returns the state in which Buckets begin.
+func (c *Config) Empty() unsafe.Pointer { return unsafe.Pointer(&c.empty) }
+
+// Init makes b empty.
+func (b *Buckets) Init(c *Config) { b.p.Store((*byte)(c.Empty())) }
+
+// Add counts v. It returns false, and counts nothing, if v is NaN or in the zero bucket.
+func (b *Buckets) Add(c *Config, v float64) bool {
+	bits := math.Float64bits(v)
+	if bits-c.least > c.span {
+		return b.addOther(c, v)
+	}
+	l := b.load()
+	t := l.table
+	exp := int(bits>>mantissaBits)<<8 + exponentBias<<8
+	// Up to schema 3 the place depends on the exponent alone: the processor reads the chunk while
+	// it reads the slot.
+	at := uint(exp>>((t.shift+chunkBits)&31)) - uint(l.positive.first)
+	below := int(t.slots[bits>>(mantissaBits-slotBits)&(1<<slotBits-1)])
+	if below >= split-1 || t.shift < MaxSchema-3 || at >= uint(l.positive.n) {
+		b.add(c, positive, bits, 1)
+		return true
+	}
+	ch := (*place)(unsafe.Add(l.positive.places, 8*at)).load()
+	if ch == nil || ch == &frozen {
+		b.add(c, positive, bits, 1)
+		return true
+	}
+	n := ch[(exp>>(t.shift&31)+below)&(chunkSize-1)].Add(1)
+	if n == 1 || b.load() != l {
+		b.added(c, l, n == 1)
+	}
+	return true
+}
+
+// addOther is Add for values that are not positive, not finite, subnormal, or in the zero bucket.
+//
+//go:noinline
+func (b *Buckets) addOther(c *Config, v float64) bool {
+	kind, inf := positive, uint64(0)
+	if v < 0 {
+		kind, inf, v = negative, 1, -v
+	}
+	switch {
+	case !(v > c.threshold):
+		return false
+	case v > math.MaxFloat64:
+		b.add(c, infinite, inf, 1)
+	default:
+		b.add(c, kind, math.Float64bits(v), 1)
+	}
+	return true
+}
+
+// add adds n to the bucket of a value, given by its side and the bits of its absolute value.
+//
+//go:noinline
+func (b *Buckets) add(c *Config, kind int, bits, n uint64) {
+	for {
+		l := b.load()
+		i := l.index(kind, bits)
+		ch := l.side(kind).chunk(i)
+		if ch == nil {
+			b.grow(c, l, kind, i>>chunkBits)
+			continue
+		}
+		first := ch[i&(chunkSize-1)].Add(n) == n
+		b.added(c, l, first)
+		return
+	}
+}
+
+// chunk returns the chunk of an index, and makes it if there is none. It returns nil if the directory has no
+// place for it.
+func (s *side) chunk(i int) *chunk {
+	if s == nil {
+		return nil
+	}
+	at := i>>chunkBits - int(s.first)
+	if at < 0 || at >= int(s.n) {
+		return nil
+	}
+	p := &s.all()[at]
+	ch := p.load()
+	if ch == nil {
+		p.swap(nil, new(chunk))
+		ch = p.load()
+	}
+	if ch == &frozen {
+		return nil
+	}
+	return ch
+}
+
+// added completes an add to a chunk of l. If the add was the first in its bucket, the number of buckets
+// may exceed the limit. If l is no longer the level, readers may not know of the count.
+//
+//go:noinline
+func (b *Buckets) added(c *Config, l *level, first bool) {
+	now := b.load()
+	if now.history != l.history {
+		c.listLate(b, l)
+		return
+	}
+	if first && now.populated(0) > c.max {
+		b.lower(now, now.fitting(c.max))
+	}
+}
+
+func (c *Config) listLate(b *Buckets, l *level) {
+	x := &late{level: l, buckets: b}
+	for {
+		next := c.late.Load()
+		x.next = (*late)(unsafe.Pointer(next))
+		if c.late.CompareAndSwap(next, (*byte)(unsafe.Pointer(x))) {
+			return
+		}
+	}
+}
+
+// fitting returns the schema, below the schema of l, in which the populated buckets of l are at most
+// limit, or the lowest schema.
+func (l *level) fitting(limit int) int {
+	down := 1
+	for l.table.Schema-down > MinSchema && l.populated(down) > limit {
+		down++
+	}
+	return max(l.table.Schema-down, MinSchema)
+}
+
+// populated returns the number of populated buckets after the schema is lowered by down.
+func (l *level) populated(down int) (n int) {
+	for kind := range sides {
+		last := math.MinInt
+		down := down
+		if kind == infinite {
+			down = 0
+		}
+		l.side(kind).each(func(i int, _ *atomic.Uint64) {
+			if i >>= down; i != last {
+				n, last = n+1, i
+			}
+		})
+	}
+	return n
+}
+
+// each calls f for each populated bucket, by increasing index.
+func (s *side) each(f func(i int, w *atomic.Uint64)) {
+	if s == nil {
+		return
+	}
+	for at := range s.all() {
+		if ch := s.all()[at].load(); ch != nil && ch != &frozen {
+			for i := range ch {
+				if ch[i].Load() > 0 {
+					f((int(s.first)+at)<<chunkBits+i, &ch[i])
+				}
+			}
+		}
+	}
+}
+
+// grow replaces l by a level whose directory has the place at, or, if the directory would have too many
+// places, by a level of a lower schema.
+//
+//go:noinline
+func (b *Buckets) grow(c *Config, l *level, kind, at int) {
+	first, end := at, at+1
+	old := l.side(kind)
+	if old != nil && old.n > 0 {
+		first, end = min(first, int(old.first)), max(end, int(old.first+old.n))
+	}
+	if down := 0; end-first > c.places {
+		for ; (end-1)>>down-first>>down >= c.places; down++ {
+		}
+		if l.table.Schema-down >= MinSchema { // in the lowest schema all values have a place
+			b.lower(l, l.table.Schema-down)
+			return
+		}
+	}
+	s := newSide(first, end-first)
+	if old != nil && old.n > 0 {
+		to := s.all()[int(old.first)-first:]
+		for i := range old.all() {
+			p := &old.all()[i]
+			p.swap(nil, &frozen)
+			if ch := p.load(); ch != &frozen {
+				to[i].p.Store((*byte)(unsafe.Pointer(ch)))
+			}
+		}
+	}
+	larger := &level{table: l.table, positive: l.positive, more: l.more, history: l.history}
+	if kind == positive {
+		larger.positive = s
+	} else {
+		larger.more[kind-1] = &s
+	}
+	b.swap(l, larger)
+}
+
+// lower replaces l by an empty level of a lower schema, unless l is in the lowest.
+//
+//go:noinline
+func (b *Buckets) lower(l *level, schema int) {
+	if l.table.Schema > schema {
+		h := &history{fell: time.Now().UnixMilli(), created: l.created()}
+		h.before.Store((*byte)(unsafe.Pointer(l)))
+		b.swap(l, &level{table: TableOf(schema), history: h})
+	}
+}

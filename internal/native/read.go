@@ -1,0 +1,245 @@
+package native
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// RestartAfter is the time for which a histogram keeps a resolution that fell, at least; see
+// [Reader.Read]. Only tests change it.
+var RestartAfter = time.Hour
+
+// A Reader reads the Buckets of one histogram after the other, and uses its memory again. A zero
+// Reader is ready for use. A Reader is not for concurrent use.
+type Reader struct {
+	_ [0]func() // no ==; see internal/SIZE.md
+	Snapshot
+	Created int64 // when the histogram restarted, in Unix milliseconds; 0 if it did not
+
+	config *Config
+	rows   []*Buckets
+	now    int64    // Unix milliseconds; of a restart
+	taken  bool     // Read takes the counts
+	part   []Bucket // scratch: the buckets of a side
+	spare  []Bucket // scratch: becomes the sum of two lists
+}
+
+// Begin starts to read a histogram whose definition is c. Until End, no other Reader reads a
+// histogram of c.
+func (r *Reader) Begin(c *Config) {
+	c.mu.Lock()
+	r.config, r.rows, r.taken, r.Created = c, r.rows[:0], false, 0
+	r.Snapshot = Snapshot{c.schema, c.threshold, 0, r.Positive[:0], r.Negative[:0]}
+	for x := (*late)(unsafe.Pointer(c.late.Swap(nil))); x != nil; x = x.next {
+		x.level.moveTo(x.buckets, c)
+	}
+}
+
+// End ends what Begin started. What was read stays valid until the next Begin.
+func (r *Reader) End() { r.config.mu.Unlock() }
+
+// Row adds the Buckets of the histogram, or of a row of its stripes, to those that Read reads.
+func (r *Reader) Row(b *Buckets) {
+	for l := b.load(); l.before() != nil; l = b.load() { // moves may lower the resolution again
+		for old := l.before(); old != nil; old = old.before() {
+			old.moveTo(b, r.config)
+		}
+		l.history.before.Store(nil)
+	}
+	r.rows = append(r.rows, b)
+}
+
+// moveTo moves the counts of l, which b has no more, to b. If b has restarted meanwhile, its buckets can be
+// smaller. Then a count is in the highest of the buckets that its bucket consists of.
+func (l *level) moveTo(b *Buckets, c *Config) {
+	for kind := range sides {
+		l.side(kind).each(func(i int, w *atomic.Uint64) {
+			bits := uint64(i)
+			if kind != infinite {
+				bits = math.Float64bits(Bound(l.table.Schema, i+1-offset(l.table.Schema)))
+			}
+			if n := w.Swap(0); n > 0 {
+				b.add(c, kind, bits, n)
+			}
+		})
+	}
+}
+
+// Count returns the number of observations, without those in the zero bucket.
+func (r *Reader) Count() (n uint64) {
+	for _, b := range r.rows {
+		for l := b.load(); l != nil; l = l.before() {
+			for kind := range sides {
+				l.side(kind).each(func(_ int, w *atomic.Uint64) { n += w.Load() })
+			}
+		}
+	}
+	return n
+}
+
+// Restart reports whether the resolution fell [RestartAfter] ago or earlier. Then Read takes all counts:
+// the rows are empty afterwards, and have the schema of the Config. The caller must take all other counts of the
+// histogram too.
+func (r *Reader) Restart() bool {
+	fell := int64(0)
+	for _, b := range r.rows {
+		if h := b.load().history; h != nil {
+			fell = max(fell, h.fell)
+		}
+	}
+	r.now = time.Now().UnixMilli()
+	r.taken = fell != 0 && r.now-fell >= RestartAfter.Milliseconds()
+	return r.taken
+}
+
+// Read reads the buckets of all rows. The Snapshot has at most the number of buckets of the
+// Config, except in the lowest schema. Its schema is not above the schema that an earlier Read
+// returned, unless the histogram restarted in between.
+func (r *Reader) Read() {
+	c := r.config
+	for _, b := range r.rows {
+		r.Created = max(r.Created, b.load().created())
+	}
+	for _, b := range r.rows {
+		l := b.load()
+		if r.taken {
+			fresh := &level{table: c.empty.table, history: &history{created: r.now}}
+			l = (*level)(unsafe.Pointer(b.p.Swap((*byte)(unsafe.Pointer(fresh)))))
+		}
+		for schema := l.table.Schema; l != nil; l = l.before() {
+			r.lowerTo(min(r.Schema, schema))
+			down, key := l.table.Schema-r.Schema, 1-offset(r.Schema)
+			r.Positive = r.collect(r.Positive, &l.positive, down, key)
+			r.Negative = r.collect(r.Negative, l.side(negative), down, key)
+			if s := l.side(infinite); s != nil {
+				last := Bucket{offset(r.Schema) + 1, 0}
+				s.each(func(i int, w *atomic.Uint64) {
+					last.Count = r.count(w)
+					to := &r.Positive
+					if i > 0 {
+						to = &r.Negative
+					}
+					*to = r.sum(*to, append(r.part[:0], last))
+				})
+			}
+		}
+	}
+	shown := r.Schema
+	for len(r.Positive)+len(r.Negative) > c.max && r.Schema > MinSchema {
+		r.lowerTo(r.Schema - 1)
+	}
+	if r.Schema < shown && !r.taken {
+		for _, b := range r.rows {
+			b.lower(b.load(), r.Schema)
+		}
+	}
+}
+
+// count returns the count of a bucket, and takes it if Read takes the counts.
+func (r *Reader) count(w *atomic.Uint64) uint64 {
+	if r.taken {
+		return w.Swap(0)
+	}
+	return w.Load()
+}
+
+// collect adds the counts of a side to a list of buckets. The schema of the list is lower by down, and its
+// keys are the indexes and key.
+func (r *Reader) collect(list []Bucket, s *side, down, key int) []Bucket {
+	if s == nil {
+		return list
+	}
+	part := list
+	if len(list) > 0 {
+		part = r.part[:0]
+	}
+	for at := range s.all() {
+		ch := s.all()[at].load()
+		if ch == nil || ch == &frozen {
+			continue
+		}
+		for i := range ch {
+			if ch[i].Load() == 0 {
+				continue
+			}
+			k, n := ((int(s.first)+at)<<chunkBits+i)>>(down&15)+key, r.count(&ch[i])
+			if last := len(part) - 1; last >= 0 && part[last].Key == k {
+				part[last].Count += n
+			} else {
+				part = append(part, Bucket{k, n})
+			}
+		}
+	}
+	if len(list) == 0 {
+		return part
+	}
+	return r.sum(list, part)
+}
+
+// sum returns the sum of two lists. It may use the memory of both again.
+func (r *Reader) sum(a, b []Bucket) []Bucket {
+	sum := r.spare[:0]
+	r.part, r.spare = b, a
+	for len(a) > 0 || len(b) > 0 {
+		switch {
+		case len(b) == 0 || len(a) > 0 && a[0].Key < b[0].Key:
+			sum, a = append(sum, a[0]), a[1:]
+		case len(a) == 0 || a[0].Key > b[0].Key:
+			sum, b = append(sum, b[0]), b[1:]
+		default:
+			sum = append(sum, Bucket{a[0].Key, a[0].Count + b[0].Count})
+			a, b = a[1:], b[1:]
+		}
+	}
+	return sum
+}
+
+// lowerTo lowers the schema of the Snapshot.
+func (s *Snapshot) lowerTo(schema int) {
+	if schema < s.Schema {
+		down := s.Schema - schema
+		s.Positive, s.Negative, s.Schema = lowered(s.Positive, down), lowered(s.Negative, down), schema
+	}
+}
+
+// lowered merges the buckets of a list in place.
+func lowered(list []Bucket, down int) []Bucket {
+	to := list[:0]
+	for _, b := range list {
+		b.Key = -(-b.Key >> down) // the half, rounded up
+		if last := len(to) - 1; last >= 0 && to[last].Key == b.Key {
+			to[last].Count += b.Count
+		} else {
+			to = append(to, b)
+		}
+	}
+	return to
+}
+
+// AddDifference adds the counts that after has more than before, an earlier Snapshot of the same histogram. b then
+// has at most the resolution of after.
+func (b *Buckets) AddDifference(c *Config, before, after *Snapshot) {
+	before.lowerTo(after.Schema)
+	b.lower(b.load(), after.Schema)
+	add := func(kind int, was, now []Bucket) {
+		for _, k := range now {
+			for len(was) > 0 && was[0].Key < k.Key {
+				was = was[1:]
+			}
+			if len(was) > 0 && was[0].Key == k.Key {
+				k.Count -= was[0].Count
+			}
+			bits, kind := math.Float64bits(Bound(after.Schema, k.Key)), kind
+			if bits > maxBits {
+				bits, kind = uint64(kind), infinite
+			}
+			if k.Count > 0 {
+				b.add(c, kind, bits, k.Count)
+			}
+		}
+	}
+	add(positive, before.Positive, after.Positive)
+	add(negative, before.Negative, after.Negative)
+}

@@ -1,0 +1,361 @@
+package tacho
+
+import (
+	"math"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/atomicfloat"
+	"github.com/tachikoma/tacho/internal/exemplar"
+	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/native"
+	"github.com/tachikoma/tacho/internal/store"
+	"github.com/tachikoma/tacho/internal/stripe"
+)
+
+// A NativeConfig configures native buckets; see [WithNative]. A field that is 0 has its default.
+type NativeConfig struct {
+	// Factor is the largest factor from one bound to the next. It must be above 1 and finite. The
+	// factor in use is a power of two with an exponent of 2^-s, for a schema s from -4 to 8
+	// (prometheus.io, "Native Histograms", section "Schema"): the largest such power that is not above Factor, or the
+	// smallest, 1.0027. The default, 1.1, is schema 3, a factor of 1.0905.
+	Factor float64
+
+	// MaxBuckets is the largest number of populated buckets of a series. It must be from 1 to 65,000.
+	// The default is 160.
+	MaxBuckets int
+
+	// ZeroThreshold is the bound of the zero bucket, which counts the values from -ZeroThreshold to
+	// ZeroThreshold. It must not be negative, and finite. The default is 2^-128.
+	ZeroThreshold float64
+}
+
+// maxNativeBuckets is the maximum of NativeConfig.MaxBuckets. A reader merges buckets in time that
+// is proportional to their number.
+const maxNativeBuckets = 65_000
+
+// WithNative gives a histogram native buckets: exponential buckets that exist where there are
+// values (prometheus.io, "Native Histograms"). They are beside the classic buckets of the
+// definition, or alone if it has nil buckets. WithNative applies to histograms, to [NewHTTPMetrics], whose histograms keep their classic
+// buckets, and to [NewRegistry], as the default of its histograms. At most one config can be given.
+// A definition with a bad config is refused.
+//
+// The protobuf format, which the handler serves to scrapers that prefer it, and the JSON view show native
+// buckets. The text formats show the classic buckets, of which every histogram has +Inf, and _sum and _count.
+//
+// If a series has more buckets than the limit, its resolution is halved: two neighboring buckets
+// become one, and no observation is lost. The first exposition in protobuf that is at least an hour later restarts the series at
+// the configured resolution. That exposition has everything recorded up to then, and the next one
+// starts from 0, with a new time of creation (see [WithCreated]). So rate() and increase() of one scraper
+// miss nothing. A second scraper misses the observations since its last scrape, as at a restart of the program.
+func WithNative(config ...NativeConfig) Option {
+	n := &nativeOption{define: defineNative, config: NativeConfig{1.1, 160, 0x1p-128}}
+	for _, c := range config {
+		if c.Factor != 0 {
+			n.config.Factor = c.Factor
+		}
+		if c.MaxBuckets != 0 {
+			n.config.MaxBuckets = c.MaxBuckets
+		}
+		if c.ZeroThreshold != 0 {
+			n.config.ZeroThreshold = c.ZeroThreshold
+		}
+	}
+	c := &n.config
+	switch {
+	case len(config) > 1:
+		n.reason = "more than one NativeConfig"
+	case !(c.Factor > 1 && c.Factor <= math.MaxFloat64):
+		n.reason = "the factor of native buckets must be above 1 and finite"
+	case c.MaxBuckets < 1 || c.MaxBuckets > maxNativeBuckets:
+		n.reason = "the number of native buckets must be from 1 to 65000"
+	case !(c.ZeroThreshold >= 0 && c.ZeroThreshold <= math.MaxFloat64):
+		n.reason = "the threshold of the zero bucket must not be negative, and finite"
+	}
+	return func(o *options) { o.native = n }
+}
+
+// A nativeOption has the code of native histograms as function values: a program without WithNative contains none
+// of it; see internal/SIZE.md.
+type nativeOption struct {
+	config NativeConfig
+	reason string // of a bad config, or ""
+	define func(r *Registry, n *nativeOption, d *histogramDef) *metricType
+}
+
+// check refuses a definition with a bad config.
+func (n *nativeOption) check(name string) {
+	if n.reason != "" {
+		refuse(name, n.reason, "")
+	}
+}
+
+// A nativeDef is the part of a definition that the native buckets of all series share.
+type nativeDef struct {
+	config   NativeConfig
+	observe  func(h *Histogram, v float64) int
+	snapshot func(h *Histogram, counts []uint64) (sum float64, s *NativeSnapshot)
+	state    func(h *Histogram, b []uint64) []uint64
+	absorb   func(h *Histogram, was, now []uint64) []uint64
+	rules    unsafe.Pointer // *native.Config
+}
+
+func sameNative(a, b *histogramDef) bool {
+	if a.native == nil || b.native == nil {
+		return a.native == b.native
+	}
+	return a.native.config == b.native.config
+}
+
+func defineNative(r *Registry, n *nativeOption, d *histogramDef) *metricType {
+	c := new(native.Config)
+	c.Init(native.SchemaOf(n.config.Factor), n.config.MaxBuckets, n.config.ZeroThreshold)
+	d.native = &nativeDef{n.config, observeNative, snapshotNative, appendNativeState, absorbNative, unsafe.Pointer(c)}
+	if len(d.Upper) == 0 {
+		d.slots = nativeExemplars
+	}
+	return &nativeHistograms
+}
+
+// nativeExemplars is the number of exemplars of a series without classic buckets.
+const nativeExemplars = 10
+
+// A nativeHistogram is a Histogram with native buckets. A row has the same words as without: the count of
+// +Inf is that of the zero bucket.
+type nativeHistogram struct {
+	Histogram
+	buckets native.Buckets
+}
+
+var nativeHistograms = metricType{expo.Histogram, unsafe.Sizeof(nativeHistogram{}), false, newNativeHistogram, encodeNativeHistograms}
+
+func nativeOf(h *Histogram) *nativeHistogram { return (*nativeHistogram)(unsafe.Pointer(h)) }
+
+func (h *Histogram) nativeRules() *native.Config { return (*native.Config)(h.def.native.rules) }
+
+func newNativeHistogram(f *family, n int, apart bool, _ string) unsafe.Pointer {
+	words := 1 + len(f.hist.Upper) + 1
+	if apart {
+		words = stripe.WholeLines(words)
+	}
+	list, rows := make([]nativeHistogram, n), make([]atomic.Uint64, n*words)
+	for i := range list {
+		h := &list[i]
+		h.def, h.row = f.hist, &rows[i*words]
+		h.buckets.Init(h.nativeRules())
+	}
+	return unsafe.Pointer(&list[0])
+}
+
+const pointerSize = unsafe.Sizeof(uintptr(0))
+
+// observeNative is Histogram.observe with native buckets. The native bucket counts first: a reader, which
+// reads the classic buckets first, then finds at least as many observations in the native ones.
+func observeNative(h *Histogram, v float64) int {
+	d := h.def
+	row, first, at := h.row, 0, uintptr(0)
+	b := &nativeOf(h).buckets
+	s := h.wide.Load()
+	if s != nil {
+		at = stripe.StackNumber()
+		n := s.Number(at)
+		first = n * d.stride
+		row = &s.Words[first]
+		b = (*native.Buckets)(unsafe.Add(s.Side(), uintptr(n)*pointerSize))
+	}
+	if !b.Add(h.nativeRules(), v) {
+		if v != v {
+			d.fault(reasonNaN)
+			return -1
+		}
+		(*atomic.Uint64)(unsafe.Add(unsafe.Pointer(row), 8*(1+len(d.Upper)))).Add(1)
+	}
+	if n := len(d.Upper); n > 0 {
+		if i := d.word(v); i <= n {
+			(*atomic.Uint64)(unsafe.Add(unsafe.Pointer(row), 8*i)).Add(1)
+		}
+	}
+	if !atomicfloat.TryAdd(row, v) {
+		if stripe.Contended(s, first, at, unsafe.Pointer(h)) {
+			stripe.WidenWith(&h.wide, s, d.stride, h.newSide)
+		}
+		atomicfloat.Add(row, v)
+	}
+	return 0
+}
+
+// word returns the word of v's bucket in a row.
+func (d *histogramDef) word(v float64) int {
+	i := d.index.start(v)
+	for i < len(d.Upper) && !(v <= d.Upper[i]) {
+		i++
+	}
+	if i++; i > len(d.Upper)+1 {
+		i = d.search(v)
+	}
+	return i
+}
+
+// newSide returns the native buckets of rows.
+func (h *Histogram) newSide(rows int) unsafe.Pointer {
+	list := make([]native.Buckets, rows)
+	for i := range list {
+		list[i].Init(h.nativeRules())
+	}
+	return unsafe.Pointer(&list[0])
+}
+
+// readNative sets counts to the counts of the classic buckets, and r to the native ones. All of them have
+// the same number of observations, the number that the native buckets have. It returns the sum. If the format of e does not show
+// native buckets, r has only their number.
+func (h *Histogram) readNative(r *native.Reader, counts []uint64, buckets, restart bool) (sum float64) {
+	r.Begin(h.nativeRules())
+	r.Row(&nativeOf(h).buckets)
+	if s := h.wide.Load(); s != nil {
+		s.Sides(func(n int, side unsafe.Pointer) {
+			for i := range n {
+				r.Row((*native.Buckets)(unsafe.Add(side, uintptr(i)*pointerSize)))
+			}
+		})
+	}
+	if restart && r.Restart() {
+		sum = h.take(counts)
+	} else {
+		sum = h.read(counts)
+	}
+	last := len(counts) - 1
+	var total uint64
+	if r.Zero = counts[last]; buckets {
+		r.Read()
+		total = r.Snapshot.Count()
+	} else {
+		total = r.Zero + r.Count()
+	}
+	r.End()
+	for i := range counts[:last] { // a restart can leave an observation in one kind of buckets
+		counts[i] = min(counts[i], total)
+		total -= counts[i]
+	}
+	counts[last] = total
+	return sum
+}
+
+// take is read, and sets all words to 0.
+func (h *Histogram) take(counts []uint64) (sum float64) {
+	row := h.words()
+	sum = math.Float64frombits(row[0].Swap(0))
+	for i := range counts {
+		counts[i] = row[1+i].Swap(0)
+	}
+	if s := h.wide.Load(); s != nil {
+		sum += s.TakeFloat(counts)
+	}
+	return sum
+}
+
+func encodeNativeHistograms(v *vec, e *expo.Encoder) {
+	def := v.fam.hist
+	shown, restarts := e.ShowsNative()
+	counts := make([]uint64, len(def.Upper)+1)
+	r := new(native.Reader)
+	var newest [1]exemplar.Slot
+	var c store.Cursor
+	for ok := v.begin(&c, e); ok; ok = c.Next() {
+		for i, metric := range c.Metrics[:c.N] {
+			h := (*Histogram)(metric)
+			sum := h.readNative(r, counts, shown, restarts)
+			d := v.details(e, &c, i, nil, h.last.Load())
+			if d.Native = &r.Snapshot; len(def.Upper) == 0 && d.Buckets != nil {
+				d.Exemplars = d.Buckets
+				newest[0].Copy(exemplar.Newest(d.Exemplars))
+				d.Buckets = newest[:]
+			}
+			if v.dated {
+				d.Created = max(d.Created, r.Created)
+			}
+			if !e.Histogram(c.Block(i), &def.Bounds, counts, sum, d) {
+				return
+			}
+		}
+	}
+}
+
+// A NativeSnapshot has the native buckets of a histogram at one time.
+type NativeSnapshot struct {
+	Schema        int     // from -4 to 8: the factor from one bound to the next is 2^(2^-Schema)
+	ZeroThreshold float64 // the zero bucket has the values from -ZeroThreshold to ZeroThreshold
+	ZeroCount     uint64
+	Positive      []NativeBucket // by increasing index
+	Negative      []NativeBucket // of the absolute values of negative observations
+}
+
+// A NativeBucket counts the observations in one bucket. It is not cumulative.
+type NativeBucket struct {
+	Index int // see [NativeSnapshot.Bound]
+	Count uint64
+}
+
+// Bound returns the upper bound of the bucket with the given index. The bound is inclusive, and the bound of
+// the index before is the exclusive lower bound. Index 0 ends at 1. For negative observations the bounds are those of their absolute values.
+func (s *NativeSnapshot) Bound(index int) float64 { return native.Bound(s.Schema, index) }
+
+func snapshotNative(h *Histogram, counts []uint64) (float64, *NativeSnapshot) {
+	r := new(native.Reader)
+	sum := h.readNative(r, counts, true, false)
+	return sum, &NativeSnapshot{r.Schema, r.ZeroThreshold, r.Zero, nativeBuckets(r.Positive), nativeBuckets(r.Negative)}
+}
+
+func nativeBuckets(list []native.Bucket) []NativeBucket {
+	own := make([]NativeBucket, len(list))
+	for i, b := range list {
+		own[i] = NativeBucket{b.Key, b.Count}
+	}
+	return own
+}
+
+// appendNativeState is Histogram.appendState with native buckets. Behind the counts of the classic buckets and the zero
+// bucket it appends the time of the restart, the schema, the number of positive buckets, and the buckets.
+// The mark contains the time of the restart: the count restarts from 0.
+func appendNativeState(h *Histogram, b []uint64) []uint64 {
+	first := len(b)
+	b = append(b, make([]uint64, 2+len(h.def.Upper)+1+3)...)
+	counts := make([]uint64, len(h.def.Upper)+1)
+	r := new(native.Reader)
+	b[first+1] = math.Float64bits(h.readNative(r, counts, true, false))
+	b[first] = r.Snapshot.Count() + uint64(r.Created)<<32
+	counts[len(counts)-1] = r.Zero
+	n := first + 2 + copy(b[first+2:], counts)
+	b[n], b[n+1], b[n+2] = uint64(r.Created), uint64(r.Schema), uint64(len(r.Positive))
+	for _, list := range [2][]native.Bucket{r.Positive, r.Negative} {
+		for _, k := range list {
+			b = append(b, uint64(k.Key), k.Count)
+		}
+	}
+	return b
+}
+
+// absorbNative is the part of Histogram.absorb for native buckets. It returns the earlier state, or a state of zeros if the
+// histogram restarted in between.
+func absorbNative(h *Histogram, was, now []uint64) []uint64 {
+	at := 2 + len(h.def.Upper) + 1
+	if was[at] != now[at] {
+		was = make([]uint64, at+3)
+		was[at+1] = now[at+1]
+	}
+	before, after := stateBuckets(was[at+1:]), stateBuckets(now[at+1:])
+	nativeOf(h).buckets.AddDifference(h.nativeRules(), before, after)
+	return was
+}
+
+func stateBuckets(state []uint64) *native.Snapshot {
+	s := &native.Snapshot{Schema: int(state[0])}
+	for i := 2; i < len(state); i += 2 {
+		k := native.Bucket{Key: int(state[i]), Count: state[i+1]}
+		if uint64(len(s.Positive)) < state[1] {
+			s.Positive = append(s.Positive, k)
+		} else {
+			s.Negative = append(s.Negative, k)
+		}
+	}
+	return s
+}
