@@ -414,7 +414,7 @@ func (g *FloatGauge) absorb(_, _ []uint64)            {}
 // buckets. Of native buckets it appends more.
 func (h *Histogram) appendState(b []uint64) []uint64 {
 	if n := h.def.native; n != nil {
-		return n.state(h, b)
+		return (*nativeDef)(n).state(h, b)
 	}
 	first := len(b)
 	b = append(b, make([]uint64, 2+len(h.def.Upper)+1)...)
@@ -428,7 +428,7 @@ func (h *Histogram) appendState(b []uint64) []uint64 {
 
 func (h *Histogram) absorb(was, now []uint64) {
 	if n := h.def.native; n != nil {
-		was = n.absorb(h, was, now)
+		was = (*nativeDef)(n).absorb(h, was, now)
 	}
 	for i := range len(h.def.Upper) + 1 {
 		h.words()[1+i].Add(now[2+i] - was[2+i])

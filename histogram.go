@@ -100,7 +100,7 @@ type histogramDef struct {
 	none   *exemplar.Exemplar
 	fault  func(reason string)
 
-	native *nativeDef // nil without native buckets
+	native unsafe.Pointer // *nativeDef; nil without native buckets; see internal/SIZE.md
 }
 
 func newHistogramDef(bounds []float64) *histogramDef {
@@ -177,7 +177,7 @@ func (h *Histogram) observe(v float64) int {
 		return -1
 	}
 	if n := h.def.native; n != nil {
-		return n.observe(h, v)
+		return (*nativeDef)(n).observe(h, v)
 	}
 	upper := h.def.Upper
 	i := h.def.index.start(v)
@@ -372,7 +372,7 @@ func (h *Histogram) Snapshot() HistogramSnapshot {
 	counts := make([]uint64, len(h.def.Upper)+1)
 	s := HistogramSnapshot{Buckets: make([]Bucket, len(counts))}
 	if n := h.def.native; n != nil {
-		s.Sum, s.Native = n.snapshot(h, counts)
+		s.Sum, s.Native = (*nativeDef)(n).snapshot(h, counts)
 	} else {
 		s.Sum = h.read(counts)
 	}

@@ -72,7 +72,7 @@ func WithNative(config ...NativeConfig) Option {
 	case !(c.ZeroThreshold >= 0 && c.ZeroThreshold <= math.MaxFloat64):
 		n.reason = "the threshold of the zero bucket must not be negative, and finite"
 	}
-	return func(o *options) { o.native = n }
+	return func(o *options) { o.native = unsafe.Pointer(n) }
 }
 
 // A nativeOption has the code of native histograms as function values: a program without WithNative contains none
@@ -80,7 +80,7 @@ func WithNative(config ...NativeConfig) Option {
 type nativeOption struct {
 	config NativeConfig
 	reason string // of a bad config, or ""
-	define func(r *Registry, n *nativeOption, d *histogramDef) *metricType
+	define func(r *Registry, n *nativeOption, name string, d *histogramDef) *metricType
 }
 
 // check refuses a definition with a bad config.
@@ -97,20 +97,24 @@ type nativeDef struct {
 	snapshot func(h *Histogram, counts []uint64) (sum float64, s *NativeSnapshot)
 	state    func(h *Histogram, b []uint64) []uint64
 	absorb   func(h *Histogram, was, now []uint64) []uint64
-	rules    unsafe.Pointer // *native.Config
+	rules    *native.Config
 }
 
+// sameNative reports whether two definitions have the same native buckets.
 func sameNative(a, b *histogramDef) bool {
 	if a.native == nil || b.native == nil {
 		return a.native == b.native
 	}
-	return a.native.config == b.native.config
+	x, y := &(*nativeDef)(a.native).config, &(*nativeDef)(b.native).config
+	return x.Factor == y.Factor && x.MaxBuckets == y.MaxBuckets && x.ZeroThreshold == y.ZeroThreshold
 }
 
-func defineNative(r *Registry, n *nativeOption, d *histogramDef) *metricType {
+func defineNative(r *Registry, n *nativeOption, name string, d *histogramDef) *metricType {
+	n.check(name)
 	c := new(native.Config)
 	c.Init(native.SchemaOf(n.config.Factor), n.config.MaxBuckets, n.config.ZeroThreshold)
-	d.native = &nativeDef{n.config, observeNative, snapshotNative, appendNativeState, absorbNative, unsafe.Pointer(c)}
+	def := &nativeDef{n.config, observeNative, snapshotNative, appendNativeState, absorbNative, c}
+	d.native = unsafe.Pointer(def)
 	if len(d.Upper) == 0 {
 		d.slots = nativeExemplars
 	}
@@ -131,7 +135,7 @@ var nativeHistograms = metricType{expo.Histogram, unsafe.Sizeof(nativeHistogram{
 
 func nativeOf(h *Histogram) *nativeHistogram { return (*nativeHistogram)(unsafe.Pointer(h)) }
 
-func (h *Histogram) nativeRules() *native.Config { return (*native.Config)(h.def.native.rules) }
+func (h *Histogram) nativeRules() *native.Config { return (*nativeDef)(h.def.native).rules }
 
 func newNativeHistogram(f *family, n int, apart bool, _ string) unsafe.Pointer {
 	words := 1 + len(f.hist.Upper) + 1
@@ -258,6 +262,7 @@ func encodeNativeHistograms(v *vec, e *expo.Encoder) {
 	shown, restarts := e.ShowsNative()
 	counts := make([]uint64, len(def.Upper)+1)
 	r := new(native.Reader)
+	n := &expo.Native{Snapshot: &r.Snapshot}
 	var newest [1]exemplar.Slot
 	var c store.Cursor
 	for ok := v.begin(&c, e); ok; ok = c.Next() {
@@ -265,11 +270,12 @@ func encodeNativeHistograms(v *vec, e *expo.Encoder) {
 			h := (*Histogram)(metric)
 			sum := h.readNative(r, counts, shown, restarts)
 			d := v.details(e, &c, i, nil, h.last.Load())
-			if d.Native = &r.Snapshot; len(def.Upper) == 0 && d.Buckets != nil {
-				d.Exemplars = d.Buckets
-				newest[0].Copy(exemplar.Newest(d.Exemplars))
+			if n.Exemplars = nil; len(def.Upper) == 0 && d.Buckets != nil {
+				n.Exemplars = d.Buckets
+				newest[0].Copy(exemplar.Newest(n.Exemplars))
 				d.Buckets = newest[:]
 			}
+			d.SetNative(n)
 			if v.dated {
 				d.Created = max(d.Created, r.Created)
 			}

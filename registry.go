@@ -22,9 +22,9 @@ var Default = NewRegistry()
 type Registry struct {
 	consts    []label.Label
 	badConsts bool
-	limit     limit         // of vectors without a limit of their own
-	created   bool          // series have a time of creation
-	native    *nativeOption // of histograms without one of their own; nil for none
+	limit     limit          // of vectors without a limit of their own
+	created   bool           // series have a time of creation
+	native    unsafe.Pointer // *nativeOption of histograms without one of their own; nil for none; see internal/SIZE.md
 	names     expo.Names
 
 	mu        sync.Mutex
@@ -55,7 +55,7 @@ func NewRegistry(opts ...Option) *Registry {
 	}
 	r.names.UTF8 = o.utf8
 	if o.native != nil {
-		o.native.check("")
+		(*nativeOption)(o.native).check("")
 	}
 	r.errors = r.define(&counters, nil, "tacho_errors_total", "Recordings and collected samples that were refused.",
 		errorLabels, nil)
@@ -142,8 +142,7 @@ func (r *Registry) HistogramVec(name, help string, buckets []float64, labels []s
 	}
 	t, def := &histograms, newHistogramDef(bounds)
 	if n != nil {
-		n.check(name)
-		t = n.define(r, n, def)
+		t = (*nativeOption)(n).define(r, (*nativeOption)(n), name, def)
 	}
 	return vecOf[Histogram](r.define(t, def, name, help, labels, opts))
 }

@@ -2,6 +2,7 @@ package expo
 
 import (
 	"math"
+	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/decimal"
 	"github.com/tachikoma/tacho/internal/exemplar"
@@ -17,12 +18,23 @@ type Details struct {
 	Exemplar *exemplar.Exemplar // of a counter; nil for none
 	Buckets  []exemplar.Slot    // of a histogram's buckets; nil for none
 
-	// The native part of a histogram, if it has one. The counts that Encoder.Histogram gets
-	// then add up to Native.Count().
-	Native     *native.Snapshot
-	Exemplars  []exemplar.Slot                                        // of native buckets, in no order; nil if Buckets has them all
-	NativeJSON func(b []byte, s *native.Snapshot, sum float64) []byte // [AppendNativeJSON]; reached through the field, so that other programs do not contain it
+	native unsafe.Pointer // *Native of a histogram; nil for none; see internal/SIZE.md
 }
+
+// Native is the native part of a histogram. The counts that [Encoder.Histogram] gets add up to its
+// Count().
+type Native struct {
+	_ [0]func() // no ==; see internal/SIZE.md
+	*native.Snapshot
+	Exemplars  []exemplar.Slot                                        // of native buckets, in no order; nil if the classic buckets have them all
+	AppendJSON func(b []byte, s *native.Snapshot, sum float64) []byte // [AppendNativeJSON]: programs without native histograms do not contain it
+}
+
+// Native returns the native part of a histogram, or nil.
+func (d *Details) Native() *Native { return (*Native)(d.native) }
+
+// SetNative sets the native part of a histogram.
+func (d *Details) SetNative(n *Native) { d.native = unsafe.Pointer(n) }
 
 // Bounds are the upper bounds of a histogram.
 type Bounds struct {

@@ -131,7 +131,8 @@ func (t *Table) index(bits uint64) int {
 	return exp<<8>>t.shift + below
 }
 
-var maxBits = math.Float64bits(math.MaxFloat64)
+// maxBits are the bits of MaxFloat64.
+const maxBits = 0x7fefffffffffffff
 
 // SchemaOf returns the lowest schema whose factor is not above the given one, or the highest schema.
 func SchemaOf(factor float64) int {

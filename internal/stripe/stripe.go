@@ -148,19 +148,25 @@ func (p *Pointer) Load() *Set { return (*Set)(unsafe.Pointer(p.p.Load())) }
 
 // Widen replaces the set old in p, or nil, by a larger set, unless another goroutine has
 // replaced it already.
-func Widen(p *Pointer, old *Set, stride int) { WidenWith(p, old, stride, nil) }
+func Widen(p *Pointer, old *Set, stride int) { widen(p, old, larger(old, stride)) }
 
 // WidenWith is Widen for rows that have more than words. The function side returns a pointer to what the
 // given number of rows has; see [Set.Side].
 func WidenWith(p *Pointer, old *Set, stride int, side func(rows int) unsafe.Pointer) {
+	s := larger(old, stride)
+	s.side = side(s.rows())
+	widen(p, old, s)
+}
+
+func larger(old *Set, stride int) *Set {
 	rows := minRows
 	if old != nil {
 		rows = 2 * old.rows()
 	}
-	s := newSet(rows, stride, old)
-	if side != nil {
-		s.side = side(rows)
-	}
+	return newSet(rows, stride, old)
+}
+
+func widen(p *Pointer, old, s *Set) {
 	p.p.CompareAndSwap((*byte)(unsafe.Pointer(old)), (*byte)(unsafe.Pointer(s)))
 }
 
