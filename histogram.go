@@ -177,7 +177,7 @@ func (h *Histogram) observe(v float64) int {
 		return -1
 	}
 	if n := h.def.native; n != nil {
-		return (*nativeDef)(n).observe(h, v)
+		return (*nativeDef)(n).observe(h, (*nativeDef)(n), v)
 	}
 	upper := h.def.Upper
 	i := h.def.index.start(v)

@@ -93,11 +93,13 @@ func (n *nativeOption) check(name string) {
 // A nativeDef is the part of a definition that the native buckets of all series share.
 type nativeDef struct {
 	config   NativeConfig
-	observe  func(h *Histogram, v float64) int
+	observe  func(h *Histogram, n *nativeDef, v float64) int
 	snapshot func(h *Histogram, counts []uint64) (sum float64, s *NativeSnapshot)
 	state    func(h *Histogram, b []uint64) []uint64
 	absorb   func(h *Histogram, was, now []uint64) []uint64
-	rules    *native.Config
+	stride   int // of histogramDef
+	classic  int // number of finite bounds of classic buckets
+	rules    native.Config
 }
 
 // sameNative reports whether two definitions have the same native buckets.
@@ -111,9 +113,8 @@ func sameNative(a, b *histogramDef) bool {
 
 func defineNative(r *Registry, n *nativeOption, name string, d *histogramDef) *metricType {
 	n.check(name)
-	c := new(native.Config)
-	c.Init(native.SchemaOf(n.config.Factor), n.config.MaxBuckets, n.config.ZeroThreshold)
-	def := &nativeDef{n.config, observeNative, snapshotNative, appendNativeState, absorbNative, c}
+	def := &nativeDef{config: n.config, observe: observeNative, snapshot: snapshotNative, state: appendNativeState, absorb: absorbNative, stride: d.stride, classic: len(d.Upper)}
+	def.rules.Init(native.SchemaOf(n.config.Factor), n.config.MaxBuckets, n.config.ZeroThreshold)
 	d.native = unsafe.Pointer(def)
 	if len(d.Upper) == 0 {
 		d.slots = nativeExemplars
@@ -135,7 +136,7 @@ var nativeHistograms = metricType{expo.Histogram, unsafe.Sizeof(nativeHistogram{
 
 func nativeOf(h *Histogram) *nativeHistogram { return (*nativeHistogram)(unsafe.Pointer(h)) }
 
-func (h *Histogram) nativeRules() *native.Config { return (*nativeDef)(h.def.native).rules }
+func (h *Histogram) nativeRules() *native.Config { return &(*nativeDef)(h.def.native).rules }
 
 func newNativeHistogram(f *family, n int, apart bool, _ string) unsafe.Pointer {
 	words := 1 + len(f.hist.Upper) + 1
@@ -153,43 +154,61 @@ func newNativeHistogram(f *family, n int, apart bool, _ string) unsafe.Pointer {
 
 const pointerSize = unsafe.Sizeof(uintptr(0))
 
-// observeNative is Histogram.observe with native buckets. The native bucket counts first: a reader, which
-// reads the classic buckets first, then finds at least as many observations in the native ones.
-func observeNative(h *Histogram, v float64) int {
-	d := h.def
+// observeNative is Histogram.observe with native buckets.
+func observeNative(h *Histogram, n *nativeDef, v float64) int {
 	row, first, at := h.row, 0, uintptr(0)
 	b := &nativeOf(h).buckets
 	s := h.wide.Load()
 	if s != nil {
 		at = stripe.StackNumber()
-		n := s.Number(at)
-		first = n * d.stride
+		number := s.Number(at)
+		first = number * n.stride
 		row = &s.Words[first]
-		b = (*native.Buckets)(unsafe.Add(s.Side(), uintptr(n)*pointerSize))
+		b = (*native.Buckets)(unsafe.Add(s.Side(), uintptr(number)*pointerSize))
 	}
-	if !b.Add(h.nativeRules(), v) {
-		if v != v {
-			d.fault(reasonNaN)
-			return -1
-		}
-		(*atomic.Uint64)(unsafe.Add(unsafe.Pointer(row), 8*(1+len(d.Upper)))).Add(1)
+	bits, l := math.Float64bits(v), b.Level()
+	var w *atomic.Uint64
+	if n.rules.Plain(bits) {
+		w = l.Word(bits + native.Biased)
 	}
-	if n := len(d.Upper); n > 0 {
-		if i := d.word(v); i <= n {
-			(*atomic.Uint64)(unsafe.Add(unsafe.Pointer(row), 8*i)).Add(1)
+	if w != nil {
+		if k := w.Add(1); int64(k) <= 1 || b.Level() != l {
+			b.Added(&n.rules, l, bits, k)
 		}
+	} else if !h.observeOther(b, row, v) {
+		return -1
+	}
+	if n.classic > 0 {
+		h.def.countClassic(row, v)
 	}
 	if !atomicfloat.TryAdd(row, v) {
 		if stripe.Contended(s, first, at, unsafe.Pointer(h)) {
-			stripe.WidenWith(&h.wide, s, d.stride, h.newSide)
+			stripe.WidenWith(&h.wide, s, n.stride, h.newSide)
 		}
 		atomicfloat.Add(row, v)
 	}
 	return 0
 }
 
-// word returns the word of v's bucket in a row.
-func (d *histogramDef) word(v float64) int {
+// observeOther counts a value that [native.Level.Word] has no word for. It returns false if the value was
+// refused.
+//
+//go:noinline
+func (h *Histogram) observeOther(b *native.Buckets, row *atomic.Uint64, v float64) bool {
+	switch {
+	case b.Add(h.nativeRules(), v):
+	case v != v:
+		h.def.fault(reasonNaN)
+		return false
+	default: // in the zero bucket
+		(*atomic.Uint64)(unsafe.Add(unsafe.Pointer(row), 8*(1+len(h.def.Upper)))).Add(1)
+	}
+	return true
+}
+
+// countClassic counts v in its classic bucket, unless that is the bucket of +Inf. The native bucket counts before:
+// a reader, which reads the classic buckets first, then finds at least as many observations in the native ones.
+func (d *histogramDef) countClassic(row *atomic.Uint64, v float64) {
 	i := d.index.start(v)
 	for i < len(d.Upper) && !(v <= d.Upper[i]) {
 		i++
@@ -197,7 +216,9 @@ func (d *histogramDef) word(v float64) int {
 	if i++; i > len(d.Upper)+1 {
 		i = d.search(v)
 	}
-	return i
+	if i <= len(d.Upper) {
+		(*atomic.Uint64)(unsafe.Add(unsafe.Pointer(row), 8*i)).Add(1)
+	}
 }
 
 // newSide returns the native buckets of rows.

@@ -18,15 +18,29 @@ const (
 	chunkSize = 1 << chunkBits
 )
 
-// frozen is in the places of a directory that a larger directory replaces: no chunk may be added.
-var frozen chunk
+// Two chunks count nothing. A directory has empty where there is no chunk yet, and frozen where none may be added any
+// more. An add to one of their words has a result that no other word has, and is repeated. So Word
+// needs no comparison.
+var (
+	empty  = (*chunk)(unsafe.Pointer(&emptyWords))
+	frozen = (*chunk)(unsafe.Pointer(&frozenWords))
+
+	// These are no chunks, because the words of a chunk would be set by code at the start of a program.
+	emptyWords  = [chunkSize]uint64{none, none, none, none, none, none, none, none}
+	frozenWords = emptyWords
+)
+
+const none = 1 << 63
 
 // A side is a directory of the chunks of positive, negative or infinite values.
 type side struct {
 	first  int32          // the index>>3 of the first place
-	n      int32          // number of places
-	places unsafe.Pointer // of n pointers to a chunk: nil, or &frozen, or a chunk
+	n      uint16         // number of places
+	shift  uint8          // from biased bits to an index>>3, up to the schema coarse; here, because Word waits for it
+	places unsafe.Pointer // of n pointers to a chunk: empty, or frozen, or another chunk
 }
+
+const pointerSize = unsafe.Sizeof(uintptr(0))
 
 // A place is a pointer to a chunk.
 type place struct {
@@ -35,6 +49,16 @@ type place struct {
 }
 
 func (p *place) load() *chunk { return (*chunk)(unsafe.Pointer(p.p.Load())) }
+
+func (p *place) store(ch *chunk) { p.p.Store((*byte)(unsafe.Pointer(ch))) }
+
+// counts returns the chunk of the place, or nil.
+func (p *place) counts() *chunk {
+	if ch := p.load(); ch != empty && ch != frozen {
+		return ch
+	}
+	return nil
+}
 
 func (p *place) swap(from, to *chunk) bool {
 	return p.p.CompareAndSwap((*byte)(unsafe.Pointer(from)), (*byte)(unsafe.Pointer(to)))
@@ -49,15 +73,19 @@ const (
 	sides
 )
 
-func newSide(first, n int) side {
-	return side{int32(first), int32(n), unsafe.Pointer(unsafe.SliceData(make([]place, n)))}
+func newSide(t *Table, first, n int) side {
+	s := side{int32(first), uint16(n), t.indexShift + chunkBits, unsafe.Pointer(unsafe.SliceData(make([]place, n)))}
+	for i := range s.all() {
+		s.all()[i].store(empty)
+	}
+	return s
 }
 
 func (s *side) all() []place { return unsafe.Slice((*place)(s.places), int(s.n)) }
 
-// A level has the chunks of one resolution. Its fields do not change. A level is replaced by a level
+// A Level has the chunks of one resolution. Its fields do not change. A level is replaced by a level
 // with a larger directory of the same chunks, or by an empty level of a lower resolution.
-type level struct {
+type Level struct {
 	_        [0]func() // no ==; see internal/SIZE.md
 	table    *Table
 	positive side
@@ -69,26 +97,26 @@ type level struct {
 // resolution never fell.
 type history struct {
 	_       [0]func()            // no ==; see internal/SIZE.md
-	before  atomic.Pointer[byte] // *level: the level of a higher resolution that was replaced, until a reader moves its counts
+	before  atomic.Pointer[byte] // *Level: the level of a higher resolution that was replaced, until a reader moves its counts
 	fell    int64                // when the resolution fell, in Unix milliseconds; 0 if it did not
 	created int64                // when the histogram restarted, in Unix milliseconds; 0 if it did not
 }
 
-func (l *level) created() int64 {
+func (l *Level) created() int64 {
 	if l.history == nil {
 		return 0
 	}
 	return l.history.created
 }
 
-func (l *level) before() *level {
+func (l *Level) before() *Level {
 	if l.history == nil {
 		return nil
 	}
-	return (*level)(unsafe.Pointer(l.history.before.Load()))
+	return (*Level)(unsafe.Pointer(l.history.before.Load()))
 }
 
-func (l *level) side(kind int) *side {
+func (l *Level) side(kind int) *side {
 	if kind == positive {
 		return &l.positive
 	}
@@ -96,7 +124,7 @@ func (l *level) side(kind int) *side {
 }
 
 // index returns the index of a value in a side. Of an infinite value, bits is the index.
-func (l *level) index(kind int, bits uint64) int {
+func (l *Level) index(kind int, bits uint64) int {
 	if kind == infinite {
 		return int(bits)
 	}
@@ -121,12 +149,10 @@ func (l *level) index(kind int, bits uint64) int {
 // copied. So both have the same chunks.
 type Buckets struct {
 	_ [0]func()            // no ==; see internal/SIZE.md
-	p atomic.Pointer[byte] // *level; atomic.Pointer[level] is larger, see internal/SIZE.md
+	p atomic.Pointer[byte] // *Level; atomic.Pointer[level] is larger, see internal/SIZE.md
 }
 
-func (b *Buckets) load() *level { return (*level)(unsafe.Pointer(b.p.Load())) }
-
-func (b *Buckets) swap(from, to *level) bool {
+func (b *Buckets) swap(from, to *Level) bool {
 	return b.p.CompareAndSwap((*byte)(unsafe.Pointer(from)), (*byte)(unsafe.Pointer(to)))
 }
 
@@ -143,7 +169,7 @@ type Config struct {
 	max       int     // number of populated buckets
 	threshold float64 // of the zero bucket
 	places    int     // to which a directory may grow
-	empty     level   // of series without observations
+	empty     Level   // of series without observations
 
 	late atomic.Pointer[byte] // *late: levels with counts that came late
 	mu   sync.Mutex           // held by readers, never by Add
@@ -152,7 +178,7 @@ type Config struct {
 // A late level was replaced and got a count afterwards.
 type late struct {
 	_       [0]func() // no ==; see internal/SIZE.md
-	level   *level
+	level   *Level
 	buckets *Buckets
 	next    *late
 }
@@ -179,33 +205,47 @@ func (c *Config) Empty() unsafe.Pointer { return unsafe.Pointer(&c.empty) }
 // Init makes b empty.
 func (b *Buckets) Init(c *Config) { b.p.Store((*byte)(c.Empty())) }
 
+// Level returns the chunks of the current resolution.
+func (b *Buckets) Level() *Level { return (*Level)(unsafe.Pointer(b.p.Load())) }
+
+// Plain reports whether [Level.Word] may be called for a value with these bits.
+func (c *Config) Plain(bits uint64) bool { return bits-c.least <= c.span }
+
+// Biased is what Word gets more than the bits of a value.
+const Biased = biased
+
+// Word returns the word that counts the values with the given bits, less Biased. The bits must be plain. It returns nil if
+// [Buckets.Add] must count the value. The caller adds 1 to the word, and calls [Buckets.Added] if the result is 1 or negative as an int64, or if the Level
+// has changed.
+func (l *Level) Word(x uint64) *atomic.Uint64 {
+	t := l.table
+	d := uint64(t.slots[x>>(mantissaBits-slotBits)%(1<<slotBits)])
+	// The place depends on the exponent alone: the processor reads the chunk while it reads the slot.
+	at := uintptr(x>>(l.positive.shift&63)) - uintptr(l.positive.first)
+	if d >= far || at >= uintptr(l.positive.n) {
+		return nil
+	}
+	return &(*place)(unsafe.Add(l.positive.places, at*pointerSize)).load()[(x>>(t.indexShift&63)+d)%chunkSize]
+}
+
 // Add counts v. It returns false, and counts nothing, if v is NaN or in the zero bucket.
 func (b *Buckets) Add(c *Config, v float64) bool {
-	bits := math.Float64bits(v)
-	if bits-c.least > c.span {
-		return b.addOther(c, v)
-	}
-	l := b.load()
-	t := l.table
-	exp := int(bits>>mantissaBits)<<8 + exponentBias<<8
-	// Up to schema 3 the place depends on the exponent alone: the processor reads the chunk while
-	// it reads the slot.
-	at := uint(exp>>((t.shift+chunkBits)&31)) - uint(l.positive.first)
-	below := int(t.slots[bits>>(mantissaBits-slotBits)&(1<<slotBits-1)])
-	if below >= split-1 || t.shift < MaxSchema-3 || at >= uint(l.positive.n) {
+	if bits := math.Float64bits(v); c.Plain(bits) {
 		b.add(c, positive, bits, 1)
 		return true
 	}
-	ch := (*place)(unsafe.Add(l.positive.places, 8*at)).load()
-	if ch == nil || ch == &frozen {
+	return b.addOther(c, v)
+}
+
+// Added completes an add of 1 to a word that Word returned. n is the result of the add.
+//
+//go:noinline
+func (b *Buckets) Added(c *Config, l *Level, bits, n uint64) {
+	if n > none { // the chunk counts nothing
 		b.add(c, positive, bits, 1)
-		return true
+		return
 	}
-	n := ch[(exp>>(t.shift&31)+below)&(chunkSize-1)].Add(1)
-	if n == 1 || b.load() != l {
-		b.added(c, l, n == 1)
-	}
-	return true
+	b.added(c, l, n == 1)
 }
 
 // addOther is Add for values that are not positive, not finite, subnormal, or in the zero bucket.
@@ -232,7 +272,7 @@ func (b *Buckets) addOther(c *Config, v float64) bool {
 //go:noinline
 func (b *Buckets) add(c *Config, kind int, bits, n uint64) {
 	for {
-		l := b.load()
+		l := b.Level()
 		i := l.index(kind, bits)
 		ch := l.side(kind).chunk(i)
 		if ch == nil {
@@ -256,23 +296,18 @@ func (s *side) chunk(i int) *chunk {
 		return nil
 	}
 	p := &s.all()[at]
-	ch := p.load()
-	if ch == nil {
-		p.swap(nil, new(chunk))
-		ch = p.load()
+	if p.load() == empty {
+		p.swap(empty, new(chunk))
 	}
-	if ch == &frozen {
-		return nil
-	}
-	return ch
+	return p.counts()
 }
 
 // added completes an add to a chunk of l. If the add was the first in its bucket, the number of buckets
 // may exceed the limit. If l is no longer the level, readers may not know of the count.
 //
 //go:noinline
-func (b *Buckets) added(c *Config, l *level, first bool) {
-	now := b.load()
+func (b *Buckets) added(c *Config, l *Level, first bool) {
+	now := b.Level()
 	if now.history != l.history {
 		c.listLate(b, l)
 		return
@@ -282,7 +317,7 @@ func (b *Buckets) added(c *Config, l *level, first bool) {
 	}
 }
 
-func (c *Config) listLate(b *Buckets, l *level) {
+func (c *Config) listLate(b *Buckets, l *Level) {
 	x := &late{level: l, buckets: b}
 	for {
 		next := c.late.Load()
@@ -295,7 +330,7 @@ func (c *Config) listLate(b *Buckets, l *level) {
 
 // fitting returns the schema, below the schema of l, in which the populated buckets of l are at most
 // limit, or the lowest schema.
-func (l *level) fitting(limit int) int {
+func (l *Level) fitting(limit int) int {
 	down := 1
 	for l.table.Schema-down > MinSchema && l.populated(down) > limit {
 		down++
@@ -304,7 +339,7 @@ func (l *level) fitting(limit int) int {
 }
 
 // populated returns the number of populated buckets after the schema is lowered by down.
-func (l *level) populated(down int) (n int) {
+func (l *Level) populated(down int) (n int) {
 	for kind := range sides {
 		last := math.MinInt
 		down := down
@@ -326,7 +361,7 @@ func (s *side) each(f func(i int, w *atomic.Uint64)) {
 		return
 	}
 	for at := range s.all() {
-		if ch := s.all()[at].load(); ch != nil && ch != &frozen {
+		if ch := s.all()[at].counts(); ch != nil {
 			for i := range ch {
 				if ch[i].Load() > 0 {
 					f((int(s.first)+at)<<chunkBits+i, &ch[i])
@@ -340,11 +375,11 @@ func (s *side) each(f func(i int, w *atomic.Uint64)) {
 // places, by a level of a lower schema.
 //
 //go:noinline
-func (b *Buckets) grow(c *Config, l *level, kind, at int) {
+func (b *Buckets) grow(c *Config, l *Level, kind, at int) {
 	first, end := at, at+1
 	old := l.side(kind)
 	if old != nil && old.n > 0 {
-		first, end = min(first, int(old.first)), max(end, int(old.first+old.n))
+		first, end = min(first, int(old.first)), max(end, int(old.first)+int(old.n))
 	}
 	if down := 0; end-first > c.places {
 		for ; (end-1)>>down-first>>down >= c.places; down++ {
@@ -354,18 +389,18 @@ func (b *Buckets) grow(c *Config, l *level, kind, at int) {
 			return
 		}
 	}
-	s := newSide(first, end-first)
+	s := newSide(l.table, first, end-first)
 	if old != nil && old.n > 0 {
 		to := s.all()[int(old.first)-first:]
 		for i := range old.all() {
 			p := &old.all()[i]
-			p.swap(nil, &frozen)
-			if ch := p.load(); ch != &frozen {
-				to[i].p.Store((*byte)(unsafe.Pointer(ch)))
+			p.swap(empty, frozen)
+			if ch := p.counts(); ch != nil {
+				to[i].store(ch)
 			}
 		}
 	}
-	larger := &level{table: l.table, positive: l.positive, more: l.more, history: l.history}
+	larger := &Level{table: l.table, positive: l.positive, more: l.more, history: l.history}
 	if kind == positive {
 		larger.positive = s
 	} else {
@@ -377,10 +412,10 @@ func (b *Buckets) grow(c *Config, l *level, kind, at int) {
 // lower replaces l by an empty level of a lower schema, unless l is in the lowest.
 //
 //go:noinline
-func (b *Buckets) lower(l *level, schema int) {
+func (b *Buckets) lower(l *Level, schema int) {
 	if l.table.Schema > schema {
 		h := &history{fell: time.Now().UnixMilli(), created: l.created()}
 		h.before.Store((*byte)(unsafe.Pointer(l)))
-		b.swap(l, &level{table: TableOf(schema), history: h})
+		b.swap(l, &Level{table: TableOf(schema), history: h})
 	}
 }

@@ -42,7 +42,7 @@ func (r *Reader) End() { r.config.mu.Unlock() }
 
 // Row adds the Buckets of the histogram, or of a row of its stripes, to those that Read reads.
 func (r *Reader) Row(b *Buckets) {
-	for l := b.load(); l.before() != nil; l = b.load() { // moves may lower the resolution again
+	for l := b.Level(); l.before() != nil; l = b.Level() { // moves may lower the resolution again
 		for old := l.before(); old != nil; old = old.before() {
 			old.moveTo(b, r.config)
 		}
@@ -53,7 +53,7 @@ func (r *Reader) Row(b *Buckets) {
 
 // moveTo moves the counts of l, which b has no more, to b. If b has restarted meanwhile, its buckets can be
 // smaller. Then a count is in the highest of the buckets that its bucket consists of.
-func (l *level) moveTo(b *Buckets, c *Config) {
+func (l *Level) moveTo(b *Buckets, c *Config) {
 	for kind := range sides {
 		l.side(kind).each(func(i int, w *atomic.Uint64) {
 			bits := uint64(i)
@@ -70,7 +70,7 @@ func (l *level) moveTo(b *Buckets, c *Config) {
 // Count returns the number of observations, without those in the zero bucket.
 func (r *Reader) Count() (n uint64) {
 	for _, b := range r.rows {
-		for l := b.load(); l != nil; l = l.before() {
+		for l := b.Level(); l != nil; l = l.before() {
 			for kind := range sides {
 				l.side(kind).each(func(_ int, w *atomic.Uint64) { n += w.Load() })
 			}
@@ -85,7 +85,7 @@ func (r *Reader) Count() (n uint64) {
 func (r *Reader) Restart() bool {
 	fell := int64(0)
 	for _, b := range r.rows {
-		if h := b.load().history; h != nil {
+		if h := b.Level().history; h != nil {
 			fell = max(fell, h.fell)
 		}
 	}
@@ -100,13 +100,13 @@ func (r *Reader) Restart() bool {
 func (r *Reader) Read() {
 	c := r.config
 	for _, b := range r.rows {
-		r.Created = max(r.Created, b.load().created())
+		r.Created = max(r.Created, b.Level().created())
 	}
 	for _, b := range r.rows {
-		l := b.load()
+		l := b.Level()
 		if r.taken {
-			fresh := &level{table: c.empty.table, history: &history{created: r.now}}
-			l = (*level)(unsafe.Pointer(b.p.Swap((*byte)(unsafe.Pointer(fresh)))))
+			fresh := &Level{table: c.empty.table, history: &history{created: r.now}}
+			l = (*Level)(unsafe.Pointer(b.p.Swap((*byte)(unsafe.Pointer(fresh)))))
 		}
 		for schema := l.table.Schema; l != nil; l = l.before() {
 			r.lowerTo(min(r.Schema, schema))
@@ -132,7 +132,7 @@ func (r *Reader) Read() {
 	}
 	if r.Schema < shown && !r.taken {
 		for _, b := range r.rows {
-			b.lower(b.load(), r.Schema)
+			b.lower(b.Level(), r.Schema)
 		}
 	}
 }
@@ -156,8 +156,8 @@ func (r *Reader) collect(list []Bucket, s *side, down, key int) []Bucket {
 		part = r.part[:0]
 	}
 	for at := range s.all() {
-		ch := s.all()[at].load()
-		if ch == nil || ch == &frozen {
+		ch := s.all()[at].counts()
+		if ch == nil {
 			continue
 		}
 		for i := range ch {
@@ -222,7 +222,7 @@ func lowered(list []Bucket, down int) []Bucket {
 // has at most the resolution of after.
 func (b *Buckets) AddDifference(c *Config, before, after *Snapshot) {
 	before.lowerTo(after.Schema)
-	b.lower(b.load(), after.Schema)
+	b.lower(b.Level(), after.Schema)
 	add := func(kind int, was, now []Bucket) {
 		for _, k := range now {
 			for len(was) > 0 && was[0].Key < k.Key {

@@ -59,23 +59,31 @@ func Bound(schema, key int) float64 {
 // The code numbers buckets by index: key-1 plus [offset]. In the schema below, the index of a
 // bucket is half of the index, rounded down, also for the buckets below 1. In schema 3, the buckets of
 // one index>>3 are those of one exponent, and the bound between two exponents is in the lower.
+//
+// Most values need one load from slots. The highest bits of a mantissa choose the slot. Between two powers
+// of two, the index grows with the logarithm of the value, and the bits of the value grow nearly as the logarithm: so the
+// slot has the difference of the two. A slot with a bound needs a comparison of mantissas.
 type Table struct {
-	_      [0]func() // no ==; see internal/SIZE.md
-	Schema int
-	shift  uint8                // from an exponent in units of 1/256 to an index
-	slots  [1 << slotBits]int16 // for each slot of mantissas: the number of bounds below the slot, less 1; more by split if a bound is in the slot
-	bounds []uint64             // mantissas of the bounds of an octave; the first is 0
+	_          [0]func() // no ==; see internal/SIZE.md
+	Schema     int
+	slots      [1 << slotBits]uint8 // the difference, and far more in a schema above coarse; split if a bound is in the slot
+	indexShift uint8                // from bits to an index, without the difference
+	bounds     []uint64             // mantissas of the bounds of an octave; the first is 0
 }
 
 const (
 	mantissaBits = 52
 	mantissaMask = 1<<mantissaBits - 1
-	slotBits     = 8      // of a mantissa, that choose a slot
-	split        = 1 << 9 // more than the number of bounds of an octave
+	slotBits     = 10 // of a mantissa, that choose a slot: in schema 3, 8 of 1024 slots have a bound
 
-	// exponentBias is added to the exponent field of a float64. The result is 1024 for 1: its
-	// index is whole in all schemas.
-	exponentBias = 1
+	far   = 1 << 6 // more than any difference
+	split = 1 << 7
+
+	// coarse is the highest schema in which the place of a value depends on the exponent alone.
+	coarse = chunkBits
+
+	// biased is added to the bits of a value. The exponent of 1 is then 1024, and its index is whole in all schemas.
+	biased = 1 << mantissaBits
 )
 
 // offset returns what an index has more than a key less 1.
@@ -89,7 +97,11 @@ func TableOf(schema int) *Table {
 	if t := p.Load(); t != nil {
 		return (*Table)(unsafe.Pointer(t))
 	}
-	t := &Table{Schema: schema, shift: uint8(MaxSchema - schema), bounds: []uint64{0}}
+	t := &Table{
+		Schema:     schema,
+		indexShift: uint8(mantissaBits - schema),
+		bounds:     []uint64{0},
+	}
 	for i := 1; i < 1<<max(schema, 0); i++ {
 		t.bounds = append(t.bounds, math.Float64bits(fraction(schema, i))&mantissaMask)
 	}
@@ -100,35 +112,41 @@ func TableOf(schema int) *Table {
 			n++
 		}
 		if n > below+1 {
-			below += split
+			t.slots[slot] = split
+			continue
 		}
-		t.slots[slot] = int16(below)
+		difference := below - slot>>(slotBits-max(schema, 0))
+		if schema > coarse {
+			difference += far
+		}
+		t.slots[slot] = uint8(difference)
 	}
 	p.Store((*byte)(unsafe.Pointer(t)))
 	return t
 }
 
-// index returns the index of the bucket of a value above 0, given as its bits. The bucket of
-// +Inf follows the bucket of MaxFloat64.
+// index returns the index of the bucket of a value above 0, given as its bits. The value must be finite.
 func (t *Table) index(bits uint64) int {
-	if bits > maxBits {
-		return t.index(maxBits) + 1
+	if bits < 1<<mantissaBits { // a subnormal: 2^64 times as much is normal
+		return t.index(math.Float64bits(math.Float64frombits(bits)*0x1p64)) - 64<<MaxSchema>>(MaxSchema-t.Schema)
 	}
-	exp := int(bits>>mantissaBits) + exponentBias
-	if exp == exponentBias { // a subnormal: 2^64 times as much is normal
-		bits = math.Float64bits(math.Float64frombits(bits) * 0x1p64)
-		exp = int(bits>>mantissaBits) + exponentBias - 64
-	}
+	bits += biased
 	mantissa := bits & mantissaMask
 	if mantissa == 0 { // a power of two is in the bucket that it ends
-		return (exp<<8 - 1) >> t.shift
+		return int((bits - 1) >> t.indexShift)
 	}
-	below := int(t.slots[mantissa>>(mantissaBits-slotBits)])
-	if below >= split-1 {
-		for below -= split; below+1 < len(t.bounds) && t.bounds[below+1] < mantissa; below++ {
+	if d := t.slots[mantissa>>(mantissaBits-slotBits)]; d != split {
+		return int(bits>>t.indexShift) + int(d%far)
+	}
+	below, end := 0, len(t.bounds) // of the bounds from below+1 to end, some are below the value
+	for end-below > 1 {
+		if half := (below + end) / 2; t.bounds[half] < mantissa {
+			below = half
+		} else {
+			end = half
 		}
 	}
-	return exp<<8>>t.shift + below
+	return int(bits>>mantissaBits)<<MaxSchema>>(MaxSchema-t.Schema) + below
 }
 
 // maxBits are the bits of MaxFloat64.

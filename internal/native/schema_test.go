@@ -61,7 +61,9 @@ func TestIndex(t *testing.T) {
 		}
 		table := TableOf(schema)
 		values(schema, func(v float64) {
-			n++
+			if n++; math.IsInf(v, +1) {
+				return // has a side of its own
+			}
 			if got, want := table.index(math.Float64bits(v))-offset(schema)+1, definition(schema, v); got != want {
 				t.Fatalf("schema %d: the key of %v is %d, want %d", schema, v, got, want)
 			}
