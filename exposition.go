@@ -39,6 +39,24 @@ func (r *Registry) WriteOpenMetrics(w io.Writer) error {
 	return r.write(w, &expo.OpenMetrics, names.Underscores)
 }
 
+// WriteProtobuf writes all metrics to w in the protobuf format: messages
+// io.prometheus.client.MetricFamily, each behind its length. It differs from
+// [Registry.WriteText] in these points:
+//
+//   - Native histograms are complete.
+//   - Units (see [WithUnit]), exemplars and, with [WithCreated], times of creation are
+//     written.
+//   - A large family is written as several messages with the same name. So is a native
+//     histogram with exemplars. Prometheus reads these messages as one family.
+//   - Names outside the legacy set are written as defined, since all readers of the format
+//     accept UTF-8.
+//
+// [Registry.Handler] serves the format to clients that prefer it if the registry has a
+// native histogram.
+func (r *Registry) WriteProtobuf(w io.Writer) error {
+	return r.write(w, &expo.Protobuf, names.AllowUTF8)
+}
+
 // write writes all metrics. It holds no lock while w writes: w may be a slow client.
 func (r *Registry) write(w io.Writer, format *expo.Format, s names.Scheme) error {
 	return expo.Write(w, format, s, r.scraped(), &r.names)

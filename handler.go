@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/accept"
 	"github.com/tachikoma/tacho/internal/expo"
@@ -17,7 +18,9 @@ import (
 
 // Handler returns the handler of /metrics. It serves OpenMetrics 1.0 to clients that prefer
 // it (RFC 9110, section 12.5.1), as Prometheus does, and the text format 0.0.4 to all
-// others. The body is compressed with gzip if Accept-Encoding allows it (section 12.5.3).
+// others. If the registry has a native histogram, Handler also serves the protobuf format
+// (see [Registry.WriteProtobuf]), which Prometheus prefers if it scrapes native histograms.
+// The body is compressed with gzip if Accept-Encoding allows it (section 12.5.3).
 // Methods other than GET and HEAD get status 405.
 //
 // If the URL has query parameters name[], the handler serves only the families with these
@@ -35,9 +38,13 @@ import (
 func (r *Registry) Handler() http.Handler {
 	r.check("")
 	return r.serve("Accept, Accept-Encoding", func(req *http.Request) (string, *expo.Format, names.Scheme) {
-		f := accept.Negotiate(req.Header.Values("Accept"))
+		protobuf := (*expo.Format)(unsafe.Pointer(r.protobuf.Load()))
+		f := accept.Negotiate(req.Header.Values("Accept"), protobuf != nil)
 		format := &expo.Text
-		if f.Open {
+		switch {
+		case f.Protobuf:
+			format = protobuf
+		case f.Open:
 			format = &expo.OpenMetrics
 		}
 		return f.ContentType(r.names.UTF8 != nil), format, f.Names

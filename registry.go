@@ -3,6 +3,7 @@ package tacho
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/escape"
@@ -26,6 +27,11 @@ type Registry struct {
 	created   bool           // series have a time of creation
 	native    unsafe.Pointer // *nativeOption of histograms without one of their own; nil for none; see internal/SIZE.md
 	names     expo.Names
+
+	// protobuf is &expo.Protobuf if the Handler offers this format, and otherwise nil. The
+	// definition of a native histogram sets it, so that other programs do not contain the
+	// format. An atomic.Pointer[expo.Format] is larger; see internal/SIZE.md.
+	protobuf atomic.Pointer[byte]
 
 	mu        sync.Mutex
 	families  map[string]*family    // by name

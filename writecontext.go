@@ -20,16 +20,22 @@ import (
 // left out. If ctx ends before the first write, WriteTextContext returns its cause and
 // writes nothing.
 func (r *Registry) WriteTextContext(ctx context.Context, w io.Writer) error {
-	return r.writeContext(ctx, w, &expo.Text)
+	return r.writeContext(ctx, w, &expo.Text, names.Underscores)
 }
 
 // WriteOpenMetricsContext is like [Registry.WriteOpenMetrics], with a context as
 // [Registry.WriteTextContext] has it.
 func (r *Registry) WriteOpenMetricsContext(ctx context.Context, w io.Writer) error {
-	return r.writeContext(ctx, w, &expo.OpenMetrics)
+	return r.writeContext(ctx, w, &expo.OpenMetrics, names.Underscores)
 }
 
-func (r *Registry) writeContext(ctx context.Context, w io.Writer, format *expo.Format) error {
+// WriteProtobufContext is like [Registry.WriteProtobuf], with a context as
+// [Registry.WriteTextContext] has it.
+func (r *Registry) WriteProtobufContext(ctx context.Context, w io.Writer) error {
+	return r.writeContext(ctx, w, &expo.Protobuf, names.AllowUTF8)
+}
+
+func (r *Registry) writeContext(ctx context.Context, w io.Writer, format *expo.Format, s names.Scheme) error {
 	q := &query{done: ctx.Done(), timeout: func() time.Duration {
 		if end, ok := ctx.Deadline(); ok {
 			return shareOf(time.Until(end))
@@ -40,7 +46,7 @@ func (r *Registry) writeContext(ctx context.Context, w io.Writer, format *expo.F
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return expo.Write(w, format, names.Underscores, families, &r.names)
+	return expo.Write(w, format, s, families, &r.names)
 }
 
 // shareOf returns the part of a limit that functions may take. The rest is for writing.

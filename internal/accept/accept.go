@@ -12,16 +12,21 @@ import (
 // A Format is a format in which metrics can be served, with the parameters that the
 // client chose.
 type Format struct {
-	Open    bool         // OpenMetrics; otherwise the text format
-	Names   names.Scheme // for names outside the legacy set
-	version string       // as the client named it
+	Open     bool         // OpenMetrics
+	Protobuf bool         // the protobuf format; if neither, the text format
+	Names    names.Scheme // for names outside the legacy set
+	version  string       // as the client named it
+	escaping bool         // the client named Names
 }
 
 // ContentType returns the media type of a response. If utf8 is true, the registry can
 // have names outside the legacy set and the media type says how names are escaped.
 func (f Format) ContentType(utf8 bool) string {
 	s := "text/plain; version=0.0.4; charset=utf-8"
-	if f.Open {
+	switch {
+	case f.Protobuf:
+		s = protobufType + "; proto=" + protobufMessage + "; encoding=delimited"
+	case f.Open:
 		s = "application/openmetrics-text; version=" + f.version + "; charset=utf-8"
 	}
 	if utf8 {
@@ -30,43 +35,73 @@ func (f Format) ContentType(utf8 bool) string {
 	return s
 }
 
+const (
+	protobufType    = "application/vnd.google.protobuf"
+	protobufMessage = "io.prometheus.client.MetricFamily"
+)
+
 // Negotiate returns the format that the values of Accept prefer. The media range with the
 // highest weight wins. On a tie the more specific range wins, then the earlier one.
 // Ranges that cannot be served are ignored. If no range is left, Negotiate returns the
-// text format, as it does without Accept: an error would be of no use to a scraper.
-func Negotiate(values []string) Format {
-	var best Format
-	bestQ, bestRank := 0.0, 0
+// text format, as it does without Accept: an error would be of no use to a scraper. The
+// protobuf format can be served only if protobuf is true.
+//
+// Prometheus names no escaping in the range of the protobuf format. In this case Names is
+// that of the most preferred range that names an escaping, also if its version cannot be
+// served.
+func Negotiate(values []string, protobuf bool) Format {
+	var best, escaping choice
 	for _, value := range values {
 		for value != "" {
 			var item string
 			item, value = cut(value, ',')
-			f, q, rank := mediaRange(item)
-			if q > bestQ || q > 0 && q == bestQ && rank > bestRank {
-				best, bestQ, bestRank = f, q, rank
+			c := mediaRange(item)
+			if c.format.escaping && c.beats(&escaping) {
+				escaping = c
+			}
+			if c.format.served(protobuf) && c.beats(&best) {
+				best = c
 			}
 		}
 	}
-	return best
+	if best.format.Protobuf && !best.format.escaping {
+		best.format.Names = escaping.format.Names
+	}
+	return best.format
 }
 
-// mediaRange parses one element of Accept. q is the weight of the element, and 0 if the
-// element cannot be served. A higher rank is more specific.
-func mediaRange(item string) (f Format, q float64, rank int) {
+// A choice is one element of Accept.
+type choice struct {
+	format Format
+	q      float64 // the weight; 0 if the media type is unknown
+	rank   int     // higher if the media range is more specific
+}
+
+// beats reports whether the client prefers c to an earlier element.
+func (c *choice) beats(other *choice) bool {
+	return c.q > other.q || c.q > 0 && c.q == other.q && c.rank > other.rank
+}
+
+// mediaRange parses one element of Accept.
+func mediaRange(item string) (c choice) {
 	kind, params := cut(item, ';')
+	f := &c.format
 	switch strings.ToLower(strings.TrimSpace(kind)) {
+	case protobufType:
+		f.Protobuf, c.rank = true, 3
 	case "application/openmetrics-text":
-		f.Open, rank = true, 3
+		f.Open, c.rank = true, 3
 	case "text/plain":
-		rank = 3
+		c.rank = 3
 	case "text/*":
-		rank = 2
+		c.rank = 2
 	case "*/*":
-		rank = 1
+		c.rank = 1
 	default:
-		return f, 0, 0
+		return c
 	}
-	q = quality(params)
+	c.q = quality(params)
+	delimited, message := false, false
 	for params != "" {
 		var p string
 		p, params = cut(params, ';')
@@ -76,20 +111,27 @@ func mediaRange(item string) (f Format, q float64, rank int) {
 		case "version":
 			f.version = value
 		case "escaping":
-			f.Names = names.SchemeNamed(value)
+			f.Names, f.escaping = names.SchemeNamed(value), true
+		case "proto":
+			message = value == protobufMessage
+		case "encoding":
+			delimited = value == "delimited"
 		}
 	}
-	if !f.served() {
-		q = 0
+	if f.Protobuf && !(message && delimited) {
+		c.q = 0
 	}
-	return f, q, rank
+	return c
 }
 
 // served reports whether the version can be served, and completes it. OpenMetrics
 // without a version means 0.0.1, whose output is the same here. Text 1.0.0 differs from
 // 0.0.4 only in quoted names, which the parameter escaping decides.
-func (f *Format) served() bool {
-	if !f.Open {
+func (f *Format) served(protobuf bool) bool {
+	switch {
+	case f.Protobuf:
+		return protobuf
+	case !f.Open:
 		return f.version == "" || f.version == "0.0.4" || f.version == "1.0.0"
 	}
 	if f.version == "" {

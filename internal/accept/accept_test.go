@@ -72,7 +72,7 @@ func TestNegotiate(t *testing.T) {
 		{[]string{",, ;q=1,;,application/openmetrics-text;version=1.0.0;;,"}, open},
 		{[]string{`"`}, plain},
 	} {
-		if got := Negotiate(c.accept).ContentType(true); got != c.want {
+		if got := Negotiate(c.accept, false).ContentType(true); got != c.want {
 			t.Errorf("%q: %s, want %s", c.accept, got, c.want)
 		}
 	}
@@ -110,10 +110,10 @@ func TestPreference(t *testing.T) {
 			want = served[best]
 		}
 		header := strings.Join(elements, ",")
-		if got := Negotiate([]string{header}).ContentType(true); got != want {
+		if got := Negotiate([]string{header}, false).ContentType(true); got != want {
 			t.Fatalf("%s: %s, want %s", header, got, want)
 		}
-		if got := Negotiate(elements).ContentType(true); got != want {
+		if got := Negotiate(elements, false).ContentType(true); got != want {
 			t.Fatalf("%q in several headers: %s, want %s", elements, got, want)
 		}
 	}
@@ -146,14 +146,14 @@ func FuzzNegotiate(f *testing.F) {
 		f.Add(s, s)
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
-		got := Negotiate([]string{a, b})
+		got := Negotiate([]string{a, b}, true)
 		if got.Open && got.version != "1.0.0" && got.version != "0.0.1" {
 			t.Errorf("%q %q: version %q", a, b, got.version)
 		}
 		if got.Open && !strings.Contains(strings.ToLower(a+b), "application/openmetrics-text") {
 			t.Errorf("%q %q: OpenMetrics is chosen and not named", a, b)
 		}
-		if Negotiate([]string{a, b, "application/openmetrics-text;version=1.0.0;q=0"}) != got {
+		if Negotiate([]string{a, b, "application/openmetrics-text;version=1.0.0;q=0"}, true) != got {
 			t.Errorf("%q %q: an element of weight 0 changes the format", a, b)
 		}
 	})

@@ -42,7 +42,8 @@ type Encoder struct {
 	// otherwise.
 	special func(e *Encoder, b []byte, name, suffix, block string) []byte
 
-	json unsafe.Pointer // *jsonState; nil before the first family; see internal/SIZE.md
+	json  unsafe.Pointer // *jsonState; nil before the first family; see internal/SIZE.md
+	proto unsafe.Pointer // *protoState; nil before the first family
 }
 
 // A Format is a table of functions that append to the buffer of an Encoder. Functions that
@@ -57,7 +58,14 @@ type Format struct {
 	float     func(e *Encoder, block string, v float64, d *Details) bool
 	histogram func(e *Encoder, block string, bounds *Bounds, counts []uint64, sum float64, d *Details) bool
 	finish    func(e *Encoder) // nil if nothing ends an exposition
+
+	// summary is a *summaryFunc, and nil for the formats that every program contains:
+	// Encoder.Summary calls their functions, so that only programs with summaries contain
+	// these functions and their type; see internal/SIZE.md.
+	summary unsafe.Pointer
 }
+
+type summaryFunc = func(e *Encoder, block string, s *Distribution, d *Details) bool
 
 // The ids of formats.
 const (
@@ -95,6 +103,9 @@ func (e *Encoder) ShowsNative() (shown, restarts bool) {
 
 // Summary passes a summary.
 func (e *Encoder) Summary(block string, s *Distribution, d *Details) bool {
+	if e.format.summary != nil {
+		return (*(*summaryFunc)(e.format.summary))(e, block, s, d)
+	}
 	switch e.format.id {
 	case textID:
 		return textSummary(e, block, s, d)
@@ -151,7 +162,7 @@ func Write(w io.Writer, format *Format, s names.Scheme, families []*Family, n *N
 	switch {
 	case format.naming != nil:
 		e.rename = format.naming(n, families, s)
-	case format.id == textID && n.UTF8 != nil:
+	case format.id != jsonID && n.UTF8 != nil:
 		e.rename = n.UTF8.rules().naming(n, families, false, s)
 	}
 	for _, f := range families {

@@ -12,7 +12,7 @@ import (
 )
 
 // JSON is the JSON view: an object of family names, with a list of series for each name.
-var JSON = Format{jsonID, nil, jsonBegin, jsonWhole, jsonFloat, jsonHistogram, jsonFinish}
+var JSON = Format{jsonID, nil, jsonBegin, jsonWhole, jsonFloat, jsonHistogram, jsonFinish, nil}
 
 // A member is the text of a JSON object before the value of a label, such as `,"path":"`.
 type member struct {

@@ -9,7 +9,7 @@ import (
 )
 
 // OpenMetrics is the text format of OpenMetrics 1.0 ("Text format").
-var OpenMetrics = Format{openID, openNaming, openBegin, openWhole, openFloat, openHistogram, openFinish}
+var OpenMetrics = Format{openID, openNaming, openBegin, openWhole, openFloat, openHistogram, openFinish, nil}
 
 func openNaming(n *Names, families []*Family, s names.Scheme) func(*Family) (string, bool) {
 	return n.naming(families, true, s)

@@ -7,7 +7,7 @@ import (
 )
 
 // Text is the text format 0.0.4 (prometheus.io, "Exposition formats").
-var Text = Format{textID, nil, textBegin, textWhole, textFloat, textHistogram, nil}
+var Text = Format{textID, nil, textBegin, textWhole, textFloat, textHistogram, nil, nil}
 
 func textBegin(e *Encoder, f *Family) {
 	name, _ := e.called(f)

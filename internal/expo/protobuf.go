@@ -1,0 +1,471 @@
+package expo
+
+import (
+	"math"
+	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/byteorder"
+	"github.com/tachikoma/tacho/internal/escape"
+	"github.com/tachikoma/tacho/internal/exemplar"
+	"github.com/tachikoma/tacho/internal/names"
+	"github.com/tachikoma/tacho/internal/native"
+	"github.com/tachikoma/tacho/internal/stringslite"
+)
+
+// Protobuf is the protobuf format (prometheus.io, "Exposition formats"): messages
+// io.prometheus.client.MetricFamily, each behind its length.
+//
+// Only programs that refer to Protobuf contain the functions of this file; see
+// internal/SIZE.md.
+var Protobuf = Format{protoID, nil, protoBegin, protoWhole, protoFloat, protoHistogram, protoFinish, unsafe.Pointer(&protoSummarized)}
+
+var protoSummarized = protoSummary
+
+// Wire types, which are the lowest bits of a tag (protobuf.dev, "Encoding").
+const (
+	wireVarint = 0
+	wireDouble = 1
+	wireBytes  = 2
+)
+
+// The tags of the fields, by the message that has them (client_model, metrics.proto).
+const (
+	familyName   = 1<<3 | wireBytes
+	familyHelp   = 2<<3 | wireBytes
+	familyType   = 3<<3 | wireVarint
+	familyMetric = 4<<3 | wireBytes
+	familyUnit   = 5<<3 | wireBytes
+
+	metricLabel     = 1<<3 | wireBytes // also of an exemplar
+	metricGauge     = 2<<3 | wireBytes
+	metricCounter   = 3<<3 | wireBytes
+	metricSummary   = 4<<3 | wireBytes
+	metricUntyped   = 5<<3 | wireBytes
+	metricTime      = 6<<3 | wireVarint
+	metricHistogram = 7<<3 | wireBytes
+
+	labelName  = 1<<3 | wireBytes
+	labelValue = 2<<3 | wireBytes
+
+	valueDouble     = 1<<3 | wireDouble // of a counter, a gauge and an untyped value
+	counterExemplar = 2<<3 | wireBytes
+	counterCreated  = 3<<3 | wireBytes
+
+	totalCount      = 1<<3 | wireVarint // of a summary and a histogram
+	totalSum        = 2<<3 | wireDouble
+	summaryQuantile = 3<<3 | wireBytes
+	quantileRank    = 1<<3 | wireDouble
+	quantileValue   = 2<<3 | wireDouble
+
+	histogramBucket        = 3<<3 | wireBytes
+	histogramSchema        = 5<<3 | wireVarint
+	histogramZeroThreshold = 6<<3 | wireDouble
+	histogramZeroCount     = 7<<3 | wireVarint
+	histogramNegative      = 9<<3 | wireBytes // spans; the deltas have the next field
+	histogramPositive      = 12<<3 | wireBytes
+	histogramCreated       = 15<<3 | wireBytes
+	histogramExemplar      = 16<<3 | wireBytes // two bytes as a varint
+
+	nextField = 1 << 3
+
+	bucketCount    = 1<<3 | wireVarint
+	bucketBound    = 2<<3 | wireDouble
+	bucketExemplar = 3<<3 | wireBytes
+
+	spanOffset = 1<<3 | wireVarint
+	spanLength = 2<<3 | wireVarint
+
+	exemplarValue = 2<<3 | wireDouble
+	exemplarTime  = 3<<3 | wireBytes
+
+	timeSeconds = 1<<3 | wireVarint
+	timeNanos   = 2<<3 | wireVarint
+)
+
+// protoTypes has the MetricType of each Kind, and protoFields the field of a Metric that has
+// the value. An info is a gauge, as in the text format.
+var (
+	protoTypes  = [...]byte{0, 1, 4, 3, 1, 2}
+	protoFields = [...]byte{metricCounter, metricGauge, metricHistogram, metricUntyped, metricGauge, metricSummary}
+)
+
+// protoState is what an Encoder keeps for Protobuf.
+type protoState struct {
+	_         [0]func() // no ==; see internal/SIZE.md
+	family    *Family   // the current family
+	name      string    // its name in the exposition
+	field     byte      // the tag of a value in a Metric
+	escaped   bool      // label names must be escaped
+	start     int       // the index in Encoder.buf of the open message; 0 if no message is open
+	block     []byte    // a label block with escaped names
+	exemplars []*exemplar.Exemplar
+}
+
+func protoBegin(e *Encoder, f *Family) {
+	p := (*protoState)(e.proto)
+	if p == nil {
+		p = new(protoState)
+		e.proto = unsafe.Pointer(p)
+	}
+	p.close(e)
+	p.name, _ = e.called(f)
+	p.family, p.field = f, protoFields[f.Kind]
+	p.escaped = f.QuotedLabels && e.scheme != names.AllowUTF8
+}
+
+// close ends the open message, if there is one.
+func (p *protoState) close(e *Encoder) {
+	if p.start > 0 {
+		e.buf, p.start = seal(e.buf, p.start), 0
+	}
+}
+
+// open begins a message of the current family. A message ends at the size at which the
+// Encoder writes its buffer: the length stands before the message, so that a family in one
+// message would need a buffer for the family. Prometheus reads consecutive messages with
+// the same name as one family.
+func (p *protoState) open(e *Encoder) {
+	f := p.family
+	b := append(e.buf, 0) // the place of the length
+	p.start = len(b)
+	b = appendString(b, familyName, p.name)
+	if f.Help != "" {
+		b = appendString(b, familyHelp, f.Help)
+	}
+	b = append(b, familyType, protoTypes[f.Kind])
+	base := p.name
+	if f.Kind == Counter {
+		base = stringslite.TrimSuffix(base, "_total")
+	}
+	// Prometheus accepts only a unit in which the name ends. An escaped name may not.
+	if f.Unit != "" && stringslite.HasSuffix(base, "_"+f.Unit) {
+		b = appendString(b, familyUnit, f.Unit)
+	}
+	e.buf = b
+}
+
+// protoHead appends a Metric up to its labels. It returns the buffer and the index of the
+// Metric.
+func protoHead(e *Encoder, block string) (b []byte, metric int) {
+	p := (*protoState)(e.proto)
+	if p.start == 0 {
+		p.open(e)
+	}
+	b, metric = nest(e.buf, familyMetric)
+	if p.escaped {
+		p.block = e.names.UTF8.rules().sample(e, p.block[:0], "", "", block)
+		block = *(*string)(unsafe.Pointer(&p.block))
+	}
+	return appendPairs(b, block), metric
+}
+
+// protoEnd ends a Metric.
+func protoEnd(e *Encoder, b []byte, metric int) bool {
+	e.buf = seal(b, metric)
+	if len(e.buf) < flushAt {
+		return true
+	}
+	(*protoState)(e.proto).close(e)
+	return e.full()
+}
+
+func protoWhole(e *Encoder, block string, v uint64, negative bool, d *Details) bool {
+	f := float64(v)
+	if negative {
+		f = -f
+	}
+	return protoFloat(e, block, f, d)
+}
+
+func protoFloat(e *Encoder, block string, v float64, d *Details) bool {
+	p := (*protoState)(e.proto)
+	b, metric := protoHead(e, block)
+	b, value := nest(b, p.field)
+	b = appendDouble(b, valueDouble, v)
+	if d != nil && p.family.Kind == Counter {
+		if d.Exemplar != nil {
+			b = appendExemplar(append(b, counterExemplar), d.Exemplar)
+		}
+		b = appendCreated(b, counterCreated, d)
+	}
+	return protoEnd(e, appendTime(seal(b, value), d), metric)
+}
+
+func protoSummary(e *Encoder, block string, s *Distribution, d *Details) bool {
+	b, metric := protoHead(e, block)
+	b, value := nest(b, metricSummary)
+	b = appendVarint(append(b, totalCount), s.Count)
+	b = appendDouble(b, totalSum, s.Sum)
+	for _, q := range s.Quantiles {
+		var start int
+		b, start = nest(b, summaryQuantile)
+		b = seal(appendDouble(appendDouble(b, quantileRank, q.Quantile), quantileValue, q.Value), start)
+	}
+	return protoEnd(e, appendTime(seal(b, value), d), metric)
+}
+
+func protoHistogram(e *Encoder, block string, bounds *Bounds, counts []uint64, sum float64, d *Details) bool {
+	p := (*protoState)(e.proto)
+	alone := d != nil && d.Native != nil && p.loadExemplars(d)
+	if alone {
+		p.close(e)
+	}
+	b, metric := protoHead(e, block)
+	b, value := nest(appendTime(b, d), metricHistogram)
+	total := uint64(0)
+	for _, c := range counts {
+		total += c
+	}
+	b = appendDouble(appendVarint(append(b, totalCount), total), totalSum, sum)
+	if d == nil {
+		b = appendClassic(b, bounds, counts, nil)
+	} else {
+		if len(bounds.Upper) > 0 || d.Native == nil {
+			b = appendClassic(b, bounds, counts, d.Buckets)
+		}
+		if d.Native != nil {
+			b = appendNative(b, d.Native)
+		}
+		b = appendCreated(b, histogramCreated, d)
+		for _, x := range p.exemplars {
+			b = appendExemplar(append(b, histogramExemplar&0x7f|0x80, histogramExemplar>>7), x)
+		}
+		p.exemplars = p.exemplars[:0]
+	}
+	more := protoEnd(e, seal(b, value), metric)
+	if alone {
+		p.close(e)
+	}
+	return more
+}
+
+// loadExemplars sets p.exemplars to the exemplars of native buckets, in the order of their
+// times. It reports whether the series needs a message of its own.
+//
+// The parser of Prometheus 3.16 counts the exemplars of native histograms and does not reset
+// the number before the next series of a message. So it skips as many exemplars of each
+// series as the series before had. The same holds for the exemplars of classic buckets, which
+// Prometheus reads if there are no others.
+func (p *protoState) loadExemplars(d *Details) bool {
+	for i := range d.Exemplars {
+		x := d.Exemplars[i].Load()
+		if x == nil {
+			continue
+		}
+		list := append(p.exemplars, x)
+		j := len(list) - 1
+		for ; j > 0 && list[j-1].At > x.At; j-- {
+			list[j] = list[j-1]
+		}
+		list[j] = x
+		p.exemplars = list
+	}
+	for i := range d.Buckets {
+		if d.Buckets[i].Load() != nil {
+			return true
+		}
+	}
+	return len(p.exemplars) > 0
+}
+
+// appendClassic appends the buckets of a histogram. It leaves out the bucket +Inf, whose
+// count is that of the histogram, unless the bucket has an exemplar.
+func appendClassic(b []byte, bounds *Bounds, counts []uint64, slots []exemplar.Slot) []byte {
+	total := uint64(0)
+	for i, c := range counts {
+		var x *exemplar.Exemplar
+		if slots != nil {
+			x = slots[i].Load()
+		}
+		if i == len(bounds.Upper) && x == nil {
+			break
+		}
+		total += c
+		var start int
+		b, start = nest(b, histogramBucket)
+		b = appendDouble(appendVarint(append(b, bucketCount), total), bucketBound, bounds.At(i))
+		if x != nil {
+			b = appendExemplar(append(b, bucketExemplar), x)
+		}
+		b = seal(b, start)
+	}
+	return b
+}
+
+// appendNative appends the native part of a histogram.
+func appendNative(b []byte, s *native.Snapshot) []byte {
+	b = appendVarint(append(b, histogramSchema), zigzag(s.Schema))
+	b = appendDouble(b, histogramZeroThreshold, s.ZeroThreshold)
+	b = appendVarint(append(b, histogramZeroCount), s.Zero)
+	b = appendBuckets(b, histogramNegative, s.Negative)
+	b = appendBuckets(b, histogramPositive, s.Positive)
+	if len(s.Positive)+len(s.Negative) == 0 && s.Zero == 0 && s.ZeroThreshold == 0 {
+		// Without a span Prometheus would take the histogram for a classic one.
+		b = appendSpan(b, histogramPositive, 0, 0)
+	}
+	return b
+}
+
+// maxGap is the number of empty buckets in a row that are written as buckets. A new span
+// would be larger.
+const maxGap = 2
+
+// appendBuckets appends the spans and the deltas of buckets. field is the tag of a span.
+func appendBuckets(b []byte, field byte, list []native.Bucket) []byte {
+	if len(list) == 0 {
+		return b
+	}
+	end, first := 0, list[0].Key // of the span before, and of this one
+	for i, bucket := range list {
+		next := bucket.Key + 1
+		if i+1 < len(list) && list[i+1].Key-next <= maxGap {
+			continue
+		}
+		b = appendSpan(b, field, first-end, next-first)
+		if end = next; i+1 < len(list) {
+			first = list[i+1].Key
+		}
+	}
+	b, start := nest(b, field+nextField)
+	before, next := uint64(0), list[0].Key
+	for _, bucket := range list {
+		if gap := bucket.Key - next; gap <= maxGap {
+			for ; gap > 0; gap-- {
+				b, before = appendDelta(b, -before), 0
+			}
+		}
+		next = bucket.Key + 1
+		b = appendDelta(b, bucket.Count-before)
+		before = bucket.Count
+	}
+	return seal(b, start)
+}
+
+func appendSpan(b []byte, field byte, offset, length int) []byte {
+	b, start := nest(b, field)
+	b = appendVarint(append(b, spanOffset), zigzag(offset))
+	return seal(appendVarint(append(b, spanLength), uint64(length)), start)
+}
+
+// appendDelta appends the difference of two counts, which has a sign.
+func appendDelta(b []byte, d uint64) []byte {
+	d = d<<1 ^ uint64(int64(d)>>63)
+	if d < 0x80 {
+		return append(b, byte(d))
+	}
+	return appendVarint(b, d)
+}
+
+// zigzag returns v so that small numbers of both signs are short varints.
+func zigzag(v int) uint64 { return uint64(v)<<1 ^ uint64(v>>63) }
+
+// appendExemplar appends an Exemplar behind its tag.
+func appendExemplar(b []byte, x *exemplar.Exemplar) []byte {
+	b = append(b, 0)
+	start := len(b)
+	b = appendDouble(appendPairs(b, x.Labels), exemplarValue, x.Value)
+	return seal(appendTimestamp(b, exemplarTime, x.At), start)
+}
+
+// appendCreated appends the time of creation of a series, if there is one.
+func appendCreated(b []byte, field byte, d *Details) []byte {
+	if d.Created == 0 {
+		return b
+	}
+	return appendTimestamp(b, field, d.Created)
+}
+
+// appendTimestamp appends a google.protobuf.Timestamp. Its nanoseconds are not negative.
+func appendTimestamp(b []byte, field byte, ms int64) []byte {
+	b, start := nest(b, field)
+	seconds, rest := ms/1000, ms%1000
+	if rest < 0 {
+		seconds, rest = seconds-1, rest+1000
+	}
+	b = appendVarint(append(b, timeSeconds), uint64(seconds))
+	return seal(appendVarint(append(b, timeNanos), uint64(rest)*1e6), start)
+}
+
+// appendTime appends the time of a sample, if there is one.
+func appendTime(b []byte, d *Details) []byte {
+	if d == nil || !d.Timed {
+		return b
+	}
+	return appendVarint(append(b, metricTime), uint64(d.At))
+}
+
+// appendPairs appends the labels of a rendered block as messages LabelPair.
+func appendPairs(b []byte, block string) []byte {
+	for len(block) > len("} ") {
+		var pair, start int
+		b, pair = nest(b, metricLabel)
+		b, start = nest(b, labelName)
+		if block = block[1:]; block[0] == '"' { // a name outside the legacy set
+			b, block, _ = escape.AppendUnquoted(b, block[1:])
+		} else {
+			n := stringslite.IndexByte(block, '=')
+			b, block = append(b, block[:n]...), block[n:]
+		}
+		b = seal(b, start)
+		b, start = nest(b, labelValue)
+		b, block, _ = escape.AppendUnquoted(b, block[len(`="`):])
+		b = seal(seal(b, start), pair)
+	}
+	return b
+}
+
+// appendString appends a string field.
+func appendString(b []byte, field byte, s string) []byte {
+	b = appendVarint(append(b, field), uint64(len(s)))
+	return append(b, s...)
+}
+
+func appendDouble(b []byte, field byte, v float64) []byte {
+	var word [8]byte
+	byteorder.Store64(&word, math.Float64bits(v))
+	return append(append(b, field), word[:]...)
+}
+
+//go:noinline
+func appendVarint(b []byte, v uint64) []byte {
+	for ; v >= 0x80; v >>= 7 {
+		b = append(b, byte(v)|0x80)
+	}
+	return append(b, byte(v))
+}
+
+// nest appends the tag of a message and one byte for its length. It returns the buffer and
+// the index of the message; see seal.
+func nest(b []byte, field byte) (_ []byte, start int) {
+	b = append(b, field, 0)
+	return b, len(b)
+}
+
+// seal sets the length of the message that begins at start and is the end of b. Most messages
+// are short and have a length of one byte.
+func seal(b []byte, start int) []byte {
+	n := len(b) - start
+	if n < 0x80 {
+		b[start-1] = byte(n)
+		return b
+	}
+	return sealLong(b, start, uint64(n))
+}
+
+// sealLong moves a message to make room for its length.
+//
+//go:noinline
+func sealLong(b []byte, start int, n uint64) []byte {
+	var room [9]byte
+	size := appendVarint(room[:0], n)
+	b = append(b, size[1:]...)
+	copy(b[start+len(size)-1:], b[start:])
+	copy(b[start-1:], size)
+	return b
+}
+
+func protoFinish(e *Encoder) {
+	if e.proto != nil {
+		(*protoState)(e.proto).close(e)
+	}
+}
