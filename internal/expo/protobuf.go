@@ -2,6 +2,7 @@ package expo
 
 import (
 	"math"
+	"math/bits"
 	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/byteorder"
@@ -91,15 +92,35 @@ var (
 
 // protoState is what an Encoder keeps for Protobuf.
 type protoState struct {
-	_         [0]func() // no ==; see internal/SIZE.md
-	family    *Family   // the current family
-	name      string    // its name in the exposition
-	field     byte      // the tag of a value in a Metric
-	escaped   bool      // label names must be escaped
-	start     int       // the index in Encoder.buf of the open message; 0 if no message is open
-	block     []byte    // a label block with escaped names
-	exemplars []*exemplar.Exemplar
+	_         [0]func()            // no ==; see internal/SIZE.md
+	family    *Family              // the current family
+	name      string               // its name in the exposition
+	field     byte                 // the tag of a value in a Metric
+	escaped   bool                 // label names must be escaped
+	learn     bool                 // set pairs from the next series
+	start     int                  // the index in Encoder.buf of the open message; 0 if no message is open
+	block     []byte               // a label block with escaped names
+	exemplars []*exemplar.Exemplar // of native buckets, of the current series
+	n         int                  // of pairs; 0 if fastPairs must not copy
+	pairs     [maxPairs]pair       // of the labels of the current family
 }
+
+// A pair is the text of a LabelPair up to its value, with zeros for the lengths that depend on
+// the value.
+type pair struct {
+	_    [0]func() // no ==; see internal/SIZE.md
+	text [pairSize]byte
+	size int // of text
+	skip int // length of the text in a label block, such as `,path="`
+}
+
+const (
+	maxPairs = 8
+	pairSize = 32
+
+	// pairRoom is the number of bytes that fastPairs may write besides the values.
+	pairRoom = maxPairs*pairSize + pairSize + 8
+)
 
 func protoBegin(e *Encoder, f *Family) {
 	p := (*protoState)(e.proto)
@@ -111,6 +132,7 @@ func protoBegin(e *Encoder, f *Family) {
 	p.name, _ = e.called(f)
 	p.family, p.field = f, protoFields[f.Kind]
 	p.escaped = f.QuotedLabels && e.scheme != names.AllowUTF8
+	p.n, p.learn = 0, f.SameLabels && !f.QuotedLabels
 }
 
 // close ends the open message, if there is one.
@@ -152,11 +174,102 @@ func protoHead(e *Encoder, block string) (b []byte, metric int) {
 		p.open(e)
 	}
 	b, metric = nest(e.buf, familyMetric)
+	if n := p.fastPairs(b, block); n > 0 {
+		return b[:n], metric
+	}
+	return p.slowPairs(e, b, block), metric
+}
+
+// slowPairs appends the labels of a series, and sets up fastPairs for the next series of the
+// family.
+//
+//go:noinline
+func (p *protoState) slowPairs(e *Encoder, b []byte, block string) []byte {
 	if p.escaped {
 		p.block = e.names.UTF8.rules().sample(e, p.block[:0], "", "", block)
 		block = *(*string)(unsafe.Pointer(&p.block))
 	}
-	return appendPairs(b, block), metric
+	if p.learn {
+		p.learn = false
+		p.n = p.learnPairs(block)
+	}
+	return appendPairs(b, block)
+}
+
+// learnPairs sets p.pairs and returns their number, or 0 if fastPairs cannot copy them.
+func (p *protoState) learnPairs(block string) (n int) {
+	for ; len(block) > len("} "); n++ {
+		skip := stringslite.IndexByte(block, '"') + 1
+		size := len("....") + skip - len(`,="`) + len("..")
+		if n == maxPairs || size > pairSize {
+			return 0
+		}
+		x := &p.pairs[n]
+		x.size, x.skip = size, skip
+		b := append(x.text[:0], metricLabel, 0, labelName, byte(size-len("......")))
+		b = append(append(b, block[len(","):skip-len(`="`)]...), labelValue)
+		x.text[len(b)] = 0
+		_, block, _ = escape.Unquote(block[skip:])
+	}
+	return n
+}
+
+// fastPairs writes the labels of a series behind b. It returns the length of b with the labels,
+// or 0 if slowPairs must append them.
+//
+// All series of most families have the same label names. Moves of 16 bytes copy the text
+// before each value from the first series of the family. Moves of 8 bytes copy the values. The
+// moves may write past the end of a text but stay within the capacity.
+func (p *protoState) fastPairs(b []byte, block string) int {
+	if p.n == 0 || len(block) < 8 || cap(b)-len(b) < len(block)+pairRoom {
+		return 0
+	}
+	from, last := unsafe.Pointer(unsafe.StringData(block)), len(block)-8 // the last word
+	start := unsafe.Pointer(unsafe.SliceData(b))
+	to, i := unsafe.Add(start, len(b)), 0
+	for n := range p.n {
+		x := &p.pairs[n&(maxPairs-1)]
+		head := to
+		*(*[16]byte)(head) = *(*[16]byte)(x.text[:])
+		*(*[16]byte)(unsafe.Add(head, 16)) = *(*[16]byte)(x.text[16:])
+		to = unsafe.Add(to, x.size)
+		i += x.skip
+		length := -i
+		for {
+			var word uint64
+			if i <= last {
+				word = byteorder.Load64((*[8]byte)(unsafe.Add(from, i)))
+			} else { // the block ends in the quote of the value, which is in the word
+				word = byteorder.Load64((*[8]byte)(unsafe.Add(from, last))) >> (8 * (i - last) & 63)
+			}
+			byteorder.Store64((*[8]byte)(to), word)
+			if special := protoSpecial(word); special != 0 {
+				size := bits.TrailingZeros64(special) / 8
+				i += size
+				to = unsafe.Add(to, size)
+				break
+			}
+			i += 8
+			to = unsafe.Add(to, 8)
+		}
+		length += i
+		total := length + x.size - len("..")
+		if total >= 0x80 || *(*byte)(unsafe.Add(from, i)) != '"' {
+			return 0 // a long label, or an escape
+		}
+		*(*byte)(unsafe.Add(head, 1)) = byte(total)
+		*(*byte)(unsafe.Add(head, x.size-1)) = byte(length)
+		i++ // the quote
+	}
+	return int(uintptr(to) - uintptr(start))
+}
+
+// protoSpecial returns a word whose lowest byte that is not 0 is at the lowest byte of w that
+// is a double quote or a backslash.
+func protoSpecial(w uint64) uint64 {
+	const ones = 0x0101010101010101
+	quote, escape := w^ones*'"', w^ones*'\\'
+	return ((quote-ones)&^quote | (escape-ones)&^escape) & (ones << 7)
 }
 
 // protoEnd ends a Metric.
@@ -182,7 +295,10 @@ func protoFloat(e *Encoder, block string, v float64, d *Details) bool {
 	b, metric := protoHead(e, block)
 	b, value := nest(b, p.field)
 	b = appendDouble(b, valueDouble, v)
-	if d != nil && p.family.Kind == Counter {
+	if d == nil {
+		return protoEnd(e, seal(b, value), metric)
+	}
+	if p.family.Kind == Counter {
 		if d.Exemplar != nil {
 			b = appendExemplar(append(b, counterExemplar), d.Exemplar)
 		}
@@ -294,7 +410,7 @@ func appendClassic(b []byte, bounds *Bounds, counts []uint64, slots []exemplar.S
 
 // appendNative appends the native part of a histogram.
 func appendNative(b []byte, s *native.Snapshot) []byte {
-	b = appendVarint(append(b, histogramSchema), zigzag(s.Schema))
+	b = appendVarint(append(b, histogramSchema), zigzag(int64(s.Schema)))
 	b = appendDouble(b, histogramZeroThreshold, s.ZeroThreshold)
 	b = appendVarint(append(b, histogramZeroCount), s.Zero)
 	b = appendBuckets(b, histogramNegative, s.Negative)
@@ -327,37 +443,44 @@ func appendBuckets(b []byte, field byte, list []native.Bucket) []byte {
 		}
 	}
 	b, start := nest(b, field+nextField)
+	if room := len(list) * deltaRoom; cap(b)-len(b) < room {
+		b = append(b, make([]byte, room)...)[:len(b)]
+	}
+	to, n := b[:cap(b)], len(b)
 	before, next := uint64(0), list[0].Key
 	for _, bucket := range list {
-		if gap := bucket.Key - next; gap <= maxGap {
-			for ; gap > 0; gap-- {
-				b, before = appendDelta(b, -before), 0
-			}
+		gap := bucket.Key - next
+		d := zigzag(int64(bucket.Count - before))
+		if gap > 0 && gap <= maxGap { // empty buckets
+			n = len(appendVarint(to[:n], zigzag(-int64(before))))
+			to[n] = 0
+			n += gap - 1
+			d = zigzag(int64(bucket.Count))
 		}
-		next = bucket.Key + 1
-		b = appendDelta(b, bucket.Count-before)
-		before = bucket.Count
+		if before, next = bucket.Count, bucket.Key+1; d >= 1<<14 {
+			n = len(appendVarint(to[:n], d))
+			continue
+		}
+		// One or two bytes, without a branch, which would often be mispredicted.
+		more := (0x7f - d) >> 63
+		to[n], to[n+1] = byte(d&0x7f|more<<7), byte(d>>7)
+		n += 1 + int(more)
 	}
-	return seal(b, start)
+	return seal(b[:n], start)
 }
+
+// deltaRoom is the number of bytes that the deltas of one bucket and of the empty buckets
+// before it have at most: two varints and a zero, and one byte that is not used.
+const deltaRoom = 10 + 1 + 10 + 1
 
 func appendSpan(b []byte, field byte, offset, length int) []byte {
 	b, start := nest(b, field)
-	b = appendVarint(append(b, spanOffset), zigzag(offset))
+	b = appendVarint(append(b, spanOffset), zigzag(int64(offset)))
 	return seal(appendVarint(append(b, spanLength), uint64(length)), start)
 }
 
-// appendDelta appends the difference of two counts, which has a sign.
-func appendDelta(b []byte, d uint64) []byte {
-	d = d<<1 ^ uint64(int64(d)>>63)
-	if d < 0x80 {
-		return append(b, byte(d))
-	}
-	return appendVarint(b, d)
-}
-
 // zigzag returns v so that small numbers of both signs are short varints.
-func zigzag(v int) uint64 { return uint64(v)<<1 ^ uint64(v>>63) }
+func zigzag(v int64) uint64 { return uint64(v)<<1 ^ uint64(v>>63) }
 
 // appendExemplar appends an Exemplar behind its tag.
 func appendExemplar(b []byte, x *exemplar.Exemplar) []byte {
