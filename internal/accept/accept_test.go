@@ -78,6 +78,57 @@ func TestNegotiate(t *testing.T) {
 	}
 }
 
+// TestNegotiateProtobuf: the protobuf format is served only if the registry offers it, and in
+// no other message and encoding.
+func TestNegotiateProtobuf(t *testing.T) {
+	const (
+		plain = "text/plain; version=0.0.4; charset=utf-8; escaping="
+		open  = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping="
+		proto = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping="
+		named = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+		utf8  = "allow-utf-8"
+	)
+	for _, c := range []struct{ accept, offered, other string }{
+		// Prometheus 3.16 with scrape_native_histograms, and with a list of protocols.
+		{named + ";q=0.7," + accept3, proto + utf8, open + utf8},
+		{"application/openmetrics-text;version=2.0.0;escaping=allow-utf-8;q=0.7," + named + ";q=0.6,text/plain;version=0.0.4;q=0.5", proto + utf8, plain + "underscores"},
+		{accept3, open + utf8, open + utf8},
+		{named + ";q=0.5," + accept3, open + utf8, open + utf8},
+		// An escaping of the element itself comes first, and then that of the best other one.
+		{acceptProto + strings.ReplaceAll(accept3, utf8, "dots"), proto + utf8, open + "dots"},
+		{named + ";escaping=values;q=0.8," + accept3, proto + "values", open + utf8},
+		{named + ",text/plain;escaping=dots;q=0.5,text/plain;escaping=values;q=0.6", proto + "values", plain + "values"},
+		{named + ",text/plain;escaping=dots;q=0", proto + "underscores", plain + "underscores"},
+		{named + ",text/html;escaping=dots", proto + "underscores", plain + "underscores"},
+		{named, proto + "underscores", plain + "underscores"},
+		// Both parameters are needed.
+		{"application/vnd.google.protobuf", plain + "underscores", plain + "underscores"},
+		{"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily", plain + "underscores", plain + "underscores"},
+		{"application/vnd.google.protobuf;encoding=delimited", plain + "underscores", plain + "underscores"},
+		{strings.Replace(named, "delimited", "text", 1), plain + "underscores", plain + "underscores"},
+		{strings.Replace(named, "delimited", "compact-text", 1), plain + "underscores", plain + "underscores"},
+		{strings.Replace(named, "MetricFamily", "Metric", 1), plain + "underscores", plain + "underscores"},
+		{"application/vnd.google.protobuf;escaping=dots,text/plain;q=0.1", plain + "underscores", plain + "underscores"},
+		// Weights, case and quotes.
+		{named + ";q=0", plain + "underscores", plain + "underscores"},
+		{named + ";q=0.5,*/*", plain + "underscores", plain + "underscores"},
+		{named + ",*/*", proto + "underscores", plain + "underscores"},
+		{"*/*," + named, proto + "underscores", plain + "underscores"},
+		{"text/plain," + named, plain + "underscores", plain + "underscores"},
+		{`Application/VND.google.protobuf ; PROTO="io.prometheus.client.MetricFamily" ; Encoding=delimited`, proto + "underscores", plain + "underscores"},
+	} {
+		if got := Negotiate([]string{c.accept}, true).ContentType(true); got != c.offered {
+			t.Errorf("%q, offered: %s, want %s", c.accept, got, c.offered)
+		}
+		if got := Negotiate([]string{c.accept}, false).ContentType(true); got != c.other {
+			t.Errorf("%q, not offered: %s, want %s", c.accept, got, c.other)
+		}
+	}
+	if got := Negotiate([]string{named}, true).ContentType(false); got != strings.TrimSuffix(proto, "; escaping=") {
+		t.Errorf("without UTF-8 names: %s", got)
+	}
+}
+
 // TestPreference: of all ranges that can be served, the one with the highest weight is
 // chosen, then the most specific, then the first.
 func TestPreference(t *testing.T) {
@@ -149,6 +200,9 @@ func FuzzNegotiate(f *testing.F) {
 		got := Negotiate([]string{a, b}, true)
 		if got.Open && got.version != "1.0.0" && got.version != "0.0.1" {
 			t.Errorf("%q %q: version %q", a, b, got.version)
+		}
+		if got.Protobuf && !strings.Contains(strings.ToLower(a+b), "application/vnd.google.protobuf") {
+			t.Errorf("%q %q: the protobuf format is chosen and not named", a, b)
 		}
 		if got.Open && !strings.Contains(strings.ToLower(a+b), "application/openmetrics-text") {
 			t.Errorf("%q %q: OpenMetrics is chosen and not named", a, b)
