@@ -198,6 +198,10 @@ func TestWriteContext(t *testing.T) {
 	if err := r.WriteOpenMetricsContext(context.Background(), &b); err != nil || b.String() != open(t, r) {
 		t.Errorf("error %v and\n%s", err, b.String())
 	}
+	b.Reset()
+	if err := r.WriteProtobufContext(context.Background(), &b); err != nil || b.String() != write(t, r.WriteProtobuf) {
+		t.Errorf("error %v and\n%q", err, b.String())
+	}
 	release := make(chan struct{})
 	defer close(release)
 	entered := make(chan struct{}, 1)

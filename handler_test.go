@@ -16,7 +16,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"unsafe"
 
+	"github.com/tachikoma/tacho/internal/expo"
 	"github.com/tachikoma/tacho/internal/testkit"
 )
 
@@ -105,6 +107,36 @@ func TestHandlerNegotiates(t *testing.T) {
 		view := request(c.r.JSONHandler(), http.MethodGet, c.accept, "").Header()
 		if view.Get("Content-Type") != "application/json" || view.Get("Vary") != "Accept-Encoding" {
 			t.Errorf("Accept %q: the JSON handler sent headers %v", c.accept, view)
+		}
+	}
+}
+
+// TestHandlerProtobuf: the handler serves the protobuf format if the registry offers it and
+// the client prefers it. Otherwise the format is OpenMetrics, as without the offer.
+func TestHandlerProtobuf(t *testing.T) {
+	const accept = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.8," + testkit.AcceptPrometheus3
+	const contentType = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+	for _, opts := range [][]Option{nil, {WithUTF8Names()}} {
+		r := NewRegistry(opts...)
+		r.CounterVec("a_total", "", []string{"l"}).With("x").Inc()
+		escaping := ""
+		if opts != nil {
+			r.Gauge("b.c", "").Set(1)
+			escaping = "; escaping=allow-utf-8"
+		}
+		get := func() (contentType, body string) {
+			req := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+			req.Header.Set("Accept", accept)
+			rec := httptest.NewRecorder()
+			r.Handler().ServeHTTP(rec, req)
+			return rec.Header().Get("Content-Type"), rec.Body.String()
+		}
+		if got, body := get(); !strings.HasPrefix(got, "application/openmetrics-text; version=1.0.0") || !strings.HasSuffix(body, "# EOF\n") {
+			t.Errorf("no offer: %s, %q", got, body)
+		}
+		r.protobuf.Store((*byte)(unsafe.Pointer(&expo.Protobuf)))
+		if got, body := get(); got != contentType+escaping || body != write(t, r.WriteProtobuf) {
+			t.Errorf("offer: %s, %q", got, body)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/store"
+	"github.com/tachikoma/tacho/internal/testkit"
 )
 
 // write returns the output of f, which is a method of a registry such as WriteText.
@@ -36,6 +37,16 @@ func open(t testing.TB, r *Registry) string {
 func jsonText(t testing.TB, r *Registry) string {
 	t.Helper()
 	return write(t, r.WriteJSON)
+}
+
+// protobufText returns a scrape in the protobuf format as text, one line for each message.
+func protobufText(t testing.TB, r *Registry) string {
+	t.Helper()
+	lines, err := testkit.ReadProtobuf([]byte(write(t, r.WriteProtobuf)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(lines, "\n") + "\n"
 }
 
 // writers returns the methods that write a scrape, by the names of testkit.Parsers.
