@@ -48,8 +48,8 @@ func (r *Registry) WriteOpenMetrics(w io.Writer) error {
 //     written.
 //   - A large family is written as several messages with the same name. So is a native
 //     histogram with exemplars. Prometheus reads these messages as one family.
-//   - Names outside the legacy set are written as defined, since all readers of the format
-//     accept UTF-8.
+//   - Names outside the legacy set are written as defined: the format needs no quotes for
+//     such names, and Prometheus accepts all names in UTF-8.
 //
 // [Registry.Handler] serves the format to clients that prefer it if the registry has a
 // native histogram.

@@ -134,7 +134,7 @@ func TestReadings(t *testing.T) {
 	}
 
 	// With start times enabled, textparse drops the quantiles of a summary x_created.
-	starts, err := startTimes([]byte("# TYPE x_created summary\nx_created{quantile=\"0.5\"} 1\nx_created_sum 1\nx_created_count 1\n# EOF\n"))
+	starts, err := startTimes([]byte("# TYPE x_created summary\nx_created{quantile=\"0.5\"} 1\nx_created_sum 1\nx_created_count 1\n# EOF\n"), typeOpenMetrics)
 	if err != nil || len(starts) != 2 {
 		t.Errorf("%d samples of a summary x_created, want 2, error %v", len(starts), err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/internal/accept"
 )
 
 const (
@@ -45,7 +46,7 @@ func TestNegotiation(t *testing.T) {
 		// Scrapers.
 		{accept: accept2, want: openMetrics + underscores},
 		{accept: accept3, want: openMetrics + unescaped},
-		{accept: acceptProto + accept3, want: openMetrics + unescaped, peer: protobuf + unescaped, reason: "tacho has no protobuf format: with native histograms, Prometheus prefers protobuf to OpenMetrics"},
+		{accept: acceptProto + accept3, want: openMetrics + unescaped, peer: protobuf + unescaped, reason: "tacho offers the protobuf format only if the registry has a native histogram; see TestNegotiationProtobuf"},
 		{accept: "application/openmetrics-text;version=2.0.0;escaping=allow-utf-8;q=0.8," + accept3, want: openMetrics + unescaped},
 		{accept: strings.ReplaceAll(accept3, "allow-utf-8", "underscores"), want: openMetrics + underscores},
 		{accept: strings.ReplaceAll(accept3, "allow-utf-8", "dots"), want: openMetrics + "dots"},
@@ -112,6 +113,59 @@ func TestNegotiation(t *testing.T) {
 			want = c.want
 		}
 		if got := ask(peer); got != want {
+			t.Errorf("%q: promhttp returned %s, want %s", c.accept, got, want)
+		}
+		if (c.reason == "") != (c.peer == "") {
+			t.Errorf("%q: only one of peer and reason is set", c.accept)
+		}
+	}
+}
+
+// TestNegotiationProtobuf is TestNegotiation for a registry that offers the protobuf format.
+func TestNegotiationProtobuf(t *testing.T) {
+	const (
+		named    = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+		protobuf = typeProtobuf + "; escaping="
+		text     = typeText + "; escaping="
+		open     = typeOpenMetrics + "; escaping="
+		// The lists of Prometheus 3.16: without native histograms, with them, and with
+		// scrape_protocols of OpenMetrics 2.0, protobuf and text.
+		without   = accept3
+		with      = named + ";q=0.7,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+		protocols = "application/openmetrics-text;version=2.0.0;escaping=allow-utf-8;q=0.7," + named + ";q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.4"
+		escaping  = "Prometheus names no escaping for protobuf and accepts UTF-8 there: the rest of its Accept decides"
+	)
+	peer := promhttp.HandlerFor(prometheus.NewRegistry(), promhttp.HandlerOpts{EnableOpenMetrics: true})
+	for _, c := range []struct{ accept, want, peer, reason string }{
+		{accept: without, want: open + "allow-utf-8"},
+		{accept: with, want: protobuf + "allow-utf-8", peer: protobuf + "underscores", reason: escaping},
+		{accept: protocols, want: protobuf + "allow-utf-8", peer: protobuf + "underscores", reason: escaping},
+		{accept: strings.ReplaceAll(with, "allow-utf-8", "underscores"), want: protobuf + "underscores"},
+		{accept: acceptProto + accept3, want: protobuf + "allow-utf-8"},
+		{accept: named + ";escaping=dots", want: protobuf + "dots"},
+		{accept: named, want: protobuf + "underscores"},
+		{accept: named + ";q=0.1,text/plain;version=0.0.4;q=0.2", want: text + "underscores"},
+		{accept: "application/vnd.google.protobuf", want: text + "underscores"},
+		{accept: "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily", want: text + "underscores"},
+		{accept: strings.Replace(named, "MetricFamily", "Other", 1), want: text + "underscores"},
+		{accept: strings.Replace(named, "delimited", "text", 1), want: text + "underscores",
+			peer: strings.Replace(protobuf, "delimited", "text", 1) + "underscores", reason: "no scraper asks for this encoding"},
+		{accept: strings.Replace(named, "delimited", "compact-text", 1), want: text + "underscores",
+			peer: strings.Replace(protobuf, "delimited", "compact-text", 1) + "underscores", reason: "no scraper asks for this encoding"},
+		{accept: "*/*", want: text + "underscores"},
+	} {
+		if got := accept.Negotiate([]string{c.accept}, true).ContentType(true); got != c.want {
+			t.Errorf("%q: %s, want %s", c.accept, got, c.want)
+		}
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", "/metrics", nil)
+		r.Header.Set("Accept", c.accept)
+		peer.ServeHTTP(w, r)
+		want := c.peer
+		if want == "" {
+			want = c.want
+		}
+		if got := w.Header().Get("Content-Type"); got != want {
 			t.Errorf("%q: promhttp returned %s, want %s", c.accept, got, want)
 		}
 		if (c.reason == "") != (c.peer == "") {

@@ -55,7 +55,7 @@ func checkOpenMetrics(t testing.TB, data []byte, x *expecter) {
 		t.Fatalf("textparse: %v\n%s", err, data)
 	}
 	compare(t, "textparse, OpenMetrics", want, got, ignored{timestamps: true})
-	starts, err := startTimes(data)
+	starts, err := startTimes(data, typeOpenMetrics)
 	if err != nil {
 		t.Fatalf("textparse, start times: %v\n%s", err, data)
 	}

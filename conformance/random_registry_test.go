@@ -490,7 +490,7 @@ func (r *randomRegistry) expect() *expecter {
 	return newExpecter(r.reference, r.scrape(maps.Clone(r.functions), r.collectors))
 }
 
-// scrapeAs writes the registry in the text format or OpenMetrics.
+// scrapeAs writes the registry in the text format, OpenMetrics or the protobuf format.
 func (r *randomRegistry) scrapeAs(t testing.TB, contentType string) []byte {
 	t.Helper()
 	return scrapeAs(t, r.reg, contentType)
@@ -499,8 +499,11 @@ func (r *randomRegistry) scrapeAs(t testing.TB, contentType string) []byte {
 func scrapeAs(t testing.TB, reg *tacho.Registry, contentType string) []byte {
 	t.Helper()
 	write := reg.WriteText
-	if contentType == typeOpenMetrics {
+	switch contentType {
+	case typeOpenMetrics:
 		write = reg.WriteOpenMetrics
+	case typeProtobuf:
+		write = reg.WriteProtobuf
 	}
 	var b bytes.Buffer
 	if err := write(&b); err != nil {

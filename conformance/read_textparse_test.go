@@ -30,12 +30,19 @@ func readTextparse(data []byte, contentType string) (*exposition, error) {
 	var f *family // current family
 	has := map[string]bool{}
 	meta := func(keyword string, name []byte) error {
-		if n := unescape(name); f == nil || f.name != n {
+		n := unescape(name)
+		if contentType == typeProtobuf {
+			n = string(name)
+		}
+		if f == nil || f.name != n {
 			var err error
 			if f, err = e.add(n); err != nil {
 				return err
 			}
 			clear(has)
+		}
+		if contentType == typeProtobuf {
+			return nil // a family may have several messages
 		}
 		if has[keyword] || len(f.samples) > 0 {
 			return fmt.Errorf("%s line of %q is a duplicate, or follows a sample", keyword, f.name)
@@ -99,7 +106,10 @@ func readSample(p textparse.Parser) *sample {
 	for p.Exemplar(&x) {
 		_, pairs := split(x.Labels)
 		for i := range pairs {
-			// The parser returns label values of exemplars with escapes.
+			if _, ok := p.(*textparse.ProtobufParser); ok {
+				break
+			}
+			// The parser of OpenMetrics returns label values of exemplars with escapes.
 			pairs[i].value = unescape([]byte(pairs[i].value))
 		}
 		read := exemplar{labels: pairs, value: x.Value}
@@ -132,8 +142,14 @@ func unescape(name []byte) string {
 
 // startTimes parses the scrape again and returns the start time of each series in
 // Prometheus, in seconds, by key. The start time is NaN if Prometheus finds none.
-func startTimes(data []byte) (map[string]float64, error) {
-	p := textparse.NewOpenMetricsParser(data, labels.NewSymbolTable(), textparse.WithOMParserSTSeriesSkipped())
+func startTimes(data []byte, contentType string) (map[string]float64, error) {
+	var p textparse.Parser = textparse.NewOpenMetricsParser(data, labels.NewSymbolTable(), textparse.WithOMParserSTSeriesSkipped())
+	if contentType == typeProtobuf {
+		var err error
+		if p, err = textparse.New(data, contentType, labels.NewSymbolTable(), textparse.ParserOptions{}); err != nil {
+			return nil, err
+		}
+	}
 	starts := map[string]float64{}
 	kind := ""
 	for {

@@ -159,7 +159,7 @@ func (p *protoState) open(e *Encoder) {
 	if f.Kind == Counter {
 		base = stringslite.TrimSuffix(base, "_total")
 	}
-	// Prometheus accepts only a unit in which the name ends. An escaped name may not.
+	// As in OpenMetrics, a unit is the end of the name. An escaped name may lack the unit.
 	if f.Unit != "" && stringslite.HasSuffix(base, "_"+f.Unit) {
 		b = appendString(b, familyUnit, f.Unit)
 	}
