@@ -1,6 +1,7 @@
 package expo
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"math"
@@ -109,6 +110,11 @@ func TestProtobufFields(t *testing.T) {
 			return e.Histogram(" ", &classic, []uint64{1, 2, 0}, 9, d)
 		}, `type:HISTOGRAM metric:{histogram:{count:3 sum:9 bucket:{cumulative_count:1 upper_bound:1 ` + first + `} bucket:{cumulative_count:3 upper_bound:2.5} ` +
 			`bucket:{cumulative_count:3 upper_bound:+Inf ` + third + `} schema:8 zero_threshold:0.5 zero_count:3}}`},
+		{"native_bucket_exemplar", Family{Kind: Histogram}, func(e *Encoder) bool {
+			d := e.Details()
+			d.Native, d.Buckets = &native.Snapshot{Zero: 1}, slots[:1]
+			return e.Histogram(" ", &only, []uint64{1}, 0, d)
+		}, `type:HISTOGRAM metric:{histogram:{count:1 sum:0 schema:0 zero_threshold:0 zero_count:1}}`},
 		{"empty_native", Family{Kind: Histogram}, func(e *Encoder) bool {
 			d := e.Details()
 			d.Native = &native.Snapshot{Schema: 3}
@@ -548,4 +554,46 @@ func FuzzPairs(f *testing.F) {
 			t.Errorf("%q: %q, want %q", blocks, got, want)
 		}
 	})
+}
+
+// TestProtobufFits: nothing is stored behind the capacity of the buffer, however little room
+// is left.
+func TestProtobufFits(t *testing.T) {
+	bounds := NewBounds(nil)
+	s := &native.Snapshot{Zero: 1}
+	for i := range 20 {
+		s.Positive = append(s.Positive, native.Bucket{Key: 3 * i, Count: 1 << (3 * i)})
+	}
+	const block = `{a="1",b="12345678"} `
+	encoder := func(b []byte) *Encoder {
+		return &Encoder{format: &Protobuf, names: new(Names), w: io.Discard, buf: b}
+	}
+	for kind, sample := range map[Kind]func(e *Encoder){
+		Gauge: func(e *Encoder) { e.Whole(block, 1, false, nil) },
+		Histogram: func(e *Encoder) {
+			d := e.Details()
+			d.Native = s
+			e.Histogram(block, &bounds, []uint64{1}, 0, d)
+		},
+	} {
+		pass := func(e *Encoder) {
+			e.Begin(&Family{Name: "x", Kind: kind, SameLabels: true})
+			for range 4 {
+				sample(e)
+			}
+		}
+		whole := encoder(make([]byte, 0, 10_000))
+		pass(whole)
+		for room := range 2500 {
+			memory := bytes.Repeat([]byte("."), room+2000)
+			e := encoder(memory[:0:room])
+			pass(e)
+			if behind := memory[room:]; len(bytes.Trim(behind, ".")) > 0 {
+				t.Fatalf("%s, room for %d bytes: stored behind the capacity: %q", kind.TextName(), room, behind)
+			}
+			if !bytes.Equal(e.buf, whole.buf) {
+				t.Fatalf("%s, room for %d bytes: %q, want %q", kind.TextName(), room, e.buf, whole.buf)
+			}
+		}
+	}
 }
