@@ -49,7 +49,7 @@ const maxNativeBuckets = 65_000
 // starts from 0, with a new time of creation (see [WithCreated]). So rate() and increase() of one scraper
 // miss nothing. A second scraper misses the observations since its last scrape, as at a restart of the program.
 func WithNative(config ...NativeConfig) Option {
-	n := &nativeOption{define: defineNative, config: NativeConfig{1.1, 160, 0x1p-128}}
+	n := &nativeOption{define: defineNative, config: NativeConfig{1.1, 160, 0x1p-128}, protobuf: (*byte)(unsafe.Pointer(&expo.Protobuf))}
 	for _, c := range config {
 		if c.Factor != 0 {
 			n.config.Factor = c.Factor
@@ -78,9 +78,10 @@ func WithNative(config ...NativeConfig) Option {
 // A nativeOption has the code of native histograms as function values: a program without WithNative contains none
 // of it; see internal/SIZE.md.
 type nativeOption struct {
-	config NativeConfig
-	reason string // of a bad config, or ""
-	define func(r *Registry, n *nativeOption, name string, d *histogramDef) *metricType
+	config   NativeConfig
+	reason   string // of a bad config, or ""
+	protobuf *byte  // &expo.Protobuf, which registries with native histograms offer
+	define   func(r *Registry, n *nativeOption, name string, d *histogramDef) *metricType
 }
 
 // check refuses a definition with a bad config.
@@ -113,6 +114,7 @@ func sameNative(a, b *histogramDef) bool {
 
 func defineNative(r *Registry, n *nativeOption, name string, d *histogramDef) *metricType {
 	n.check(name)
+	r.protobuf.Store(n.protobuf)
 	def := &nativeDef{config: n.config, observe: observeNative, snapshot: snapshotNative, state: appendNativeState, absorb: absorbNative, stride: d.stride, classic: len(d.Upper)}
 	def.rules.Init(native.SchemaOf(n.config.Factor), n.config.MaxBuckets, n.config.ZeroThreshold)
 	d.native = unsafe.Pointer(def)

@@ -61,7 +61,9 @@ func NewRegistry(opts ...Option) *Registry {
 	}
 	r.names.UTF8 = o.utf8
 	if o.native != nil {
-		(*nativeOption)(o.native).check("")
+		n := (*nativeOption)(o.native)
+		n.check("")
+		r.protobuf.Store(n.protobuf)
 	}
 	r.errors = r.define(&counters, nil, "tacho_errors_total", "Recordings and collected samples that were refused.",
 		errorLabels, nil)

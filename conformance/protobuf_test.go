@@ -194,7 +194,10 @@ func writeNative(t *testing.T, name, help string, list []nativeSeries) []byte {
 		for _, s := range list {
 			bounds := expo.NewBounds(s.bounds)
 			d := e.Details()
-			d.Native, d.Created, d.Buckets, d.Exemplars = s.snapshot, s.created, s.buckets, s.exemplars
+			d.Created, d.Buckets = s.created, s.buckets
+			if s.snapshot != nil {
+				d.SetNative(&expo.Native{Snapshot: s.snapshot, Exemplars: s.exemplars})
+			}
 			e.Histogram(s.block, &bounds, s.counts, s.sum, d)
 		}
 	}

@@ -322,7 +322,7 @@ func protoSummary(e *Encoder, block string, s *Distribution, d *Details) bool {
 
 func protoHistogram(e *Encoder, block string, bounds *Bounds, counts []uint64, sum float64, d *Details) bool {
 	p := (*protoState)(e.proto)
-	alone := d != nil && d.Native != nil && p.loadExemplars(d)
+	alone := d != nil && d.Native() != nil && p.loadExemplars(d)
 	if alone {
 		p.close(e)
 	}
@@ -336,11 +336,11 @@ func protoHistogram(e *Encoder, block string, bounds *Bounds, counts []uint64, s
 	if d == nil {
 		b = appendClassic(b, bounds, counts, nil)
 	} else {
-		if len(bounds.Upper) > 0 || d.Native == nil {
+		if len(bounds.Upper) > 0 || d.Native() == nil {
 			b = appendClassic(b, bounds, counts, d.Buckets)
 		}
-		if d.Native != nil {
-			b = appendNative(b, d.Native)
+		if n := d.Native(); n != nil {
+			b = appendNative(b, n.Snapshot)
 		}
 		b = appendCreated(b, histogramCreated, d)
 		for _, x := range p.exemplars {
@@ -363,8 +363,9 @@ func protoHistogram(e *Encoder, block string, bounds *Bounds, counts []uint64, s
 // series as the series before had. The same holds for the exemplars of classic buckets, which
 // Prometheus reads if there are no others.
 func (p *protoState) loadExemplars(d *Details) bool {
-	for i := range d.Exemplars {
-		x := d.Exemplars[i].Load()
+	own := d.Native().Exemplars
+	for i := range own {
+		x := own[i].Load()
 		if x == nil {
 			continue
 		}

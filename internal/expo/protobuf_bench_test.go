@@ -43,6 +43,7 @@ func BenchmarkProtobuf(b *testing.B) {
 	counts := []uint64{3, 7, 30, 200, 400, 200, 120, 30, 8, 1, 1, 0}
 	nativeOnly, snapshot := NewBounds(nil), logNormal(1000)
 	nativeCounts := []uint64{snapshot.Count()}
+	own := &Native{Snapshot: snapshot}
 	for _, c := range []struct {
 		name string
 		kind Kind
@@ -54,7 +55,7 @@ func BenchmarkProtobuf(b *testing.B) {
 		}},
 		{"native", Histogram, func(e *Encoder, block string, i int) bool {
 			d := e.Details()
-			d.Native = snapshot
+			d.SetNative(own)
 			return e.Histogram(block, &nativeOnly, nativeCounts, 12.5, d)
 		}},
 	} {
