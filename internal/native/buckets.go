@@ -164,7 +164,7 @@ const maxPlaces = 128
 type Config struct {
 	_         [0]func() // no ==; see internal/SIZE.md
 	least     uint64    // bits of the least value that Add counts without a detour
-	span      uint64    // from least to the bits of MaxFloat64
+	span      uint64    // number of values from least to MaxFloat64; 0 if the threshold is MaxFloat64
 	schema    int
 	max       int     // number of populated buckets
 	threshold float64 // of the zero bucket
@@ -188,7 +188,7 @@ type late struct {
 func (c *Config) Init(schema, buckets int, threshold float64) {
 	c.schema, c.max, c.threshold = schema, buckets, threshold
 	c.least = max(math.Float64bits(threshold)+1, 1<<mantissaBits)
-	c.span = maxBits - c.least
+	c.span = maxBits + 1 - c.least
 	c.places = max(maxPlaces, buckets)
 	for s := MinSchema; s <= schema; s++ {
 		TableOf(s) // so that Add does not allocate tables
@@ -209,7 +209,7 @@ func (b *Buckets) Init(c *Config) { b.p.Store((*byte)(c.Empty())) }
 func (b *Buckets) Level() *Level { return (*Level)(unsafe.Pointer(b.p.Load())) }
 
 // Plain reports whether [Level.Word] may be called for a value with these bits.
-func (c *Config) Plain(bits uint64) bool { return bits-c.least <= c.span }
+func (c *Config) Plain(bits uint64) bool { return bits-c.least < c.span }
 
 // Biased is what Word gets more than the bits of a value.
 const Biased = biased

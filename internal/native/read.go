@@ -1,7 +1,6 @@
 package native
 
 import (
-	"math"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -16,7 +15,7 @@ var RestartAfter = time.Hour
 type Reader struct {
 	_ [0]func() // no ==; see internal/SIZE.md
 	Snapshot
-	Created int64 // when the histogram restarted, in Unix milliseconds; 0 if it did not
+	Created int64 // when the histogram restarted, in Unix milliseconds; 0 if it did not; set by Row
 
 	config *Config
 	rows   []*Buckets
@@ -48,6 +47,7 @@ func (r *Reader) Row(b *Buckets) {
 		}
 		l.history.before.Store(nil)
 	}
+	r.Created = max(r.Created, b.Level().created())
 	r.rows = append(r.rows, b)
 }
 
@@ -58,7 +58,7 @@ func (l *Level) moveTo(b *Buckets, c *Config) {
 		l.side(kind).each(func(i int, w *atomic.Uint64) {
 			bits := uint64(i)
 			if kind != infinite {
-				bits = math.Float64bits(Bound(l.table.Schema, i+1-offset(l.table.Schema)))
+				bits = l.table.highest(i)
 			}
 			if n := w.Swap(0); n > 0 {
 				b.add(c, kind, bits, n)
@@ -99,9 +99,6 @@ func (r *Reader) Restart() bool {
 // returned, unless the histogram restarted in between.
 func (r *Reader) Read() {
 	c := r.config
-	for _, b := range r.rows {
-		r.Created = max(r.Created, b.Level().created())
-	}
 	for _, b := range r.rows {
 		l := b.Level()
 		if r.taken {
@@ -222,7 +219,10 @@ func lowered(list []Bucket, down int) []Bucket {
 // has at most the resolution of after.
 func (b *Buckets) AddDifference(c *Config, before, after *Snapshot) {
 	before.lowerTo(after.Schema)
-	b.lower(b.Level(), after.Schema)
+	for l := b.Level(); l.table.Schema > after.Schema; l = b.Level() { // Add can replace l first
+		b.lower(l, after.Schema)
+	}
+	t := TableOf(after.Schema)
 	add := func(kind int, was, now []Bucket) {
 		for _, k := range now {
 			for len(was) > 0 && was[0].Key < k.Key {
@@ -231,7 +231,7 @@ func (b *Buckets) AddDifference(c *Config, before, after *Snapshot) {
 			if len(was) > 0 && was[0].Key == k.Key {
 				k.Count -= was[0].Count
 			}
-			bits, kind := math.Float64bits(Bound(after.Schema, k.Key)), kind
+			bits, kind := t.highest(k.Key-1+offset(after.Schema)), kind
 			if bits > maxBits {
 				bits, kind = uint64(kind), infinite
 			}

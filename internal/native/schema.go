@@ -149,6 +149,16 @@ func (t *Table) index(bits uint64) int {
 	return int(bits>>mantissaBits)<<MaxSchema>>(MaxSchema-t.Schema) + below
 }
 
+// highest returns the bits of the highest value in the bucket with this index. [Bound] can be above: the bounds of
+// subnormal values are rounded.
+func (t *Table) highest(index int) uint64 {
+	bits := math.Float64bits(Bound(t.Schema, index+1-offset(t.Schema)))
+	if bits <= maxBits && t.index(bits) > index {
+		bits--
+	}
+	return bits
+}
+
 // maxBits are the bits of MaxFloat64.
 const maxBits = 0x7fefffffffffffff
 
