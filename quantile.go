@@ -18,7 +18,7 @@ func (s HistogramSnapshot) Quantile(q float64) float64 {
 	case q != q || s.Count == 0:
 		return math.NaN()
 	case s.Native != nil:
-		return s.Native.quantile(q, float64(s.Count))
+		return s.Native.quantile(q, float64(s.Count), s.Sum != s.Sum)
 	}
 	return classicQuantile(s.Buckets, q*float64(s.Count))
 }
@@ -53,7 +53,7 @@ func (s *NativeSnapshot) ranges() []valueRange {
 	var all []valueRange
 	for i := len(s.Negative) - 1; i >= 0; i-- {
 		b := s.Negative[i]
-		all = append(all, valueRange{-s.Bound(b.Index), -s.Bound(b.Index - 1), float64(b.Count)})
+		all = append(all, valueRange{-s.Bound(b.Index), -s.lower(b.Index), float64(b.Count)})
 	}
 	if s.ZeroCount > 0 {
 		zero := valueRange{-s.ZeroThreshold, s.ZeroThreshold, float64(s.ZeroCount)}
@@ -66,19 +66,30 @@ func (s *NativeSnapshot) ranges() []valueRange {
 		all = append(all, zero)
 	}
 	for _, b := range s.Positive {
-		all = append(all, valueRange{s.Bound(b.Index - 1), s.Bound(b.Index), float64(b.Count)})
+		all = append(all, valueRange{s.lower(b.Index), s.Bound(b.Index), float64(b.Count)})
 	}
 	return all
 }
 
+// lower returns the lower bound of a bucket, or the threshold of the zero bucket if the threshold is in the bucket. A lower
+// bound below the least float64 is 0, and stays 0, as in Prometheus.
+func (s *NativeSnapshot) lower(index int) float64 {
+	lower := s.Bound(index - 1)
+	if lower > 0 {
+		return max(lower, s.ZeroThreshold)
+	}
+	return lower
+}
+
 // quantile returns the value that the fraction q of n observations does not exceed. If q is on the
-// border of two buckets with a gap between them, quantile returns the bound that is nearer to the median, as Prometheus does.
-func (s *NativeSnapshot) quantile(q, n float64) float64 {
+// border of two buckets with a gap between them, quantile returns the bound that is nearer to the median, or, if the sum is not a
+// number, the lower one, as Prometheus does.
+func (s *NativeSnapshot) quantile(q, n float64, noSum bool) float64 {
 	all := s.ranges()
 	if len(all) == 0 {
 		return math.NaN()
 	}
-	if q < 0.5 {
+	if q < 0.5 || noSum {
 		rank, i := q*n, 0
 		for ; i < len(all)-1 && rank > all[i].count; i++ {
 			rank -= all[i].count
