@@ -202,7 +202,11 @@ func jsonHistogram(e *Encoder, block string, bounds *Bounds, counts []uint64, su
 		b = append(append(append(b, "{\"le\":"...), number...), ",\"count\":"...)
 		b = append(decimal.AppendUint(b, total), '}')
 	}
-	return jsonEnd(e, append(b, ']'), d)
+	b = append(b, ']')
+	if d != nil && d.Native != nil && d.NativeJSON != nil {
+		b = d.NativeJSON(b, d.Native, sum)
+	}
+	return jsonEnd(e, b, d)
 }
 
 func jsonSummary(e *Encoder, block string, s *Distribution, d *Details) bool {
