@@ -1,7 +1,7 @@
 package conformance
 
 import (
-	"cmp"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -62,12 +62,11 @@ func randomNative(r *rand.Rand) *native.Snapshot {
 		if r.IntN(3) == 0 {
 			keys[nativeKey(s.Schema, 1024)+1] = true
 		}
-		for key := range keys {
+		for _, key := range slices.Sorted(maps.Keys(keys)) {
 			if native.Bound(s.Schema, key) > s.ZeroThreshold {
 				*list = append(*list, native.Bucket{Key: key, Count: r.Uint64N(1 << r.IntN(45))}) // some are 0
 			}
 		}
-		slices.SortFunc(*list, func(a, b native.Bucket) int { return cmp.Compare(a.Key, b.Key) })
 	}
 	return s
 }

@@ -46,6 +46,9 @@ var page string
 //go:embed page.css
 var style string
 
+//go:embed buckets.mjs
+var buckets string
+
 //go:embed page.js
 var script string
 
@@ -69,14 +72,15 @@ func Handler(metrics string) http.Handler {
 	if metrics == "" {
 		metrics = "/metrics"
 	}
+	code := buckets + "\n" + script // one inline module
 	body := strings.NewReplacer(
 		"/*style*/", style,
-		"/*script*/", script,
+		"/*script*/", code,
 		"{{metrics}}", html.EscapeString(strings.TrimSuffix(metrics, "/")),
 	).Replace(page)
 	sum := sha256.Sum256([]byte(body))
 	etag := `"` + hex.EncodeToString(sum[:12]) + `"`
-	policy := "default-src 'none'; script-src " + hash(script) + "; style-src " + hash(style) +
+	policy := "default-src 'none'; script-src " + hash(code) + "; style-src " + hash(style) +
 		"; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

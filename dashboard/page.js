@@ -8,10 +8,11 @@ const QUANTILE_POLLS = 15;    // number of polls that a quantile covers
 const STORE_ALL = 3000;       // number of series up to which the values of all families are stored
 const MAX_SERIES = 500;       // maximum number of stored series of a family
 const MAX_LINES = 12;         // maximum number of lines of a chart
+const QUANTILES = [[.5, 'p50'], [.9, 'p90'], [.99, 'p99']];
 const COLORS = ['#3b82f6', '#f59e0b', '#10b981', '#ef4444', '#8b5cf6', '#06b6d4', '#ec4899', '#84cc16', '#f97316', '#64748b', '#a16207', '#14b8a6'];
 
 const $ = id => document.getElementById(id);
-const families = new Map();   // by name: { name, kind, help, count, series, distinct }
+const families = new Map();   // by name: { name, kind, help, count, series, distinct, histogram }
 const types = new Map();      // by name: { kind, help }, from the text format
 const times = new Float64Array(MAX_POLLS).fill(NaN);
 const state = {
@@ -58,7 +59,10 @@ function addPoll(data) {
   const at = state.tick % MAX_POLLS;
   times[at] = Date.now() / 1000;
   const total = Object.values(data).reduce((n, list) => n + list.length, 0);
-  for (const f of families.values()) f.count = 0;
+  for (const f of families.values()) {
+    f.count = 0;
+    if (f.histogram) clearColumn(f.histogram, at);
+  }
   for (const [name, list] of Object.entries(data)) {
     let f = families.get(name);
     if (!f) families.set(name, f = { name, series: new Map(), distinct: new Map(), count: 0 });
@@ -85,7 +89,8 @@ function distinct(list) {
 
 function addValues(f, list, at) {
   for (const s of f.series.values()) s.values[at] = NaN;
-  for (const { labels, value, buckets, quantiles } of list) {
+  const native = list.some(s => s.histogram), added = [];
+  for (const { labels, value, buckets, histogram, quantiles } of list) {
     const key = JSON.stringify(labels);
     let s = f.series.get(key);
     if (!s) {
@@ -93,19 +98,36 @@ function addValues(f, list, at) {
       f.series.set(key, s = { text: labelText(labels), values: new Float64Array(MAX_POLLS).fill(NaN) });
     }
     s.values[at] = value ?? NaN;
+    if (buckets) added.push(addBuckets(f, s, native ? nativeBuckets(histogram ?? {}) : classicBuckets(buckets), native));
     s.last = state.tick;
-    if (buckets) addBuckets(s, buckets, at);
     if (quantiles) s.quantiles = quantiles;
   }
+  if (added.length) addColumn(f.histogram, added, at);
   for (const [key, s] of f.series) if (state.tick - s.last >= MAX_POLLS) f.series.delete(key);
 }
 
-function addBuckets(s, buckets, at) {
-  if (s.bounds?.length !== buckets.length) {
-    s.bounds = buckets.map(b => b.le ?? Infinity);
-    s.buckets = Array.from({ length: MAX_POLLS }, () => null);
+// addBuckets sets the buckets of a series and returns their increases. The increases are 0 if
+// the previous poll did not have the series.
+function addBuckets(f, s, buckets, native) {
+  if (f.histogram?.native !== native) {
+    f.histogram = { native, columns: Array(MAX_POLLS).fill(null), quantiles: QUANTILES.map(() => new Float64Array(MAX_POLLS).fill(NaN)) };
+    for (const other of f.series.values()) other.buckets = null;
   }
-  s.buckets[at] = buckets.map(b => b.count);
+  const previous = s.last === state.tick - 1 && s.buckets || buckets;
+  s.buckets = buckets;
+  return increase(buckets, previous, native);
+}
+
+// addColumn adds the increases of all series of a histogram, and the quantiles of the latest polls.
+function addColumn({ native, columns, quantiles }, increases, at) {
+  columns[at] = merge(increases).filter(b => !native || b.count > 0);
+  const latest = merge(ticks().slice(-QUANTILE_POLLS).map(t => columns[t] ?? []));
+  QUANTILES.forEach(([q], i) => { quantiles[i][at] = (native ? nativeQuantile : classicQuantile)(q, latest); });
+}
+
+function clearColumn({ columns, quantiles }, at) {
+  columns[at] = null;
+  for (const values of quantiles) values[at] = NaN;
 }
 
 // addGap adds a poll without series of the family. It deletes the family if no stored poll
@@ -143,41 +165,6 @@ function rates(values, at) {
     const increase = values[t] - values[at[i - 1]];
     return (increase < 0 ? values[t] : increase) / elapsed(t, at[i - 1]);
   });
-}
-
-// increases returns the increase of each bucket between two polls, summed over all series.
-function increases(series, t, before) {
-  let sum = null;
-  for (const s of series) {
-    const now = s.buckets?.[t], previous = s.buckets?.[before];
-    if (!now) continue;
-    sum ??= new Float64Array(now.length);
-    if (sum.length !== now.length) continue;
-    const last = now.length - 1, reset = previous && now[last] < previous[last];
-    let below = 0;
-    for (let i = 0; i < now.length; i++) {
-      const increase = !previous ? 0 : reset ? now[i] : now[i] - previous[i];
-      sum[i] += increase - below;
-      below = increase;
-    }
-  }
-  return sum;
-}
-
-// quantile interpolates linearly within a bucket, as Prometheus' histogram_quantile does.
-function quantile(q, bounds, counts) {
-  const total = counts.reduce((a, b) => a + b, 0);
-  if (!(total > 0)) return NaN;
-  let rank = q * total;
-  for (let i = 0; i < counts.length; i++) {
-    if (rank <= counts[i]) {
-      if (bounds[i] === Infinity) return bounds[i - 1] ?? NaN;
-      const low = i > 0 ? bounds[i - 1] : Math.min(0, bounds[0]);
-      return low + (bounds[i] - low) * (counts[i] > 0 ? rank / counts[i] : 1);
-    }
-    rank -= counts[i];
-  }
-  return NaN;
 }
 
 function format(v, name, perSecond) {
@@ -371,20 +358,12 @@ function drawSeries(c, f, at, counter) {
 }
 
 function drawHistogram(c, f, at) {
-  const series = [...f.series.values()];
-  const bounds = series.find(s => s.bounds)?.bounds ?? [];
-  const columns = at.map((t, i) => i === 0 ? null : increases(series, t, at[i - 1]));
-  const over = at.map((_, i) => {
-    const sum = new Float64Array(bounds.length);
-    for (let j = Math.max(1, i - QUANTILE_POLLS + 1); j <= i; j++) columns[j]?.forEach((n, b) => { sum[b] += n; });
-    return sum;
-  });
-  const lines = [[.5, 'p50'], [.9, 'p90'], [.99, 'p99']].map(([q, text], i) => ({
-    text, color: COLORS[i], values: over.map(counts => quantile(q, bounds, counts)),
-  }));
+  const { native, columns, quantiles } = f.histogram ?? { columns: [], quantiles: [] };
+  const lines = QUANTILES.map(([, text], i) => ({ text, color: COLORS[i], values: at.map(t => quantiles[i]?.[t] ?? NaN) }));
   drawLines(c.lines, lines.filter(l => !c.hidden.has(l.text)), at, f.name, false);
-  drawHeat(c.heat, columns, bounds, f.name, at);
-  const observed = columns.at(-1)?.reduce((a, b) => a + b, 0) ?? 0;
+  const { bounds, counts } = heatMap(at.map(t => columns[t] ?? null), native);
+  drawHeat(c.heat, counts, bounds, f.name, at);
+  const observed = observations(columns[at.at(-1)] ?? []);
   const step = at.length > 1 ? elapsed(at.at(-1), at.at(-2)) : 1;
   drawLegend(c, lines, at, f.name, false, `${format(observed / step, '', false)} observations per second · quantiles of all series over the last ${QUANTILE_POLLS} polls`);
 }

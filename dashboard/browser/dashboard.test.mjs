@@ -82,6 +82,57 @@ test('a histogram has quantiles and a heat map', async () => {
   assertNoProblems();
 });
 
+// native returns the JSON of a histogram without classic buckets. A bucket is [rule, left, right, count].
+const native = (...buckets) => {
+  const count = buckets.reduce((n, b) => n + b[3], 0);
+  return { labels: {}, value: 1, count, buckets: [{ le: null, count }], histogram: { count: `${count}`, sum: '1', ...count && { buckets: buckets.map(([rule, ...b]) => [rule, ...b.map(String)]) } } };
+};
+
+test('a native histogram has exponential quantiles and a heat map of its buckets', async () => {
+  let n = 0;
+  await page.route('**/metrics/json', route => {
+    const seconds = native();
+    if (n++) Object.assign(seconds, native([0, 1, 2, 10 * n], [0, 1024, 2048, n]));
+    const signs = native([1, -4, -2, n], [3, -1e-3, 1e-3, 6 * n], [0, 2, 4, n]);
+    route.fulfill({ json: { native_seconds: [seconds], signs_volts: [signs, { ...signs, labels: { a: 'b' } }] } });
+  });
+  await page.keyboard.press('x');
+  await item('native_seconds').click();
+  await item('signs_volts').click();
+  const values = name => card(name).locator('.legend .value').allTextContents();
+  // 10 values of 11 are between 1 and 2. In this bucket 5.5 of 10 values are below the median.
+  await until('quantiles', async () => (await values('native_seconds')).join() === [2 ** .55, 2 ** .99, 1024 * 2 ** .89].map(v => `${+v.toFixed(v < 10 ? 2 : 0)} s`).join());
+  await until('quantiles of two signs', async () => (await values('signs_volts')).join() === ['0', '2.3', '3.78'].join());
+  for (const name of ['native_seconds', 'signs_volts']) {
+    assert.match(await card(name).locator('p').textContent(), /^histogram · [12] series/);
+    await until('heat', async () => (await drawn(card(name).locator('canvas.heat'))).n > 50);
+  }
+  if (screenshots) await page.screenshot({ path: `${screenshots}/dashboard-native.png` });
+  assertNoProblems();
+});
+
+test('a lower resolution and a restart do not show observations twice', async () => {
+  await page.evaluate(() => { const start = Date.now(); let polls = 0; Date.now = () => start + 1000 * polls++; });
+  const polls = [
+    native([0, 1, Math.SQRT2, 2], [0, Math.SQRT2, 2, 2]),
+    native([0, 1, Math.SQRT2, 12], [0, Math.SQRT2, 2, 22]),
+    native([0, 1, 2, 74]), // 40 more, in buckets of a lower resolution
+    native([0, 1, Math.SQRT2, 5], [0, Math.SQRT2, 2, 45]), // a restart
+    native(), // another
+  ];
+  let n = 0;
+  await page.route('**/metrics/json', route => route.fulfill({ json: { h_seconds: [polls[Math.min(n++, polls.length - 1)]] } }));
+  await item('h_seconds').click();
+  const seen = new Set();
+  await until('all polls', async () => {
+    seen.add((await card('h_seconds').locator('.legend .note').textContent()).split(' ')[0]);
+    return n > polls.length;
+  });
+  assert.ok([...seen].every(v => ['–', '0', '30', '40', '50'].includes(v)), [...seen].join());
+  assert.ok(seen.has('40') && seen.has('50'), [...seen].join());
+  assertNoProblems();
+});
+
 test('a gauge is a line with the value under the pointer', async () => {
   await open({}, '#http_requests_in_flight');
   const c = card('http_requests_in_flight');
