@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser/posrange"
 
 	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/native"
 )
 
 var update = flag.Bool("update", false, "rewrite the file of TestQuantilesOfDashboard")
@@ -27,16 +28,25 @@ func TestQuantilesOfDashboard(t *testing.T) {
 		Quantiles map[string]string `json:"quantiles"`
 	}
 	r := rand.New(rand.NewPCG(5, 6))
-	var list []histogram
-	for len(list) < 80 {
+	snapshots := []*native.Snapshot{
+		{ZeroThreshold: 0.5, Zero: 7},
+		{Positive: []native.Bucket{{Key: 1, Count: 1}, {Key: 3, Count: 1}}}, // the median is between two buckets
+		{Negative: []native.Bucket{{Key: 1, Count: 9}, {Key: 3, Count: 1}}},
+		{ZeroThreshold: 0.5, Zero: 5, Positive: []native.Bucket{{Key: 1, Count: 5}}},
+		{ZeroThreshold: 0.5, Zero: 90, Negative: []native.Bucket{{Key: 1, Count: 5}}, Positive: []native.Bucket{{Key: 1, Count: 5}}},
+	}
+	for len(snapshots) < 80 {
 		s := randomNative(r)
 		s.Positive, s.Negative = s.Positive[:min(len(s.Positive), r.IntN(8))], s.Negative[:min(len(s.Negative), r.IntN(4))]
 		if r.IntN(2) == 0 {
 			s.Negative = nil
 		}
-		if s.Count() == 0 {
-			continue
+		if s.Count() > 0 {
+			snapshots = append(snapshots, s)
 		}
+	}
+	var list []histogram
+	for _, s := range snapshots {
 		var h histogram
 		h.Histogram = bytes.TrimPrefix(expo.AppendNativeJSON(nil, s, 0), []byte(`,"histogram":`))
 		h.Quantiles = map[string]string{}

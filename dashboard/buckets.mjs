@@ -31,7 +31,6 @@ export function increase(now, previous, native) {
   const result = now.map(b => ({ ...b }));
   let i = 0;
   for (const p of previous) {
-    if (p.count === 0) continue;
     while (i < result.length && result[i].right < p.right) i++;
     const b = result[i];
     if (!b || b.left > p.left) return now;

@@ -84,6 +84,10 @@ test('a heat map of classic buckets has their bounds', () => {
 
 // exponential returns buckets of a schema from the bound of one index to another.
 const exponential = (schema, from, to) => Array.from({ length: to - from }, (_, i) => ({ left: 2 ** ((from + i) / 2 ** schema), right: 2 ** ((from + i + 1) / 2 ** schema), count: 1 }));
+const mirror = buckets => buckets.map(({ left, right, count }) => ({ left: -right, right: -left, count })).reverse();
+// INEXACT is an index of schema 3 whose bound has a logarithm above the exact one, unlike the next bound.
+const above = i => Math.log2(2 ** (i / 8)) * 8 > i;
+const INEXACT = Array.from({ length: 16000 }, (_, i) => i - 8000).find(i => above(i) && !above(i + 1));
 
 test('a heat map of native buckets has 8 to 24 rows', () => {
   for (const [what, columns, low, high] of [
@@ -94,22 +98,33 @@ test('a heat map of native buckets has 8 to 24 rows', () => {
     ['all magnitudes', [exponential(0, -1000, 1000)], 12, 24],
     ['lowest resolution', [exponential(-4, -67, 63)], 12, 24],
     ['two resolutions', [exponential(3, 0, 80), exponential(0, 0, 10)], 8, 12],
-    ['an outlier', [exponential(3, 0, 80), exponential(3, 8000, 8001)], 11, 24],
-    ['infinities', [exponential(3, 0, 80), list([-Infinity, -Number.MAX_VALUE, 1], [Number.MAX_VALUE, Infinity, 1])], 12, 24],
-    ['both signs', [[...exponential(3, 0, 40).map(({ left, right }) => ({ left: -right, right: -left, count: 1 })).reverse(), ...list([-1, 1, 7]), ...exponential(3, 0, 40)]], 17, 24],
+    ['an outlier', [exponential(3, 0, 80), exponential(3, 8000, 8001)], 20, 24],
+    ['the last finite bucket and infinities', [exponential(3, 0, 80), list([-Infinity, -Number.MAX_VALUE, 1], [2 ** 1023.5, Number.MAX_VALUE, 1], [Number.MAX_VALUE, Infinity, 1])], 13, 24],
+    ['both signs', [[...mirror(exponential(3, 0, 40)), ...list([-1, 1, 7]), ...exponential(3, 0, 40)]], 17, 24],
+    ['negative, lowest resolution', [mirror(exponential(-4, 0, 10))], 10, 24],
+    ['negative, two resolutions', [mirror(exponential(3, 0, 80)), mirror(exponential(0, 0, 10))], 8, 12],
   ]) {
     const { bounds, counts } = heatMap(columns, true);
     assert.ok(bounds.length >= low && bounds.length <= high, `${what}: ${bounds.length} rows`);
     assert.deepEqual(bounds, [...bounds].sort((a, b) => a - b), what);
+    const used = new Set();
     columns.forEach((column, i) => {
       assert.equal(counts[i].reduce((a, b) => a + b), observations(column), what); // no bucket is lost
       for (const { left, right } of column) {
-        if (left < 0) continue;
-        const row = bounds.findIndex(bound => bound >= right * (1 - 1e-9));
-        assert.ok(row === 0 || bounds[row - 1] <= left * (1 + 1e-9), `${what}: the bucket from ${left} to ${right} is in several rows`);
-        assert.ok(counts[i][row] > 0, `${what}: the row of ${right} is empty`);
+        const outer = left < 0 && right < 0 ? -left : right > 0 && left < 0 ? 0 : right, inner = left < 0 && right < 0 ? -right : left;
+        const rows = bounds.map(bound => left < 0 && right < 0 ? -bound : bound); // the magnitudes of values of the sign
+        const row = rows.indexOf(Math.min(...rows.filter(bound => bound >= outer * (1 - 1e-9))));
+        const below = Math.max(...rows.filter(bound => bound < rows[row]));
+        assert.ok(outer === 0 || below <= inner * (1 + 1e-9), `${what}: the bucket from ${left} to ${right} is in several rows`);
+        assert.ok(counts[i][row] > 0, `${what}: the row of ${left} to ${right} is empty`);
+        used.add(row);
       }
     });
+    assert.ok(used.size >= Math.min(low, columns.flat().length / 8), `${what}: ${used.size} rows have counts`);
   }
+  const { counts } = heatMap([exponential(3, INEXACT - 3, INEXACT + 1)], true);
+  assert.equal(counts[0].filter(n => n === 1).length, 4, 'buckets as wide as the rows');
+  const last = heatMap([list([2 ** 1023.5, Number.MAX_VALUE, 1], [Number.MAX_VALUE, Infinity, 2])], true);
+  assert.deepEqual(last.bounds.slice(-2), [Number.MAX_VALUE, Infinity]);
   assert.deepEqual(heatMap([null, []], true), { bounds: [], counts: [null, new Float64Array()] });
 });

@@ -111,7 +111,7 @@ test('a native histogram has exponential quantiles and a heat map of its buckets
   assertNoProblems();
 });
 
-test('a lower resolution and a restart do not show observations twice', async () => {
+test('a lower resolution, a restart and a gap do not show observations twice', async () => {
   await page.evaluate(() => { const start = Date.now(); let polls = 0; Date.now = () => start + 1000 * polls++; });
   const polls = [
     native([0, 1, Math.SQRT2, 2], [0, Math.SQRT2, 2, 2]),
@@ -119,9 +119,12 @@ test('a lower resolution and a restart do not show observations twice', async ()
     native([0, 1, 2, 74]), // 40 more, in buckets of a lower resolution
     native([0, 1, Math.SQRT2, 5], [0, Math.SQRT2, 2, 45]), // a restart
     native(), // another
+    null, // a gap: the next increase is unknown
+    native([0, 1, 2, 1000]),
+    { labels: {}, value: 1, count: 3000, buckets: [{ le: 4, count: 3000 }, { le: null, count: 3000 }] }, // another definition
   ];
   let n = 0;
-  await page.route('**/metrics/json', route => route.fulfill({ json: { h_seconds: [polls[Math.min(n++, polls.length - 1)]] } }));
+  await page.route('**/metrics/json', route => route.fulfill({ json: { h_seconds: [polls[Math.min(n++, polls.length - 1)]].filter(Boolean) } }));
   await item('h_seconds').click();
   const seen = new Set();
   await until('all polls', async () => {
@@ -131,6 +134,25 @@ test('a lower resolution and a restart do not show observations twice', async ()
   assert.ok([...seen].every(v => ['–', '0', '30', '40', '50'].includes(v)), [...seen].join());
   assert.ok(seen.has('40') && seen.has('50'), [...seen].join());
   assertNoProblems();
+});
+
+test('a poll without a histogram does not show the poll that had its place', async () => {
+  const series = { 0: native([0, 1, 2, 10]), 1: native([0, 1, 2, 20]), 100: native([0, 1, 2, 30]) };
+  await page.route('**/metrics/json', route => route.abort());
+  await page.evaluate(series => {
+    const request = window.fetch;
+    let n = -1; // 240 polls are stored, and the last has the place of the second
+    window.fetch = async (url, options) => {
+      if (!url.endsWith('/json')) return request(url, options);
+      if (++n > 241) throw new Error('the end');
+      return new Response(JSON.stringify({ other: [{ labels: {}, value: 1 }], ...series[n] && { h_seconds: [series[n]] } }));
+    };
+    setInterval(() => document.querySelector('#interval').dispatchEvent(new Event('change')), 1);
+  }, series);
+  await item('h_seconds').click();
+  await until('the last poll', async () => /the end/.test(await page.locator('#status').textContent()));
+  assert.match(await card('h_seconds').locator('.legend .note').textContent(), /^0 observations per second/);
+  assert.equal(await card('h_seconds').locator('.legend .value').first().textContent(), '–');
 });
 
 test('a gauge is a line with the value under the pointer', async () => {
