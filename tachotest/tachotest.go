@@ -1,6 +1,10 @@
 // Package tachotest helps to test programs that use tacho. [Value] returns the value of a
 // sample. [Compare] compares a registry with expected text. [Lint] checks names.
 //
+// The text format has no native buckets. A histogram that has only native buckets has the
+// samples x_bucket{le="+Inf"}, x_sum and x_count. [tacho.Histogram.Snapshot] returns the
+// native buckets.
+//
 //	func TestJobs(t *testing.T) {
 //		reg := tacho.NewRegistry()
 //		jobs := reg.CounterVec("jobs_total", "Jobs done, by result.", []string{"result"})

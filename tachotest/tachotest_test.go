@@ -169,6 +169,43 @@ wait_ms: should be in seconds, not ms`
 	}
 }
 
+// TestNativeOnly: the text of a histogram that has only native buckets is that of a histogram
+// without finite bounds. All functions accept this text.
+func TestNativeOnly(t *testing.T) {
+	reg := tacho.NewRegistry()
+	waits := reg.HistogramVec("wait_seconds", "Time in the queue.", []float64{}, []string{"queue"})
+	waits.With("a").Observe(0.25)
+	waits.With("a").Observe(4)
+	waits.With("b")
+	same := `
+		# HELP wait_seconds Time in the queue.
+		# TYPE wait_seconds histogram
+		wait_seconds_bucket{queue="a",le="+Inf"} 2
+		wait_seconds_sum{queue="a"} 4.25
+		wait_seconds_count{queue="a"} 2
+		wait_seconds_bucket{queue="b",le="+Inf"} 0
+		wait_seconds_sum{queue="b"} 0
+		wait_seconds_count{queue="b"} 0
+	`
+	Compare(t, reg, same)
+	Compare(t, reg, same, "wait_seconds")
+	want := "- wait_seconds_bucket{le=\"1\",queue=\"a\"} 1\n"
+	if got := failure(func(tb testing.TB) { Compare(tb, reg, same+`wait_seconds_bucket{queue="a",le="1"} 1`) }); !strings.Contains(got, want) {
+		t.Errorf("got message\n%s\nwant %s", got, want)
+	}
+	for name, want := range map[string]float64{"wait_seconds_count": 2, "wait_seconds_sum": 4.25} {
+		if got := Value(t, reg, name, "queue", "a"); got != want {
+			t.Errorf("%s: got %v, want %v", name, got, want)
+		}
+	}
+	if got := Value(t, reg, "wait_seconds_bucket", "le", "+Inf", "queue", "a"); got != 2 {
+		t.Errorf("got %v observations up to +Inf, want 2", got)
+	}
+	if got := Lint(t, reg); got != nil {
+		t.Errorf("got %q, want no violations", got)
+	}
+}
+
 // TestHelpers: each function calls Helper before it scrapes, so a failed scrape is reported
 // at the line of the test.
 func TestHelpers(t *testing.T) {
