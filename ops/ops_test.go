@@ -433,6 +433,24 @@ func TestEverySelectorNamesTheJob(t *testing.T) {
 	}
 }
 
+// TestRenameCommand applies the sed command in the comment of rules.yml to the file.
+func TestRenameCommand(t *testing.T) {
+	rules := read(t, "rules.yml")
+	command := regexp.MustCompile(`(?m)^#   sed 's/(.*)/(.*)/(.*)' rules\.yml$`).FindStringSubmatch(rules)
+	if command == nil {
+		t.Fatal("rules.yml has no sed command")
+	}
+	n := 1 // without the flag g, sed replaces once in a line
+	if command[3] == "g" {
+		n = -1
+	}
+	for line := range strings.Lines(rules) {
+		if got := strings.Replace(line, command[1], command[2], n); strings.Contains(got, command[1]) {
+			t.Fatalf("after the command, a rule still selects the old job: %s", got)
+		}
+	}
+}
+
 // TestPromtool checks the rules, if promtool is installed. With -promtool it also runs the
 // tests of the rules, as .ci/prometheus does. These tests take some seconds.
 func TestPromtool(t *testing.T) {
