@@ -4,6 +4,7 @@
 package ops_test
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"math"
@@ -26,7 +27,7 @@ import (
 
 var (
 	update     = flag.Bool("update", false, "rewrite the input series of rules_test.yml")
-	rulesTests = flag.Bool("promtool", false, "run the tests of rules_test.yml")
+	rulesTests = flag.Bool("promtool", false, "run the tests of rules_test.yml and rules_native_test.yml")
 )
 
 // target has the labels that Prometheus adds to each sample of the server.
@@ -357,9 +358,10 @@ func TestRulesTestHasRealSeries(t *testing.T) {
 			t.Errorf("rules_test.yml has no test %q", name)
 		}
 	}
+	inputs := b.String() + read(t, "rules_native_test.yml")
 	for _, name := range names {
-		if !strings.Contains(b.String(), "- series: '"+name+"{") {
-			t.Errorf("rules.yml selects %s, which no test of rules_test.yml has", name)
+		if !strings.Contains(inputs, "- series: '"+name+"{") {
+			t.Errorf("rules.yml selects %s, which no test has", name)
 		}
 	}
 	if *update && !t.Failed() {
@@ -433,6 +435,184 @@ func TestEverySelectorNamesTheJob(t *testing.T) {
 	}
 }
 
+var (
+	labelName = regexp.MustCompile(`([a-z_]+)="`)
+	// aggregation matches a list of labels that ends in le.
+	aggregation = regexp.MustCompile(`( by \((?:[a-z_, ]*, )?)le\)`)
+)
+
+// labelNames returns the names of the labels of a series, with commas. le is left out.
+func labelNames(series string) string {
+	var names []string
+	for _, found := range labelName.FindAllStringSubmatch(series, -1) {
+		if found[1] != "le" {
+			names = append(names, found[1])
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ",")
+}
+
+// histograms returns the names of the histograms of package tachikoma with the names of
+// their labels.
+func histograms(t *testing.T) map[string]string {
+	t.Helper()
+	s := start(0)
+	s.requests(1, 200, quick)
+	s.DBQueryDurationSeconds.With("select").Observe(1)
+	found := map[string]string{}
+	for series := range scrape(t, s.Registry) {
+		if name, ok := strings.CutSuffix(series[:strings.IndexByte(series, '{')], "_bucket"); ok {
+			found[name] = labelNames(series)
+		}
+	}
+	if len(found) < 3 {
+		t.Fatalf("histograms %v, want at least 3", found)
+	}
+	return found
+}
+
+// nativeForm returns the query of a native histogram for a query that selects buckets.
+func nativeForm(expr string) string {
+	expr = strings.ReplaceAll(expr, "_bucket{", "{")
+	expr = aggregation.ReplaceAllStringFunc(expr, func(by string) string {
+		labels := strings.TrimSuffix(strings.TrimSuffix(by, "le)"), ", ")
+		if labels == " by (" {
+			return ""
+		}
+		return labels + ")"
+	})
+	return strings.ReplaceAll(expr, "sum (", "sum(")
+}
+
+// TestNativeForm checks the queries that the other tests compare with.
+func TestNativeForm(t *testing.T) {
+	for expr, want := range map[string]string{
+		"histogram_quantile(0.5, sum by (le) (rate(x_bucket{}[5m])))":       "histogram_quantile(0.5, sum(rate(x{}[5m])))",
+		"histogram_quantile(0.5, sum by (path, le) (rate(x_bucket{}[5m])))": "histogram_quantile(0.5, sum by (path) (rate(x{}[5m])))",
+	} {
+		if got := nativeForm(expr); got != want {
+			t.Errorf("native form of %s is %s, want %s", expr, got, want)
+		}
+	}
+}
+
+// TestDashboardHasNativeQueries checks that each query of a classic histogram has a query of
+// the native histogram in the same panel, or selects both.
+func TestDashboardHasNativeQueries(t *testing.T) {
+	type query struct{ RefID, Expr, LegendFormat, Format string }
+	var dashboard struct {
+		Panels []struct {
+			Title   string
+			Targets []query
+		}
+	}
+	if err := json.Unmarshal([]byte(read(t, "grafana.json")), &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	natives := 0
+	for _, p := range dashboard.Panels {
+		var native, want []query
+		seen := map[string]bool{}
+		for _, q := range p.Targets {
+			if seen[q.RefID] {
+				t.Errorf("%s: two queries have the refId %s", p.Title, q.RefID)
+			}
+			seen[q.RefID] = true
+			for name := range histograms(t) {
+				if strings.Contains(q.Expr, name+"_sum{") && !strings.Contains(q.Expr, " or histogram_sum(rate("+name+"{") {
+					t.Errorf("%s: no native form in %s", p.Title, q.Expr)
+				}
+				if strings.Contains(q.Expr, name+"_count{") && !strings.Contains(q.Expr, " or histogram_count(rate("+name+"{") {
+					t.Errorf("%s: no native form in %s", p.Title, q.Expr)
+				}
+			}
+			q.RefID = ""
+			switch {
+			case strings.HasSuffix(q.LegendFormat, "native"):
+				native = append(native, q)
+			case strings.Contains(q.Expr, "_bucket{"):
+				q.Expr, q.LegendFormat = nativeForm(q.Expr), q.LegendFormat+" native"
+				if q.Format == "heatmap" {
+					q.LegendFormat = "native"
+				}
+				want = append(want, q)
+			}
+		}
+		if !slices.Equal(native, want) {
+			t.Errorf("%s: native queries\n%q\nwant\n%q", p.Title, native, want)
+		}
+		natives += len(native)
+	}
+	if natives < 6 {
+		t.Errorf("%d native queries, want at least 6", natives)
+	}
+}
+
+// TestRunbookHasNativeQueries checks that the native form follows each query of buckets.
+func TestRunbookHasNativeQueries(t *testing.T) {
+	lines := strings.Split(read(t, filepath.Join("..", "docs", "runbook.md")), "\n")
+	found := 0
+	for i, line := range lines {
+		if strings.Contains(line, "_bucket{") {
+			found++
+			if want := nativeForm(line); lines[i+1] != want {
+				t.Errorf("after %s comes\n%s\nwant\n%s", line, lines[i+1], want)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("docs/runbook.md has no query of buckets")
+	}
+}
+
+// TestRulesSelectNativeHistograms checks that the rules and their tests have both forms of
+// each histogram, and that each test has the labels of a scrape.
+func TestRulesSelectNativeHistograms(t *testing.T) {
+	rules, tests := read(t, "rules.yml"), read(t, "rules_native_test.yml")
+	known := histograms(t)
+	selected := 0
+	for name := range known {
+		if !strings.Contains(rules, name+"_bucket{") {
+			continue
+		}
+		selected++
+		if !strings.Contains(rules, name+"{") {
+			t.Errorf("rules.yml selects %s_bucket, and no native histogram", name)
+		}
+		for _, form := range []string{name + "_bucket{", name + "_count{", name + "{"} {
+			if !strings.Contains(tests, "- series: '"+form) {
+				t.Errorf("no test of rules_native_test.yml has the series %s}", form)
+			}
+		}
+	}
+	if selected < 2 {
+		t.Errorf("rules.yml selects %d histograms, want at least 2", selected)
+	}
+	for _, found := range series.FindAllStringSubmatch(tests, -1) {
+		name := found[1][:strings.IndexByte(found[1], '{')]
+		want := labelNames(target)
+		for histogram, labels := range known {
+			if strings.TrimSuffix(strings.TrimSuffix(name, "_bucket"), "_count") == histogram {
+				want = labels
+			}
+		}
+		if got := labelNames(found[1]); got != want {
+			t.Errorf("%s has the labels %s, want %s", found[1], got, want)
+		}
+		if bucket := strings.HasSuffix(name, "_bucket"); bucket != strings.Contains(found[1], `,le="`) {
+			t.Errorf("%s: only buckets must have the label le", found[1])
+		}
+	}
+	for _, alert := range []string{"HTTPSlow", "DatabaseSlow"} {
+		for _, want := range []string{"exp_alerts:", "exp_alerts: []"} {
+			if !strings.Contains(tests, "alertname: "+alert+"\n        "+want+"\n") {
+				t.Errorf("no test of rules_native_test.yml has %s of %s", want, alert)
+			}
+		}
+	}
+}
+
 // TestRenameCommand applies the sed command in the comment of rules.yml to the file.
 func TestRenameCommand(t *testing.T) {
 	rules := read(t, "rules.yml")
@@ -452,7 +632,8 @@ func TestRenameCommand(t *testing.T) {
 }
 
 // TestPromtool checks the rules, if promtool is installed. With -promtool it also runs the
-// tests of the rules, as .ci/prometheus does. These tests take some seconds.
+// tests of the rules, as .ci/prometheus does. These tests take some seconds. Only promtool 3
+// runs the tests with native histograms; see also TestOpsRules of ../conformance.
 func TestPromtool(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
@@ -461,6 +642,13 @@ func TestPromtool(t *testing.T) {
 	calls := [][]string{{"check", "rules", "rules.yml"}}
 	if *rulesTests {
 		calls = append(calls, []string{"test", "rules", "rules_test.yml"})
+		version, err := exec.Command(promtool, "--version").CombinedOutput()
+		if err != nil {
+			t.Fatalf("promtool --version: %v\n%s", err, version)
+		}
+		if regexp.MustCompile(`(?m)^promtool, version [3-9]`).Match(version) {
+			calls = append(calls, []string{"test", "rules", "rules_native_test.yml"})
+		}
 	}
 	for _, args := range calls {
 		if out, err := exec.Command(promtool, args...).CombinedOutput(); err != nil {
