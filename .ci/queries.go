@@ -1,11 +1,13 @@
 //go:build ignore
 
 // Command queries prints the queries of a Grafana dashboard, a query per line. The
-// program replaces the variables of the dashboard with values.
+// program replaces the variables of the dashboard with values. With the flag -native the
+// program prints the queries of native histograms, otherwise all other queries.
 package main
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"log"
 	"os"
@@ -13,13 +15,15 @@ import (
 )
 
 func main() {
-	data, err := os.ReadFile(os.Args[1])
+	native := flag.Bool("native", false, "print the queries of native histograms")
+	flag.Parse()
+	data, err := os.ReadFile(flag.Arg(0))
 	if err != nil {
 		log.Fatal(err)
 	}
 	var dashboard struct {
 		Panels []struct {
-			Targets []struct{ Expr string }
+			Targets []struct{ Expr, LegendFormat string }
 		}
 	}
 	if err := json.Unmarshal(data, &dashboard); err != nil {
@@ -28,7 +32,9 @@ func main() {
 	fill := strings.NewReplacer("$__rate_interval", "1m", "$job", ".*", "$instance", ".*", "\n", " ")
 	for _, p := range dashboard.Panels {
 		for _, t := range p.Targets {
-			fmt.Println(fill.Replace(t.Expr))
+			if strings.HasSuffix(t.LegendFormat, "native") == *native {
+				fmt.Println(fill.Replace(t.Expr))
+			}
 		}
 	}
 }
