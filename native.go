@@ -322,7 +322,7 @@ func encodeNativeHistograms(v *vec, e *expo.Encoder) {
 	shown, restarts := e.ShowsNative()
 	counts := make([]uint64, len(def.Upper)+1)
 	r := new(native.Reader)
-	n := &expo.Native{Snapshot: &r.Snapshot}
+	n := &expo.Native{Snapshot: &r.Snapshot, AppendJSON: expo.AppendNativeJSON}
 	var newest [1]exemplar.Slot
 	var c store.Cursor
 	for ok := v.begin(&c, e); ok; ok = c.Next() {

@@ -12,8 +12,8 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// floatHistogram returns a snapshot as the query engine of Prometheus has it.
-func floatHistogram(s tacho.HistogramSnapshot) *histogram.FloatHistogram {
+// queriedHistogram returns a snapshot as the query engine of Prometheus has it.
+func queriedHistogram(s tacho.HistogramSnapshot) *histogram.FloatHistogram {
 	n := s.Native
 	h := &histogram.FloatHistogram{
 		Schema: int32(n.Schema), ZeroThreshold: n.ZeroThreshold, ZeroCount: float64(n.ZeroCount),
@@ -70,7 +70,7 @@ func checkQuantiles(t *testing.T, what string, s tacho.HistogramSnapshot, rnd *r
 	for _, q := range quantiles(rnd, s.Count) {
 		got, want, width := s.Quantile(q), 0.0, 0.0
 		if s.Native != nil {
-			want, _ = promql.HistogramQuantile(q, floatHistogram(s), "", posrange.PositionRange{})
+			want, _ = promql.HistogramQuantile(q, queriedHistogram(s), "", posrange.PositionRange{})
 			width = s.Native.ZeroThreshold
 		} else {
 			want, _, _, _, _, _ = promql.BucketQuantile(q, classicBuckets(s))

@@ -203,8 +203,8 @@ func jsonHistogram(e *Encoder, block string, bounds *Bounds, counts []uint64, su
 		b = append(decimal.AppendUint(b, total), '}')
 	}
 	b = append(b, ']')
-	if d != nil && d.Native != nil && d.NativeJSON != nil {
-		b = d.NativeJSON(b, d.Native, sum)
+	if d != nil && d.Native() != nil {
+		b = d.Native().AppendJSON(b, d.Native().Snapshot, sum)
 	}
 	return jsonEnd(e, b, d)
 }
