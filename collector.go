@@ -106,15 +106,22 @@ func (e *Emitter) Info(name, help string, labels ...string) {
 }
 
 // Histogram emits a histogram. The bounds of its buckets must increase strictly, and the
-// counts must not decrease. A missing bucket for +Inf is added from Count. A bad snapshot
-// is left out, and tacho_errors_total counts.
+// counts must not decrease. A missing bucket for +Inf is added from Count. If the registry
+// has [WithNative], the native part is shown too: its schema must be valid, its indexes must increase strictly
+// and be those of float64 values, and its counts must add up to Count, or to less if Sum is NaN. A
+// bad snapshot is left out, and tacho_errors_total counts.
 func (e *Emitter) Histogram(name, help string, s HistogramSnapshot, labels ...string) {
-	reason := reasonInvalid
-	bounds, counts, ok := fromSnapshot(s)
-	if ok {
-		reason = ""
+	d, reason := new(distribution), ""
+	var ok bool
+	if d.bounds, d.counts, ok = fromSnapshot(s); !ok {
+		reason = reasonInvalid
 	}
-	e.emit(reason, name, help, expo.Histogram, row{value: s.Sum, more: &distribution{bounds: bounds, counts: counts}}, labels)
+	if s.Native != nil && e.collection != nil && e.reg.native != nil {
+		if d.native, ok = (*nativeOption)(e.reg.native).emit(&s); !ok {
+			reason = reasonInvalid
+		}
+	}
+	e.emit(reason, name, help, expo.Histogram, row{value: s.Sum, more: d}, labels)
 }
 
 // A SummarySnapshot is the state of a summary at one time, with quantiles that another

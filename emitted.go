@@ -3,6 +3,7 @@ package tacho
 import (
 	"math"
 	"sync"
+	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/escape"
 	"github.com/tachikoma/tacho/internal/expo"
@@ -57,6 +58,7 @@ type row struct {
 type distribution struct {
 	bounds  *expo.Bounds // of a histogram; otherwise nil
 	counts  []uint64
+	native  unsafe.Pointer // *expo.Native of a histogram; nil for none
 	summary expo.Distribution
 }
 
@@ -310,7 +312,14 @@ func (r *row) encode(e *expo.Encoder) bool {
 		}
 		return e.Float(r.block(), r.value, r.time)
 	case r.more.bounds != nil:
-		return e.Histogram(r.block(), r.more.bounds, r.more.counts, r.value, r.time)
+		d := r.time
+		if r.more.native != nil {
+			if d = e.Details(); r.time != nil {
+				*d = *r.time
+			}
+			d.SetNative((*expo.Native)(r.more.native))
+		}
+		return e.Histogram(r.block(), r.more.bounds, r.more.counts, r.value, d)
 	}
 	return e.Summary(r.block(), &r.more.summary, r.time)
 }

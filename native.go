@@ -49,7 +49,7 @@ const maxNativeBuckets = 65_000
 // starts from 0, with a new time of creation (see [WithCreated]). So rate() and increase() of one scraper
 // miss nothing. A second scraper misses the observations since its last scrape, as at a restart of the program.
 func WithNative(config ...NativeConfig) Option {
-	n := &nativeOption{define: defineNative, config: NativeConfig{1.1, 160, 0x1p-128}, protobuf: (*byte)(unsafe.Pointer(&expo.Protobuf))}
+	n := &nativeOption{define: defineNative, emit: emitNative, config: NativeConfig{1.1, 160, 0x1p-128}, protobuf: (*byte)(unsafe.Pointer(&expo.Protobuf))}
 	for _, c := range config {
 		if c.Factor != 0 {
 			n.config.Factor = c.Factor
@@ -80,7 +80,8 @@ func WithNative(config ...NativeConfig) Option {
 type nativeOption struct {
 	config   NativeConfig
 	reason   string // of a bad config, or ""
-	protobuf *byte  // &expo.Protobuf, which registries with native histograms offer
+	emit     func(s *HistogramSnapshot) (n unsafe.Pointer, ok bool)
+	protobuf *byte // &expo.Protobuf, which registries with native histograms offer
 	define   func(r *Registry, n *nativeOption, name string, d *histogramDef) *metricType
 }
 

@@ -152,6 +152,7 @@ func (r *Reader) collect(list []Bucket, s *side, down, key int) []Bucket {
 	if len(list) > 0 {
 		part = r.part[:0]
 	}
+	s.touch()
 	for at := range s.all() {
 		ch := s.all()[at].counts()
 		if ch == nil {
@@ -173,6 +174,14 @@ func (r *Reader) collect(list []Bucket, s *side, down, key int) []Bucket {
 		return part
 	}
 	return r.sum(list, part)
+}
+
+// touch loads a word of each chunk: the processor reads their cache lines at the same time.
+func (s *side) touch() (n uint64) {
+	for at := range s.all() {
+		n |= s.all()[at].load()[0].Load()
+	}
+	return n
 }
 
 // sum returns the sum of two lists. It may use the memory of both again.

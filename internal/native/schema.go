@@ -54,6 +54,12 @@ func Bound(schema, key int) float64 {
 	return math.Ldexp(f, exp+1)
 }
 
+// Keys returns the keys of the lowest bucket that has a value, and of the bucket of +Inf.
+func Keys(schema int) (first, last int) {
+	t := TableOf(schema)
+	return t.index(1) + 1 - offset(schema), offset(schema) + 1
+}
+
 // A Table finds the bucket of a value in one schema.
 //
 // The code numbers buckets by index: key-1 plus [offset]. In the schema below, the index of a

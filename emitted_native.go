@@ -1,0 +1,41 @@
+package tacho
+
+import (
+	"math"
+	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/native"
+)
+
+// emitNative returns the native part of a snapshot that a collector emits, an *expo.Native. ok is false if no
+// format can show it.
+func emitNative(s *HistogramSnapshot) (n unsafe.Pointer, ok bool) {
+	from := s.Native
+	if from.Schema < native.MinSchema || from.Schema > native.MaxSchema || !(from.ZeroThreshold >= 0 && from.ZeroThreshold <= math.MaxFloat64) {
+		return nil, false
+	}
+	to := &native.Snapshot{Schema: from.Schema, ZeroThreshold: from.ZeroThreshold, Zero: from.ZeroCount}
+	positive, ok := emittedBuckets(from.Schema, from.Positive)
+	negative, ok2 := emittedBuckets(from.Schema, from.Negative)
+	to.Positive, to.Negative = positive, negative
+	// Other libraries count NaN in no bucket. Prometheus then wants a sum of NaN.
+	if count := to.Count(); count != s.Count && !(count < s.Count && math.IsNaN(s.Sum)) {
+		ok = false
+	}
+	return unsafe.Pointer(&expo.Native{Snapshot: to, AppendJSON: expo.AppendNativeJSON}), ok && ok2
+}
+
+// emittedBuckets returns the populated buckets of a list.
+func emittedBuckets(schema int, list []NativeBucket) (own []native.Bucket, ok bool) {
+	first, last := native.Keys(schema)
+	for i, b := range list {
+		if b.Index < first || b.Index > last || i > 0 && b.Index <= list[i-1].Index {
+			return nil, false
+		}
+		if b.Count > 0 {
+			own = append(own, native.Bucket{Key: b.Index, Count: b.Count})
+		}
+	}
+	return own, true
+}
