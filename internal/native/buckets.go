@@ -189,7 +189,7 @@ func (c *Config) Init(schema, buckets int, threshold float64) {
 	c.schema, c.max, c.threshold = schema, buckets, threshold
 	c.least = max(math.Float64bits(threshold)+1, 1<<mantissaBits)
 	c.span = maxBits + 1 - c.least
-	c.places = max(maxPlaces, buckets)
+	c.places = max(maxPlaces, buckets/2)
 	for s := MinSchema; s <= schema; s++ {
 		TableOf(s) // so that Add does not allocate tables
 	}
