@@ -2,7 +2,9 @@ package tacho
 
 import (
 	"math"
+	"slices"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/atomicfloat"
@@ -133,6 +135,26 @@ const nativeExemplars = 10
 type nativeHistogram struct {
 	Histogram
 	buckets native.Buckets
+	restart *restart // the last one, or nil; under the mutex of the readers
+}
+
+// A restart is the last restart of a histogram, which an exposition makes after the resolution fell.
+//
+// The next read of the histogram, in whatever format, decides whether the restart stands. It stands if the schema is
+// higher than before: Prometheus takes a higher schema for a reset of the counter. If the resolution has fallen again, the
+// restart is undone: the counts of all buckets could be higher than before, and Prometheus would not see the reset. So a histogram whose
+// values always need the low resolution never restarts.
+type restart struct {
+	created int64  // the time, in Unix milliseconds
+	before  int64  // created of the restart before, or 0
+	taken   *taken // what the exposition showed; nil if the restart stands
+}
+
+// A taken has the counts that a histogram had before its restart.
+type taken struct {
+	native.Snapshot
+	counts []uint64 // of the words of a row
+	sum    float64
 }
 
 var nativeHistograms = metricType{expo.Histogram, unsafe.Sizeof(nativeHistogram{}), false, newNativeHistogram, encodeNativeHistograms}
@@ -270,12 +292,36 @@ func (h *Histogram) newSide(rows int) unsafe.Pointer {
 	return unsafe.Pointer(&list[0])
 }
 
-// readNative sets counts to the counts of the classic buckets, and r to the native ones. All of them have
-// the same number of observations, the number that the native buckets have. It returns the sum. If the format of e does not show
-// native buckets, r has only their number.
-func (h *Histogram) readNative(r *native.Reader, counts []uint64, buckets, restart bool) (sum float64) {
+// created returns the time of the last restart, or 0.
+func (h *nativeHistogram) created() int64 {
+	if h.restart == nil {
+		return 0
+	}
+	return h.restart.created
+}
+
+// settle decides whether the last restart stands. The rows are those of h.
+func (h *nativeHistogram) settle(r *native.Reader) {
+	t := h.restart.taken
+	h.restart.taken = nil
+	if r.Read(); r.Schema > t.Schema {
+		return
+	}
+	h.restart.created = h.restart.before
+	h.buckets.AddDifference(h.nativeRules(), &native.Snapshot{Schema: t.Schema}, &t.Snapshot)
+	words := h.words()
+	for i, n := range t.counts {
+		words[1+i].Add(n)
+	}
+	atomicfloat.Add(h.row, t.sum)
+}
+
+// readNative sets counts to the counts of the classic buckets, and r to the native ones. Both have
+// the same number of observations, the number that the native buckets have. It returns the sum, and the time of the last restart or 0.
+// If buckets is false, r has only the number of observations. If restart is true, the histogram may restart.
+func (h *nativeHistogram) read(r *native.Reader, counts []uint64, buckets, restarts bool) (sum float64, created int64) {
 	r.Begin(h.nativeRules())
-	r.Row(&nativeOf(h).buckets)
+	r.Row(&h.buckets)
 	if s := h.wide.Load(); s != nil {
 		s.Sides(func(n int, side unsafe.Pointer) {
 			for i := range n {
@@ -283,10 +329,15 @@ func (h *Histogram) readNative(r *native.Reader, counts []uint64, buckets, resta
 			}
 		})
 	}
-	if restart && r.Restart() {
+	if h.restart != nil && h.restart.taken != nil {
+		h.settle(r)
+	}
+	created = h.created()
+	restarts = restarts && r.Restart()
+	if restarts {
 		sum = h.take(counts)
 	} else {
-		sum = h.read(counts)
+		sum = h.Histogram.read(counts)
 	}
 	last := len(counts) - 1
 	var total uint64
@@ -296,17 +347,22 @@ func (h *Histogram) readNative(r *native.Reader, counts []uint64, buckets, resta
 	} else {
 		total = r.Zero + r.Count()
 	}
+	if restarts {
+		t := &taken{r.Snapshot, slices.Clone(counts), sum}
+		t.Positive, t.Negative = slices.Clone(t.Positive), slices.Clone(t.Negative)
+		h.restart = &restart{time.Now().UnixMilli(), created, t}
+	}
 	r.End()
 	for i := range counts[:last] { // a restart can leave an observation in one kind of buckets
 		counts[i] = min(counts[i], total)
 		total -= counts[i]
 	}
 	counts[last] = total
-	return sum
+	return sum, created
 }
 
 // take is read, and sets all words to 0.
-func (h *Histogram) take(counts []uint64) (sum float64) {
+func (h *nativeHistogram) take(counts []uint64) (sum float64) {
 	row := h.words()
 	sum = math.Float64frombits(row[0].Swap(0))
 	for i := range counts {
@@ -329,7 +385,7 @@ func encodeNativeHistograms(v *vec, e *expo.Encoder) {
 	for ok := v.begin(&c, e); ok; ok = c.Next() {
 		for i, metric := range c.Metrics[:c.N] {
 			h := (*Histogram)(metric)
-			sum := h.readNative(r, counts, shown, restarts)
+			sum, created := nativeOf(h).read(r, counts, shown, restarts)
 			d := v.details(e, &c, i, nil, h.last.Load())
 			if n.Exemplars = nil; len(def.Upper) == 0 && d.Buckets != nil {
 				n.Exemplars = d.Buckets
@@ -338,7 +394,7 @@ func encodeNativeHistograms(v *vec, e *expo.Encoder) {
 			}
 			d.SetNative(n)
 			if v.dated {
-				d.Created = max(d.Created, r.Created)
+				d.Created = max(d.Created, created)
 			}
 			if !e.Histogram(c.Block(i), &def.Bounds, counts, sum, d) {
 				return
@@ -368,7 +424,7 @@ func (s *NativeSnapshot) Bound(index int) float64 { return native.Bound(s.Schema
 
 func snapshotNative(h *Histogram, counts []uint64) (float64, *NativeSnapshot) {
 	r := new(native.Reader)
-	sum := h.readNative(r, counts, true, false)
+	sum, _ := nativeOf(h).read(r, counts, true, false)
 	return sum, &NativeSnapshot{r.Schema, r.ZeroThreshold, r.Zero, nativeBuckets(r.Positive), nativeBuckets(r.Negative)}
 }
 
@@ -388,11 +444,11 @@ func appendNativeState(h *Histogram, b []uint64) []uint64 {
 	b = append(b, make([]uint64, 2+len(h.def.Upper)+1+3)...)
 	counts := make([]uint64, len(h.def.Upper)+1)
 	r := new(native.Reader)
-	b[first+1] = math.Float64bits(h.readNative(r, counts, true, false))
-	b[first] = r.Snapshot.Count() + uint64(r.Created)<<32
+	sum, created := nativeOf(h).read(r, counts, true, false)
+	b[first], b[first+1] = r.Snapshot.Count()+uint64(created)<<32, math.Float64bits(sum)
 	counts[len(counts)-1] = r.Zero
 	n := first + 2 + copy(b[first+2:], counts)
-	b[n], b[n+1], b[n+2] = uint64(r.Created), uint64(r.Schema), uint64(len(r.Positive))
+	b[n], b[n+1], b[n+2] = uint64(created), uint64(r.Schema), uint64(len(r.Positive))
 	for _, list := range [2][]native.Bucket{r.Positive, r.Negative} {
 		for _, k := range list {
 			b = append(b, uint64(k.Key), k.Count)

@@ -96,17 +96,9 @@ type Level struct {
 // A history is shared by the levels that have the same chunks. Nil is the history of a histogram whose
 // resolution never fell.
 type history struct {
-	_       [0]func()            // no ==; see internal/SIZE.md
-	before  atomic.Pointer[byte] // *Level: the level of a higher resolution that was replaced, until a reader moves its counts
-	fell    int64                // when the resolution fell, in Unix milliseconds; 0 if it did not
-	created int64                // when the histogram restarted, in Unix milliseconds; 0 if it did not
-}
-
-func (l *Level) created() int64 {
-	if l.history == nil {
-		return 0
-	}
-	return l.history.created
+	_      [0]func()            // no ==; see internal/SIZE.md
+	before atomic.Pointer[byte] // *Level: the level of a higher resolution that was replaced, until a reader moves its counts
+	fell   int64                // when the resolution fell, in Unix milliseconds; 0 if it did not
 }
 
 func (l *Level) before() *Level {
@@ -414,7 +406,7 @@ func (b *Buckets) grow(c *Config, l *Level, kind, at int) {
 //go:noinline
 func (b *Buckets) lower(l *Level, schema int) {
 	if l.table.Schema > schema {
-		h := &history{fell: time.Now().UnixMilli(), created: l.created()}
+		h := &history{fell: time.Now().UnixMilli()}
 		h.before.Store((*byte)(unsafe.Pointer(l)))
 		b.swap(l, &Level{table: TableOf(schema), history: h})
 	}

@@ -15,11 +15,9 @@ var RestartAfter = time.Hour
 type Reader struct {
 	_ [0]func() // no ==; see internal/SIZE.md
 	Snapshot
-	Created int64 // when the histogram restarted, in Unix milliseconds; 0 if it did not; set by Row
 
 	config *Config
 	rows   []*Buckets
-	now    int64    // Unix milliseconds; of a restart
 	taken  bool     // Read takes the counts
 	part   []Bucket // scratch: the buckets of a side
 	spare  []Bucket // scratch: becomes the sum of two lists
@@ -29,8 +27,7 @@ type Reader struct {
 // histogram of c.
 func (r *Reader) Begin(c *Config) {
 	c.mu.Lock()
-	r.config, r.rows, r.taken, r.Created = c, r.rows[:0], false, 0
-	r.Snapshot = Snapshot{c.schema, c.threshold, 0, r.Positive[:0], r.Negative[:0]}
+	r.config, r.rows, r.taken = c, r.rows[:0], false
 	for x := (*late)(unsafe.Pointer(c.late.Swap(nil))); x != nil; x = x.next {
 		x.level.moveTo(x.buckets, c)
 	}
@@ -47,7 +44,6 @@ func (r *Reader) Row(b *Buckets) {
 		}
 		l.history.before.Store(nil)
 	}
-	r.Created = max(r.Created, b.Level().created())
 	r.rows = append(r.rows, b)
 }
 
@@ -89,8 +85,7 @@ func (r *Reader) Restart() bool {
 			fell = max(fell, h.fell)
 		}
 	}
-	r.now = time.Now().UnixMilli()
-	r.taken = fell != 0 && r.now-fell >= RestartAfter.Milliseconds()
+	r.taken = fell != 0 && time.Now().UnixMilli()-fell >= RestartAfter.Milliseconds()
 	return r.taken
 }
 
@@ -99,10 +94,11 @@ func (r *Reader) Restart() bool {
 // returned, unless the histogram restarted in between.
 func (r *Reader) Read() {
 	c := r.config
+	r.Snapshot = Snapshot{c.schema, c.threshold, r.Zero, r.Positive[:0], r.Negative[:0]}
 	for _, b := range r.rows {
 		l := b.Level()
 		if r.taken {
-			fresh := &Level{table: c.empty.table, history: &history{created: r.now}}
+			fresh := &Level{table: c.empty.table, history: new(history)}
 			l = (*Level)(unsafe.Pointer(b.p.Swap((*byte)(unsafe.Pointer(fresh)))))
 		}
 		for schema := l.table.Schema; l != nil; l = l.before() {
