@@ -137,6 +137,9 @@ func (v *vec) marker() func(m unsafe.Pointer) uint64 {
 	if v.fam.metric == &counters { // by far the most series
 		return func(m unsafe.Pointer) uint64 { return (*Counter)(m).Value() }
 	}
+	if d := v.fam.hist; d != nil && d.native != nil {
+		return (*nativeDef)(d.native).marker(d)
+	}
 	var words []uint64
 	return func(m unsafe.Pointer) uint64 {
 		words = v.expiring(m).appendState(words[:0])

@@ -100,6 +100,7 @@ type nativeDef struct {
 	observe  func(h *Histogram, n *nativeDef, v float64) int
 	snapshot func(h *Histogram, counts []uint64) (sum float64, s *NativeSnapshot)
 	state    func(h *Histogram, b []uint64) []uint64
+	marker   func(d *histogramDef) func(m unsafe.Pointer) uint64
 	absorb   func(h *Histogram, was, now []uint64) []uint64
 	stride   int // of histogramDef
 	classic  int // number of finite bounds of classic buckets
@@ -118,7 +119,7 @@ func sameNative(a, b *histogramDef) bool {
 func defineNative(r *Registry, n *nativeOption, name string, d *histogramDef) *metricType {
 	n.check(name)
 	r.protobuf.Store(n.protobuf)
-	def := &nativeDef{config: n.config, observe: observeNative, snapshot: snapshotNative, state: appendNativeState, absorb: absorbNative, stride: d.stride, classic: len(d.Upper)}
+	def := &nativeDef{config: n.config, observe: observeNative, snapshot: snapshotNative, state: appendNativeState, marker: nativeMarker, absorb: absorbNative, stride: d.stride, classic: len(d.Upper)}
 	def.rules.Init(native.SchemaOf(n.config.Factor), n.config.MaxBuckets, n.config.ZeroThreshold)
 	d.native = unsafe.Pointer(def)
 	if len(d.Upper) == 0 {
@@ -316,10 +317,8 @@ func (h *nativeHistogram) settle(r *native.Reader) {
 	atomicfloat.Add(h.row, t.sum)
 }
 
-// readNative sets counts to the counts of the classic buckets, and r to the native ones. Both have
-// the same number of observations, the number that the native buckets have. It returns the sum, and the time of the last restart or 0.
-// If buckets is false, r has only the number of observations. If restart is true, the histogram may restart.
-func (h *nativeHistogram) read(r *native.Reader, counts []uint64, buckets, restarts bool) (sum float64, created int64) {
+// begin makes r read all rows of h.
+func (h *nativeHistogram) begin(r *native.Reader) {
 	r.Begin(h.nativeRules())
 	r.Row(&h.buckets)
 	if s := h.wide.Load(); s != nil {
@@ -329,6 +328,13 @@ func (h *nativeHistogram) read(r *native.Reader, counts []uint64, buckets, resta
 			}
 		})
 	}
+}
+
+// read sets counts to the counts of the classic buckets, and r to the native ones. Both have
+// the same number of observations, the number that the native buckets have. It returns the sum, and the time of the last restart or 0.
+// If buckets is false, r has only the number of observations. If restart is true, the histogram may restart.
+func (h *nativeHistogram) read(r *native.Reader, counts []uint64, buckets, restarts bool) (sum float64, created int64) {
+	h.begin(r)
 	if h.restart != nil && h.restart.taken != nil {
 		h.settle(r)
 	}
@@ -438,14 +444,13 @@ func nativeBuckets(list []native.Bucket) []NativeBucket {
 
 // appendNativeState is Histogram.appendState with native buckets. Behind the counts of the classic buckets and the zero
 // bucket it appends the time of the restart, the schema, the number of positive buckets, and the buckets.
-// The mark contains the time of the restart: the count restarts from 0.
 func appendNativeState(h *Histogram, b []uint64) []uint64 {
 	first := len(b)
 	b = append(b, make([]uint64, 2+len(h.def.Upper)+1+3)...)
 	counts := make([]uint64, len(h.def.Upper)+1)
 	r := new(native.Reader)
 	sum, created := nativeOf(h).read(r, counts, true, false)
-	b[first], b[first+1] = r.Snapshot.Count()+uint64(created)<<32, math.Float64bits(sum)
+	b[first], b[first+1] = nativeMark(created, r.Snapshot.Count()), math.Float64bits(sum)
 	counts[len(counts)-1] = r.Zero
 	n := first + 2 + copy(b[first+2:], counts)
 	b[n], b[n+1], b[n+2] = uint64(created), uint64(r.Schema), uint64(len(r.Positive))
@@ -455,6 +460,24 @@ func appendNativeState(h *Histogram, b []uint64) []uint64 {
 		}
 	}
 	return b
+}
+
+// nativeMark returns the mark of a histogram with its number of observations. It contains the time of the
+// restart: the count restarts from 0.
+func nativeMark(created int64, count uint64) uint64 { return count + uint64(created)<<32 }
+
+// nativeMarker is vec.marker for native buckets. It reads only their number, and leaves it to reads that are shown whether a
+// restart stands.
+func nativeMarker(d *histogramDef) func(m unsafe.Pointer) uint64 {
+	r, counts := new(native.Reader), make([]uint64, len(d.Upper)+1)
+	return func(m unsafe.Pointer) uint64 {
+		h := (*nativeHistogram)(m)
+		h.begin(r)
+		h.Histogram.read(counts)
+		mark := nativeMark(h.created(), counts[len(counts)-1]+r.Count())
+		r.End()
+		return mark
+	}
 }
 
 // absorbNative is the part of Histogram.absorb for native buckets. It returns the earlier state, or a state of zeros if the

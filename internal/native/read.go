@@ -34,7 +34,10 @@ func (r *Reader) Begin(c *Config) {
 }
 
 // End ends what Begin started. What was read stays valid until the next Begin.
-func (r *Reader) End() { r.config.mu.Unlock() }
+func (r *Reader) End() {
+	r.config.mu.Unlock()
+	clear(r.rows) // r does not keep the histogram in memory
+}
 
 // Row adds the Buckets of the histogram, or of a row of its stripes, to those that Read reads.
 func (r *Reader) Row(b *Buckets) {
