@@ -111,10 +111,9 @@ func TestNativeBadConfigs(t *testing.T) {
 		"all bad":             {[]NativeConfig{{1, -1, -1}}, "factor"},
 	} {
 		for where, define := range map[string]func(r *Registry){
-			"x":                             func(r *Registry) { r.Histogram("x", "", nil, WithNative(c.config...)) },
-			"y":                             func(r *Registry) { r.HistogramVec("y", "", []float64{1}, []string{"l"}, WithNative(c.config...)) },
-			"":                              func(r *Registry) { NewRegistry(WithNative(c.config...)) },
-			"http_request_duration_seconds": func(r *Registry) { NewHTTPMetrics(r, WithNative(c.config...)) },
+			"x": func(r *Registry) { r.Histogram("x", "", nil, WithNative(c.config...)) },
+			"y": func(r *Registry) { r.HistogramVec("y", "", []float64{1}, []string{"l"}, WithNative(c.config...)) },
+			"":  func(r *Registry) { NewRegistry(WithNative(c.config...)) },
 		} {
 			err := refused(t, define)
 			if err == nil {
@@ -160,18 +159,16 @@ func TestNativeDefinitions(t *testing.T) {
 		classic int
 		schema  int // 100 without native buckets
 	}{
-		"none":                     {NewRegistry().Histogram("h", "", nil), len(DefBuckets) + 1, 100},
-		"nil":                      {NewRegistry().Histogram("h", "", nil, WithNative()), 1, 3},
-		"empty":                    {NewRegistry().Histogram("h", "", []float64{}, WithNative()), 1, 3},
-		"only +Inf":                {NewRegistry().Histogram("h", "", []float64{math.Inf(+1)}, WithNative()), 1, 3},
-		"given":                    {NewRegistry().Histogram("h", "", []float64{1, 2}, WithNative()), 3, 3},
-		"default, nil":             {NewRegistry(WithNative()).Histogram("h", "", nil), 1, 3},
-		"default, given":           {NewRegistry(WithNative()).Histogram("h", "", []float64{1}), 2, 3},
-		"own instead of default":   {NewRegistry(WithNative()).Histogram("h", "", nil, small), 1, 0},
-		"last of two":              {NewRegistry().Histogram("h", "", nil, WithNative(), small), 1, 0},
-		"a good one after bad":     {NewRegistry().Histogram("h", "", nil, WithNative(NativeConfig{Factor: 1}), small), 1, 0},
-		"HTTP":                     {NewHTTPMetrics(NewRegistry(), small).duration.With("GET", "/"), len(durationBuckets) + 1, 0},
-		"HTTP in a native default": {NewHTTPMetrics(NewRegistry(small)).size.With("GET", "/"), len(sizeBuckets) + 1, 0},
+		"none":                   {NewRegistry().Histogram("h", "", nil), len(DefBuckets) + 1, 100},
+		"nil":                    {NewRegistry().Histogram("h", "", nil, WithNative()), 1, 3},
+		"empty":                  {NewRegistry().Histogram("h", "", []float64{}, WithNative()), 1, 3},
+		"only +Inf":              {NewRegistry().Histogram("h", "", []float64{math.Inf(+1)}, WithNative()), 1, 3},
+		"given":                  {NewRegistry().Histogram("h", "", []float64{1, 2}, WithNative()), 3, 3},
+		"default, nil":           {NewRegistry(WithNative()).Histogram("h", "", nil), 1, 3},
+		"default, given":         {NewRegistry(WithNative()).Histogram("h", "", []float64{1}), 2, 3},
+		"own instead of default": {NewRegistry(WithNative()).Histogram("h", "", nil, small), 1, 0},
+		"last of two":            {NewRegistry().Histogram("h", "", nil, WithNative(), small), 1, 0},
+		"a good one after bad":   {NewRegistry().Histogram("h", "", nil, WithNative(NativeConfig{Factor: 1}), small), 1, 0},
 	} {
 		c.h.Observe(0.5)
 		s := c.h.Snapshot()
