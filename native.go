@@ -200,7 +200,7 @@ func observeNative(h *Histogram, n *nativeDef, v float64) int {
 		b.Added(&n.rules, l, bits, k)
 	}
 	if n.classic > 0 || !atomicfloat.TryAdd(h.row, v) {
-		return h.observeRest(n, v, nil)
+		return h.observeRest(n, v, nil, n.classic == 0)
 	}
 	return 0
 }
@@ -223,7 +223,7 @@ func (h *Histogram) observeStriped(n *nativeDef, v float64, s *stripe.Set) int {
 		b.Added(&n.rules, l, bits, k)
 	}
 	if n.classic > 0 || !atomicfloat.TryAdd(&s.Words[number*uintptr(n.stride)], v) {
-		return h.observeRest(n, v, s)
+		return h.observeRest(n, v, s, n.classic == 0)
 	}
 	return 0
 }
@@ -244,13 +244,14 @@ func (h *Histogram) observeOther(n *nativeDef, v float64, s *stripe.Set) int {
 		}
 		(*atomic.Uint64)(unsafe.Add(unsafe.Pointer(row), 8*(1+n.classic))).Add(1) // the zero bucket
 	}
-	return h.observeRest(n, v, s)
+	return h.observeRest(n, v, s, false)
 }
 
-// observeRest completes an observation whose native bucket has counted.
+// observeRest completes an observation whose native bucket has counted. If collided is true, another goroutine changed the
+// sum at the same time. Another attempt would mostly succeed, and hide the contention from stripe.Contended.
 //
 //go:noinline
-func (h *Histogram) observeRest(n *nativeDef, v float64, s *stripe.Set) int {
+func (h *Histogram) observeRest(n *nativeDef, v float64, s *stripe.Set, collided bool) int {
 	row, first, at := h.row, 0, uintptr(0)
 	if s != nil {
 		at = stripe.StackNumber()
@@ -260,7 +261,7 @@ func (h *Histogram) observeRest(n *nativeDef, v float64, s *stripe.Set) int {
 	if n.classic > 0 {
 		h.def.countClassic(row, v)
 	}
-	if !atomicfloat.TryAdd(row, v) {
+	if collided || !atomicfloat.TryAdd(row, v) {
 		if stripe.Contended(s, first, at, unsafe.Pointer(h)) {
 			stripe.WidenWith(&h.wide, s, n.stride, h.newSide)
 		}

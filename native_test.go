@@ -717,6 +717,50 @@ func TestNativeShownCounts(t *testing.T) {
 	}
 }
 
+// TestNativeCollisions: the failed attempts to add to the sum make stripes, as without native buckets.
+func TestNativeCollisions(t *testing.T) {
+	testkit.NeedThreads(t)
+	for _, bounds := range [][]float64{nil, {1}} {
+		h := NewRegistry().Histogram("h", "", bounds, WithNative())
+		n := (*nativeDef)(h.def.native)
+		count := 0
+		for ; h.wide.Load() == nil && count < 10_000; count++ { // a burst is 16 collisions in a millisecond
+			h.observeRest(n, 1, nil, true)
+		}
+		if h.wide.Load() == nil {
+			t.Errorf("bounds %v: no stripes", bounds)
+		}
+		if s := h.Snapshot(); s.Sum != float64(count) {
+			t.Errorf("bounds %v: sum %v, want %d", bounds, s.Sum, count)
+		}
+	}
+}
+
+// TestNativeRestartByProtobuf: the exposition in protobuf restarts a histogram whose resolution fell. Other formats and snapshots do not.
+func TestNativeRestartByProtobuf(t *testing.T) {
+	restartAfter(t, 0)
+	r := NewRegistry(WithNative(NativeConfig{MaxBuckets: 4}))
+	h, kept := r.Histogram("h", "", []float64{10}), r.Histogram("kept", "", nil)
+	kept.Observe(1)
+	count, _ := falls(h)
+	for range 2 {
+		text(t, r)
+		open(t, r)
+		jsonText(t, r)
+		if s := h.Snapshot(); s.Count != count || s.Native.Schema >= 3 {
+			t.Fatalf("%d observations, want %d, schema %d", s.Count, count, s.Native.Schema)
+		}
+	}
+	write(t, r.WriteProtobuf)
+	if s := h.Snapshot(); s.Count != 0 || s.Sum != 0 || s.Buckets[0].Count != 0 || s.Native.Schema != 3 {
+		t.Errorf("after the restart: %+v", s)
+	}
+	write(t, r.WriteProtobuf)
+	if s := kept.Snapshot(); s.Count != 1 {
+		t.Errorf("a histogram whose resolution did not fall has %d observations", s.Count)
+	}
+}
+
 // TestNativeCorrection: an observation that is in the classic buckets and not in the native ones, as a restart can
 // leave behind, is in no count.
 func TestNativeCorrection(t *testing.T) {
