@@ -717,6 +717,51 @@ func TestNativeShownCounts(t *testing.T) {
 	}
 }
 
+// TestNativeLimit: the observation that exceeds the limit lowers the resolution, in each way to a bucket, without a read.
+func TestNativeLimit(t *testing.T) {
+	for what, values := range map[string][]float64{
+		"one octave": {1.05, 1.15, 1.25, 1.35, 1.45, 1.55}, // its chunk exists from the first value
+		"octaves":    {1.5, 3, 6, 12, 24, 48},
+		"negative":   {-1.05, -1.15, -1.25, -1.35, -1.45, -1.55},
+	} {
+		h := NewRegistry().Histogram("h", "", nil, WithNative(NativeConfig{MaxBuckets: 5}))
+		b := &nativeOf(h).buckets
+		for _, v := range values[:5] {
+			h.Observe(v)
+		}
+		l := b.Level()
+		h.Observe(values[0])
+		if b.Level() != l {
+			t.Errorf("%s: the resolution fell before the limit was exceeded", what)
+		}
+		h.Observe(values[5])
+		if b.Level() == l {
+			t.Errorf("%s: the resolution did not fall", what)
+		}
+		if s := h.Snapshot(); s.Native.Schema >= 3 || s.Count != 7 {
+			t.Errorf("%s: schema %d, %d observations", what, s.Native.Schema, s.Count)
+		}
+	}
+}
+
+// TestNativeMarkAfterRestart: after a restart and as many observations as before, the mark of idle expiry is another one.
+func TestNativeMarkAfterRestart(t *testing.T) {
+	restartAfter(t, 0)
+	v := NewRegistry().HistogramVec("h", "", nil, []string{"l"}, WithIdleExpiry(time.Minute), WithNative(NativeConfig{MaxBuckets: 4}))
+	h := v.With("x")
+	count, _ := falls(h)
+	mark := v.marker()
+	before := mark(unsafe.Pointer(h))
+	var r native.Reader
+	scrapeNative(h, &r)
+	for range count {
+		h.Observe(1)
+	}
+	if h.Snapshot().Count != count || mark(unsafe.Pointer(h)) == before {
+		t.Errorf("%d observations, mark %d", h.Snapshot().Count, before)
+	}
+}
+
 // TestNativeCollisions: the failed attempts to add to the sum make stripes, as without native buckets.
 func TestNativeCollisions(t *testing.T) {
 	testkit.NeedThreads(t)
