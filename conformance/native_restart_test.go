@@ -431,3 +431,133 @@ func TestNativeRestartConcurrent(t *testing.T) {
 	}
 	t.Logf("%d observations, %d resets in %d rounds", len(values), resets, rounds)
 }
+
+// TestNativeRestartHidden has the same peak before a restart and after the restart. The second peak lowers the resolution
+// again before the next exposition. So no count is lower than before the restart, and neither is the schema.
+// Prometheus must see the reset nevertheless: otherwise increase() would miss the first peak.
+func TestNativeRestartHidden(t *testing.T) {
+	restartAfter(t, time.Hour)
+	for _, more := range []int{0, 1, 100} {
+		reg := tacho.NewRegistry()
+		h := reg.Histogram("h", "", nil, tacho.WithNative(tacho.NativeConfig{MaxBuckets: 10}))
+		store := newStoredScrapes(t)
+		scrape := func(after time.Duration) {
+			native.RestartAfter = after
+			store.add(t, scrapeProtobuf(t, reg))
+			native.RestartAfter = time.Hour
+		}
+		var values []float64
+		peak := func() {
+			for i := range 100 {
+				v := exact(math.Exp2(float64(i%17) / 4))
+				h.Observe(v)
+				values = append(values, v)
+			}
+		}
+		scrape(time.Hour)
+		peak()
+		scrape(0) // restarts
+		peak()
+		for i := range more {
+			v := exact(math.Exp2(float64(i%17) / 4))
+			h.Observe(v)
+			values = append(values, v)
+		}
+		scrape(0)         // the resolution fell, but no restart may follow
+		scrape(time.Hour) // everything is visible again
+		peak()
+		scrape(time.Hour)
+		scrape(0) // restarts
+		scrape(time.Hour)
+		whole := store.query(t, fmt.Sprintf("increase(h[%s] anchored)", store.last.Sub(store.first))).H
+		if whole.Count != float64(len(values)) || whole.Sum != total(values) {
+			t.Errorf("%d more values: increase: count %v, sum %v, want %d, %v", more, whole.Count, whole.Sum, len(values), total(values))
+		}
+		if got, want := fromFloat(whole), nativeReference(t, int(whole.Schema), values); !reflect.DeepEqual(got, want) {
+			t.Errorf("%d more values: increase: %s", more, describe(got, want))
+		}
+	}
+}
+
+// TestNativeRestartSecondScraper scrapes a histogram in turn as two scrapers do. The restart is in an exposition of the
+// first scraper. The second one sees a reset, and misses only the observations since its last scrape before the restart.
+func TestNativeRestartSecondScraper(t *testing.T) {
+	restartAfter(t, time.Hour)
+	reg := tacho.NewRegistry()
+	h := reg.Histogram("h", "", nil, tacho.WithNative(tacho.NativeConfig{MaxBuckets: 10}))
+	stores := [2]*storedScrapes{newStoredScrapes(t), newStoredScrapes(t)}
+	scrape := func(scraper int) { stores[scraper].add(t, scrapeProtobuf(t, reg)) }
+	rnd := rand.New(rand.NewPCG(1, 10))
+	var values, missed []float64
+	observe := func(n int, sigma float64) (list []float64) {
+		for range n {
+			v := exact(math.Exp(rnd.NormFloat64() * sigma))
+			h.Observe(v)
+			list = append(list, v)
+		}
+		values = append(values, list...)
+		return list
+	}
+	scrape(0)
+	scrape(1)
+	observe(100, 2)
+	scrape(0)
+	observe(20, 0.1)
+	scrape(1)
+	missed = observe(30, 0.1)
+	native.RestartAfter = 0
+	scrape(0) // restarts
+	native.RestartAfter = time.Hour
+	observe(10, 0.1)
+	scrape(1)
+	observe(10, 0.1)
+	scrape(0)
+	scrape(1)
+	for i, lost := range [][]float64{nil, missed} {
+		s := stores[i]
+		whole := s.query(t, fmt.Sprintf("increase(h[%s] anchored)", s.last.Sub(s.first))).H
+		if want := len(values) - len(lost); whole.Count != float64(want) || whole.Sum != total(values)-total(lost) {
+			t.Errorf("scraper %d: count %v, sum %v, want %d, %v", i, whole.Count, whole.Sum, want, total(values)-total(lost))
+		}
+	}
+}
+
+// TestNativeRows reads two rows of a histogram, as contention makes them. Each row is within the limit of buckets, and
+// both are not. The reader lowers the resolution, and a later reader restarts the histogram.
+func TestNativeRows(t *testing.T) {
+	restartAfter(t, time.Hour)
+	var c native.Config
+	c.Init(3, 30, 0x1p-128)
+	rows := new([2]native.Buckets)
+	for i := range rows {
+		rows[i].Init(&c)
+	}
+	read := func() (native.Snapshot, bool) {
+		var r native.Reader
+		r.Begin(&c)
+		for i := range rows {
+			r.Row(&rows[i])
+		}
+		restarted := r.Restart()
+		r.Read()
+		r.End()
+		return r.Snapshot, restarted
+	}
+	for i := range 20 {
+		rows[0].Add(&c, native.Bound(3, i))
+		rows[1].Add(&c, native.Bound(3, 20+i))
+	}
+	s, restarted := read()
+	if s.Schema != 2 || len(s.Positive) != 21 || restarted || s.Count() != 40 {
+		t.Errorf("schema %d, %d buckets, count %d, restarted %t; want 2, 21, 40, false", s.Schema, len(s.Positive), s.Count(), restarted)
+	}
+	rows[0].Add(&c, 1)
+	native.RestartAfter = 0
+	if s, restarted := read(); s.Schema != 2 || !restarted || s.Count() != 41 {
+		t.Errorf("schema %d, count %d, restarted %t; want 2, 41, true", s.Schema, s.Count(), restarted)
+	}
+	rows[1].Add(&c, 1)
+	if s, restarted := read(); s.Schema != 3 || restarted || s.Count() != 1 {
+		t.Errorf("schema %d, count %d, restarted %t; want 3, 1, false", s.Schema, s.Count(), restarted)
+	}
+}
