@@ -16,26 +16,27 @@ func emitNative(s *HistogramSnapshot) (n unsafe.Pointer, ok bool) {
 		return nil, false
 	}
 	to := &native.Snapshot{Schema: from.Schema, ZeroThreshold: from.ZeroThreshold, Zero: from.ZeroCount}
-	positive, ok := emittedBuckets(from.Schema, from.Positive)
-	negative, ok2 := emittedBuckets(from.Schema, from.Negative)
+	positive, count, ok := emittedBuckets(from.Schema, from.Positive, from.ZeroCount)
+	negative, count, ok2 := emittedBuckets(from.Schema, from.Negative, count)
 	to.Positive, to.Negative = positive, negative
 	// Other libraries count NaN in no bucket. Prometheus then wants a sum of NaN.
-	if count := to.Count(); count != s.Count && !(count < s.Count && math.IsNaN(s.Sum)) {
+	if count != s.Count && !(count < s.Count && math.IsNaN(s.Sum)) {
 		ok = false
 	}
 	return unsafe.Pointer(&expo.Native{Snapshot: to, AppendJSON: expo.AppendNativeJSON}), ok && ok2
 }
 
-// emittedBuckets returns the populated buckets of a list.
-func emittedBuckets(schema int, list []NativeBucket) (own []native.Bucket, ok bool) {
+// emittedBuckets returns the populated buckets of a list, and adds their counts to count. The formats have the differences of
+// counts as an int64. So ok is false for a larger count, as for a sum that overflows.
+func emittedBuckets(schema int, list []NativeBucket, count uint64) (own []native.Bucket, _ uint64, ok bool) {
 	first, last := native.Keys(schema)
 	for i, b := range list {
-		if b.Index < first || b.Index > last || i > 0 && b.Index <= list[i-1].Index {
-			return nil, false
+		if b.Index < first || b.Index > last || i > 0 && b.Index <= list[i-1].Index || b.Count > min(math.MaxInt64, math.MaxUint64-count) {
+			return nil, 0, false
 		}
-		if b.Count > 0 {
+		if count += b.Count; b.Count > 0 {
 			own = append(own, native.Bucket{Key: b.Index, Count: b.Count})
 		}
 	}
-	return own, true
+	return own, count, true
 }
