@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"math"
+	"math/bits"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -15,7 +16,12 @@ import (
 // emittedNative returns a random snapshot with native buckets, as a collector could emit it. Most snapshots are valid.
 func emittedNative(rnd *rand.Rand) tacho.HistogramSnapshot {
 	counts := []uint64{0, 1, 2, 3, 100, 1 << 20, 1 << 62, 1<<63 - 1, 1 << 63, math.MaxUint64}
-	count := func() uint64 { return counts[min(rnd.IntN(len(counts)), rnd.IntN(2*len(counts)))] }
+	count := func() uint64 {
+		if rnd.IntN(20) == 0 {
+			return counts[rnd.IntN(len(counts))]
+		}
+		return counts[rnd.IntN(6)]
+	}
 	n := &tacho.NativeSnapshot{
 		Schema:        rnd.IntN(13) - 4,
 		ZeroThreshold: []float64{0, math.Copysign(0, -1), math.SmallestNonzeroFloat64, 0x1p-128, 0.01, 1, 1e300, math.MaxFloat64}[rnd.IntN(8)],
@@ -135,7 +141,7 @@ func nativeError(s tacho.HistogramSnapshot) string {
 	h := &histogram.Histogram{
 		Schema: int32(n.Schema), ZeroThreshold: n.ZeroThreshold, ZeroCount: n.ZeroCount, Count: s.Count, Sum: s.Sum,
 	}
-	total := float64(n.ZeroCount)
+	total, overflows := n.ZeroCount, uint64(0)
 	var reasons []string
 	side := func(list []tacho.NativeBucket) (spans []histogram.Span, deltas []int64) {
 		next, before := 0, int64(0)
@@ -146,19 +152,21 @@ func nativeError(s tacho.HistogramSnapshot) string {
 			if i > 0 && b.Index < next {
 				reasons = append(reasons, "the indexes do not increase")
 			}
-			if n.Schema < minSchema || n.Schema > maxSchema || b.Index > 1024<<8>>(8-n.Schema)+1 || b.Index < -(1074 << 8 >> (8 - n.Schema)) {
+			if n.Schema < minSchema || n.Schema > maxSchema || b.Index > 1024<<8>>(8-n.Schema)+1 || b.Index < -(1074<<8>>(8-n.Schema)) {
 				reasons = append(reasons, "no value is in the bucket")
 			}
 			spans = append(spans, histogram.Span{Offset: int32(b.Index - next), Length: 1})
 			deltas = append(deltas, int64(b.Count)-before)
 			next, before = b.Index+1, int64(b.Count)
-			total += float64(b.Count)
+			var carry uint64
+			total, carry = bits.Add64(total, b.Count, 0)
+			overflows += carry
 		}
 		return spans, deltas
 	}
 	h.PositiveSpans, h.PositiveBuckets = side(n.Positive)
 	h.NegativeSpans, h.NegativeBuckets = side(n.Negative)
-	if total >= 0x1p64 {
+	if overflows > 0 {
 		reasons = append(reasons, "the counts exceed an uint64")
 	}
 	if len(reasons) == 0 {
