@@ -434,9 +434,22 @@ func TestNativeRestartConcurrent(t *testing.T) {
 
 // TestNativeRestartHidden has the same peak before a restart and after the restart. The second peak lowers the resolution
 // again before the next exposition. So no count is lower than before the restart, and neither is the schema.
-// Prometheus must see the reset nevertheless: otherwise increase() would miss the first peak.
+// Prometheus must not miss the first peak nevertheless. Other readers of the histogram in between change nothing, and their
+// own counts do not fall, except once at a restart.
 func TestNativeRestartHidden(t *testing.T) {
 	restartAfter(t, time.Hour)
+	for name, read := range map[string]func(reg *tacho.Registry, h *tacho.Histogram){
+		"no reader":   func(*tacho.Registry, *tacho.Histogram) {},
+		"text":        func(reg *tacho.Registry, _ *tacho.Histogram) { reg.WriteText(io.Discard) },
+		"OpenMetrics": func(reg *tacho.Registry, _ *tacho.Histogram) { reg.WriteOpenMetrics(io.Discard) },
+		"JSON":        func(reg *tacho.Registry, _ *tacho.Histogram) { reg.WriteJSON(io.Discard) },
+		"Snapshot":    func(_ *tacho.Registry, h *tacho.Histogram) { h.Snapshot() },
+	} {
+		t.Run(name, func(t *testing.T) { testNativeRestartHidden(t, read) })
+	}
+}
+
+func testNativeRestartHidden(t *testing.T, read func(reg *tacho.Registry, h *tacho.Histogram)) {
 	for _, more := range []int{0, 1, 100} {
 		reg := tacho.NewRegistry()
 		h := reg.Histogram("h", "", nil, tacho.WithNative(tacho.NativeConfig{MaxBuckets: 10}))
@@ -457,12 +470,14 @@ func TestNativeRestartHidden(t *testing.T) {
 		scrape(time.Hour)
 		peak()
 		scrape(0) // restarts
+		read(reg, h)
 		peak()
 		for i := range more {
 			v := exact(math.Exp2(float64(i%17) / 4))
 			h.Observe(v)
 			values = append(values, v)
 		}
+		read(reg, h)
 		scrape(0)         // the resolution fell, but no restart may follow
 		scrape(time.Hour) // everything is visible again
 		peak()
@@ -519,5 +534,69 @@ func TestNativeRestartSecondScraper(t *testing.T) {
 		if want := len(values) - len(lost); whole.Count != float64(want) || whole.Sum != total(values)-total(lost) {
 			t.Errorf("scraper %d: count %v, sum %v, want %d, %v", i, whole.Count, whole.Sum, want, total(values)-total(lost))
 		}
+	}
+}
+
+// TestNativeRestartOtherReaders reads a histogram in all ways between a restart and the exposition that decides whether the
+// restart stands. The readers have all observations so far, like that exposition if the restart does not stand.
+func TestNativeRestartOtherReaders(t *testing.T) {
+	restartAfter(t, 0)
+	for _, stands := range []bool{true, false} {
+		reg := tacho.NewRegistry()
+		h := reg.Histogram("h", "", []float64{4}, tacho.WithNative(tacho.NativeConfig{MaxBuckets: 10}))
+		var values []float64
+		observe := func(v float64) {
+			h.Observe(v)
+			values = append(values, v)
+		}
+		peak := func() {
+			observe(0)
+			observe(-4)
+			for i := range 100 {
+				observe(exact(math.Exp2(float64(i%17) / 4)))
+			}
+		}
+		check := func(what string) {
+			t.Helper()
+			s := h.Snapshot()
+			if s.Count != uint64(len(values)) || s.Sum != total(values) || !reflect.DeepEqual(*s.Native, nativeReference(t, s.Native.Schema, values)) {
+				t.Errorf("%s (stands: %t): count %d, sum %v, want %d, %v; %s", what, stands, s.Count, s.Sum, len(values), total(values), describe(*s.Native, nativeReference(t, s.Native.Schema, values)))
+			}
+			below := 0
+			for _, v := range values {
+				if v <= 4 {
+					below++
+				}
+			}
+			var text bytes.Buffer
+			if err := reg.WriteText(&text); err != nil {
+				t.Fatal(err)
+			}
+			for _, line := range []string{
+				fmt.Sprintf("h_bucket{le=\"4\"} %d\n", below), fmt.Sprintf("h_bucket{le=\"+Inf\"} %d\n", len(values)),
+				fmt.Sprintf("h_sum %v\n", total(values)), fmt.Sprintf("h_count %d\n", len(values)),
+			} {
+				if !strings.Contains(text.String(), line) {
+					t.Errorf("%s (stands: %t): %q is missing in\n%s", what, stands, line, &text)
+				}
+			}
+		}
+		peak()
+		check("before the restart")
+		scrapeProtobuf(t, reg)
+		check("after the restart")
+		observe(1)
+		check("after the restart, with one more")
+		if !stands {
+			peak()
+			check("after a second peak")
+		}
+		native.RestartAfter = time.Hour
+		scrapeProtobuf(t, reg)
+		if stands {
+			values = []float64{1}
+		}
+		check("after the decision")
+		native.RestartAfter = 0
 	}
 }
