@@ -141,14 +141,14 @@ type nativeHistogram struct {
 
 // A restart is the last restart of a histogram, which an exposition makes after the resolution fell.
 //
-// The next read of the histogram, in whatever format, decides whether the restart stands. It stands if the schema is
+// The next exposition that may restart the histogram decides whether the restart stands. It stands if the schema is
 // higher than before: Prometheus takes a higher schema for a reset of the counter. If the resolution has fallen again, the
 // restart is undone: the counts of all buckets could be higher than before, and Prometheus would not see the reset. So a histogram whose
-// values always need the low resolution never restarts.
+// values always need the low resolution never restarts. Until the decision, all other readers see the counts from before the restart too.
 type restart struct {
 	created int64  // the time, in Unix milliseconds
 	before  int64  // created of the restart before, or 0
-	taken   *taken // what the exposition showed; nil if the restart stands
+	taken   *taken // what the exposition showed; nil after the decision
 }
 
 // A taken has the counts that a histogram had before its restart.
@@ -294,10 +294,21 @@ func (h *Histogram) newSide(rows int) unsafe.Pointer {
 	return unsafe.Pointer(&list[0])
 }
 
-// created returns the time of the last restart, or 0.
-func (h *nativeHistogram) created() int64 {
+// undecided returns what the last restart took, until the restart stands or is undone, and otherwise nil.
+func (h *nativeHistogram) undecided() *taken {
 	if h.restart == nil {
+		return nil
+	}
+	return h.restart.taken
+}
+
+// created returns the time of the last restart that stands, or 0.
+func (h *nativeHistogram) created() int64 {
+	switch {
+	case h.restart == nil:
 		return 0
+	case h.restart.taken != nil:
+		return h.restart.before
 	}
 	return h.restart.created
 }
@@ -333,11 +344,13 @@ func (h *nativeHistogram) begin(r *native.Reader) {
 
 // read sets counts to the counts of the classic buckets, and r to the native ones. Both have
 // the same number of observations, the number that the native buckets have. It returns the sum, and the time of the last restart or 0.
-// If buckets is false, r has only the number of observations. If restart is true, the histogram may restart.
+// If buckets is false, r has only the number of observations. If restarts is true, the histogram may restart.
 func (h *nativeHistogram) read(r *native.Reader, counts []uint64, buckets, restarts bool) (sum float64, created int64) {
 	h.begin(r)
-	if h.restart != nil && h.restart.taken != nil {
+	was := h.undecided()
+	if was != nil && restarts {
 		h.settle(r)
+		was = nil
 	}
 	created = h.created()
 	restarts = restarts && r.Restart()
@@ -347,12 +360,22 @@ func (h *nativeHistogram) read(r *native.Reader, counts []uint64, buckets, resta
 		sum = h.Histogram.read(counts)
 	}
 	last := len(counts) - 1
+	if was != nil {
+		sum += was.sum
+		for i, n := range was.counts {
+			counts[i] += n
+		}
+	}
 	var total uint64
 	if r.Zero = counts[last]; buckets {
-		r.Read()
+		if r.Read(); was != nil {
+			r.Merge(&was.Snapshot)
+		}
 		total = r.Snapshot.Count()
 	} else {
-		total = r.Zero + r.Count()
+		if total = r.Zero + r.Count(); was != nil {
+			total += was.Count() - was.Zero
+		}
 	}
 	if restarts {
 		t := &taken{r.Snapshot, slices.Clone(counts), sum}
@@ -467,15 +490,18 @@ func appendNativeState(h *Histogram, b []uint64) []uint64 {
 // restart: the count restarts from 0.
 func nativeMark(created int64, count uint64) uint64 { return count + uint64(created)<<32 }
 
-// nativeMarker is vec.marker for native buckets. It reads only their number, and leaves it to reads that are shown whether a
-// restart stands.
+// nativeMarker is vec.marker for native buckets. It reads only their number.
 func nativeMarker(d *histogramDef) func(m unsafe.Pointer) uint64 {
 	r, counts := new(native.Reader), make([]uint64, len(d.Upper)+1)
 	return func(m unsafe.Pointer) uint64 {
 		h := (*nativeHistogram)(m)
 		h.begin(r)
 		h.Histogram.read(counts)
-		mark := nativeMark(h.created(), counts[len(counts)-1]+r.Count())
+		count := counts[len(counts)-1] + r.Count()
+		if was := h.undecided(); was != nil {
+			count += was.Count()
+		}
+		mark := nativeMark(h.created(), count)
 		r.End()
 		return mark
 	}

@@ -123,14 +123,28 @@ func (r *Reader) Read() {
 		}
 	}
 	shown := r.Schema
-	for len(r.Positive)+len(r.Negative) > c.max && r.Schema > MinSchema {
-		r.lowerTo(r.Schema - 1)
-	}
+	r.limit()
 	if r.Schema < shown && !r.taken {
 		for _, b := range r.rows {
 			b.lower(b.Level(), r.Schema)
 		}
 	}
+}
+
+// limit lowers the schema of the Snapshot until it has at most the number of buckets of the Config.
+func (r *Reader) limit() {
+	for len(r.Positive)+len(r.Negative) > r.config.max && r.Schema > MinSchema {
+		r.lowerTo(r.Schema - 1)
+	}
+}
+
+// Merge adds the buckets of s to those of the Snapshot, except the zero bucket.
+func (r *Reader) Merge(s *Snapshot) {
+	r.lowerTo(s.Schema)
+	down := s.Schema - r.Schema
+	r.Positive = r.sum(r.Positive, lowered(append(r.part[:0], s.Positive...), down))
+	r.Negative = r.sum(r.Negative, lowered(append(r.part[:0], s.Negative...), down))
+	r.limit()
 }
 
 // count returns the count of a bucket, and takes it if Read takes the counts.
