@@ -55,6 +55,9 @@
 // upper bound is at least the value. Prometheus gets cumulative counts. A program reads a
 // histogram by [Histogram.Snapshot].
 //
+// [WithNative] gives a histogram native buckets, beside the classic buckets or alone. They need no
+// bounds, and resolve all values to 9 percent.
+//
 // # Labels
 //
 // A [Vec] is a family of metrics that differ in label values: [CounterVec], [HistogramVec]
