@@ -333,7 +333,8 @@ func testNativeRestart(t *testing.T, bounds []float64) {
 }
 
 // TestNativeRestartConcurrent restarts a histogram at many expositions while goroutines observe. The differences of the
-// expositions have every observation once, in its bucket, and the exact sum.
+// expositions have every observation once, in its bucket, and the exact sum. A scraper of another format has no
+// observation twice.
 func TestNativeRestartConcurrent(t *testing.T) {
 	restartAfter(t, 0)
 	reg := tacho.NewRegistry(tacho.WithCreated())
@@ -381,6 +382,14 @@ func TestNativeRestartConcurrent(t *testing.T) {
 	var before *histogram.FloatHistogram
 	var start int64
 	resets := 0
+	var other, increase uint64 // what a scraper of another format has: its last count, and the increase up to its last reset
+	readOther := func() {
+		n := h.Snapshot().Count
+		if n < other {
+			increase += other
+		}
+		other = n
+	}
 	add := func(h *histogram.FloatHistogram) {
 		low, err := h.CopyToSchema(minSchema)
 		if err == nil {
@@ -398,7 +407,9 @@ func TestNativeRestartConcurrent(t *testing.T) {
 		peak.Store(i%4 == 0 || i%16 < 3)
 		time.Sleep(2 * time.Millisecond) // times of creation are in milliseconds
 		peak.Store(false)
+		readOther()
 		all := scrapeProtobuf(t, reg)
+		readOther()
 		s := all[name]
 		now := s.native.ToFloat(nil)
 		if got := all[`{__name__="h_count"}`].float; got != now.Count {
@@ -432,6 +443,9 @@ func TestNativeRestartConcurrent(t *testing.T) {
 	}
 	if got, want := fromFloat(sum), nativeReference(t, minSchema, values); !reflect.DeepEqual(got, want) {
 		t.Error(describe(got, want))
+	}
+	if got := increase + other; got > uint64(len(values)) || increase == 0 {
+		t.Errorf("a scraper of another format has %d observations, %d before its last reset, want at most %d and a reset", got, increase, len(values))
 	}
 	if resets < rounds/10 {
 		t.Errorf("%d resets in %d rounds, want more", resets, rounds)
