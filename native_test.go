@@ -806,6 +806,108 @@ func TestNativeRestartByProtobuf(t *testing.T) {
 	}
 }
 
+// TestNativeRestartUndone: if the resolution is low again at the read after a restart, the restart is undone: all counts, the sum
+// and the time of creation are as without it. Otherwise the restart stands.
+func TestNativeRestartUndone(t *testing.T) {
+	for _, c := range []struct {
+		what   string
+		values []float64 // after the restart
+		stands bool
+	}{
+		{"no values", nil, true},
+		{"few values", []float64{0, 1, -1, math.Inf(+1)}, true},
+		{"values in a higher schema", []float64{0, 1, 2, 4, 8, -16, -32, 64}, true},
+		{"the same values", []float64{0, 0, 1, 8, 64, 512, 4096, 1 << 15, -1, -8}, false},
+		{"more values", []float64{0, 1, 8, 64, 512, 4096, 1 << 15, 1 << 40, 1 << 50, -1, -8, -1 << 20}, false},
+	} {
+		for _, striped := range []bool{false, true} {
+			restartAfter(t, 0)
+			config := WithNative(NativeConfig{MaxBuckets: 4})
+			h := NewRegistry().Histogram("h", "", []float64{0, 10, 100}, config)
+			same := NewRegistry().Histogram("h", "", []float64{0, 10, 100}, config)
+			observe := func(x float64) {
+				h.Observe(x)
+				same.Observe(x)
+			}
+			for _, x := range []float64{0, 0, 1, 8, 64, 512, 4096, 1 << 15, -1, -8} {
+				observe(x)
+			}
+			if striped {
+				stripe.WidenWith(&h.wide, nil, h.def.stride, h.newSide)
+				observe(3)
+			}
+			before := h.Snapshot()
+			var r native.Reader
+			_, sum := scrapeNative(h, &r)
+			if text := sameBuckets(&NativeSnapshot{r.Schema, r.ZeroThreshold, r.Zero, nativeBuckets(r.Positive), nativeBuckets(r.Negative)}, before.Native); text != "" || sum != before.Sum {
+				t.Fatalf("%s: taken %v, %s", c.what, sum, text)
+			}
+			if c.stands {
+				same = NewRegistry().Histogram("h", "", []float64{0, 10, 100}, config)
+			}
+			for _, x := range c.values {
+				observe(x)
+			}
+			restartAfter(t, time.Hour)
+			for range 2 {
+				got, want := h.Snapshot(), same.Snapshot()
+				if text := sameBuckets(got.Native, want.Native); text != "" || got.Sum != want.Sum || !slices.Equal(got.Buckets, want.Buckets) {
+					t.Errorf("%s, striped %t: %v %v, want %v %v, %s", c.what, striped, got.Sum, got.Buckets, want.Sum, want.Buckets, text)
+				}
+				if _, created := nativeOf(h).read(&r, make([]uint64, 4), false, false); (created != 0) != c.stands {
+					t.Errorf("%s, striped %t: created %d", c.what, striped, created)
+				}
+			}
+		}
+	}
+}
+
+// TestNativeConcurrentDecisions: the counts of all restarts that stand, and those at the end, are everything recorded.
+func TestNativeConcurrentDecisions(t *testing.T) {
+	restartAfter(t, 0)
+	threads(t)
+	rounds, n := nativeRounds()
+	stood, undone := 0, 0
+	for i := range rounds {
+		x := newNativeStress(uint64(i), n)
+		first := x.h.Snapshot().Native
+		total, sum := &NativeSnapshot{Schema: first.Schema, ZeroThreshold: first.ZeroThreshold}, 0.0
+		var pending *NativeSnapshot // of a restart without a decision
+		var pendingSum float64
+		var r native.Reader
+		counts := make([]uint64, len(x.h.def.Upper)+1)
+		restarts := uint64(0)
+		for running := true; running; {
+			running = x.running.Load() > 0
+			was := nativeOf(x.h).restart
+			got, created := nativeOf(x.h).read(&r, counts, true, running)
+			if pending != nil {
+				if created == was.created && was.before != was.created {
+					stood, total, sum = stood+1, sumOf(total, pending), sum+pendingSum
+				} else {
+					undone++
+				}
+				pending = nil
+			}
+			if now := nativeOf(x.h).restart; now != was {
+				pending, pendingSum = &NativeSnapshot{r.Schema, r.ZeroThreshold, r.Zero, nativeBuckets(r.Positive), nativeBuckets(r.Negative)}, got
+				// Tell restarts of the same millisecond apart.
+				restarts++
+				now.created += int64(restarts) << 32
+			}
+		}
+		x.done.Wait()
+		if pending != nil {
+			t.Fatal("the last read made a restart")
+		}
+		got, want := x.h.Snapshot(), x.same.Snapshot()
+		if text := sameBuckets(sumOf(total, got.Native), want.Native); text != "" || sum+got.Sum != want.Sum {
+			t.Fatalf("round %d: sum %v, want %v, %s", i, sum+got.Sum, want.Sum, text)
+		}
+	}
+	t.Logf("%d restarts stood, %d were undone", stood, undone)
+}
+
 // TestNativeCorrection: an observation that is in the classic buckets and not in the native ones, as a restart can
 // leave behind, is in no count.
 func TestNativeCorrection(t *testing.T) {
