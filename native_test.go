@@ -850,12 +850,12 @@ func TestNativeRestartUndone(t *testing.T) {
 			}
 			restartAfter(t, time.Hour)
 			for range 2 {
+				if _, created := nativeOf(h).read(&r, make([]uint64, 4), false, false); (created != 0) != c.stands {
+					t.Errorf("%s, striped %t: created %d", c.what, striped, created)
+				}
 				got, want := h.Snapshot(), same.Snapshot()
 				if text := sameBuckets(got.Native, want.Native); text != "" || got.Sum != want.Sum || !slices.Equal(got.Buckets, want.Buckets) {
 					t.Errorf("%s, striped %t: %v %v, want %v %v, %s", c.what, striped, got.Sum, got.Buckets, want.Sum, want.Buckets, text)
-				}
-				if _, created := nativeOf(h).read(&r, make([]uint64, 4), false, false); (created != 0) != c.stands {
-					t.Errorf("%s, striped %t: created %d", c.what, striped, created)
 				}
 			}
 		}
