@@ -35,6 +35,17 @@ func scrapeNative(h *Histogram, r *native.Reader) (counts []uint64, sum float64)
 	return counts, sum
 }
 
+// restartNative is scrapeNative, and the next exposition, which decides that the restart stands.
+func restartNative(t testing.TB, h *Histogram, r *native.Reader) (counts []uint64, sum float64) {
+	counts, sum = scrapeNative(h, r)
+	defer func(d time.Duration) { native.RestartAfter = d }(native.RestartAfter)
+	native.RestartAfter = time.Hour
+	if scrapeNative(h, new(native.Reader)); h.Snapshot().Count != 0 {
+		t.Error("no restart")
+	}
+	return counts, sum
+}
+
 // lowestOf lowers the schema of a snapshot.
 func lowestOf(s *NativeSnapshot, schema int) *NativeSnapshot {
 	fold := func(list []NativeBucket) (to []NativeBucket) {
@@ -420,7 +431,7 @@ func TestNativeCreated(t *testing.T) {
 		t.Errorf("created %s %s, then %s %s without a restart", x1, y1, x2, y2)
 	}
 	var n native.Reader
-	counts, got := scrapeNative(h, &n)
+	counts, got := restartNative(t, h, &n)
 	if counts[0]+counts[1] != count || got != sum || n.Snapshot.Count() != count {
 		t.Errorf("taken %v and %v, want %d and %v", counts, got, count, sum)
 	}
@@ -466,9 +477,7 @@ func TestNativeIdleExpiry(t *testing.T) {
 				late := []float64{0, 0, 5, -7, 1000}
 				if restart { // by a scrape that began before
 					var n native.Reader
-					if _, _ = scrapeNative(old, &n); old.Snapshot().Count != 0 {
-						t.Fatalf("%s: no restart", what)
-					}
+					restartNative(t, old, &n)
 					time.Sleep(2 * time.Millisecond)
 				}
 				for _, x := range late {
@@ -753,7 +762,7 @@ func TestNativeMarkAfterRestart(t *testing.T) {
 	mark := v.marker()
 	before := mark(unsafe.Pointer(h))
 	var r native.Reader
-	scrapeNative(h, &r)
+	restartNative(t, h, &r)
 	for range count {
 		h.Observe(1)
 	}
@@ -781,7 +790,8 @@ func TestNativeCollisions(t *testing.T) {
 	}
 }
 
-// TestNativeRestartByProtobuf: the exposition in protobuf restarts a histogram whose resolution fell. Other formats and snapshots do not.
+// TestNativeRestartByProtobuf: an exposition in protobuf restarts a histogram whose resolution fell, and the next one decides that the restart
+// stands. Other formats and snapshots do neither.
 func TestNativeRestartByProtobuf(t *testing.T) {
 	restartAfter(t, 0)
 	r := NewRegistry(WithNative(NativeConfig{MaxBuckets: 4}))
@@ -797,6 +807,10 @@ func TestNativeRestartByProtobuf(t *testing.T) {
 		}
 	}
 	write(t, r.WriteProtobuf)
+	if s := h.Snapshot(); s.Count != count || s.Native.Schema >= 3 {
+		t.Errorf("before the decision: %+v", s)
+	}
+	write(t, r.WriteProtobuf)
 	if s := h.Snapshot(); s.Count != 0 || s.Sum != 0 || s.Buckets[0].Count != 0 || s.Native.Schema != 3 {
 		t.Errorf("after the restart: %+v", s)
 	}
@@ -806,7 +820,7 @@ func TestNativeRestartByProtobuf(t *testing.T) {
 	}
 }
 
-// TestNativeRestartUndone: if the resolution is low again at the read after a restart, the restart is undone: all counts, the sum
+// TestNativeRestartUndone: if the resolution is low again at the exposition after a restart, the restart is undone: all counts, the sum
 // and the time of creation are as without it. Otherwise the restart stands.
 func TestNativeRestartUndone(t *testing.T) {
 	for _, c := range []struct {
@@ -850,7 +864,7 @@ func TestNativeRestartUndone(t *testing.T) {
 			}
 			restartAfter(t, time.Hour)
 			for range 2 {
-				if _, created := nativeOf(h).read(&r, make([]uint64, 4), false, false); (created != 0) != c.stands {
+				if _, created := nativeOf(h).read(&r, make([]uint64, 4), true, true); (created != 0) != c.stands {
 					t.Errorf("%s, striped %t: created %d", c.what, striped, created)
 				}
 				got, want := h.Snapshot(), same.Snapshot()
@@ -869,6 +883,7 @@ func TestNativeConcurrentDecisions(t *testing.T) {
 	rounds, n := nativeRounds()
 	stood, undone := 0, 0
 	for i := range rounds {
+		restartAfter(t, 0)
 		x := newNativeStress(uint64(i), n)
 		first := x.h.Snapshot().Native
 		total, sum := &NativeSnapshot{Schema: first.Schema, ZeroThreshold: first.ZeroThreshold}, 0.0
@@ -878,9 +893,11 @@ func TestNativeConcurrentDecisions(t *testing.T) {
 		counts := make([]uint64, len(x.h.def.Upper)+1)
 		restarts := uint64(0)
 		for running := true; running; {
-			running = x.running.Load() > 0
+			if running = x.running.Load() > 0; !running {
+				restartAfter(t, time.Hour)
+			}
 			was := nativeOf(x.h).restart
-			got, created := nativeOf(x.h).read(&r, counts, true, running)
+			got, created := nativeOf(x.h).read(&r, counts, true, true)
 			if pending != nil {
 				if created == was.created && was.before != was.created {
 					stood, total, sum = stood+1, sumOf(total, pending), sum+pendingSum
