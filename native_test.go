@@ -35,17 +35,6 @@ func scrapeNative(h *Histogram, r *native.Reader) (counts []uint64, sum float64)
 	return counts, sum
 }
 
-// restartNative is scrapeNative, and the next exposition, which decides that the restart stands.
-func restartNative(t testing.TB, h *Histogram, r *native.Reader) (counts []uint64, sum float64) {
-	counts, sum = scrapeNative(h, r)
-	defer func(d time.Duration) { native.RestartAfter = d }(native.RestartAfter)
-	native.RestartAfter = time.Hour
-	if scrapeNative(h, new(native.Reader)); h.Snapshot().Count != 0 {
-		t.Error("no restart")
-	}
-	return counts, sum
-}
-
 // lowestOf lowers the schema of a snapshot.
 func lowestOf(s *NativeSnapshot, schema int) *NativeSnapshot {
 	fold := func(list []NativeBucket) (to []NativeBucket) {
@@ -431,11 +420,15 @@ func TestNativeCreated(t *testing.T) {
 		t.Errorf("created %s %s, then %s %s without a restart", x1, y1, x2, y2)
 	}
 	var n native.Reader
-	counts, got := restartNative(t, h, &n)
+	counts, got := scrapeNative(h, &n)
 	if counts[0]+counts[1] != count || got != sum || n.Snapshot.Count() != count {
 		t.Errorf("taken %v and %v, want %d and %v", counts, got, count, sum)
 	}
 	scrapeNative(kept, &n)
+	if x2, _ := created(); x2 != x1 || h.Snapshot().Count != count {
+		t.Errorf("created %s, then %s before the restart stands", x1, x2)
+	}
+	scrapeNative(h, &n)
 	if s := h.Snapshot(); s.Count != 0 || s.Sum != 0 || s.Buckets[0].Count != 0 || s.Native.Schema != 3 {
 		t.Errorf("after the restart: %+v", s)
 	}
@@ -477,7 +470,10 @@ func TestNativeIdleExpiry(t *testing.T) {
 				late := []float64{0, 0, 5, -7, 1000}
 				if restart { // by a scrape that began before
 					var n native.Reader
-					restartNative(t, old, &n)
+					scrapeNative(old, &n)
+					if scrapeNative(old, &n); old.Snapshot().Count != 0 {
+						t.Fatalf("%s: no restart", what)
+					}
 					time.Sleep(2 * time.Millisecond)
 				}
 				for _, x := range late {
@@ -762,7 +758,11 @@ func TestNativeMarkAfterRestart(t *testing.T) {
 	mark := v.marker()
 	before := mark(unsafe.Pointer(h))
 	var r native.Reader
-	restartNative(t, h, &r)
+	scrapeNative(h, &r)
+	if mark(unsafe.Pointer(h)) != before {
+		t.Error("another mark although nothing was observed")
+	}
+	scrapeNative(h, &r)
 	for range count {
 		h.Observe(1)
 	}
@@ -790,8 +790,7 @@ func TestNativeCollisions(t *testing.T) {
 	}
 }
 
-// TestNativeRestartByProtobuf: an exposition in protobuf restarts a histogram whose resolution fell, and the next one decides that the restart
-// stands. Other formats and snapshots do neither.
+// TestNativeRestartByProtobuf: the exposition in protobuf restarts a histogram whose resolution fell. Other formats and snapshots do not.
 func TestNativeRestartByProtobuf(t *testing.T) {
 	restartAfter(t, 0)
 	r := NewRegistry(WithNative(NativeConfig{MaxBuckets: 4}))
@@ -807,8 +806,8 @@ func TestNativeRestartByProtobuf(t *testing.T) {
 		}
 	}
 	write(t, r.WriteProtobuf)
-	if s := h.Snapshot(); s.Count != count || s.Native.Schema >= 3 {
-		t.Errorf("before the decision: %+v", s)
+	if s := h.Snapshot(); s.Count != count {
+		t.Errorf("%d observations before the next exposition in protobuf", s.Count)
 	}
 	write(t, r.WriteProtobuf)
 	if s := h.Snapshot(); s.Count != 0 || s.Sum != 0 || s.Buckets[0].Count != 0 || s.Native.Schema != 3 {
@@ -821,7 +820,7 @@ func TestNativeRestartByProtobuf(t *testing.T) {
 }
 
 // TestNativeRestartUndone: if the resolution is low again at the exposition after a restart, the restart is undone: all counts, the sum
-// and the time of creation are as without it. Otherwise the restart stands.
+// and the time of creation are as without it. Otherwise the restart stands. Before that exposition, all other readers see everything.
 func TestNativeRestartUndone(t *testing.T) {
 	for _, c := range []struct {
 		what   string
@@ -839,9 +838,18 @@ func TestNativeRestartUndone(t *testing.T) {
 			config := WithNative(NativeConfig{MaxBuckets: 4})
 			h := NewRegistry().Histogram("h", "", []float64{0, 10, 100}, config)
 			same := NewRegistry().Histogram("h", "", []float64{0, 10, 100}, config)
+			all := NewRegistry().Histogram("h", "", []float64{0, 10, 100}, config)
 			observe := func(x float64) {
 				h.Observe(x)
 				same.Observe(x)
+				all.Observe(x)
+			}
+			check := func(when string, want HistogramSnapshot) {
+				t.Helper()
+				got := h.Snapshot()
+				if text := sameBuckets(got.Native, want.Native); text != "" || got.Sum != want.Sum || !slices.Equal(got.Buckets, want.Buckets) {
+					t.Errorf("%s, striped %t, %s: %v %v, want %v %v, %s", c.what, striped, when, got.Sum, got.Buckets, want.Sum, want.Buckets, text)
+				}
 			}
 			for _, x := range []float64{0, 0, 1, 8, 64, 512, 4096, 1 << 15, -1, -8} {
 				observe(x)
@@ -862,15 +870,16 @@ func TestNativeRestartUndone(t *testing.T) {
 			for _, x := range c.values {
 				observe(x)
 			}
+			check("before the decision", all.Snapshot())
+			if _, created := nativeOf(h).read(&r, make([]uint64, 4), false, false); created != 0 {
+				t.Errorf("%s, striped %t: created %d before the decision", c.what, striped, created)
+			}
 			restartAfter(t, time.Hour)
 			for range 2 {
 				if _, created := nativeOf(h).read(&r, make([]uint64, 4), true, true); (created != 0) != c.stands {
 					t.Errorf("%s, striped %t: created %d", c.what, striped, created)
 				}
-				got, want := h.Snapshot(), same.Snapshot()
-				if text := sameBuckets(got.Native, want.Native); text != "" || got.Sum != want.Sum || !slices.Equal(got.Buckets, want.Buckets) {
-					t.Errorf("%s, striped %t: %v %v, want %v %v, %s", c.what, striped, got.Sum, got.Buckets, want.Sum, want.Buckets, text)
-				}
+				check("after the decision", same.Snapshot())
 			}
 		}
 	}
@@ -883,7 +892,6 @@ func TestNativeConcurrentDecisions(t *testing.T) {
 	rounds, n := nativeRounds()
 	stood, undone := 0, 0
 	for i := range rounds {
-		restartAfter(t, 0)
 		x := newNativeStress(uint64(i), n)
 		first := x.h.Snapshot().Native
 		total, sum := &NativeSnapshot{Schema: first.Schema, ZeroThreshold: first.ZeroThreshold}, 0.0
@@ -893,11 +901,9 @@ func TestNativeConcurrentDecisions(t *testing.T) {
 		counts := make([]uint64, len(x.h.def.Upper)+1)
 		restarts := uint64(0)
 		for running := true; running; {
-			if running = x.running.Load() > 0; !running {
-				restartAfter(t, time.Hour)
-			}
+			running = x.running.Load() > 0
 			was := nativeOf(x.h).restart
-			got, created := nativeOf(x.h).read(&r, counts, true, true)
+			got, created := nativeOf(x.h).read(&r, counts, true, running)
 			if pending != nil {
 				if created == was.created && was.before != was.created {
 					stood, total, sum = stood+1, sumOf(total, pending), sum+pendingSum

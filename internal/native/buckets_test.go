@@ -388,7 +388,7 @@ func TestMemory(t *testing.T) {
 				r = Reader{}
 				return rows
 			}) / series
-			limit := int64(30_000)
+			limit := int64(24 << 10)
 			if reads > 0 {
 				limit = 2_000
 			}

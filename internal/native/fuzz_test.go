@@ -14,6 +14,7 @@ import (
 func FuzzBuckets(f *testing.F) {
 	f.Add([]byte("\x03\x10\x00\x00\x00\x3f\xf0\x00\x00\x00\x00\x00\x00\x02\x01\x12\x34\x03"))
 	f.Add([]byte("\x08\x01\x01\x01\x04\x04\x04\x04\x05\x02\x03\x02\x04\x04\x06\x02"))
+	f.Add([]byte("0\x02C12%\xff&C"))
 	rnd := rand.New(rand.NewPCG(10, 11))
 	for i := range 20 {
 		b := make([]byte, 40*i)
@@ -90,9 +91,11 @@ func FuzzBuckets(f *testing.F) {
 				}
 				got := r.Count()
 				r.End()
+				schema := m.schema // such a format does not find that all rows together exceed the limit
 				if want := m.snapshot().Count(); got != want {
 					t.Fatalf("%d observations, want %d", got, want)
 				}
+				m.schema = schema
 			case 7:
 				add(generators["special"](rand.New(rand.NewPCG(1, uint64(next())))))
 			}
