@@ -23,7 +23,8 @@ const (
 	OTel     = "OpenTelemetry"
 )
 
-// Peers lists all sides, tacho included.
+// Peers lists all sides, tacho included. The tables of native histograms have further
+// sides; see NativePeers.
 var Peers = []string{Tacho, Bare, Client, Victoria, OTel}
 
 // A Path is a piece of work that every side can do.
@@ -82,6 +83,8 @@ type Sizes struct {
 	Memory     []int // series in a measurement of memory
 	Million    int   // series in LargeScrapes
 	Scale      []int // series in the table Scale
+	Native     int   // native histograms in a scrape
+	NativeAny  int   // native histograms with any float64s, in a measurement of memory
 	Heavy      int   // smallest number of series or lines with Path.Heavy
 }
 
@@ -95,6 +98,8 @@ var (
 		Memory:     []int{10_000, 100_000, 1_000_000},
 		Million:    1_000_000,
 		Scale:      []int{10_000, 200_000, 1_000_000},
+		Native:     1000,
+		NativeAny:  100,
 		Heavy:      100_000,
 	}
 	Small = Sizes{
@@ -105,22 +110,27 @@ var (
 		Memory:     []int{1000},
 		Million:    2000,
 		Scale:      []int{1000, 2000},
+		Native:     100,
+		NativeAny:  5,
 		Heavy:      100_000,
 	}
 )
 
-// Names of the tables. The first five contain times.
+// Names of the tables. The first six contain times.
 const (
 	Recording  = "recording"
 	Lookup     = "lookup"
 	Creating   = "creating"
 	Scraping   = "scraping"
 	Middleware = "middleware"
+	Native     = "native histograms"
 
 	Memory   = "memory of a series"
 	Million  = "a million series"
 	Binaries = "binary"
 	Scale    = "scale"
+
+	NativeMemory = "bytes of native histograms"
 )
 
 // Paths returns all timed paths.
@@ -138,5 +148,6 @@ func Paths(s Sizes) []Path {
 	add(Creating, CreatePaths(s))
 	add(Scraping, ScrapePaths(s))
 	add(Middleware, MiddlewarePaths())
+	add(Native, NativePaths(s))
 	return all
 }

@@ -15,6 +15,7 @@ func BenchmarkLookup(b *testing.B)     { benchmark(b, Lookup) }
 func BenchmarkCreating(b *testing.B)   { benchmark(b, Creating) }
 func BenchmarkScraping(b *testing.B)   { benchmark(b, Scraping) }
 func BenchmarkMiddleware(b *testing.B) { benchmark(b, Middleware) }
+func BenchmarkNative(b *testing.B)     { benchmark(b, Native) }
 
 // benchmark runs the paths of a table. The names of the sub-benchmarks are
 // path/peer/alone and path/peer/parallel.
@@ -76,9 +77,21 @@ func TestTargetsBelongToPaths(t *testing.T) {
 	for _, l := range memoryLoads(Full) {
 		names = append(names, seriesName(l))
 	}
+	sizes := []string{"server", "program", binaryRecording, binaryEncoder, binaryBoth, binaryNeither}
+	for _, l := range nativeLoads(Full) {
+		sizes = append(sizes, nativeName(l))
+	}
+	sizes = append(sizes, protobufName(nativeLoad{series: Full.Native}))
+	names = append(names, sizes...)
+	peers := slices.Concat(Peers, NativePeers)
 	for _, target := range Targets {
-		if !slices.Contains(names, target.Path) || !slices.Contains(Peers, target.Peer) {
+		if !slices.Contains(names, target.Path) || !slices.Contains(peers, target.Peer) {
 			t.Errorf("unknown path or peer in the target %+v", target)
+		}
+	}
+	for name := range ByteTargets {
+		if !slices.Contains(sizes, name) {
+			t.Errorf("unknown row in the target of bytes %q", name)
 		}
 	}
 	slices.Sort(names)

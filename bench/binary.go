@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // BinaryBytes builds the programs in the folder size, stripped. Each result is the
@@ -30,29 +31,105 @@ func BinaryBytes() ([]Size, error) {
 			if err != nil {
 				return nil, err
 			}
-			size.Peers = append(size.Peers, f.peer)
-			size.Bytes = append(size.Bytes, float64(n-bare))
+			size.add(f.peer, float64(n-bare))
 		}
 		sizes = append(sizes, size)
 	}
 	return sizes, nil
 }
 
-// build returns the size of a program in bytes. The tag tacho_nohttp affects only
-// the program with tacho.
-func build(dir, kind, name string) (int64, error) {
-	out := filepath.Join(dir, kind+"-"+name)
-	args := []string{"build", "-trimpath", "-ldflags=-s -w", "-o", out}
-	if kind == "program" {
-		args = append(args, "-tags=tacho_nohttp")
+// NativeBinaryBytes builds the programs in the folder size/native, stripped and with
+// the tag tacho_nohttp. The rows are the bytes that a program gains by WithNative, by
+// WriteProtobuf without and with WithNative, and the bytes that a program with neither
+// gained since the commit beforeNative. A file grows in pages of 4,096 bytes.
+// NativeBinaryBytes runs the commands go and git, and the current folder must belong
+// to this module.
+func NativeBinaryBytes() ([]Size, error) {
+	dir, err := os.MkdirTemp("", "tacho-size")
+	if err != nil {
+		return nil, err
 	}
-	cmd := exec.Command("go", append(args, "github.com/tachikoma/tacho/bench/size/"+kind+"/"+name)...)
-	if msg, err := cmd.CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("%v: %w\n%s", cmd.Args, err, msg)
+	defer os.RemoveAll(dir)
+	bytes := make(map[string]int64)
+	for _, name := range []string{"neither", "recording", "protobuf", "both"} {
+		if bytes[name], err = build(dir, "native", name); err != nil {
+			return nil, err
+		}
+	}
+	var sizes []Size
+	row := func(name, with, without string) {
+		size := Size{Name: name, Bare: float64(bytes[without]), Without: without}
+		size.add(Tacho, float64(bytes[with]-bytes[without]))
+		sizes = append(sizes, size)
+	}
+	row(binaryRecording, "recording", "neither")
+	row(binaryEncoder, "protobuf", "neither")
+	row(binaryBoth, "both", "recording")
+
+	root, err := output(".", "git", "rev-parse", "--show-toplevel")
+	if err != nil {
+		return nil, err
+	}
+	before := filepath.Join(dir, "before")
+	if _, err := output(".", "git", "clone", "--quiet", "--shared", "--no-checkout", root, before); err != nil {
+		return nil, err
+	}
+	if _, err := output(before, "git", "checkout", "--quiet", beforeNative); err != nil {
+		return nil, err
+	}
+	const name = "commit " + beforeNative
+	program := "./" + filepath.Join("testdata", "size", "tacho")
+	if bytes["now"], err = buildIn(root, filepath.Join(dir, "now"), program, "-tags=tacho_nohttp"); err != nil {
+		return nil, err
+	}
+	if bytes[name], err = buildIn(before, filepath.Join(dir, "then"), program, "-tags=tacho_nohttp"); err != nil {
+		return nil, err
+	}
+	row(binaryNeither, "now", name)
+	return sizes, nil
+}
+
+// beforeNative is the last commit without native histograms and without protobuf.
+const beforeNative = "d1d5b75"
+
+// Names of the rows of NativeBinaryBytes.
+const (
+	binaryRecording = "WithNative in a program"
+	binaryEncoder   = "WriteProtobuf in a program without WithNative"
+	binaryBoth      = "WriteProtobuf in a program with WithNative"
+	binaryNeither   = "a program with neither"
+)
+
+// build returns the size of a program in bytes. The tag tacho_nohttp affects only
+// the programs with tacho.
+func build(dir, kind, name string) (int64, error) {
+	var flags []string
+	if kind != "server" {
+		flags = append(flags, "-tags=tacho_nohttp")
+	}
+	return buildIn(".", filepath.Join(dir, kind+"-"+name), "github.com/tachikoma/tacho/bench/size/"+kind+"/"+name, flags...)
+}
+
+// buildIn builds a program in a folder and returns the size of the file out.
+func buildIn(dir, out, program string, flags ...string) (int64, error) {
+	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out}, flags...)
+	if _, err := output(dir, "go", append(args, program)...); err != nil {
+		return 0, err
 	}
 	info, err := os.Stat(out)
 	if err != nil {
 		return 0, err
 	}
 	return info.Size(), nil
+}
+
+// output runs a command in a folder and returns its output without the last newline.
+func output(dir, name string, args ...string) (string, error) {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%v: %w\n%s", cmd.Args, err, out)
+	}
+	return strings.TrimSuffix(string(out), "\n"), nil
 }

@@ -4,10 +4,16 @@ import "runtime"
 
 // A Size is a number of bytes for tacho and for each peer.
 type Size struct {
-	Name  string
-	Peers []string
-	Bytes []float64 // by peer
-	Bare  float64   // size of a binary without metrics
+	Name    string
+	Peers   []string
+	Bytes   []float64 // by peer
+	Bare    float64   // size of a binary without metrics, or 0 if the bytes are not of a binary
+	Without string    // description of the binary of Bare; "" for Bare
+}
+
+func (s *Size) add(peer string, bytes float64) {
+	s.Peers = append(s.Peers, peer)
+	s.Bytes = append(s.Bytes, bytes)
 }
 
 // SeriesBytes returns the bytes on the heap for each series. A series has three
@@ -17,8 +23,7 @@ func SeriesBytes(s Sizes) []Size {
 	for _, l := range memoryLoads(s) {
 		size := Size{Name: seriesName(l)}
 		for _, peer := range []string{Tacho, Client, Victoria, OTel} {
-			size.Peers = append(size.Peers, peer)
-			size.Bytes = append(size.Bytes, heapOf(func() any { return l.fill(peer) })/float64(max(l.counters, l.histograms)))
+			size.add(peer, heapOf(func() any { return l.fill(peer) })/float64(max(l.counters, l.histograms)))
 		}
 		sizes = append(sizes, size)
 	}

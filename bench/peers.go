@@ -76,13 +76,13 @@ type otelSide struct {
 	reader   *sdkmetric.ManualReader // set by newOTelReader
 }
 
-func newOTel() otelSide {
+func newOTel(options ...sdkmetric.Option) otelSide {
 	reg := prometheus.NewRegistry()
 	exporter, err := otelprom.New(otelprom.WithRegisterer(reg), otelprom.WithoutScopeInfo(), otelprom.WithoutTargetInfo())
 	if err != nil {
 		panic(err)
 	}
-	p := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter), sdkmetric.WithCardinalityLimit(0))
+	p := sdkmetric.NewMeterProvider(append(options, sdkmetric.WithReader(exporter), sdkmetric.WithCardinalityLimit(0))...)
 	return otelSide{provider: p, meter: p.Meter("bench"), reg: reg}
 }
 

@@ -32,6 +32,14 @@ var Targets = []Target{
 	{Path: "WriteText, 1,000 histograms", Peer: Victoria, Ratio: 30, MayAlloc: true},
 	{Path: "middleware, one request", Peer: Client, Ratio: 5, MayAlloc: true},
 	{Path: "middleware, one request", Parallel: true, Peer: Client, Ratio: 5, MayAlloc: true},
+	{Path: "Observe, native", Peer: Client, Ratio: 4.5},
+	{Path: "Observe, native", Parallel: true, Peer: Client, Ratio: 12},
+	{Path: "Observe, native", Peer: TachoClassic, Ratio: 1 / 1.3},
+	{Path: "Observe, native", Parallel: true, Peer: TachoClassic, Ratio: 1 / 1.4},
+	{Path: "WriteProtobuf, 1,000 native histograms", Peer: Client, Ratio: 25},
+	{Path: "a series of 10,000 native histograms, 1,000 values", Peer: Client, Ratio: 8, MayAlloc: true},
+	{Path: "a series of 10,000 native histograms, 1,000 values, 2 scrapes", Peer: Client, Ratio: 15, MayAlloc: true},
+	{Path: "protobuf of 1,000 native histograms", Peer: Client, Ratio: 1 / 0.7, MayAlloc: true},
 	{Path: "a series of 10,000 counters", Peer: Client, Ratio: 3.2, MayAlloc: true},
 	{Path: "a series of 10,000 histograms", Peer: Client, Ratio: 4, MayAlloc: true},
 }
@@ -47,9 +55,19 @@ func TargetOf(path string, parallel bool, peer string) (Target, bool) {
 	return Target{}, false
 }
 
-// BinaryTargets is the maximum number of bytes that tacho adds to a program, by
-// Size.Name.
-var BinaryTargets = map[string]float64{"server": 254_000, "program": 100_000}
+// ByteTargets is the maximum of the bytes of tacho, by Size.Name. The bytes of a program
+// are those that tacho adds.
+var ByteTargets = map[string]float64{
+	"server":        254_000,
+	"program":       100_000,
+	binaryRecording: 32 << 10,
+	binaryEncoder:   16 << 10,
+	binaryBoth:      16 << 10,
+	binaryNeither:   0,
+
+	nativeName(nativeLoads(Full)[2]): 24 << 10,
+	nativeName(nativeLoads(Full)[3]): 24 << 10,
+}
 
 // A ScaleTarget is a maximum for a row of the table Scale.
 type ScaleTarget struct {

@@ -5,6 +5,7 @@
 //	go run ./cmd/ratios -path 'Counter|Observe'        # some paths
 //	go run ./cmd/ratios -path scraping -rounds 30      # one table, with more rounds
 //	go run ./cmd/ratios -path scale/with               # one row of the table scale
+//	go run ./cmd/ratios -path native                   # the tables of native histograms
 //	go run ./cmd/ratios -write ../docs/BENCHMARKS.md,TABLES.md
 //
 // With -write, each table replaces the section of its name in one of the documents.
@@ -122,6 +123,18 @@ func measure(match *regexp.Regexp, rounds int, round time.Duration) []*table {
 		}
 		tables = append(tables, t)
 		note("%s", bench.Binaries)
+	}
+	if match.MatchString(bench.NativeMemory) {
+		binaries, err := bench.NativeBinaryBytes()
+		if err != nil {
+			log.Fatal(err)
+		}
+		t := sizeTable(bench.NativeMemory)
+		for _, s := range append(bench.NativeBytes(bench.Full), binaries...) {
+			t.addSizes(s)
+		}
+		tables = append(tables, t)
+		note("%s", bench.NativeMemory)
 	}
 	note("done")
 	return tables

@@ -115,12 +115,23 @@ func sizeTable(name string) *table {
 
 func (t *table) addSizes(s bench.Size) {
 	ours := s.Bytes[0]
-	if limit, ok := bench.BinaryTargets[s.Name]; ok {
+	if limit, ok := bench.ByteTargets[s.Name]; ok {
 		goal := "at most " + bench.Count(int(limit)) + " met"
 		if ours > limit {
 			goal = "at most " + bench.Count(int(limit)) + " **missed**"
 		}
-		t.rows = append(t.rows, []string{s.Name, "bare, " + bench.Count(int(s.Bare)) + " bytes", "+" + bench.Count(int(ours)), "", "", goal})
+		against, bytes := "", bench.Count(int(math.Round(ours)))
+		if s.Bare > 0 {
+			without := s.Without
+			if without == "" {
+				without = bench.Bare
+			}
+			against = without + ", " + bench.Count(int(s.Bare)) + " bytes"
+			if ours >= 0 {
+				bytes = "+" + bytes
+			}
+		}
+		t.rows = append(t.rows, []string{s.Name, against, bytes, "", "", goal})
 	}
 	for i := 1; i < len(s.Peers); i++ {
 		ratio, goal := s.Bytes[i]/ours, ""
