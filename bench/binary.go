@@ -39,11 +39,12 @@ func BinaryBytes() ([]Size, error) {
 }
 
 // NativeBinaryBytes builds the programs in the folder size/native, stripped and with
-// the tag tacho_nohttp. The rows are the bytes that a program gains by WithNative, by
-// WriteProtobuf without and with WithNative, and the bytes that a program with neither
-// gained since the commit beforeNative. A file grows in pages of 4,096 bytes.
-// NativeBinaryBytes runs the commands go and git, and the current folder must belong
-// to this module.
+// the tag tacho_nohttp. Most rows are the bytes that WithNative or WriteProtobuf adds to a
+// program. The row binaryNeither is the growth of a program with neither since the commit
+// beforeNative. A file grows in pages of 4,096 bytes.
+//
+// NativeBinaryBytes runs the commands go and git. The current folder must belong to this
+// module, and the repository must have the commit beforeNative.
 func NativeBinaryBytes() ([]Size, error) {
 	dir, err := os.MkdirTemp("", "tacho-size")
 	if err != nil {

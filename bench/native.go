@@ -29,8 +29,8 @@ const (
 // NativePeers lists the sides of the tables of native histograms.
 var NativePeers = []string{Tacho, Bare, TachoBoth, TachoClassic, Client, ClientClassic, Victoria, OTel}
 
-// The configuration of the native buckets, which is the default of tacho. The greatest
-// power of two that is not above the factor is that of schema 3.
+// The configuration of the native buckets is the default of tacho. The schema follows from
+// the factor: in schema 3 a bound is 1.0905 times the bound before.
 const (
 	nativeFactor  = 1.1
 	nativeSchema  = 3
@@ -41,8 +41,8 @@ const (
 // histograms.
 var classicBounds = []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 
-// logNormal returns random latencies in seconds: log-normal values with the median 0.01
-// and sigma 1. They populate about 70 buckets of schema 3.
+// logNormal returns random latencies in seconds. The values are log-normal with the median
+// 0.01 and sigma 1. The values populate about 70 buckets of schema 3.
 func logNormal() *[samples]float64 {
 	random := rand.New(rand.NewPCG(1, 2))
 	var v [samples]float64
@@ -52,8 +52,8 @@ func logNormal() *[samples]float64 {
 	return &v
 }
 
-// anyFloats returns n float64s with random bits, except NaN. Their exponents and signs
-// are uniform, so that nearly every value has a bucket of its own.
+// anyFloats returns n float64s with random bits, except NaN. The exponents and signs are
+// uniform, so the values populate nearly all buckets that a schema has.
 func anyFloats(n int) []float64 {
 	random := rand.New(rand.NewPCG(5, 6))
 	v := make([]float64, 0, n)
@@ -65,8 +65,9 @@ func anyFloats(n int) []float64 {
 	return v
 }
 
-// NativePaths returns the paths with native histograms. Observe uses a single
-// histogram in all goroutines. WriteProtobuf writes every series with its labels.
+// NativePaths returns the paths with native histograms. Observe uses a single histogram in
+// all goroutines. WriteProtobuf writes each series with three labels and nativeValues
+// values.
 func NativePaths(s Sizes) []Path {
 	l := nativeLoad{series: s.Native, values: nativeValues}
 	return []Path{
@@ -86,8 +87,8 @@ func clientClassic() prometheus.HistogramOpts {
 	return prometheus.HistogramOpts{Name: histogramName, Help: "Latency.", Buckets: classicBounds}
 }
 
-// newOTelNative uses exponential histograms. The minimum and the maximum are off,
-// because the Prometheus exporter does not show them.
+// newOTelNative uses exponential histograms. The minimum and the maximum of the values are
+// off, because the Prometheus exporter shows neither.
 func newOTelNative() otelSide {
 	return newOTel(sdkmetric.WithView(sdkmetric.NewView(sdkmetric.Instrument{Name: histogramName},
 		sdkmetric.Stream{Aggregation: sdkmetric.AggregationBase2ExponentialHistogram{
@@ -98,8 +99,8 @@ func (o otelSide) native() otelmetric.Float64Histogram {
 	return must(o.meter.Float64Histogram(histogramName, otelmetric.WithDescription("Latency.")))
 }
 
-// protobuf is the format that shows native buckets. client_golang and OpenTelemetry
-// write it by Gather and the encoder of expfmt.
+// protobuf is the format that shows native buckets. The sides client_golang and
+// OpenTelemetry write protobuf by Gather and the encoder of expfmt.
 var (
 	protobuf       = format{"WriteProtobuf", "a copy of the same bytes"}
 	protobufFormat = expfmt.NewFormat(expfmt.TypeProtoDelim)
@@ -246,8 +247,9 @@ func (l nativeLoad) sides() []Side {
 	return sides
 }
 
-// nativeLoads returns the loads of the rows about memory. A scrape is part of the cost:
-// client_golang has a second set of buckets from the first scrape on.
+// nativeLoads returns the loads of the rows about memory. Half of the rows include scrapes,
+// because a scrape can change the memory of a series. A scrape of client_golang makes a second
+// set of buckets. A scrape of tacho frees the buckets of earlier schemas.
 func nativeLoads(s Sizes) []nativeLoad {
 	latencies := nativeLoad{series: s.Memory[0], values: nativeValues}
 	floats := nativeLoad{series: s.NativeAny, values: anyValues, floats: true}

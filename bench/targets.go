@@ -56,7 +56,8 @@ func TargetOf(path string, parallel bool, peer string) (Target, bool) {
 }
 
 // ByteTargets is the maximum of the bytes of tacho, by Size.Name. The bytes of a program
-// are those that tacho adds.
+// are the bytes that tacho adds. The targets of native histograms were set in units of 1,024
+// bytes.
 var ByteTargets = map[string]float64{
 	"server":        254_000,
 	"program":       100_000,
