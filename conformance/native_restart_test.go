@@ -566,8 +566,9 @@ func TestNativeRestartSecondScraper(t *testing.T) {
 // restart stands. The readers have all observations so far, like that exposition if the restart does not stand.
 func TestNativeRestartOtherReaders(t *testing.T) {
 	restartAfter(t, 0)
+	const decided = "after the decision"
 	for _, stands := range []bool{true, false} {
-		reg := tacho.NewRegistry()
+		reg := tacho.NewRegistry(tacho.WithCreated())
 		h := reg.Histogram("h", "", []float64{4}, tacho.WithNative(tacho.NativeConfig{MaxBuckets: 10}))
 		var values []float64
 		observe := func(v float64) {
@@ -581,8 +582,27 @@ func TestNativeRestartOtherReaders(t *testing.T) {
 				observe(exact(math.Exp2(float64(i%17) / 4)))
 			}
 		}
+		created := func() string {
+			t.Helper()
+			var b strings.Builder
+			if err := reg.WriteOpenMetrics(&b); err != nil {
+				t.Fatal(err)
+			}
+			for line := range strings.Lines(b.String()) {
+				if strings.HasPrefix(line, "h_created ") {
+					return line
+				}
+			}
+			t.Fatal("no time of creation")
+			return ""
+		}
+		start := created()
 		check := func(what string) {
 			t.Helper()
+			time.Sleep(2 * time.Millisecond)
+			if now := created(); (now != start) != (stands && what == decided) {
+				t.Errorf("%s (stands: %t): the time of creation was %q and is %q", what, stands, start, now)
+			}
 			s := h.Snapshot()
 			if s.Count != uint64(len(values)) || s.Sum != total(values) || !reflect.DeepEqual(*s.Native, nativeReference(t, s.Native.Schema, values)) {
 				t.Errorf("%s (stands: %t): count %d, sum %v, want %d, %v; %s", what, stands, s.Count, s.Sum, len(values), total(values), describe(*s.Native, nativeReference(t, s.Native.Schema, values)))
@@ -621,7 +641,7 @@ func TestNativeRestartOtherReaders(t *testing.T) {
 		if stands {
 			values = []float64{1}
 		}
-		check("after the decision")
+		check(decided)
 		native.RestartAfter = 0
 	}
 }
