@@ -3,6 +3,7 @@ package tacho
 import (
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/expo"
 )
@@ -117,11 +118,16 @@ func (e *Emitter) Histogram(name, help string, s HistogramSnapshot, labels ...st
 		reason = reasonInvalid
 	}
 	if s.Native != nil && e.collection != nil && e.reg.native != nil {
-		if d.native, ok = (*nativeOption)(e.reg.native).emit(&s); !ok {
+		if d.native, ok = (*nativeDef)(e.reg.native).code.(nativeEmitter).emitNative(&s); !ok {
 			reason = reasonInvalid
 		}
 	}
 	e.emit(reason, name, help, expo.Histogram, row{value: s.Sum, more: d}, labels)
+}
+
+// nativeEmitter is the interface of nativeCode for Emitter.Histogram.
+type nativeEmitter interface {
+	emitNative(s *HistogramSnapshot) (n unsafe.Pointer, ok bool)
 }
 
 // A SummarySnapshot is the state of a summary at one time, with quantiles that another

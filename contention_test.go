@@ -11,7 +11,7 @@ import (
 )
 
 // widen gives a metric stripes, or more of them.
-func widen(p *stripe.Pointer, stride int) { stripe.Widen(p, p.Load(), stride) }
+func widen(p *stripe.Pointer, stride int) { stripe.Widen(p, p.Load(), stride, nil, nil) }
 
 // TestTotalsAreExact records from many goroutines before, while and after stripes are
 // made, with goroutines moving to other rows all the time.

@@ -96,7 +96,7 @@ func (c *Counter) share(at uintptr) {
 		}
 		owner.Store(uint64(at))
 		if stripe.Changes(word, 32) && stripe.Contended(s, row, at, nil) {
-			stripe.Widen(&c.wide, s, stripe.LineWords)
+			stripe.Widen(&c.wide, s, stripe.LineWords, nil, nil)
 		}
 		return
 	}
@@ -104,7 +104,7 @@ func (c *Counter) share(at uintptr) {
 		return
 	}
 	if stripe.Frequent(unsafe.Pointer(c)) && stripe.Changes(&c.n, 1024) {
-		stripe.Widen(&c.wide, nil, stripe.LineWords)
+		stripe.Widen(&c.wide, nil, stripe.LineWords, nil, nil)
 	}
 	c.reassign(at)
 }
@@ -214,7 +214,7 @@ func (c *FloatCounter) add(v float64) bool {
 	}
 	if !atomicfloat.TryAdd(w, v) {
 		if stripe.Contended(s, row, at, unsafe.Pointer(c)) {
-			stripe.Widen(&c.wide, s, stripe.LineWords)
+			stripe.Widen(&c.wide, s, stripe.LineWords, nil, nil)
 		}
 		atomicfloat.Add(w, v)
 	}

@@ -157,7 +157,7 @@ func (f *family) differs(old *family) string {
 		return " with other const labels"
 	case f.metric == nil || old.metric == nil:
 		return ", and functions cannot be compared"
-	case f.hist != nil && (!slices.Equal(f.hist.Upper, old.hist.Upper) || !sameNative(f.hist, old.hist)):
+	case f.hist != nil && (!slices.Equal(f.hist.Upper, old.hist.Upper) || f.hist.config != old.hist.config):
 		return " with other buckets"
 	case f.metric != old.metric:
 		return " with another type of value"

@@ -10,7 +10,7 @@ import (
 
 // emitNative returns the native part of a snapshot that a collector emits, an *expo.Native. ok is false if no
 // format can show it.
-func emitNative(s *HistogramSnapshot) (n unsafe.Pointer, ok bool) {
+func (nativeCode) emitNative(s *HistogramSnapshot) (n unsafe.Pointer, ok bool) {
 	from := s.Native
 	if from.Schema < native.MinSchema || from.Schema > native.MaxSchema || !(from.ZeroThreshold >= 0 && from.ZeroThreshold <= math.MaxFloat64) {
 		return nil, false
@@ -23,7 +23,7 @@ func emitNative(s *HistogramSnapshot) (n unsafe.Pointer, ok bool) {
 	if count != s.Count && !(count < s.Count && math.IsNaN(s.Sum)) {
 		ok = false
 	}
-	return unsafe.Pointer(&expo.Native{Snapshot: to, AppendJSON: expo.AppendNativeJSON}), ok && ok2
+	return unsafe.Pointer(&expo.Native{Snapshot: to, Code: expo.NativeCode{}}), ok && ok2
 }
 
 // emittedBuckets returns the populated buckets of a list, and adds their counts to count. The formats have the differences of

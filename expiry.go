@@ -138,7 +138,7 @@ func (v *vec) marker() func(m unsafe.Pointer) uint64 {
 		return func(m unsafe.Pointer) uint64 { return (*Counter)(m).Value() }
 	}
 	if d := v.fam.hist; d != nil && d.native != nil {
-		return (*nativeDef)(d.native).marker(d)
+		return (*nativeDef)(d.native).code.(nativeExpirer).nativeMarker(d)
 	}
 	var words []uint64
 	return func(m unsafe.Pointer) uint64 {
@@ -413,11 +413,18 @@ func (g *Gauge) absorb(_, _ []uint64)            {}
 func (g *FloatGauge) appendState(b []uint64) []uint64 { return append(b, math.Float64bits(g.Value())) }
 func (g *FloatGauge) absorb(_, _ []uint64)            {}
 
+// nativeExpirer is the interface of nativeCode for expiry.
+type nativeExpirer interface {
+	nativeMarker(d *histogramDef) func(m unsafe.Pointer) uint64
+	appendNativeState(h *Histogram, b []uint64) []uint64
+	absorbNative(h *Histogram, was, now []uint64) []uint64
+}
+
 // appendState appends the number of observations, their sum, and the counts of the
 // buckets. Of native buckets it appends more.
 func (h *Histogram) appendState(b []uint64) []uint64 {
 	if n := h.def.native; n != nil {
-		return (*nativeDef)(n).state(h, b)
+		return (*nativeDef)(n).code.(nativeExpirer).appendNativeState(h, b)
 	}
 	first := len(b)
 	b = append(b, make([]uint64, 2+len(h.def.Upper)+1)...)
@@ -431,7 +438,7 @@ func (h *Histogram) appendState(b []uint64) []uint64 {
 
 func (h *Histogram) absorb(was, now []uint64) {
 	if n := h.def.native; n != nil {
-		was = (*nativeDef)(n).absorb(h, was, now)
+		was = (*nativeDef)(n).code.(nativeExpirer).absorbNative(h, was, now)
 	}
 	for i := range len(h.def.Upper) + 1 {
 		h.words()[1+i].Add(now[2+i] - was[2+i])

@@ -38,7 +38,10 @@ import (
 func (r *Registry) Handler() http.Handler {
 	r.check("")
 	return r.serve("Accept, Accept-Encoding", func(req *http.Request) (string, *expo.Format, names.Scheme) {
-		protobuf := (*expo.Format)(unsafe.Pointer(r.protobuf.Load()))
+		var protobuf *expo.Format
+		if n := (*nativeDef)(unsafe.Pointer(r.offer.Load())); n != nil {
+			protobuf = (*expo.Format)(n.code.ProtobufFormat())
+		}
 		f := accept.Negotiate(req.Header.Values("Accept"), protobuf != nil)
 		format := &expo.Text
 		switch {

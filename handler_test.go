@@ -18,7 +18,6 @@ import (
 	"testing"
 	"unsafe"
 
-	"github.com/tachikoma/tacho/internal/expo"
 	"github.com/tachikoma/tacho/internal/testkit"
 )
 
@@ -134,7 +133,7 @@ func TestHandlerProtobuf(t *testing.T) {
 		if got, body := get(); !strings.HasPrefix(got, "application/openmetrics-text; version=1.0.0") || !strings.HasSuffix(body, "# EOF\n") {
 			t.Errorf("no offer: %s, %q", got, body)
 		}
-		r.protobuf.Store((*byte)(unsafe.Pointer(&expo.Protobuf)))
+		r.offer.Store((*byte)(unsafe.Pointer(&nativeDef{code: nativeCode{}})))
 		if got, body := get(); got != contentType+escaping || body != write(t, r.WriteProtobuf) {
 			t.Errorf("offer: %s, %q", got, body)
 		}

@@ -78,6 +78,9 @@ func checkBounds(bounds []float64) string {
 // finiteBounds returns a copy of the finite bounds of a definition, and an error text or
 // "".
 func finiteBounds(bounds []float64) ([]float64, string) {
+	if bounds == nil {
+		bounds = DefBuckets
+	}
 	if n := len(bounds); n > 0 && math.IsInf(bounds[n-1], +1) {
 		bounds = bounds[:n-1]
 	}
@@ -95,17 +98,20 @@ func finiteBounds(bounds []float64) ([]float64, string) {
 type histogramDef struct {
 	expo.Bounds
 	index  bucketIndex
-	stride int // words from one row of a stripe to the next
-	slots  int // exemplars of a series
+	stride int  // words from one row of a stripe to the next
+	given  bool // the definition has buckets that are not nil
 	none   *exemplar.Exemplar
 	fault  func(reason string)
 
 	native unsafe.Pointer // *nativeDef; nil without native buckets; see internal/SIZE.md
+	config [3]float64     // the numbers of the NativeConfig; 0 without native buckets
 }
 
 func newHistogramDef(bounds []float64) *histogramDef {
-	d := &histogramDef{Bounds: expo.NewBounds(bounds), stride: stripe.RowStride(1 + len(bounds) + 1)} // sum, counts
-	d.slots = len(bounds) + 1
+	d := &histogramDef{
+		Bounds: expo.NewBounds(bounds),
+		stride: stripe.RowStride(1 + len(bounds) + 1), // sum, counts
+	}
 	d.index.init(bounds)
 	return d
 }
@@ -200,7 +206,7 @@ func (h *Histogram) observe(v float64) int {
 	(*atomic.Uint64)(unsafe.Add(unsafe.Pointer(row), 8*i)).Add(1) // every row has the word i
 	if !atomicfloat.TryAdd(row, v) {
 		if stripe.Contended(s, first, at, unsafe.Pointer(h)) {
-			stripe.Widen(&h.wide, s, h.def.stride)
+			stripe.Widen(&h.wide, s, h.def.stride, nil, nil)
 		}
 		atomicfloat.Add(row, v) // in the old row, where the count is
 	}
@@ -212,7 +218,7 @@ func (h *Histogram) exemplars() []exemplar.Slot {
 	if slots := h.last.Load(); slots != nil {
 		return *slots
 	}
-	slots := make([]exemplar.Slot, h.def.slots)
+	slots := make([]exemplar.Slot, h.def.slots())
 	for i := range slots {
 		slots[i].Init(h.def.none)
 	}
@@ -220,11 +226,19 @@ func (h *Histogram) exemplars() []exemplar.Slot {
 	return *h.last.Load()
 }
 
+// slots returns the number of exemplars of a series.
+func (d *histogramDef) slots() int {
+	if d.native != nil && len(d.Upper) == 0 {
+		return nativeExemplars
+	}
+	return len(d.Upper) + 1
+}
+
 // slot returns the index of the slot for an exemplar of v. The slots are those of the classic buckets, or, if
 // there are more, of exponents.
 func (d *histogramDef) slot(v float64) int {
-	if d.slots > len(d.Upper)+1 {
-		return int(math.Float64bits(v)>>52) % d.slots
+	if n := d.slots(); n > len(d.Upper)+1 {
+		return int(math.Float64bits(v)>>52) % n
 	}
 	return d.search(v) - 1
 }
@@ -372,7 +386,7 @@ func (h *Histogram) Snapshot() HistogramSnapshot {
 	counts := make([]uint64, len(h.def.Upper)+1)
 	s := HistogramSnapshot{Buckets: make([]Bucket, len(counts))}
 	if n := h.def.native; n != nil {
-		s.Sum, s.Native = (*nativeDef)(n).snapshot(h, counts)
+		s.Sum, s.Native = (*nativeDef)(n).code.(nativeSnapshotter).snapshotNative(h, counts)
 	} else {
 		s.Sum = h.read(counts)
 	}
@@ -381,6 +395,11 @@ func (h *Histogram) Snapshot() HistogramSnapshot {
 		s.Buckets[i] = Bucket{h.def.At(i), s.Count}
 	}
 	return s
+}
+
+// nativeSnapshotter is the interface of nativeCode for Snapshot.
+type nativeSnapshotter interface {
+	snapshotNative(h *Histogram, counts []uint64) (sum float64, s *NativeSnapshot)
 }
 
 // read sets counts to the counts of all buckets, not cumulative, and returns the sum.
@@ -400,6 +419,10 @@ func (h *Histogram) read(counts []uint64) (sum float64) {
 func encodeHistograms(v *vec, e *expo.Encoder) {
 	def := v.fam.hist
 	counts := make([]uint64, len(def.Upper)+1)
+	read := (*Histogram).read
+	if def.native != nil {
+		read = (*nativeDef)(def.native).count
+	}
 	var c store.Cursor
 	for ok := v.begin(&c, e); ok; ok = c.Next() {
 		for _, m := range c.Metrics[:c.N] { // the waits for rows overlap too
@@ -411,7 +434,7 @@ func encodeHistograms(v *vec, e *expo.Encoder) {
 			if slots := h.last.Load(); slots != nil || v.dated {
 				d = v.details(e, &c, i, nil, slots)
 			}
-			if sum := h.read(counts); !e.Histogram(c.Block(i), &def.Bounds, counts, sum, d) {
+			if sum := read(h, counts); !e.Histogram(c.Block(i), &def.Bounds, counts, sum, d) {
 				return
 			}
 		}

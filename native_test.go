@@ -31,7 +31,7 @@ func restartAfter(t testing.TB, d time.Duration) {
 // of the classic buckets, not cumulative.
 func scrapeNative(h *Histogram, r *native.Reader) (counts []uint64, sum float64) {
 	counts = make([]uint64, len(h.def.Upper)+1)
-	sum, _ = nativeOf(h).read(r, counts, true, true)
+	sum, _ = readNative(h, r, counts, true)
 	return counts, sum
 }
 
@@ -96,19 +96,19 @@ func TestNativeBadConfigs(t *testing.T) {
 		config []NativeConfig
 		reason string
 	}{
-		"factor 1":            {[]NativeConfig{{Factor: 1}}, "factor"},
-		"factor below 1":      {[]NativeConfig{{Factor: 0.5}}, "factor"},
-		"negative factor":     {[]NativeConfig{{Factor: -2}}, "factor"},
-		"NaN factor":          {[]NativeConfig{{Factor: math.NaN()}}, "factor"},
-		"infinite factor":     {[]NativeConfig{{Factor: math.Inf(+1)}}, "factor"},
-		"negative buckets":    {[]NativeConfig{{MaxBuckets: -1}}, "number of native buckets"},
-		"too many buckets":    {[]NativeConfig{{MaxBuckets: 65_001}}, "number of native buckets"},
-		"negative threshold":  {[]NativeConfig{{ZeroThreshold: -1e-9}}, "zero bucket"},
-		"NaN threshold":       {[]NativeConfig{{ZeroThreshold: math.NaN()}}, "zero bucket"},
-		"infinite threshold":  {[]NativeConfig{{ZeroThreshold: math.Inf(+1)}}, "zero bucket"},
-		"-infinite threshold": {[]NativeConfig{{ZeroThreshold: math.Inf(-1)}}, "zero bucket"},
+		"factor 1":            {[]NativeConfig{{Factor: 1}}, "Factor"},
+		"factor below 1":      {[]NativeConfig{{Factor: 0.5}}, "Factor"},
+		"negative factor":     {[]NativeConfig{{Factor: -2}}, "Factor"},
+		"NaN factor":          {[]NativeConfig{{Factor: math.NaN()}}, "Factor"},
+		"infinite factor":     {[]NativeConfig{{Factor: math.Inf(+1)}}, "Factor"},
+		"negative buckets":    {[]NativeConfig{{MaxBuckets: -1}}, "MaxBuckets"},
+		"too many buckets":    {[]NativeConfig{{MaxBuckets: 65_001}}, "MaxBuckets"},
+		"negative threshold":  {[]NativeConfig{{ZeroThreshold: -1e-9}}, "ZeroThreshold"},
+		"NaN threshold":       {[]NativeConfig{{ZeroThreshold: math.NaN()}}, "ZeroThreshold"},
+		"infinite threshold":  {[]NativeConfig{{ZeroThreshold: math.Inf(+1)}}, "ZeroThreshold"},
+		"-infinite threshold": {[]NativeConfig{{ZeroThreshold: math.Inf(-1)}}, "ZeroThreshold"},
 		"two configs":         {[]NativeConfig{{}, {}}, "more than one"},
-		"all bad":             {[]NativeConfig{{1, -1, -1}}, "factor"},
+		"all bad":             {[]NativeConfig{{1, -1, -1}}, "Factor"},
 	} {
 		for where, define := range map[string]func(r *Registry){
 			"x": func(r *Registry) { r.Histogram("x", "", nil, WithNative(c.config...)) },
@@ -577,7 +577,7 @@ func newNativeStress(seed uint64, n int) *nativeStress {
 			defer x.running.Add(-1)
 			for k, v := range x.values[i] {
 				if i == 0 && k%(n/3) == n/4 {
-					stripe.WidenWith(&x.h.wide, x.h.wide.Load(), x.h.def.stride, x.h.newSide)
+					stripe.Widen(&x.h.wide, x.h.wide.Load(), x.h.def.stride, x.h.def.native, newNativeSide)
 				}
 				if k%16 == 0 {
 					stripe.Move(stripe.StackNumber())
@@ -657,10 +657,14 @@ func TestNativeConcurrentRestarts(t *testing.T) {
 		for running := true; running && !t.Failed(); {
 			running = x.running.Load() > 0
 			// read, without its correction of the classic counts, and without the decision on the restart
-			nativeOf(x.h).begin(&r)
+			r.Begin(nativeRules(x.h))
+			r.Rows(bucketsOf(x.h), 1)
+			for s := x.h.wide.Load(); s != nil; s = s.Before() {
+				r.Rows((*native.Buckets)(s.Side()), s.Rows())
+			}
 			words, restarted := make([]uint64, len(counts)), r.Restart()
 			if restarted {
-				sum += nativeOf(x.h).take(words)
+				sum += take(x.h, words)
 				restarts++
 			}
 			r.Read()
@@ -730,7 +734,7 @@ func TestNativeLimit(t *testing.T) {
 		"negative":   {-1.05, -1.15, -1.25, -1.35, -1.45, -1.55},
 	} {
 		h := NewRegistry().Histogram("h", "", nil, WithNative(NativeConfig{MaxBuckets: 5}))
-		b := &nativeOf(h).buckets
+		b := bucketsOf(h)
 		for _, v := range values[:5] {
 			h.Observe(v)
 		}
@@ -779,7 +783,7 @@ func TestNativeCollisions(t *testing.T) {
 		n := (*nativeDef)(h.def.native)
 		count := 0
 		for ; h.wide.Load() == nil && count < 10_000; count++ { // a burst is 16 collisions in a millisecond
-			h.observeRest(n, 1, nil, true)
+			observeRest(h, n, 1, nil, collided)
 		}
 		if h.wide.Load() == nil {
 			t.Errorf("bounds %v: no stripes", bounds)
@@ -855,7 +859,7 @@ func TestNativeRestartUndone(t *testing.T) {
 				observe(x)
 			}
 			if striped {
-				stripe.WidenWith(&h.wide, nil, h.def.stride, h.newSide)
+				stripe.Widen(&h.wide, nil, h.def.stride, h.def.native, newNativeSide)
 				observe(3)
 			}
 			before := h.Snapshot()
@@ -871,12 +875,12 @@ func TestNativeRestartUndone(t *testing.T) {
 				observe(x)
 			}
 			check("before the decision", all.Snapshot())
-			if _, created := nativeOf(h).read(&r, make([]uint64, 4), false, false); created != 0 {
+			if _, created := readNative(h, &r, make([]uint64, 4), false); created != 0 {
 				t.Errorf("%s, striped %t: created %d before the decision", c.what, striped, created)
 			}
 			restartAfter(t, time.Hour)
 			for range 2 {
-				if _, created := nativeOf(h).read(&r, make([]uint64, 4), true, true); (created != 0) != c.stands {
+				if _, created := readNative(h, &r, make([]uint64, 4), true); (created != 0) != c.stands {
 					t.Errorf("%s, striped %t: created %d", c.what, striped, created)
 				}
 				check("after the decision", same.Snapshot())
@@ -902,8 +906,8 @@ func TestNativeConcurrentDecisions(t *testing.T) {
 		restarts := uint64(0)
 		for running := true; running; {
 			running = x.running.Load() > 0
-			was := nativeOf(x.h).restart
-			got, created := nativeOf(x.h).read(&r, counts, true, running)
+			was := (*restart)(nativeOf(x.h).last)
+			got, created := readNative(x.h, &r, counts, running)
 			if pending != nil {
 				if created == was.created && was.before != was.created {
 					stood, total, sum = stood+1, sumOf(total, pending), sum+pendingSum
@@ -912,7 +916,7 @@ func TestNativeConcurrentDecisions(t *testing.T) {
 				}
 				pending = nil
 			}
-			if now := nativeOf(x.h).restart; now != was {
+			if now := (*restart)(nativeOf(x.h).last); now != was {
 				pending, pendingSum = &NativeSnapshot{r.Schema, r.ZeroThreshold, r.Zero, nativeBuckets(r.Positive), nativeBuckets(r.Negative)}, got
 				// Tell restarts of the same millisecond apart.
 				restarts++

@@ -22,7 +22,7 @@ type options struct {
 	checkUnit func(*family) string // set with unit
 	expiry    unsafe.Pointer       // *expiry
 	created   bool
-	native    unsafe.Pointer // *nativeOption
+	native    unsafe.Pointer // *nativeDef
 	utf8      *expo.UTF8Rules
 	//lint:ignore U1000 the build without HTTP does not read it
 	httpOptions // for the HTTP middleware

@@ -25,13 +25,13 @@ type Registry struct {
 	badConsts bool
 	limit     limit          // of vectors without a limit of their own
 	created   bool           // series have a time of creation
-	native    unsafe.Pointer // *nativeOption of histograms without one of their own; nil for none; see internal/SIZE.md
+	native    unsafe.Pointer // *nativeDef of histograms without one of their own; nil for none; see internal/SIZE.md
 	names     expo.Names
 
-	// protobuf is &expo.Protobuf if the Handler offers this format, and otherwise nil. The
-	// definition of a native histogram sets it, so that other programs do not contain the
-	// format. An atomic.Pointer[expo.Format] is larger; see internal/SIZE.md.
-	protobuf atomic.Pointer[byte]
+	// offer is a *nativeDef if the Handler offers the protobuf format, and otherwise nil.
+	// The definition of a native histogram sets it, so that other programs do not contain the
+	// format. An atomic.Pointer[nativeDef] is larger; see internal/SIZE.md.
+	offer atomic.Pointer[byte]
 
 	mu        sync.Mutex
 	families  map[string]*family    // by name
@@ -55,15 +55,12 @@ func NewRegistry(opts ...Option) *Registry {
 		consts:    o.consts,
 		badConsts: o.badConsts,
 		created:   o.created,
-		native:    o.native,
 		families:  map[string]*family{},
 		taken:     map[string]*family{},
 	}
 	r.names.UTF8 = o.utf8
-	if o.native != nil {
-		n := (*nativeOption)(o.native)
-		n.check("")
-		r.protobuf.Store(n.protobuf)
+	if n := (*nativeDef)(o.native); n != nil {
+		n.define(r, n, nil)
 	}
 	r.errors = r.define(&counters, nil, "tacho_errors_total", "Recordings and collected samples that were refused.",
 		errorLabels, nil)
@@ -137,22 +134,13 @@ func (r *Registry) FloatGaugeVec(name, help string, labels []string, opts ...Opt
 // HistogramVec defines a histogram with variable labels; see
 // [Registry.Histogram].
 func (r *Registry) HistogramVec(name, help string, buckets []float64, labels []string, opts ...Option) *HistogramVec {
-	n := makeOptions(opts).native
-	if n == nil && r != nil {
-		n = r.native
-	}
-	if buckets == nil && n == nil {
-		buckets = DefBuckets
-	}
 	bounds, reason := finiteBounds(buckets)
 	if reason != "" {
 		refuse(name, reason, "")
 	}
-	t, def := &histograms, newHistogramDef(bounds)
-	if n != nil {
-		t = (*nativeOption)(n).define(r, (*nativeOption)(n), name, def)
-	}
-	return vecOf[Histogram](r.define(t, def, name, help, labels, opts))
+	def := newHistogramDef(bounds)
+	def.given = buckets != nil
+	return vecOf[Histogram](r.define(&histograms, def, name, help, labels, opts))
 }
 
 // CounterFunc defines a counter whose value f returns at each scrape. f runs on a goroutine
@@ -195,14 +183,17 @@ func (r *Registry) define(t *metricType, def *histogramDef, name, help string, l
 	o := r.apply(f, opts)
 	f.none = exemplar.None(f.fault)
 	if def != nil {
-		def.none, def.fault = f.none, f.fault
+		if n := (*nativeDef)(o.native); n != nil {
+			n.define(r, n, f)
+		}
+		f.hist.none, f.hist.fault = f.none, f.fault
 	}
 	f.vec = newVec(f, o.limit, r.created)
 	if o.expiry != nil && len(f.labels) > 0 {
 		e := (*expiry)(o.expiry)
 		e.attach(f.vec, e)
 	}
-	f.Encode, f.SameLabels = func(e *expo.Encoder) { t.encode(f.vec, e) }, true
+	f.Encode, f.SameLabels = func(e *expo.Encoder) { f.metric.encode(f.vec, e) }, true
 	return r.add(f).vec
 }
 
@@ -212,6 +203,9 @@ func (r *Registry) apply(f *family, opts []Option) *options {
 	o := makeOptions(opts)
 	if !o.limited {
 		o.limit = r.limit
+	}
+	if o.native == nil {
+		o.native = r.native
 	}
 	f.fault = func(reason string) { r.fault(f.Name, reason) }
 	f.overflowed = func() { count(r.overflow, f.Name) }

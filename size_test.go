@@ -12,11 +12,12 @@ import (
 )
 
 // TestBinarySize limits the bytes that tacho adds to a stripped program: 140,000 without
-// HTTP, and 295,000 for a server with the middleware and both handlers. The programs are
+// HTTP, and 295,000 for a server with the middleware and both handlers. To a program without HTTP,
+// WithNative adds at most 32,768 bytes, and WriteProtobuf 16,384. The programs are
 // in testdata/size. A file grows in pages of 4,096 bytes.
 func TestBinarySize(t *testing.T) {
 	if testing.Short() {
-		t.Skip("builds four programs")
+		t.Skip("builds six programs")
 	}
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" || !strings.HasPrefix(runtime.Version(), "go1.26") {
 		t.Skip("the limits are for Go 1.26 on linux/amd64")
@@ -33,11 +34,13 @@ func TestBinarySize(t *testing.T) {
 	}{
 		{"without HTTP", "tacho_nohttp", "bare", "tacho", 140_000},
 		{"server", "", "barehttp", "tachohttp", 295_000},
+		{"WithNative", "tacho_nohttp", "tacho", "tachonative", 32_768},
+		{"WriteProtobuf", "tacho_nohttp", "tacho", "tachoprotobuf", 16_384},
 	} {
 		bare, with := binarySize(t, c.bare, c.tags), binarySize(t, c.with, c.tags)
-		t.Logf("%s: %d bytes, with tacho %d, a difference of %d", c.name, bare, with, with-bare)
+		t.Logf("%s: %d bytes, with it %d, a difference of %d", c.name, bare, with, with-bare)
 		if with-bare > c.limit {
-			t.Errorf("%s: tacho adds %d bytes, more than %d", c.name, with-bare, c.limit)
+			t.Errorf("%s: adds %d bytes, more than %d", c.name, with-bare, c.limit)
 		}
 	}
 }

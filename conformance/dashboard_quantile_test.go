@@ -48,7 +48,7 @@ func TestQuantilesOfDashboard(t *testing.T) {
 	var list []histogram
 	for _, s := range snapshots {
 		var h histogram
-		h.Histogram = bytes.TrimPrefix(expo.AppendNativeJSON(nil, s, 0), []byte(`,"histogram":`))
+		h.Histogram = bytes.TrimPrefix(expo.NativeCode{}.AppendJSON(nil, s, 0), []byte(`,"histogram":`))
 		h.Quantiles = map[string]string{}
 		for _, q := range []float64{0.5, 0.9, 0.99} {
 			v, _ := promql.HistogramQuantile(q, floatHistogram(s, 0), "", posrange.PositionRange{})

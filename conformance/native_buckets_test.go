@@ -281,7 +281,7 @@ func TestNativeZeroThresholdZero(t *testing.T) {
 			}
 			var r native.Reader
 			r.Begin(&c)
-			r.Row(&b)
+			r.Rows(&b, 1)
 			r.Read()
 			r.End()
 			got := []tacho.NativeBucket{}

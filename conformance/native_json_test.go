@@ -30,7 +30,7 @@ func TestNativeJSONIsThatOfPrometheus(t *testing.T) {
 		stream := jsoniter.NewStream(jsoniter.ConfigDefault, nil, 0)
 		jsonutil.MarshalHistogram(floatHistogram(s, sum), stream)
 		want := `,"histogram":` + string(stream.Buffer())
-		if got := string(expo.AppendNativeJSON(nil, s, sum)); got != want {
+		if got := string(expo.NativeCode{}.AppendJSON(nil, s, sum)); got != want {
 			t.Fatalf("%+v, sum %v: got\n%s\nwant\n%s", s, sum, got, want)
 		}
 	}

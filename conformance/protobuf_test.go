@@ -196,7 +196,7 @@ func writeNative(t *testing.T, name, help string, list []nativeSeries) []byte {
 			d := e.Details()
 			d.Created, d.Buckets = s.created, s.buckets
 			if s.snapshot != nil {
-				d.SetNative(&expo.Native{Snapshot: s.snapshot, Exemplars: s.exemplars})
+				d.SetNative(&expo.Native{Code: expo.NativeCode{}, Snapshot: s.snapshot, Exemplars: s.exemplars})
 			}
 			e.Histogram(s.block, &bounds, s.counts, s.sum, d)
 		}

@@ -59,13 +59,21 @@ type Format struct {
 	histogram func(e *Encoder, block string, bounds *Bounds, counts []uint64, sum float64, d *Details) bool
 	finish    func(e *Encoder) // nil if nothing ends an exposition
 
-	// summary is a *summaryFunc, and nil for the formats that every program contains:
-	// Encoder.Summary calls their functions, so that only programs with summaries contain
-	// these functions and their type; see internal/SIZE.md.
-	summary unsafe.Pointer
+	// more is a *moreFormat, and nil for the text format, so that programs with this format alone contain
+	// neither the functions nor their types; see internal/SIZE.md.
+	more unsafe.Pointer
 }
 
-type summaryFunc = func(e *Encoder, block string, s *Distribution, d *Details) bool
+// A moreFormat has the functions of a Format that few programs need.
+type moreFormat struct {
+	// summary has a method encodeSummary, which only programs with summaries contain. It is nil for the formats that most
+	// programs contain: Encoder.Summary calls their functions. See internal/SIZE.md.
+	summary any
+	native  EncodeNative
+}
+
+// noSummary is the moreFormat of formats whose summaries are in [Encoder.Summary].
+var noSummary = moreFormat{nil, encodeNative}
 
 // The ids of formats.
 const (
@@ -95,16 +103,24 @@ func (e *Encoder) Histogram(block string, bounds *Bounds, counts []uint64, sum f
 	return e.format.histogram(e, block, bounds, counts, sum, d)
 }
 
-// ShowsNative reports whether the format shows native buckets, and whether an exposition may restart native
-// histograms: it is the exposition of scrapers that store native histograms.
-func (e *Encoder) ShowsNative() (shown, restarts bool) {
-	return e.format.id >= jsonID, e.format.id == protoID
+// Native returns the function that encodes native histograms, or nil if they are encoded as histograms without native buckets.
+func (e *Encoder) Native() EncodeNative {
+	if e.format.more == nil {
+		return nil
+	}
+	return (*moreFormat)(e.format.more).native
 }
+
+// RestartsNative reports whether an exposition may restart native histograms: it is the exposition of scrapers that
+// store native histograms.
+func (e *Encoder) RestartsNative() bool { return e.format.id == protoID }
 
 // Summary passes a summary.
 func (e *Encoder) Summary(block string, s *Distribution, d *Details) bool {
-	if e.format.summary != nil {
-		return (*(*summaryFunc)(e.format.summary))(e, block, s, d)
+	if m := (*moreFormat)(e.format.more); m != nil && m.summary != nil {
+		return m.summary.(interface {
+			encodeSummary(e *Encoder, block string, s *Distribution, d *Details) bool
+		}).encodeSummary(e, block, s, d)
 	}
 	switch e.format.id {
 	case textID:

@@ -12,7 +12,7 @@ import (
 )
 
 // JSON is the JSON view: an object of family names, with a list of series for each name.
-var JSON = Format{jsonID, nil, jsonBegin, jsonWhole, jsonFloat, jsonHistogram, jsonFinish, nil}
+var JSON = Format{jsonID, nil, jsonBegin, jsonWhole, jsonFloat, jsonHistogram, jsonFinish, unsafe.Pointer(&noSummary)}
 
 // A member is the text of a JSON object before the value of a label, such as `,"path":"`.
 type member struct {
@@ -204,7 +204,7 @@ func jsonHistogram(e *Encoder, block string, bounds *Bounds, counts []uint64, su
 	}
 	b = append(b, ']')
 	if d != nil && d.Native() != nil {
-		b = d.Native().AppendJSON(b, d.Native().Snapshot, sum)
+		b = d.Native().Code.AppendJSON(b, d.Native().Snapshot, sum)
 	}
 	return jsonEnd(e, b, d)
 }

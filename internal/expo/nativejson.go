@@ -15,14 +15,14 @@ const (
 	bothClosed  = '3' // the zero bucket
 )
 
-// AppendNativeJSON appends a comma and the native part of a histogram as a member of a JSON
+// AppendJSON appends a comma and the native part of a histogram as a member of a JSON
 // object. The value of the member is a native histogram of Prometheus' query API
 // (prometheus.io, "HTTP API", section "Native histograms"). Its numbers are strings. A bucket
 // is a list of the rule, the left bound, the right bound and the count. Buckets are sorted by
 // their bounds, and empty buckets are left out.
 //
 // Counts are exact. Prometheus rounds counts above 2^53 to a float64.
-func AppendNativeJSON(b []byte, s *native.Snapshot, sum float64) []byte {
+func (NativeCode) AppendJSON(b []byte, s *native.Snapshot, sum float64) []byte {
 	b = decimal.AppendUint(put(b, `,"histogram":{"count":"`), s.Count())
 	l := bucketList{appendAPIFloat(put(b, `","sum":"`), sum), `","buckets":[[`, 0, 0, 0}
 	for i := len(s.Negative) - 1; i >= 0; i-- {

@@ -66,7 +66,7 @@ func TestNativeJSON(t *testing.T) {
 		"only empty":       {native.Snapshot{Positive: []native.Bucket{{Key: 1}}}, 0, `"count":"0","sum":"0"`},
 		"counts are exact": {native.Snapshot{Positive: []native.Bucket{{Key: 1, Count: math.MaxUint64 - 1}}, Zero: 1}, 5, `"count":"18446744073709551615","sum":"5","buckets":[[3,"-0","0","1"],[0,"1","2","18446744073709551614"]]`},
 	} {
-		got := string(AppendNativeJSON([]byte(`{"x":0`), &c.s, c.sum)) + "}"
+		got := string(NativeCode{}.AppendJSON([]byte(`{"x":0`), &c.s, c.sum)) + "}"
 		if want := `{"x":0,"histogram":{` + c.want + `}}`; got != want {
 			t.Errorf("%s: got\n%s\nwant\n%s", name, got, want)
 		}
@@ -87,7 +87,7 @@ func TestNativeHistogramInFormats(t *testing.T) {
 			return e.Histogram(`{l="v"} `, &bounds, counts, 7.5, d)
 		}
 	}
-	set := func(d *Details) { d.SetNative(&Native{Snapshot: s, AppendJSON: AppendNativeJSON}) }
+	set := func(d *Details) { d.SetNative(&Native{Snapshot: s, Code: NativeCode{}}) }
 	const classic, only = `"count":6,"buckets":[{"le":2,"count":3},{"le":null,"count":6}]`, `"count":6,"buckets":[{"le":null,"count":6}]`
 	for name, c := range map[string]struct {
 		format *Format
@@ -139,7 +139,7 @@ func TestNativeJSONAllocations(t *testing.T) {
 	counts := []uint64{s.Count()}
 	f := &Family{Name: "h", Kind: Histogram}
 	var allocations [2]float64
-	own := &Native{Snapshot: s, AppendJSON: AppendNativeJSON}
+	own := &Native{Snapshot: s, Code: NativeCode{}}
 	for i, n := range []int{1, 100} {
 		f.Encode = func(e *Encoder) {
 			e.Begin(f)
@@ -184,7 +184,7 @@ func FuzzNativeJSON(f *testing.F) {
 	f.Add(uint8(12), 1e300, math.NaN(), []byte("\xff\x7f\xff\xff\xff\xff\xff\xff\xff\xff\x00\x80\xff\xff\xff\xff\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, schema uint8, threshold, sum float64, data []byte) {
 		s := fuzzSnapshot(native.MinSchema+int(schema)%(native.MaxSchema-native.MinSchema+1), threshold, data)
-		text := string(AppendNativeJSON([]byte(`{"x":0`), s, sum)) + "}"
+		text := string(NativeCode{}.AppendJSON([]byte(`{"x":0`), s, sum)) + "}"
 		var got struct {
 			X         int
 			Histogram struct {
@@ -242,7 +242,7 @@ func BenchmarkNativeJSON(b *testing.B) {
 			b.ReportAllocs()
 			buf := make([]byte, 0, maxPooled)
 			for b.Loop() {
-				buf = AppendNativeJSON(buf[:0], s, 16.4872)
+				buf = NativeCode{}.AppendJSON(buf[:0], s, 16.4872)
 			}
 			b.ReportMetric(float64(len(buf)), "bytes/series")
 		})

@@ -1,6 +1,8 @@
 package expo
 
 import (
+	"unsafe"
+
 	"github.com/tachikoma/tacho/internal/decimal"
 	"github.com/tachikoma/tacho/internal/escape"
 	"github.com/tachikoma/tacho/internal/exemplar"
@@ -9,7 +11,7 @@ import (
 )
 
 // OpenMetrics is the text format of OpenMetrics 1.0 ("Text format").
-var OpenMetrics = Format{openID, openNaming, openBegin, openWhole, openFloat, openHistogram, openFinish, nil}
+var OpenMetrics = Format{openID, openNaming, openBegin, openWhole, openFloat, openHistogram, openFinish, unsafe.Pointer(&noSummary)}
 
 func openNaming(n *Names, families []*Family, s names.Scheme) func(*Family) (string, bool) {
 	return n.naming(families, true, s)

@@ -18,9 +18,12 @@ import (
 //
 // Only programs that refer to Protobuf contain the functions of this file; see
 // internal/SIZE.md.
-var Protobuf = Format{protoID, nil, protoBegin, protoWhole, protoFloat, protoHistogram, protoFinish, unsafe.Pointer(&protoSummarized)}
+var Protobuf = Format{protoID, nil, protoBegin, protoWhole, protoFloat, protoHistogram, protoFinish, unsafe.Pointer(&moreProto)}
 
-var protoSummarized = protoSummary
+var moreProto = moreFormat{protoSummaries{}, encodeNative}
+
+// protoSummaries has the code of summaries; see moreFormat.
+type protoSummaries struct{}
 
 // Wire types, which are the lowest bits of a tag (protobuf.dev, "Encoding").
 const (
@@ -86,8 +89,8 @@ const (
 // protoTypes has the MetricType of each Kind, and protoFields the field of a Metric that has
 // the value. An info is a gauge, as in the text format.
 var (
-	protoTypes  = [...]byte{0, 1, 4, 3, 1, 2}
-	protoFields = [...]byte{metricCounter, metricGauge, metricHistogram, metricUntyped, metricGauge, metricSummary}
+	protoTypes  = [8]byte{0, 1, 4, 3, 1, 2} // 8 need no check of the index; see internal/SIZE.md
+	protoFields = [8]byte{metricCounter, metricGauge, metricHistogram, metricUntyped, metricGauge, metricSummary}
 )
 
 // protoState is what an Encoder keeps for Protobuf.
@@ -102,21 +105,19 @@ type protoState struct {
 	block     []byte               // a label block with escaped names
 	exemplars []*exemplar.Exemplar // of native buckets, of the current series
 	n         int                  // of pairs; 0 if fastPairs must not copy
-	pairs     [maxPairs]pair       // of the labels of the current family
-}
 
-// A pair is the text of a LabelPair up to its value, with zeros for the lengths that depend on
-// the value.
-type pair struct {
-	_    [0]func() // no ==; see internal/SIZE.md
-	text [pairSize]byte
-	size int // of text
-	skip int // length of the text in a label block, such as `,path="`
+	// The pairs of the labels of the current family. A pair is the text of a LabelPair up to its
+	// value. An array of structs is larger; see internal/SIZE.md.
+	sizes [maxPairs]uint8
+	texts [maxPairs * pairSize]byte
 }
 
 const (
 	maxPairs = 8
 	pairSize = 32
+
+	// skipped is the size of a pair less the length of its text in a label block, such as `,path="`.
+	skipped = len("......") - len(`,="`)
 
 	// pairRoom is the number of bytes that fastPairs may write besides the values.
 	pairRoom = maxPairs*pairSize + pairSize + 8
@@ -130,12 +131,14 @@ func protoBegin(e *Encoder, f *Family) {
 	}
 	p.close(e)
 	p.name, _ = e.called(f)
-	p.family, p.field = f, protoFields[f.Kind]
+	p.family, p.field = f, protoFields[f.Kind%8]
 	p.escaped = f.QuotedLabels && e.scheme != names.AllowUTF8
 	p.n, p.learn = 0, f.SameLabels && !f.QuotedLabels
 }
 
 // close ends the open message, if there is one.
+//
+//go:noinline
 func (p *protoState) close(e *Encoder) {
 	if p.start > 0 {
 		e.buf, p.start = seal(e.buf, p.start), 0
@@ -154,13 +157,13 @@ func (p *protoState) open(e *Encoder) {
 	if f.Help != "" {
 		b = appendString(b, familyHelp, f.Help)
 	}
-	b = append(b, familyType, protoTypes[f.Kind])
+	b = append(b, familyType, protoTypes[f.Kind%8])
 	base := p.name
 	if f.Kind == Counter {
 		base = stringslite.TrimSuffix(base, "_total")
 	}
 	// As in OpenMetrics, a unit is the end of the name. An escaped name may lack the unit.
-	if f.Unit != "" && stringslite.HasSuffix(base, "_"+f.Unit) {
+	if n := len(base) - len(f.Unit); f.Unit != "" && n > 0 && base[n-1] == '_' && base[n:] == f.Unit {
 		b = appendString(b, familyUnit, f.Unit)
 	}
 	e.buf = b
@@ -190,26 +193,26 @@ func (p *protoState) slowPairs(e *Encoder, b []byte, block string) []byte {
 		block = *(*string)(unsafe.Pointer(&p.block))
 	}
 	if p.learn {
-		p.learn = false
-		p.n = p.learnPairs(block)
+		start := len(b)
+		b = appendPairs(b, block)
+		p.n = p.learnPairs(b[start:])
+		p.learn = p.n == 0 // the next labels can be shorter
+		return b
 	}
 	return appendPairs(b, block)
 }
 
-// learnPairs sets p.pairs and returns their number, or 0 if fastPairs cannot copy them.
-func (p *protoState) learnPairs(block string) (n int) {
-	for ; len(block) > len("} "); n++ {
-		skip := stringslite.IndexByte(block, '"') + 1
-		size := len("....") + skip - len(`,="`) + len("..")
-		if n == maxPairs || size > pairSize {
+// learnPairs sets the pairs to those of the messages LabelPair in text, and returns their number. It returns 0 if fastPairs
+// cannot copy them.
+func (p *protoState) learnPairs(text []byte) (n int) {
+	for ; len(text) > 0; n++ {
+		length, size := int(text[1]), len("......")+int(text[3])
+		if n == maxPairs || length >= 0x80 || size > pairSize {
 			return 0
 		}
-		x := &p.pairs[n]
-		x.size, x.skip = size, skip
-		b := append(x.text[:0], metricLabel, 0, labelName, byte(size-len("......")))
-		b = append(append(b, block[len(","):skip-len(`="`)]...), labelValue)
-		x.text[len(b)] = 0
-		_, block, _ = escape.Unquote(block[skip:])
+		p.sizes[n] = uint8(size)
+		copy(p.texts[n*pairSize:], text[:size])
+		text = text[len("..")+length:]
 	}
 	return n
 }
@@ -228,12 +231,12 @@ func (p *protoState) fastPairs(b []byte, block string) int {
 	start := unsafe.Pointer(unsafe.SliceData(b))
 	to, i := unsafe.Add(start, len(b)), 0
 	for n := range p.n {
-		x := &p.pairs[n&(maxPairs-1)]
+		size, text := int(p.sizes[n&(maxPairs-1)]), unsafe.Pointer(&p.texts[n&(maxPairs-1)*pairSize])
 		head := to
-		*(*[16]byte)(head) = *(*[16]byte)(x.text[:])
-		*(*[16]byte)(unsafe.Add(head, 16)) = *(*[16]byte)(x.text[16:])
-		to = unsafe.Add(to, x.size)
-		i += x.skip
+		*(*[16]byte)(head) = *(*[16]byte)(text)
+		*(*[16]byte)(unsafe.Add(head, 16)) = *(*[16]byte)(unsafe.Add(text, 16))
+		to = unsafe.Add(to, size)
+		i += size - skipped
 		length := -i
 		for {
 			var word uint64
@@ -244,21 +247,21 @@ func (p *protoState) fastPairs(b []byte, block string) int {
 			}
 			byteorder.Store64((*[8]byte)(to), word)
 			if special := protoSpecial(word); special != 0 {
-				size := bits.TrailingZeros64(special) / 8
-				i += size
-				to = unsafe.Add(to, size)
+				last := bits.TrailingZeros64(special) / 8
+				i += last
+				to = unsafe.Add(to, last)
 				break
 			}
 			i += 8
 			to = unsafe.Add(to, 8)
 		}
 		length += i
-		total := length + x.size - len("..")
+		total := length + size - len("..")
 		if total >= 0x80 || *(*byte)(unsafe.Add(from, i)) != '"' {
 			return 0 // a long label, or an escape
 		}
 		*(*byte)(unsafe.Add(head, 1)) = byte(total)
-		*(*byte)(unsafe.Add(head, x.size-1)) = byte(length)
+		*(*byte)(unsafe.Add(head, size-1)) = byte(length)
 		i++ // the quote
 	}
 	return int(uintptr(to) - uintptr(start))
@@ -293,21 +296,22 @@ func protoWhole(e *Encoder, block string, v uint64, negative bool, d *Details) b
 func protoFloat(e *Encoder, block string, v float64, d *Details) bool {
 	p := (*protoState)(e.proto)
 	b, metric := protoHead(e, block)
-	b, value := nest(b, p.field)
-	b = appendDouble(b, valueDouble, v)
-	if d == nil {
-		return protoEnd(e, seal(b, value), metric)
-	}
-	if p.family.Kind == Counter {
-		if d.Exemplar != nil {
-			b = appendExemplar(append(b, counterExemplar), d.Exemplar)
+	const size = 1 + 8 // of the value without details: a tag and a float64
+	b = appendDouble(append(b, p.field, size), valueDouble, v)
+	if d != nil {
+		if p.family.Kind == Counter {
+			value := len(b) - size
+			if d.Exemplar != nil {
+				b = appendExemplar(append(b, counterExemplar), d.Exemplar)
+			}
+			b = seal(appendCreated(b, counterCreated, d), value)
 		}
-		b = appendCreated(b, counterCreated, d)
+		b = appendTime(b, d)
 	}
-	return protoEnd(e, appendTime(seal(b, value), d), metric)
+	return protoEnd(e, b, metric)
 }
 
-func protoSummary(e *Encoder, block string, s *Distribution, d *Details) bool {
+func (protoSummaries) encodeSummary(e *Encoder, block string, s *Distribution, d *Details) bool {
 	b, metric := protoHead(e, block)
 	b, value := nest(b, metricSummary)
 	b = appendVarint(append(b, totalCount), s.Count)
@@ -321,33 +325,45 @@ func protoSummary(e *Encoder, block string, s *Distribution, d *Details) bool {
 }
 
 func protoHistogram(e *Encoder, block string, bounds *Bounds, counts []uint64, sum float64, d *Details) bool {
-	p := (*protoState)(e.proto)
-	alone := d != nil && d.Native() != nil && p.loadExemplars(d)
-	if alone {
-		p.close(e)
+	if d != nil && d.Native() != nil {
+		return d.Native().Code.protoHistogram(e, block, bounds, counts, sum, d)
 	}
-	b, metric := protoHead(e, block)
-	b, value := nest(appendTime(b, d), metricHistogram)
+	b, metric, value := protoTotals(e, block, counts, sum, d)
+	b = appendCreated(appendClassic(b, bounds, counts, d), histogramCreated, d)
+	return protoEnd(e, seal(b, value), metric)
+}
+
+// protoTotals appends a Metric with a Histogram up to its buckets. It returns the buffer and the indexes of the
+// Metric and the Histogram.
+//
+//go:noinline
+func protoTotals(e *Encoder, block string, counts []uint64, sum float64, d *Details) (b []byte, metric, value int) {
+	b, metric = protoHead(e, block)
+	b = append(appendTime(b, d), metricHistogram, 0, totalCount)
+	value = len(b) - len(".")
 	total := uint64(0)
 	for _, c := range counts {
 		total += c
 	}
-	b = appendDouble(appendVarint(append(b, totalCount), total), totalSum, sum)
-	if d == nil {
-		b = appendClassic(b, bounds, counts, nil)
-	} else {
-		if len(bounds.Upper) > 0 || d.Native() == nil {
-			b = appendClassic(b, bounds, counts, d.Buckets)
-		}
-		if n := d.Native(); n != nil {
-			b = appendNative(b, n.Snapshot)
-		}
-		b = appendCreated(b, histogramCreated, d)
-		for _, x := range p.exemplars {
-			b = appendExemplar(append(b, histogramExemplar&0x7f|0x80, histogramExemplar>>7), x)
-		}
-		p.exemplars = p.exemplars[:0]
+	return appendDouble(appendVarint(b, total), totalSum, sum), metric, value
+}
+
+// protoHistogram is the function protoHistogram with native buckets.
+func (NativeCode) protoHistogram(e *Encoder, block string, bounds *Bounds, counts []uint64, sum float64, d *Details) bool {
+	p := (*protoState)(e.proto)
+	alone := p.loadExemplars(d)
+	if alone {
+		p.close(e)
 	}
+	b, metric, value := protoTotals(e, block, counts, sum, d)
+	if len(bounds.Upper) > 0 {
+		b = appendClassic(b, bounds, counts, d)
+	}
+	b = appendCreated(appendNative(b, d.Native().Snapshot), histogramCreated, d)
+	for _, x := range p.exemplars {
+		b = appendExemplar(append(b, histogramExemplar&0x7f|0x80, histogramExemplar>>7), x)
+	}
+	p.exemplars = p.exemplars[:0]
 	more := protoEnd(e, seal(b, value), metric)
 	if alone {
 		p.close(e)
@@ -387,20 +403,20 @@ func (p *protoState) loadExemplars(d *Details) bool {
 
 // appendClassic appends the buckets of a histogram. It leaves out the bucket +Inf, whose
 // count is that of the histogram, unless the bucket has an exemplar.
-func appendClassic(b []byte, bounds *Bounds, counts []uint64, slots []exemplar.Slot) []byte {
+func appendClassic(b []byte, bounds *Bounds, counts []uint64, d *Details) []byte {
 	total := uint64(0)
 	for i, c := range counts {
 		var x *exemplar.Exemplar
-		if slots != nil {
-			x = slots[i].Load()
+		if d != nil && d.Buckets != nil {
+			x = d.Buckets[i].Load()
 		}
 		if i == len(bounds.Upper) && x == nil {
 			break
 		}
 		total += c
-		var start int
-		b, start = nest(b, histogramBucket)
-		b = appendDouble(appendVarint(append(b, bucketCount), total), bucketBound, bounds.At(i))
+		b = append(b, histogramBucket, 0, bucketCount)
+		start := len(b) - len(".")
+		b = appendDouble(appendVarint(b, total), bucketBound, bounds.At(i))
 		if x != nil {
 			b = appendExemplar(append(b, bucketExemplar), x)
 		}
@@ -492,8 +508,10 @@ func appendExemplar(b []byte, x *exemplar.Exemplar) []byte {
 }
 
 // appendCreated appends the time of creation of a series, if there is one.
+//
+//go:noinline
 func appendCreated(b []byte, field byte, d *Details) []byte {
-	if d.Created == 0 {
+	if d == nil || d.Created == 0 {
 		return b
 	}
 	return appendTimestamp(b, field, d.Created)
@@ -501,16 +519,19 @@ func appendCreated(b []byte, field byte, d *Details) []byte {
 
 // appendTimestamp appends a google.protobuf.Timestamp. Its nanoseconds are not negative.
 func appendTimestamp(b []byte, field byte, ms int64) []byte {
-	b, start := nest(b, field)
+	b = append(b, field, 0, timeSeconds)
+	start := len(b) - len(".")
 	seconds, rest := ms/1000, ms%1000
 	if rest < 0 {
 		seconds, rest = seconds-1, rest+1000
 	}
-	b = appendVarint(append(b, timeSeconds), uint64(seconds))
+	b = appendVarint(b, uint64(seconds))
 	return seal(appendVarint(append(b, timeNanos), uint64(rest)*1e6), start)
 }
 
 // appendTime appends the time of a sample, if there is one.
+//
+//go:noinline
 func appendTime(b []byte, d *Details) []byte {
 	if d == nil || !d.Timed {
 		return b
@@ -522,8 +543,8 @@ func appendTime(b []byte, d *Details) []byte {
 func appendPairs(b []byte, block string) []byte {
 	for len(block) > len("} ") {
 		var pair, start int
-		b, pair = nest(b, metricLabel)
-		b, start = nest(b, labelName)
+		b = append(b, metricLabel, 0, labelName, 0)
+		pair, start = len(b)-len(".."), len(b)
 		if block = block[1:]; block[0] == '"' { // a name outside the legacy set
 			b, block, _ = escape.AppendUnquoted(b, block[1:])
 		} else {
@@ -539,15 +560,18 @@ func appendPairs(b []byte, block string) []byte {
 }
 
 // appendString appends a string field.
+//
+//go:noinline
 func appendString(b []byte, field byte, s string) []byte {
 	b = appendVarint(append(b, field), uint64(len(s)))
 	return append(b, s...)
 }
 
 func appendDouble(b []byte, field byte, v float64) []byte {
-	var word [8]byte
-	byteorder.Store64(&word, math.Float64bits(v))
-	return append(append(b, field), word[:]...)
+	var text [9]byte
+	text[0] = field
+	byteorder.Store64((*[8]byte)(text[1:]), math.Float64bits(v))
+	return append(b, text[:]...)
 }
 
 //go:noinline
@@ -566,25 +590,18 @@ func nest(b []byte, field byte) (_ []byte, start int) {
 }
 
 // seal sets the length of the message that begins at start and is the end of b. Most messages
-// are short and have a length of one byte.
-func seal(b []byte, start int) []byte {
-	n := len(b) - start
-	if n < 0x80 {
-		b[start-1] = byte(n)
-		return b
-	}
-	return sealLong(b, start, uint64(n))
-}
-
-// sealLong moves a message to make room for its length.
+// are short and have a length of one byte. seal moves a longer message by one byte for each further byte of the length.
 //
 //go:noinline
-func sealLong(b []byte, start int, n uint64) []byte {
-	var room [9]byte
-	size := appendVarint(room[:0], n)
-	b = append(b, size[1:]...)
-	copy(b[start+len(size)-1:], b[start:])
-	copy(b[start-1:], size)
+func seal(b []byte, start int) []byte {
+	n := len(b) - start
+	for ; n >= 0x80; n >>= 7 {
+		b = append(b, 0)
+		copy(b[start+1:], b[start:])
+		b[start-1] = byte(n) | 0x80
+		start++
+	}
+	b[start-1] = byte(n)
 	return b
 }
 

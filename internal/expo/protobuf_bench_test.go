@@ -43,7 +43,7 @@ func BenchmarkProtobuf(b *testing.B) {
 	counts := []uint64{3, 7, 30, 200, 400, 200, 120, 30, 8, 1, 1, 0}
 	nativeOnly, snapshot := NewBounds(nil), logNormal(1000)
 	nativeCounts := []uint64{snapshot.Count()}
-	own := &Native{Snapshot: snapshot}
+	own := &Native{Code: NativeCode{}, Snapshot: snapshot}
 	for _, c := range []struct {
 		name string
 		kind Kind

@@ -99,7 +99,7 @@ func TestProtobufFields(t *testing.T) {
 			`type:HISTOGRAM metric:{histogram:{count:4 sum:9}}`},
 		{"native", Family{Kind: Histogram}, func(e *Encoder) bool {
 			d := created(e.Details())
-			d.SetNative(&Native{Snapshot: &native.Snapshot{Schema: -4, ZeroThreshold: 0.5, Zero: 2, Positive: []native.Bucket{{Key: -3, Count: 1}}, Negative: []native.Bucket{{Key: 5, Count: 200}}}})
+			d.SetNative(&Native{Code: NativeCode{}, Snapshot: &native.Snapshot{Schema: -4, ZeroThreshold: 0.5, Zero: 2, Positive: []native.Bucket{{Key: -3, Count: 1}}, Negative: []native.Bucket{{Key: 5, Count: 200}}}})
 			d.Native().Exemplars = slots
 			return e.Histogram(" ", &only, []uint64{203}, math.NaN(), d)
 		}, `type:HISTOGRAM metric:{histogram:{count:203 sum:NaN schema:-4 zero_threshold:0.5 zero_count:2 negative_span:{offset:5 length:1} negative_delta:[200] ` +
@@ -107,29 +107,29 @@ func TestProtobufFields(t *testing.T) {
 		{"both", Family{Kind: Histogram}, func(e *Encoder) bool {
 			d := e.Details()
 			d.Buckets = slots
-			d.SetNative(&Native{Snapshot: &native.Snapshot{Schema: 8, ZeroThreshold: 0.5, Zero: 3}})
+			d.SetNative(&Native{Code: NativeCode{}, Snapshot: &native.Snapshot{Schema: 8, ZeroThreshold: 0.5, Zero: 3}})
 			return e.Histogram(" ", &classic, []uint64{1, 2, 0}, 9, d)
 		}, `type:HISTOGRAM metric:{histogram:{count:3 sum:9 bucket:{cumulative_count:1 upper_bound:1 ` + first + `} bucket:{cumulative_count:3 upper_bound:2.5} ` +
 			`bucket:{cumulative_count:3 upper_bound:+Inf ` + third + `} schema:8 zero_threshold:0.5 zero_count:3}}`},
 		{"native_bucket_exemplar", Family{Kind: Histogram}, func(e *Encoder) bool {
 			d := e.Details()
 			d.Buckets = slots[:1]
-			d.SetNative(&Native{Snapshot: &native.Snapshot{Zero: 1}})
+			d.SetNative(&Native{Code: NativeCode{}, Snapshot: &native.Snapshot{Zero: 1}})
 			return e.Histogram(" ", &only, []uint64{1}, 0, d)
 		}, `type:HISTOGRAM metric:{histogram:{count:1 sum:0 schema:0 zero_threshold:0 zero_count:1}}`},
 		{"empty_native", Family{Kind: Histogram}, func(e *Encoder) bool {
 			d := e.Details()
-			d.SetNative(&Native{Snapshot: &native.Snapshot{Schema: 3}})
+			d.SetNative(&Native{Code: NativeCode{}, Snapshot: &native.Snapshot{Schema: 3}})
 			return e.Histogram(" ", &only, []uint64{0}, 0, d)
 		}, `type:HISTOGRAM metric:{histogram:{count:0 sum:0 schema:3 zero_threshold:0 zero_count:0 positive_span:{offset:0 length:0}}}`},
 		{"empty_threshold", Family{Kind: Histogram}, func(e *Encoder) bool {
 			d := e.Details()
-			d.SetNative(&Native{Snapshot: &native.Snapshot{Schema: 3, ZeroThreshold: 1}})
+			d.SetNative(&Native{Code: NativeCode{}, Snapshot: &native.Snapshot{Schema: 3, ZeroThreshold: 1}})
 			return e.Histogram(" ", &only, []uint64{0}, 0, d)
 		}, `type:HISTOGRAM metric:{histogram:{count:0 sum:0 schema:3 zero_threshold:1 zero_count:0}}`},
 		{"only_zeros", Family{Kind: Histogram}, func(e *Encoder) bool {
 			d := e.Details()
-			d.SetNative(&Native{Snapshot: &native.Snapshot{Schema: 3, Zero: 1}})
+			d.SetNative(&Native{Code: NativeCode{}, Snapshot: &native.Snapshot{Schema: 3, Zero: 1}})
 			return e.Histogram(" ", &only, []uint64{1}, 0, d)
 		}, `type:HISTOGRAM metric:{histogram:{count:1 sum:0 schema:3 zero_threshold:0 zero_count:1}}`},
 	} {
@@ -179,7 +179,7 @@ func TestProtobufSpans(t *testing.T) {
 			f.Encode = func(e *Encoder) {
 				e.Begin(f)
 				d := e.Details()
-				d.SetNative(&Native{Snapshot: &s})
+				d.SetNative(&Native{Code: NativeCode{}, Snapshot: &s})
 				e.Histogram(" ", &bounds, []uint64{1}, 0, d)
 			}
 			want := strings.NewReplacer("span", side+"_span", "delta", side+"_delta").Replace(c.want)
@@ -419,7 +419,7 @@ func TestProtobufExemplarsAlone(t *testing.T) {
 		e.Begin(f)
 		for _, c := range "n n e e b n b c" {
 			d := e.Details()
-			d.SetNative(&Native{Snapshot: &native.Snapshot{Zero: 1}})
+			d.SetNative(&Native{Code: NativeCode{}, Snapshot: &native.Snapshot{Zero: 1}})
 			bounds, counts := &only, []uint64{1}
 			switch c {
 			case ' ':
@@ -474,7 +474,7 @@ func TestProtobufExemplarOrder(t *testing.T) {
 			e.Begin(f)
 			for range 2 {
 				d := e.Details()
-				d.SetNative(&Native{Snapshot: &native.Snapshot{Zero: 1}, Exemplars: slots})
+				d.SetNative(&Native{Code: NativeCode{}, Snapshot: &native.Snapshot{Zero: 1}, Exemplars: slots})
 				e.Histogram(" ", &bounds, []uint64{1}, 0, d)
 			}
 		}
@@ -507,7 +507,7 @@ func TestProtobufAllocations(t *testing.T) {
 			}
 			f.Encode = func(e *Encoder) {
 				e.Begin(f)
-				own := &Native{Snapshot: snapshot, Exemplars: slots}
+				own := &Native{Code: NativeCode{}, Snapshot: snapshot, Exemplars: slots}
 				for range n {
 					d := e.Details()
 					d.SetNative(own)
@@ -575,7 +575,7 @@ func TestProtobufFits(t *testing.T) {
 		Gauge: func(e *Encoder) { e.Whole(block, 1, false, nil) },
 		Histogram: func(e *Encoder) {
 			d := e.Details()
-			d.SetNative(&Native{Snapshot: s})
+			d.SetNative(&Native{Code: NativeCode{}, Snapshot: s})
 			e.Histogram(block, &bounds, []uint64{1}, 0, d)
 		},
 	} {

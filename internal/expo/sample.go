@@ -26,9 +26,33 @@ type Details struct {
 type Native struct {
 	_ [0]func() // no ==; see internal/SIZE.md
 	*native.Snapshot
-	Exemplars  []exemplar.Slot                                        // of native buckets, in no order; nil if the classic buckets have them all
-	AppendJSON func(b []byte, s *native.Snapshot, sum float64) []byte // [AppendNativeJSON]: programs without native histograms do not contain it
+	Exemplars []exemplar.Slot // of native buckets, in no order; nil if the classic buckets have them all
+	Code      nativeFormats   // [NativeCode]
 }
+
+// NativeCode has the code that encodes native buckets: a method for each format. A program contains the method if
+// the program has native histograms and the format; see internal/SIZE.md.
+type NativeCode struct{}
+
+// nativeFormats is the interface of [NativeCode].
+type nativeFormats interface {
+	AppendJSON(b []byte, s *native.Snapshot, sum float64) []byte
+	protoHistogram(e *Encoder, block string, bounds *Bounds, counts []uint64, sum float64, d *Details) bool
+}
+
+// NativeSource has the code of native histograms for formats other than the text format. A program contains a method of an
+// implementation if the program has native histograms and calls the method; see internal/SIZE.md.
+type NativeSource interface {
+	EncodeNative(family unsafe.Pointer, e *Encoder) // passes the samples of a family to e
+	ProtobufFormat() unsafe.Pointer                 // returns &Protobuf
+}
+
+// EncodeNative calls the method EncodeNative of a NativeSource.
+type EncodeNative = func(code NativeSource, family unsafe.Pointer, e *Encoder)
+
+// encodeNative is the EncodeNative of all formats except the text format, which shows neither native buckets nor exemplars.
+// Only these formats refer to encodeNative.
+func encodeNative(code NativeSource, family unsafe.Pointer, e *Encoder) { code.EncodeNative(family, e) }
 
 // Native returns the native part of a histogram, or nil.
 func (d *Details) Native() *Native { return (*Native)(d.native) }

@@ -22,18 +22,19 @@ const (
 // more. An add to one of their words has a result that no other word has, and is repeated. So Word
 // needs no comparison.
 var (
-	empty  = (*chunk)(unsafe.Pointer(&emptyWords))
-	frozen = (*chunk)(unsafe.Pointer(&frozenWords))
+	empty  = (*chunk)(unsafe.Pointer(&noWords[0]))
+	frozen = (*chunk)(unsafe.Pointer(&noWords[1]))
 
-	// These are no chunks, because the words of a chunk would be set by code at the start of a program.
-	emptyWords  = [chunkSize]uint64{none, none, none, none, none, none, none, none}
-	frozenWords = emptyWords
+	// The two chunks overlap, which is smaller. This is no chunk, because the words of a chunk would be set by code at
+	// the start of a program. See internal/SIZE.md.
+	noWords = [chunkSize + 1]uint64{none, none, none, none, none, none, none, none, none}
 )
 
 const none = 1 << 63
 
 // A side is a directory of the chunks of positive, negative or infinite values.
 type side struct {
+	_      [0]func()      // no ==; see internal/SIZE.md
 	first  int32          // the index>>3 of the first place
 	n      uint16         // number of places
 	shift  uint8          // from biased bits to an index>>3, up to the schema coarse; here, because Word waits for it
@@ -73,14 +74,6 @@ const (
 	sides
 )
 
-func newSide(t *Table, first, n int) side {
-	s := side{int32(first), uint16(n), t.indexShift + chunkBits, unsafe.Pointer(unsafe.SliceData(make([]place, n)))}
-	for i := range s.all() {
-		s.all()[i].store(empty)
-	}
-	return s
-}
-
 func (s *side) all() []place { return unsafe.Slice((*place)(s.places), int(s.n)) }
 
 // A Level has the chunks of one resolution. Its fields do not change. A level is replaced by a level
@@ -89,7 +82,8 @@ type Level struct {
 	_        [0]func() // no ==; see internal/SIZE.md
 	table    *Table
 	positive side
-	more     [sides - 1]*side // negative, infinite; nil if there is none
+	negative *side // nil if there is none
+	infinite *side // nil if there is none
 	history  *history
 }
 
@@ -109,10 +103,13 @@ func (l *Level) before() *Level {
 }
 
 func (l *Level) side(kind int) *side {
-	if kind == positive {
+	switch kind {
+	case positive:
 		return &l.positive
+	case negative:
+		return l.negative
 	}
-	return l.more[kind-1]
+	return l.infinite
 }
 
 // index returns the index of a value in a side. Of an infinite value, bits is the index.
@@ -171,7 +168,7 @@ type Config struct {
 type late struct {
 	_       [0]func() // no ==; see internal/SIZE.md
 	level   *Level
-	buckets *Buckets
+	buckets unsafe.Pointer // *Buckets, without its methods; see internal/SIZE.md
 	next    *late
 }
 
@@ -188,11 +185,17 @@ func (c *Config) Init(schema, buckets int, threshold float64) {
 	c.empty.table = TableOf(schema)
 }
 
-// Threshold returns the threshold of the zero bucket.
-func (c *Config) Threshold() float64 { return c.threshold }
-
 // Empty returns the state in which Buckets begin.
 func (c *Config) Empty() unsafe.Pointer { return unsafe.Pointer(&c.empty) }
+
+// NewBuckets returns the first of n Buckets in a row, which are empty.
+func NewBuckets(c *Config, n int) *Buckets {
+	list := make([]atomic.Pointer[byte], n) // no []Buckets; see internal/SIZE.md
+	for i := range list {
+		list[i].Store((*byte)(c.Empty()))
+	}
+	return (*Buckets)(unsafe.Pointer(&list[0]))
+}
 
 // Init makes b empty.
 func (b *Buckets) Init(c *Config) { b.p.Store((*byte)(c.Empty())) }
@@ -222,28 +225,6 @@ func (l *Level) Word(x uint64) *atomic.Uint64 {
 
 // Add counts v. It returns false, and counts nothing, if v is NaN or in the zero bucket.
 func (b *Buckets) Add(c *Config, v float64) bool {
-	if bits := math.Float64bits(v); c.Plain(bits) {
-		b.add(c, positive, bits, 1)
-		return true
-	}
-	return b.addOther(c, v)
-}
-
-// Added completes an add of 1 to a word that Word returned. n is the result of the add.
-//
-//go:noinline
-func (b *Buckets) Added(c *Config, l *Level, bits, n uint64) {
-	if n > none { // the chunk counts nothing
-		b.add(c, positive, bits, 1)
-		return
-	}
-	b.added(c, l, n == 1)
-}
-
-// addOther is Add for values that are not positive, not finite, subnormal, or in the zero bucket.
-//
-//go:noinline
-func (b *Buckets) addOther(c *Config, v float64) bool {
 	kind, inf := positive, uint64(0)
 	if v < 0 {
 		kind, inf, v = negative, 1, -v
@@ -257,6 +238,17 @@ func (b *Buckets) addOther(c *Config, v float64) bool {
 		b.add(c, kind, math.Float64bits(v), 1)
 	}
 	return true
+}
+
+// Added completes an add of 1 to a word that Word returned. n is the result of the add.
+//
+//go:noinline
+func (b *Buckets) Added(c *Config, l *Level, bits, n uint64) {
+	if n > none { // the chunk counts nothing
+		b.add(c, positive, bits, 1)
+		return
+	}
+	b.added(c, l, n == 1)
 }
 
 // add adds n to the bucket of a value, given by its side and the bits of its absolute value.
@@ -289,7 +281,7 @@ func (s *side) chunk(i int) *chunk {
 	}
 	p := &s.all()[at]
 	if p.load() == empty {
-		p.swap(empty, new(chunk))
+		p.swap(empty, (*chunk)(make([]atomic.Uint64, chunkSize)))
 	}
 	return p.counts()
 }
@@ -304,13 +296,16 @@ func (b *Buckets) added(c *Config, l *Level, first bool) {
 		c.listLate(b, l)
 		return
 	}
-	if first && now.populated(0) > c.max {
-		b.lower(now, now.fitting(c.max))
+	if down := 0; first {
+		for now.table.Schema-down > MinSchema && now.populated(down) > c.max {
+			down++
+		}
+		b.lower(now, now.table.Schema-down)
 	}
 }
 
 func (c *Config) listLate(b *Buckets, l *Level) {
-	x := &late{level: l, buckets: b}
+	x := &late{level: l, buckets: unsafe.Pointer(b)}
 	for {
 		next := c.late.Load()
 		x.next = (*late)(unsafe.Pointer(next))
@@ -318,16 +313,6 @@ func (c *Config) listLate(b *Buckets, l *Level) {
 			return
 		}
 	}
-}
-
-// fitting returns the schema, below the schema of l, in which the populated buckets of l are at most
-// limit, or the lowest schema.
-func (l *Level) fitting(limit int) int {
-	down := 1
-	for l.table.Schema-down > MinSchema && l.populated(down) > limit {
-		down++
-	}
-	return max(l.table.Schema-down, MinSchema)
 }
 
 // populated returns the number of populated buckets after the schema is lowered by down.
@@ -338,27 +323,43 @@ func (l *Level) populated(down int) (n int) {
 		if kind == infinite {
 			down = 0
 		}
-		l.side(kind).each(func(i int, _ *atomic.Uint64) {
-			if i >>= down; i != last {
-				n, last = n+1, i
+		s := l.side(kind)
+		if s == nil {
+			continue
+		}
+		for at := range s.all() { // Level.next takes longer
+			ch := s.all()[at].counts()
+			if ch == nil {
+				continue
 			}
-		})
+			for i := range ch {
+				if key := ((int(s.first)+at)<<chunkBits + i) >> down; key != last && ch[i].Load() > 0 {
+					n, last = n+1, key
+				}
+			}
+		}
 	}
 	return n
 }
 
-// each calls f for each populated bucket, by increasing index.
-func (s *side) each(f func(i int, w *atomic.Uint64)) {
+// next returns the first populated bucket of a side with at least the index i, and its word. The word is nil if there is none.
+//
+//go:noinline
+func (l *Level) next(kind, i int) (int, *atomic.Uint64) {
+	s := l.side(kind)
 	if s == nil {
-		return
+		return 0, nil
 	}
-	for at := range s.all() {
-		if ch := s.all()[at].counts(); ch != nil {
-			for i := range ch {
-				if ch[i].Load() > 0 {
-					f((int(s.first)+at)<<chunkBits+i, &ch[i])
-				}
-			}
+	for i = max(i, int(s.first)<<chunkBits); ; i++ {
+		at := i>>chunkBits - int(s.first)
+		if at >= int(s.n) {
+			return 0, nil
+		}
+		ch := s.all()[at].counts()
+		if ch == nil {
+			i |= chunkSize - 1
+		} else if w := &ch[i&(chunkSize-1)]; w.Load() > 0 {
+			return i, w
 		}
 	}
 }
@@ -368,9 +369,12 @@ func (s *side) each(f func(i int, w *atomic.Uint64)) {
 //
 //go:noinline
 func (b *Buckets) grow(c *Config, l *Level, kind, at int) {
-	first, end := at, at+1
 	old := l.side(kind)
-	if old != nil && old.n > 0 {
+	if old == nil {
+		old = new(side)
+	}
+	first, end := at, at+1
+	if old.n > 0 {
 		first, end = min(first, int(old.first)), max(end, int(old.first)+int(old.n))
 	}
 	if down := 0; end-first > c.places {
@@ -381,22 +385,31 @@ func (b *Buckets) grow(c *Config, l *Level, kind, at int) {
 			return
 		}
 	}
-	s := newSide(l.table, first, end-first)
-	if old != nil && old.n > 0 {
-		to := s.all()[int(old.first)-first:]
-		for i := range old.all() {
-			p := &old.all()[i]
+	s := &side{
+		first:  int32(first),
+		n:      uint16(end - first),
+		shift:  l.table.indexShift + chunkBits,
+		places: unsafe.Pointer(unsafe.SliceData(make([]atomic.Pointer[byte], end-first))), // see place
+	}
+	for i := range s.all() {
+		ch := empty
+		if at := first + i - int(old.first); uint(at) < uint(old.n) {
+			p := &old.all()[at]
 			p.swap(empty, frozen)
-			if ch := p.counts(); ch != nil {
-				to[i].store(ch)
+			if ch = p.load(); ch == frozen {
+				ch = empty
 			}
 		}
+		s.all()[i].store(ch)
 	}
-	larger := &Level{table: l.table, positive: l.positive, more: l.more, history: l.history}
-	if kind == positive {
-		larger.positive = s
-	} else {
-		larger.more[kind-1] = &s
+	larger := &Level{table: l.table, positive: l.positive, negative: l.negative, infinite: l.infinite, history: l.history}
+	switch kind {
+	case positive:
+		larger.positive = *s
+	case negative:
+		larger.negative = s
+	default:
+		larger.infinite = s
 	}
 	b.swap(l, larger)
 }

@@ -1,6 +1,7 @@
 package native
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -26,35 +27,62 @@ type Reader struct {
 // Begin starts to read a histogram whose definition is c. Until End, no other Reader reads a
 // histogram of c.
 func (r *Reader) Begin(c *Config) {
-	c.mu.Lock()
+	c.Lock()
 	r.config, r.rows, r.taken = c, r.rows[:0], false
-	for x := (*late)(unsafe.Pointer(c.late.Swap(nil))); x != nil; x = x.next {
-		x.level.moveTo(x.buckets, c)
-	}
 }
 
 // End ends what Begin started. What was read stays valid until the next Begin.
 func (r *Reader) End() {
-	r.config.mu.Unlock()
+	r.config.Unlock()
 	clear(r.rows) // r does not keep the histogram in memory
 }
 
-// Row adds the Buckets of the histogram, or of a row of its stripes, to those that Read reads.
-func (r *Reader) Row(b *Buckets) {
+// Rows adds n Buckets in a row to those that Read reads: of the histogram, or of the rows of its stripes.
+func (r *Reader) Rows(first *Buckets, n int) {
+	rows := unsafe.Slice(first, n)
+	for i := range rows {
+		b := &rows[i]
+		b.settle(r.config)
+		r.rows = append(r.rows, b)
+	}
+}
+
+// Lock starts to read a histogram whose definition is c. Until Unlock, no other goroutine reads a histogram of c.
+func (c *Config) Lock() {
+	c.mu.Lock()
+	for x := (*late)(unsafe.Pointer(c.late.Swap(nil))); x != nil; x = x.next {
+		x.level.moveTo((*Buckets)(x.buckets), c)
+	}
+}
+
+// Unlock ends what Lock started.
+func (c *Config) Unlock() { c.mu.Unlock() }
+
+// Count returns the number of observations in n Buckets in a row, without those in the zero bucket. c must be locked.
+func (c *Config) Count(first *Buckets, n int) (sum uint64) {
+	rows := unsafe.Slice(first, n)
+	for i := range rows {
+		rows[i].settle(c)
+		sum += rows[i].count()
+	}
+	return sum
+}
+
+// settle moves the counts of replaced levels to the level of b.
+func (b *Buckets) settle(c *Config) {
 	for l := b.Level(); l.before() != nil; l = b.Level() { // moves may lower the resolution again
 		for old := l.before(); old != nil; old = old.before() {
-			old.moveTo(b, r.config)
+			old.moveTo(b, c)
 		}
 		l.history.before.Store(nil)
 	}
-	r.rows = append(r.rows, b)
 }
 
 // moveTo moves the counts of l, which b has no more, to b. If b has restarted meanwhile, its buckets can be
 // smaller. Then a count is in the highest of the buckets that its bucket consists of.
 func (l *Level) moveTo(b *Buckets, c *Config) {
 	for kind := range sides {
-		l.side(kind).each(func(i int, w *atomic.Uint64) {
+		for i, w := l.next(kind, math.MinInt); w != nil; i, w = l.next(kind, i+1) {
 			bits := uint64(i)
 			if kind != infinite {
 				bits = l.table.highest(i)
@@ -62,16 +90,24 @@ func (l *Level) moveTo(b *Buckets, c *Config) {
 			if n := w.Swap(0); n > 0 {
 				b.add(c, kind, bits, n)
 			}
-		})
+		}
 	}
 }
 
-// Count returns the number of observations, without those in the zero bucket.
-func (r *Reader) Count() (n uint64) {
-	for _, b := range r.rows {
-		for l := b.Level(); l != nil; l = l.before() {
-			for kind := range sides {
-				l.side(kind).each(func(_ int, w *atomic.Uint64) { n += w.Load() })
+// count returns the number of observations, without those in the zero bucket.
+func (b *Buckets) count() (n uint64) {
+	for l := b.Level(); l != nil; l = l.before() {
+		for kind := range sides {
+			s := l.side(kind)
+			if s == nil {
+				continue
+			}
+			for at := range s.all() { // Level.next takes longer
+				if ch := s.all()[at].counts(); ch != nil {
+					for i := range ch {
+						n += ch[i].Load()
+					}
+				}
 			}
 		}
 	}
@@ -97,7 +133,7 @@ func (r *Reader) Restart() bool {
 // returned, unless the histogram restarted in between.
 func (r *Reader) Read() {
 	c := r.config
-	r.Snapshot = Snapshot{c.schema, c.threshold, r.Zero, r.Positive[:0], r.Negative[:0]}
+	r.Snapshot = Snapshot{c.schema, c.threshold, 0, r.Positive[:0], r.Negative[:0]}
 	for _, b := range r.rows {
 		l := b.Level()
 		if r.taken {
@@ -109,16 +145,12 @@ func (r *Reader) Read() {
 			down, key := l.table.Schema-r.Schema, 1-offset(r.Schema)
 			r.Positive = r.collect(r.Positive, &l.positive, down, key)
 			r.Negative = r.collect(r.Negative, l.side(negative), down, key)
-			if s := l.side(infinite); s != nil {
-				last := Bucket{offset(r.Schema) + 1, 0}
-				s.each(func(i int, w *atomic.Uint64) {
-					last.Count = r.count(w)
-					to := &r.Positive
-					if i > 0 {
-						to = &r.Negative
-					}
-					*to = r.sum(*to, append(r.part[:0], last))
-				})
+			for i, w := l.next(infinite, 0); w != nil; i, w = l.next(infinite, i+1) {
+				to := &r.Positive
+				if i > 0 {
+					to = &r.Negative
+				}
+				*to = r.sum(*to, append(r.part[:0], Bucket{offset(r.Schema) + 1, r.count(w)}))
 			}
 		}
 	}
@@ -165,7 +197,6 @@ func (r *Reader) collect(list []Bucket, s *side, down, key int) []Bucket {
 	if len(list) > 0 {
 		part = r.part[:0]
 	}
-	s.touch()
 	for at := range s.all() {
 		ch := s.all()[at].counts()
 		if ch == nil {
@@ -187,14 +218,6 @@ func (r *Reader) collect(list []Bucket, s *side, down, key int) []Bucket {
 		return part
 	}
 	return r.sum(list, part)
-}
-
-// touch loads a word of each chunk: the processor reads their cache lines at the same time.
-func (s *side) touch() (n uint64) {
-	for at := range s.all() {
-		n |= s.all()[at].load()[0].Load()
-	}
-	return n
 }
 
 // sum returns the sum of two lists. It may use the memory of both again.

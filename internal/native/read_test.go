@@ -141,8 +141,8 @@ func TestLateWithoutRead(t *testing.T) {
 		}
 	}
 	x.r.Begin(x.c)
-	x.r.Row(x.b)
-	if got, want := x.r.Count(), x.m.snapshot().Count(); got != want {
+	x.r.Rows(x.b, 1)
+	if got, want := countOf(&x.r), x.m.snapshot().Count(); got != want {
 		t.Errorf("count %d, want %d", got, want)
 	}
 	x.r.End()
@@ -156,7 +156,7 @@ func TestReadDuringFall(t *testing.T) {
 		x := newBench(t, 3, 160)
 		x.add(spread...)
 		x.r.Begin(x.c)
-		x.r.Row(x.b)
+		x.r.Rows(x.b, 1)
 		for i := range falls {
 			l := x.b.Level()
 			x.fall(2 - i)
@@ -164,7 +164,7 @@ func TestReadDuringFall(t *testing.T) {
 			x.addTo(l, 3)
 			x.completed(l)
 		}
-		if got, want := x.r.Count(), x.m.snapshot().Count(); got != want {
+		if got, want := countOf(&x.r), x.m.snapshot().Count(); got != want {
 			t.Errorf("count %d, want %d", got, want)
 		}
 		x.r.Read()
@@ -185,7 +185,7 @@ func TestRestartDuringFall(t *testing.T) {
 	}
 	x.fall(2)
 	x.r.Begin(x.c)
-	x.r.Row(x.b)
+	x.r.Rows(x.b, 1)
 	if !x.r.Restart() {
 		t.Fatal("no restart")
 	}
@@ -200,8 +200,8 @@ func TestRestartDuringFall(t *testing.T) {
 	x.check("the restart")
 	x.m.restart()
 	x.r.Begin(x.c)
-	x.r.Row(x.b)
-	if n := x.r.Count(); n != 0 {
+	x.r.Rows(x.b, 1)
+	if n := countOf(&x.r); n != 0 {
 		t.Errorf("%d observations for a format without native buckets", n)
 	}
 	x.r.End()

@@ -14,22 +14,26 @@ const (
 	MaxSchema = 8
 )
 
-// steps has 2^(2^-s) for s from 1 to 8. The bounds of schema s are those of schema s-1 and,
+// step returns 2^(2^-s) for s from 1 to 8. The bounds of schema s are those of schema s-1 and,
 // between two of them, the lower one times the step of s. A single multiplication is rounded in
 // the same way on all machines. Prometheus has the same bounds, and not all of them are
-// correctly rounded.
-var steps = [MaxSchema]float64{
-	0x1.6a09e667f3bccp+00, 0x1.306fe0a31b715p+00, 0x1.172b83c7d517bp+00, 0x1.0b5586cf9890fp+00,
-	0x1.059b0d3158574p+00, 0x1.02c9a3e778061p+00, 0x1.0163da9fb3335p+00, 0x1.00b1afa5abcbfp+00,
+// correctly rounded. The table is no variable; see internal/SIZE.md.
+func step(s int) float64 {
+	return [MaxSchema]float64{
+		0x1.6a09e667f3bccp+00, 0x1.306fe0a31b715p+00, 0x1.172b83c7d517bp+00, 0x1.0b5586cf9890fp+00,
+		0x1.059b0d3158574p+00, 0x1.02c9a3e778061p+00, 0x1.0163da9fb3335p+00, 0x1.00b1afa5abcbfp+00,
+	}[uint(s-1)%MaxSchema]
 }
 
 // fraction returns the i-th bound of a schema above 0 in [0.5, 1). It multiplies in the order
 // of the schemas: the coarsest bound below comes first.
+//
+//go:noinline
 func fraction(schema, i int) float64 {
 	f := 0.5
 	for s := 1; s <= schema; s++ {
 		if i>>(schema-s)&1 == 1 {
-			f = float64(f * steps[s-1])
+			f = float64(f * step(s))
 		}
 	}
 	return f
@@ -50,8 +54,12 @@ func Bound(schema, key int) float64 {
 		return math.Inf(+1)
 	case exp == 1024: // 2^1024 is not a float64
 		return math.MaxFloat64
+	case exp < -1100:
+		return 0
+	case exp < -1000: // can be subnormal, and is rounded once
+		return math.Float64frombits(math.Float64bits(f)+uint64(exp+1+200)<<mantissaBits) * 0x1p-200
 	}
-	return math.Ldexp(f, exp+1)
+	return math.Float64frombits(math.Float64bits(f) + uint64(exp+1)<<mantissaBits) // smaller than math.Ldexp
 }
 
 // Keys returns the keys of the lowest bucket that has a value, and of the bucket of +Inf.
@@ -106,10 +114,10 @@ func TableOf(schema int) *Table {
 	t := &Table{
 		Schema:     schema,
 		indexShift: uint8(mantissaBits - schema),
-		bounds:     []uint64{0},
+		bounds:     make([]uint64, 1<<max(schema, 0)),
 	}
-	for i := 1; i < 1<<max(schema, 0); i++ {
-		t.bounds = append(t.bounds, math.Float64bits(fraction(schema, i))&mantissaMask)
+	for i := range t.bounds {
+		t.bounds[i] = math.Float64bits(fraction(schema, i)) & mantissaMask
 	}
 	n := 0
 	for slot := range t.slots {
@@ -170,14 +178,9 @@ const maxBits = 0x7fefffffffffffff
 
 // SchemaOf returns the lowest schema whose factor is not above the given one, or the highest schema.
 func SchemaOf(factor float64) int {
-	for schema := MinSchema; schema <= 0; schema++ {
+	for schema := MinSchema; schema < MaxSchema; schema++ {
 		if Bound(schema, 1) <= factor {
 			return schema
-		}
-	}
-	for i, step := range steps {
-		if step <= factor {
-			return i + 1
 		}
 	}
 	return MaxSchema

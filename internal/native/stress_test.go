@@ -127,9 +127,9 @@ func TestConcurrent(t *testing.T) {
 			if reads%4 == 0 {
 				r.Begin(c)
 				for _, b := range x.rows {
-					r.Row(b)
+					r.Rows(b, 1)
 				}
-				n := r.Count()
+				n := countOf(&r)
 				r.End()
 				if n < last {
 					t.Errorf("round %d: the count fell from %d to %d", i, last, n)
@@ -266,7 +266,7 @@ func TestInterruptedAdds(t *testing.T) {
 				want += returned[i].Load()
 			}
 			r.Begin(c)
-			r.Row(b)
+			r.Rows(b, 1)
 			r.taken = true
 			r.Read()
 			r.End()

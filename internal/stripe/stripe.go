@@ -90,7 +90,7 @@ type Set struct {
 	stride uint32          // words from one row to the next
 	shift  uint32          // from a 32-bit hash to the number of a row
 	before *Set            // the smaller set that this set replaced
-	side   unsafe.Pointer  // what else the rows have; see WidenWith
+	side   unsafe.Pointer  // what else the rows have; see Widen
 
 	_     [CacheLine]byte
 	moves atomic.Uint32
@@ -125,7 +125,8 @@ func newSet(rows, stride int, before *Set) *Set {
 	return s
 }
 
-func (s *Set) rows() int { return 1 << (32 - s.shift) }
+// Rows returns the number of rows.
+func (s *Set) Rows() int { return 1 << (32 - s.shift) }
 
 // rowLimit returns the least power of two that is at least four times GOMAXPROCS. A
 // goroutine that moves then mostly finds a row without another goroutine.
@@ -147,26 +148,17 @@ type Pointer struct {
 func (p *Pointer) Load() *Set { return (*Set)(unsafe.Pointer(p.p.Load())) }
 
 // Widen replaces the set old in p, or nil, by a larger set, unless another goroutine has
-// replaced it already.
-func Widen(p *Pointer, old *Set, stride int) { widen(p, old, larger(old, stride)) }
-
-// WidenWith is Widen for rows that have more than words. The function side returns a pointer to what the
-// given number of rows has; see [Set.Side].
-func WidenWith(p *Pointer, old *Set, stride int, side func(rows int) unsafe.Pointer) {
-	s := larger(old, stride)
-	s.side = side(s.rows())
-	widen(p, old, s)
-}
-
-func larger(old *Set, stride int) *Set {
+// replaced it already. If side is not nil, it returns what the rows have besides words; see [Set.Side].
+// Its first parameter is def.
+func Widen(p *Pointer, old *Set, stride int, def unsafe.Pointer, side func(def unsafe.Pointer, rows int) unsafe.Pointer) {
 	rows := minRows
 	if old != nil {
-		rows = 2 * old.rows()
+		rows = 2 * old.Rows()
 	}
-	return newSet(rows, stride, old)
-}
-
-func widen(p *Pointer, old, s *Set) {
+	s := newSet(rows, stride, old)
+	if side != nil {
+		s.side = side(def, rows)
+	}
 	p.p.CompareAndSwap((*byte)(unsafe.Pointer(old)), (*byte)(unsafe.Pointer(s)))
 }
 
@@ -183,7 +175,7 @@ func (s *Set) Row(at uintptr) int { return int(hash(at)>>(s.shift&31)) * int(s.s
 // Number returns the number of the row of a stack number. Row is Number times the distance of rows.
 func (s *Set) Number(at uintptr) int { return int(hash(at) >> (s.shift & 31)) }
 
-// Side returns the pointer that [WidenWith] got for the rows.
+// Side returns the pointer that [Widen] got for the rows.
 func (s *Set) Side() unsafe.Pointer { return s.side }
 
 // Word returns the first word of the row of a stack number, in a set with rows of [LineWords].
@@ -235,12 +227,8 @@ func (s *Set) TakeFloat(counts []uint64) (v float64) {
 	return v
 }
 
-// Sides calls f with the number of rows and the Side of s and of the sets that s replaced.
-func (s *Set) Sides(f func(rows int, side unsafe.Pointer)) {
-	for ; s != nil; s = s.before {
-		f(s.rows(), s.side)
-	}
-}
+// Before returns the set that s replaced, or nil.
+func (s *Set) Before() *Set { return s.before }
 
 // Sampled is true for one in 64 values of a counter. A goroutine that adds for a while
 // soon finds it true, and the work that depends on it costs an add nearly nothing.
@@ -275,7 +263,7 @@ func Contended(s *Set, row int, at uintptr, metric unsafe.Pointer) bool {
 		return false
 	}
 	Move(at)
-	return int(s.moves.Add(1)) >= s.rows() && s.rows() < rowLimit()
+	return int(s.moves.Add(1)) >= s.Rows() && s.Rows() < rowLimit()
 }
 
 // recent counts collisions in metrics without a set, keyed by a hash of their address.

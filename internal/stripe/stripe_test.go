@@ -97,10 +97,10 @@ func TestCollisionsEnd(t *testing.T) {
 				for n, small := round(s, running); n > 0; n, small = round(s, running) {
 					if small {
 						moves += int(s.moves.Load())
-						s = newSet(2*s.rows(), LineWords, s)
+						s = newSet(2*s.Rows(), LineWords, s)
 					}
 					if rounds++; rounds > 1000*burst {
-						t.Fatalf("%d goroutines, stacks %d apart: %d still collide in %d rows", procs, spacing, n, s.rows())
+						t.Fatalf("%d goroutines, stacks %d apart: %d still collide in %d rows", procs, spacing, n, s.Rows())
 					}
 				}
 				moves += int(s.moves.Load())
@@ -207,12 +207,12 @@ func TestRowsAreApart(t *testing.T) {
 func TestWidenOnce(t *testing.T) {
 	for range 50 {
 		var p Pointer
-		Widen(&p, nil, LineWords)
+		Widen(&p, nil, LineWords, nil, nil)
 		old := p.Load()
 		var mu sync.Mutex
 		sets := map[*Set]bool{}
 		testkit.Hammer(1, func(int) {
-			Widen(&p, old, LineWords)
+			Widen(&p, old, LineWords, nil, nil)
 			mu.Lock()
 			sets[p.Load()] = true
 			mu.Unlock()
@@ -220,8 +220,8 @@ func TestWidenOnce(t *testing.T) {
 		if len(sets) != 1 || sets[old] {
 			t.Fatalf("%d sets of rows", len(sets))
 		}
-		if s := p.Load(); s.rows() != 2*minRows || s.before != old {
-			t.Fatalf("%d rows after %p, want twice those of %p", s.rows(), s.before, old)
+		if s := p.Load(); s.Rows() != 2*minRows || s.before != old {
+			t.Fatalf("%d rows after %p, want twice those of %p", s.Rows(), s.before, old)
 		}
 	}
 }
@@ -297,7 +297,7 @@ func TestSums(t *testing.T) {
 	var p Pointer
 	want, wantFloat, wantCounts := uint64(0), 0.0, make([]uint64, counts)
 	for range 3 {
-		Widen(&p, p.Load(), stride)
+		Widen(&p, p.Load(), stride, nil, nil)
 		s := p.Load()
 		for row := 0; row < len(s.Words); row += stride {
 			bits := math.Float64bits(0.5 * float64(row+1))

@@ -1,0 +1,125 @@
+package tacho
+
+import (
+	"math"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/atomicfloat"
+	"github.com/tachikoma/tacho/internal/native"
+	"github.com/tachikoma/tacho/internal/stripe"
+)
+
+const pointerSize = unsafe.Sizeof(uintptr(0))
+
+// observeNative is Histogram.observe with native buckets. It and observeStriped have the steps that most values need. The
+// other steps are in observeRest, whose variables would take registers here.
+func observeNative(h *Histogram, n *nativeDef, v float64) int {
+	s := h.wide.Load()
+	if s != nil {
+		return observeStriped(h, n, v, s)
+	}
+	bits, b := math.Float64bits(v), bucketsOf(h)
+	l := b.Level()
+	if !n.rules.Plain(bits) {
+		return observeRest(h, n, v, nil, nothing)
+	}
+	w := l.Word(bits + native.Biased)
+	if w == nil {
+		return observeRest(h, n, v, nil, nothing)
+	}
+	if k := w.Add(1); int64(k) <= 1 || b.Level() != l {
+		b.Added(&n.rules, l, bits, k)
+	}
+	if n.classic > 0 {
+		return observeRest(h, n, v, nil, counted)
+	}
+	if !atomicfloat.TryAdd(h.row, v) {
+		return observeRest(h, n, v, nil, collided)
+	}
+	return 0
+}
+
+// observeStriped is observeNative with stripes.
+//
+//go:noinline
+func observeStriped(h *Histogram, n *nativeDef, v float64, s *stripe.Set) int {
+	number := uintptr(s.Number(stripe.StackNumber()))
+	bits, b := math.Float64bits(v), (*native.Buckets)(unsafe.Add(s.Side(), number*pointerSize))
+	l := b.Level()
+	if !n.rules.Plain(bits) {
+		return observeRest(h, n, v, s, nothing)
+	}
+	w := l.Word(bits + native.Biased)
+	if w == nil {
+		return observeRest(h, n, v, s, nothing)
+	}
+	if k := w.Add(1); int64(k) <= 1 || b.Level() != l {
+		b.Added(&n.rules, l, bits, k)
+	}
+	if n.classic > 0 {
+		return observeRest(h, n, v, s, counted)
+	}
+	if !atomicfloat.TryAdd(&s.Words[number*uintptr(n.stride)], v) {
+		return observeRest(h, n, v, s, collided)
+	}
+	return 0
+}
+
+// The steps of an observation that are done before observeRest.
+const (
+	nothing  = iota
+	counted  // in the native bucket
+	collided // counted, and another goroutine changed the sum at the same time
+)
+
+// observeRest completes an observation. After a collision, another attempt would mostly succeed, and hide the contention
+// from stripe.Contended.
+//
+//go:noinline
+func observeRest(h *Histogram, n *nativeDef, v float64, s *stripe.Set, done int) int {
+	row, b, first, at := h.row, bucketsOf(h), 0, uintptr(0)
+	if s != nil {
+		at = stripe.StackNumber()
+		number := s.Number(at)
+		first = number * n.stride
+		row, b = &s.Words[first], (*native.Buckets)(unsafe.Add(s.Side(), uintptr(number)*pointerSize))
+	}
+	if done == nothing && !b.Add(&n.rules, v) {
+		if v != v {
+			h.def.fault(reasonNaN)
+			return -1
+		}
+		(*atomic.Uint64)(unsafe.Add(unsafe.Pointer(row), 8*(1+n.classic))).Add(1) // the zero bucket
+	}
+	if n.classic > 0 {
+		countClassic(h.def, row, v)
+	}
+	if done == collided || !atomicfloat.TryAdd(row, v) {
+		if stripe.Contended(s, first, at, unsafe.Pointer(h)) {
+			stripe.Widen(&h.wide, s, n.stride, h.def.native, newNativeSide)
+		}
+		atomicfloat.Add(row, v)
+	}
+	return 0
+}
+
+// countClassic counts v in its classic bucket, unless that is the bucket of +Inf. The native bucket counts before:
+// a reader, which reads the classic buckets first, then finds at least as many observations in the native ones.
+func countClassic(d *histogramDef, row *atomic.Uint64, v float64) {
+	i := d.index.start(v)
+	for i < len(d.Upper) && !(v <= d.Upper[i]) {
+		i++
+	}
+	if i++; i > len(d.Upper)+1 {
+		i = d.search(v)
+	}
+	if i <= len(d.Upper) {
+		(*atomic.Uint64)(unsafe.Add(unsafe.Pointer(row), 8*i)).Add(1)
+	}
+}
+
+// newNativeSide returns the native buckets of rows.
+func newNativeSide(def unsafe.Pointer, rows int) unsafe.Pointer {
+	return unsafe.Pointer(native.NewBuckets(&(*nativeDef)(def).rules, rows))
+}
