@@ -32,7 +32,11 @@ func (r *Registry) WriteOpenMetricsContext(ctx context.Context, w io.Writer) err
 // WriteProtobufContext is like [Registry.WriteProtobuf], with a context as
 // [Registry.WriteTextContext] has it.
 func (r *Registry) WriteProtobufContext(ctx context.Context, w io.Writer) error {
-	return r.writeContext(ctx, w, &expo.Protobuf, names.AllowUTF8)
+	format, scheme := &expo.Protobuf, names.AllowUTF8
+	if c, ok := w.(expo.Chooser); ok { // a writer of package push
+		format, scheme = c.Choose(r.offer.Load() != nil)
+	}
+	return r.writeContext(ctx, w, format, scheme)
 }
 
 func (r *Registry) writeContext(ctx context.Context, w io.Writer, format *expo.Format, s names.Scheme) error {

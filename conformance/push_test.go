@@ -16,6 +16,7 @@ import (
 
 	remoteapi "github.com/prometheus/client_golang/exp/api/remote"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
 	"github.com/prometheus/prometheus/promql"
@@ -80,7 +81,23 @@ func checkRemoteWrite(t *testing.T, reg *tacho.Registry) (taken bool) {
 		t.Fatal(err)
 	}
 	want := map[string]*sample{}
-	for _, s := range scrapedSamples(t, scraped) {
+	samples := scrapedSamples(t, scraped, typeOpenMetrics)
+	exposed := map[string]bool{}
+	for _, s := range samples {
+		exposed[s.key()] = true
+	}
+	var text body
+	if err := reg.WriteText(&text); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range scrapedSamples(t, text, typeText) {
+		// OpenMetrics leaves out some samples of histograms and summaries, which remote write has.
+		if quantile := slices.ContainsFunc(s.labels, func(l label) bool { return l.name == "quantile" }); !exposed[s.key()] &&
+			(quantile || strings.HasSuffix(s.name, "_sum") || strings.HasSuffix(s.name, "_count")) {
+			samples = append(samples, s)
+		}
+	}
+	for _, s := range samples {
 		// A label with an empty value equals a missing label. A label of the sample with
 		// the name of a target label gets the prefix exported_.
 		s.labels = slices.DeleteFunc(s.labels, func(l label) bool { return l.value == "" })
@@ -117,11 +134,10 @@ func checkRemoteWrite(t *testing.T, reg *tacho.Registry) (taken bool) {
 	return true
 }
 
-// scrapedSamples parses an OpenMetrics scrape with textparse and returns the samples in
-// order.
-func scrapedSamples(t *testing.T, data []byte) (samples []*sample) {
+// scrapedSamples parses a scrape with textparse and returns the samples in order.
+func scrapedSamples(t *testing.T, data []byte, contentType string) (samples []*sample) {
 	t.Helper()
-	p, err := textparse.New(data, typeOpenMetrics, labels.NewSymbolTable(), textparse.ParserOptions{})
+	p, err := textparse.New(data, contentType, labels.NewSymbolTable(), textparse.ParserOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,6 +168,147 @@ func timestampOf(s *sample) any {
 		return "none"
 	}
 	return *s.at
+}
+
+// nativeRegistry returns a registry with native histograms of random values: without and with classic
+// buckets, and some without observations.
+func nativeRegistry(rnd *rand.Rand, opts ...tacho.Option) *tacho.Registry {
+	reg := tacho.NewRegistry(opts...)
+	for i := range 6 {
+		config := tacho.NativeConfig{Factor: factor(minSchema + rnd.IntN(maxSchema-minSchema+1)), MaxBuckets: 1 + rnd.IntN(300)}
+		if rnd.IntN(2) == 0 {
+			config.ZeroThreshold = rnd.Float64()
+		}
+		var bounds []float64
+		if i%2 == 1 {
+			bounds = []float64{-1, 0.5, 1, 10}
+		}
+		v := reg.HistogramVec(fmt.Sprintf("h%d_seconds", i), "Help.", bounds, []string{"b", "Z"}, tacho.WithNative(config))
+		for j := range 3 {
+			h := v.With(fmt.Sprint(j), "z")
+			if j == 0 && rnd.IntN(2) == 0 {
+				continue
+			}
+			for _, x := range sampleValues(rnd) {
+				h.ObserveExemplar(x, "trace_id", "abc")
+			}
+		}
+	}
+	return reg
+}
+
+// pushed pushes a registry to the handler of Prometheus and returns the stored samples.
+func pushed(t *testing.T, target push.RemoteWrite, reg *tacho.Registry) []teststorage.Sample {
+	t.Helper()
+	stored := teststorage.NewAppendable()
+	handler := remote.NewWriteHandler(slog.New(slog.DiscardHandler), prometheus.NewRegistry(), stored,
+		remoteapi.MessageTypes{remoteapi.WriteV1MessageType}, false, false)
+	web := httptest.NewServer(handler)
+	defer web.Close()
+	target.URL = web.URL
+	p, err := push.New(target, push.Config{Registry: reg, Metrics: tacho.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Push(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return stored.ResultSamples()
+}
+
+// TestRemoteWriteNative checks that Prometheus 3 stores native histograms that equal those of a scrape in
+// protobuf, and the classic series of histograms of both kinds.
+func TestRemoteWriteNative(t *testing.T) {
+	compared, both := 0, 0
+	for i := range 100 {
+		reg := nativeRegistry(rand.New(rand.NewPCG(uint64(i), 2)))
+		var scraped, text body
+		if err := errors.Join(reg.WriteProtobuf(&scraped), reg.WriteText(&text)); err != nil {
+			t.Fatal(err)
+		}
+		natives := map[string]*histogram.Histogram{}
+		p := textparse.NewProtobufParser(scraped, false, false, false, false, labels.NewSymbolTable())
+		for {
+			entry, err := p.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if entry == textparse.EntryHistogram {
+				var ls labels.Labels
+				p.Labels(&ls)
+				_, _, h, _ := p.Histogram()
+				natives[ls.String()] = h
+			}
+		}
+		classic := map[string]float64{}
+		for _, s := range scrapedSamples(t, text, typeText) {
+			if strings.HasPrefix(s.name, "h1") || strings.HasPrefix(s.name, "h3") || strings.HasPrefix(s.name, "h5") {
+				classic[s.key()] = s.value
+			}
+		}
+		for _, s := range pushed(t, push.RemoteWrite{}, reg) {
+			if s.H == nil {
+				x := &sample{}
+				x.name, x.labels = split(s.L)
+				if want, ok := classic[x.key()]; !ok || want != s.V && !(math.IsNaN(want) && math.IsNaN(s.V)) {
+					t.Errorf("%s is %v, want %v (%v)", x.key(), s.V, want, ok)
+				}
+				delete(classic, x.key())
+				both++
+				continue
+			}
+			want := natives[s.L.String()]
+			// A scrape compacts histograms, and the handler stores them as they are.
+			if want == nil || !s.H.Copy().Compact(0).Equals(want) || s.FH != nil {
+				t.Errorf("%s is %v, want %v", s.L, s.H, want)
+			}
+			delete(natives, s.L.String())
+			compared++
+		}
+		for name := range natives {
+			t.Errorf("%s was not pushed", name)
+		}
+		for name := range classic {
+			t.Errorf("%s was not pushed", name)
+		}
+	}
+	if compared < 1500 || both < 5000 {
+		t.Errorf("only %d native and %d classic samples were compared", compared, both)
+	}
+}
+
+// TestRemoteWriteNoNative checks that a push with NoNativeHistograms has the samples of the text format.
+func TestRemoteWriteNoNative(t *testing.T) {
+	for i := range 20 {
+		reg := nativeRegistry(rand.New(rand.NewPCG(uint64(i), 3)), tacho.WithCreated())
+		var text body
+		if err := reg.WriteText(&text); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]float64{}
+		for _, s := range scrapedSamples(t, text, typeText) {
+			want[s.key()] = s.value
+		}
+		created := 0
+		for _, s := range pushed(t, push.RemoteWrite{NoNativeHistograms: true}, reg) {
+			x := &sample{}
+			x.name, x.labels = split(s.L)
+			if strings.HasSuffix(x.name, "_created") {
+				created++
+				continue
+			}
+			if v, ok := want[x.key()]; s.H != nil || !ok || v != s.V && !(math.IsNaN(v) && math.IsNaN(s.V)) {
+				t.Errorf("%s is %v, want %v (%v)", x.key(), s, v, ok)
+			}
+			delete(want, x.key())
+		}
+		if len(want) > 0 || created != 18 {
+			t.Errorf("%v were not pushed; %d times of creation", want, created)
+		}
+	}
 }
 
 // A remoteStorage is a TSDB of Prometheus behind its remote write handler.
@@ -226,6 +383,47 @@ func TestRemoteWriteStaleMarkers(t *testing.T) {
 	must(p.Shutdown(context.Background()))
 	expect("")
 	if got := s.query(t, "max_over_time(g[1m])", time.Now()); got != "{n=\"a\"} 1\n{n=\"b\"} 3" {
+		t.Errorf("got the last values %q", got)
+	}
+}
+
+// TestRemoteWriteNativeStaleMarkers checks that a query shows no native histogram after its end.
+func TestRemoteWriteNativeStaleMarkers(t *testing.T) {
+	s := newRemoteStorage(t)
+	reg := tacho.NewRegistry()
+	v := reg.HistogramVec("h", "", nil, []string{"n"}, tacho.WithNative())
+	p, err := push.New(push.RemoteWrite{URL: s.URL}, push.Config{Registry: reg, Metrics: tacho.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect := func(want string) {
+		t.Helper()
+		if got := s.query(t, "histogram_count(h)", time.Now()); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Millisecond) // the query is later than the samples
+	}
+	v.With("a").Observe(1)
+	v.With("b").Observe(2)
+	must(p.Push(context.Background()))
+	expect("{n=\"a\"} 1\n{n=\"b\"} 1")
+	v.Delete("a")
+	v.With("b").Observe(2.01)
+	must(p.Push(context.Background()))
+	expect("{n=\"b\"} 2")
+	v.With("a").Observe(-3)
+	must(p.Push(context.Background()))
+	expect("{n=\"a\"} 1\n{n=\"b\"} 2")
+	v.With("b").Observe(3)
+	must(p.Shutdown(context.Background()))
+	expect("")
+	if got := s.query(t, "histogram_count(last_over_time(h[1m]))", time.Now()); got != "{n=\"a\"} 1\n{n=\"b\"} 3" {
 		t.Errorf("got the last values %q", got)
 	}
 }

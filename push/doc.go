@@ -29,12 +29,40 @@
 //
 // # Formats
 //
-// A push to a Pushgateway or to VictoriaMetrics contains the output of
-// [tacho.Registry.WriteTextContext]. A push by remote write contains the samples of
-// [tacho.Registry.WriteOpenMetricsContext]. Prometheus scrapes the same samples: bounds
-// are floats, such as le="1.0", and names are those of the text format. Names outside
-// the legacy character set are escaped with underscores. A push contains no sample
-// beyond the exposition.
+// A push to VictoriaMetrics contains the output of [tacho.Registry.WriteTextContext]. So does
+// a push to a Pushgateway, unless the registry has a native histogram (see [tacho.WithNative]).
+// Then the push contains the output of [tacho.Registry.WriteProtobufContext], with each family
+// in one message.
+//
+// A push by remote write contains the samples of [tacho.Registry.WriteOpenMetricsContext].
+// Prometheus scrapes the same samples: bounds are floats, such as le="1.0", and names are those
+// of the text format. The push also contains the sums, counts and quantiles that OpenMetrics
+// leaves out because of a negative value or bound.
+//
+// Names outside the legacy character set are escaped with underscores in all pushes.
+//
+// # Native histograms
+//
+// Remote write 1.0 carries native histograms. A histogram without classic buckets becomes one
+// series with the name of the histogram. A histogram with both kinds of buckets becomes the
+// classic series and the native one, because a sender does not know which of them the queries
+// of the server need. Remove the classic buckets from the definition if nothing reads them.
+//
+//   - Prometheus needs --enable-feature=native-histograms before version 3.9. Prometheus 2.42
+//     responds with status 500 to each request with a native histogram if the feature is
+//     disabled, so no push succeeds. Set [RemoteWrite.NoNativeHistograms] for such a receiver.
+//   - VictoriaMetrics ignores native histograms before version 1.143. Later versions store each
+//     bucket as a series with the label vmrange, beside _sum and _count. The stale marker of a
+//     native series sets _count to 0 there and does not end the buckets.
+//   - A Pushgateway stores native histograms from version 1.9 on. A server with the API of a
+//     Pushgateway may accept the text format alone, and then needs a registry without native
+//     histograms.
+//
+// An exposition in protobuf may restart a native histogram whose resolution fell, see
+// [tacho.WithNative]. Only that push contains the observations up to the restart. Its retries
+// have the same body. If all of them fail, these observations are lost for this receiver. If
+// a registry is scraped and pushed, or pushed by several pushers, only one of them gets the
+// observations.
 //
 // # Choice of remote write
 //
@@ -60,7 +88,8 @@
 // final. [Config.MaxBytes] limits the size of a push, also in memory.
 //
 // A retry in the text format contains the current values, because the server uses the
-// time of receipt. A retry by remote write contains the same samples as the first attempt.
+// time of receipt. A retry by remote write or in protobuf contains the same samples as the first
+// attempt.
 //
 // If a remote write receiver refuses a request with the status 400, 409, 413 or 422, the
 // pusher looks for the refused samples. It drops and counts these samples and sends the

@@ -58,6 +58,9 @@ type Config struct {
 	// MaxBytes limits the size of a push, in bytes of exposition before compression.
 	// If MaxBytes is 0 or less, the limit is 32 MiB. A larger push returns an error
 	// and is not sent.
+	//
+	// For a [RemoteWrite], MaxBytes also limits the size of all series, without the labels of
+	// the target. An exposition has the labels of a histogram once, and each bucket is a series.
 	MaxBytes int64
 
 	// OnError is called by [Pusher.Run] with the error of each failed push, unless
@@ -249,15 +252,28 @@ func (p *Pusher) send(ctx context.Context, stop <-chan struct{}, final bool) err
 
 // sendText sends one request. The text format has no time, so the receiver uses the time
 // of receipt. Each attempt therefore contains the values of its own time.
+//
+// An exposition in protobuf may restart native histograms, and the next exposition does not have
+// their earlier observations. Each attempt then has the same body.
 func (p *Pusher) sendText(ctx context.Context, stop <-chan struct{}) error {
+	type result struct {
+		body   []byte
+		repeat bool
+	}
+	var last result
 	return p.sendWithRetries(ctx, stop, func() ([]byte, error) {
-		body, err := collect(ctx, p, func(ctx context.Context) ([]byte, error) {
-			return p.dest.encodeText(ctx, p.reg, p.maxBytes)
+		if last.repeat {
+			return last.body, nil
+		}
+		var err error
+		last, err = collect(ctx, p, func(ctx context.Context) (r result, err error) {
+			r.body, r.repeat, err = p.dest.encode(ctx, p.reg, p.maxBytes)
+			return r, err
 		})
 		if err == nil {
-			p.bodyBytes.Set(int64(len(body)))
+			p.bodyBytes.Set(int64(len(last.body)))
 		}
-		return body, err
+		return last.body, err
 	}).err
 }
 

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +21,8 @@ import (
 
 // The tests in this file push to real servers and query the stored series. The script
 // .ci/push starts the servers and sets the variables PUSHGATEWAY_URL,
-// VICTORIAMETRICS_URL and PROMETHEUS_URL.
+// VICTORIAMETRICS_URL, PROMETHEUS_URL and PROMETHEUS_CLASSIC_URL. The last one is a
+// Prometheus without native histograms.
 
 // serverURL returns the value of an environment variable. If the variable is not set,
 // the test fails.
@@ -404,5 +407,174 @@ func TestRealClockGoesBack(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// nativeObservations are of all kinds of buckets.
+var nativeObservations = []float64{-20, -1, 0, 1e-3, 0.5, 0.9, 1, 1, 1.5, 2, 100, 1e9}
+
+// realNative returns a registry with a histogram without classic buckets and one with both kinds.
+func realNative() (reg *tacho.Registry, only, both *tacho.Histogram) {
+	reg = realMetrics()
+	only = reg.Histogram("push_test_native", "Native.", nil, tacho.WithNative())
+	both = reg.Histogram("push_test_both", "Both.", []float64{1, 2.5}, tacho.WithNative())
+	for _, v := range nativeObservations {
+		only.Observe(v)
+		both.Observe(v)
+	}
+	return reg, only, both
+}
+
+// queryNative returns the native histogram of a series as Prometheus' API has it: the count, the sum, and of each
+// bucket the kind of its bounds, the bounds and the count. It returns nil if there is no such series.
+func queryNative(t *testing.T, base, expr string) (numbers []float64) {
+	t.Helper()
+	var response struct {
+		Data struct {
+			Result []struct {
+				Histogram [2]any
+			}
+		}
+	}
+	text := get(t, base+"/api/v1/query?query="+url.QueryEscape(expr))
+	if err := json.Unmarshal([]byte(text), &response); err != nil {
+		t.Fatal(err)
+	}
+	if len(response.Data.Result) != 1 {
+		return nil
+	}
+	h, ok := response.Data.Result[0].Histogram[1].(map[string]any)
+	if !ok {
+		t.Fatalf("no histogram in %s", text)
+	}
+	add := func(v any) {
+		number, err := strconv.ParseFloat(fmt.Sprint(v), 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		numbers = append(numbers, number)
+	}
+	add(h["count"])
+	add(h["sum"])
+	for _, bucket := range h["buckets"].([]any) {
+		for _, v := range bucket.([]any) {
+			add(v)
+		}
+	}
+	return numbers
+}
+
+// wantNative returns the numbers of a snapshot as queryNative returns them.
+func wantNative(s tacho.HistogramSnapshot) []float64 {
+	n := s.Native
+	numbers := []float64{float64(s.Count), s.Sum}
+	for _, b := range slices.Backward(n.Negative) {
+		numbers = append(numbers, 1, -n.Bound(b.Index), -n.Bound(b.Index-1), float64(b.Count))
+	}
+	if n.ZeroCount > 0 {
+		numbers = append(numbers, 3, -n.ZeroThreshold, n.ZeroThreshold, float64(n.ZeroCount))
+	}
+	for _, b := range n.Positive {
+		numbers = append(numbers, 0, n.Bound(b.Index-1), n.Bound(b.Index), float64(b.Count))
+	}
+	return numbers
+}
+
+// Prometheus stores native histograms bucket by bucket, and the classic series beside them. Stale markers end both.
+func TestRealNative(t *testing.T) {
+	base := serverURL(t, "PROMETHEUS_URL")
+	reg, only, both := realNative()
+	p, err := New(RemoteWrite{URL: base + "/api/v1/write", Labels: []string{"job", "native"}}, Config{Registry: reg, Metrics: tacho.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := p.Push(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		for name, h := range map[string]*tacho.Histogram{"push_test_native": only, "push_test_both": both} {
+			eventually(t, fmt.Sprint(wantNative(h.Snapshot())), func() string {
+				return fmt.Sprint(queryNative(t, base, name+`{job="native"}`))
+			})
+			h.Observe(3)
+		}
+	}
+	eventually(t, `{"__name__":"push_test_both_bucket","job":"native","le":"2.5"} 10`, func() string {
+		return query(t, base, `push_test_both_bucket{job="native",le="2.5"}`)
+	})
+	eventually(t, ``, func() string { return query(t, base, `{__name__=~"push_test_native_.*",job="native"}`) })
+	if err := p.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"push_test_native", "push_test_both"} {
+		eventually(t, `[]`, func() string { return fmt.Sprint(queryNative(t, base, name+`{job="native"}`)) })
+	}
+	eventually(t, ``, func() string { return query(t, base, `push_test_both_sum{job="native"}`) })
+}
+
+// NoNativeHistograms is for receivers without native histograms. This VictoriaMetrics ignores native histograms,
+// and Prometheus refuses a request with them.
+func TestRealNoNative(t *testing.T) {
+	for _, variable := range []string{"PROMETHEUS_CLASSIC_URL", "VICTORIAMETRICS_URL"} {
+		base := serverURL(t, variable)
+		reg, _, _ := realNative()
+		for _, noNative := range []bool{false, true} {
+			job := fmt.Sprint("native-", noNative)
+			target := RemoteWrite{URL: base + "/api/v1/write", Labels: []string{"job", job}, NoNativeHistograms: noNative}
+			p, err := New(target, Config{Registry: reg, Metrics: tacho.NewRegistry(), Retries: -1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = p.Push(context.Background())
+			if !noNative && variable == "PROMETHEUS_CLASSIC_URL" {
+				if err == nil || !strings.Contains(err.Error(), "500") || !strings.Contains(err.Error(), "native histograms are disabled") {
+					t.Errorf("got error %v, want status 500", err)
+				}
+				continue
+			}
+			if err != nil {
+				t.Errorf("%s, %v: %v", variable, noNative, err)
+			}
+			result := func(expr string) func() string { return func() string { return query(t, base, expr) } }
+			eventually(t, `{"__name__":"push_test_both_bucket","job":"`+job+`","le":"2.5"} 10`, result(`push_test_both_bucket{job="`+job+`",le="2.5"}`))
+			if noNative {
+				eventually(t, `{"__name__":"push_test_native_bucket","job":"`+job+`","le":"+Inf"} 12`, result(`push_test_native_bucket{job="`+job+`"}`))
+			}
+		}
+	}
+}
+
+// A Pushgateway keeps all series of a family with native histograms.
+func TestRealPushgatewayNative(t *testing.T) {
+	base := serverURL(t, "PUSHGATEWAY_URL")
+	reg, _, _ := realNative()
+	v := reg.HistogramVec("push_test_vec", "Many.", nil, []string{"n"}, tacho.WithNative())
+	for i := range 1000 {
+		v.With(fmt.Sprint(i)).ObserveExemplar(1, "trace_id", "abc") // each in a message of its own
+	}
+	p, err := New(Pushgateway{URL: base, Job: "native"}, Config{Registry: reg, Metrics: tacho.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Push(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	text := get(t, base+"/metrics")
+	for _, want := range []string{
+		`push_test_native_count{instance="",job="native"} 12`,
+		`push_test_both_bucket{instance="",job="native",le="2.5"} 10`,
+		`push_test_jobs_total{instance="",job="native",result=` + escapedLabel + `} 3`,
+		`push_test_vec_count{instance="",job="native",n="0"} 1`,
+		`push_test_vec_count{instance="",job="native",n="999"} 1`,
+	} {
+		if !strings.Contains(text, "\n"+want+"\n") {
+			t.Errorf("the Pushgateway has not %s", want)
+		}
+	}
+	if n := strings.Count(text, "push_test_vec_count"); n != 1000 {
+		t.Errorf("the Pushgateway has %d series of the vector, want 1000", n)
+	}
+	if err := p.Delete(context.Background()); err != nil {
+		t.Error(err)
 	}
 }

@@ -4,6 +4,7 @@ package push
 
 import (
 	"context"
+	"encoding/binary"
 	"time"
 
 	"github.com/tachikoma/tacho"
@@ -20,7 +21,8 @@ const markerAge = 5 * time.Minute
 // A receiver describes what a remote write receiver got. It is used by one goroutine at a
 // time.
 type receiver struct {
-	labels   []label
+	targets  []pair // labels of every series
+	noNative bool
 	clock    func() time.Time
 	last     int64 // time of the latest push in Unix milliseconds
 	accepted int64 // time of the latest accepted push in Unix milliseconds
@@ -37,12 +39,16 @@ type receiver struct {
 
 // A sentSeries is a series that the receiver may have.
 type sentSeries struct {
+	native  bool
 	push    uint64 // the number of the latest push with the series
 	missing int64  // time of the first push without the series in Unix milliseconds, or 0
 }
 
 func newReceiver(labels []label, markers bool) *receiver {
-	r := &receiver{labels: labels, clock: time.Now}
+	r := &receiver{clock: time.Now}
+	for _, l := range labels {
+		r.targets = append(r.targets, pair{[]byte(l.name), appendLabel(nil, l.name, l.value)})
+	}
 	if markers {
 		r.series = map[string]*sentSeries{}
 	}
@@ -55,8 +61,14 @@ type remotePush struct {
 	bodies   [][]byte // compressed requests
 	separate int      // number of requests at the end that contain suspects
 	empty    bool     // there are no series
-	fresh    []string // keys of series that no earlier push contained
+	fresh    []freshSeries
 	ended    []string // keys of series with a stale marker
+}
+
+// A freshSeries is a series that no earlier push contained.
+type freshSeries struct {
+	key    string
+	native bool
 }
 
 // now returns the time of a push. It differs from the time of the push before: a receiver
@@ -75,30 +87,31 @@ func (r *receiver) now() int64 {
 // returns errTooLarge. If ctx ends, encode returns an error.
 func (r *receiver) encode(ctx context.Context, reg *tacho.Registry, limit int64) (*remotePush, error) {
 	p := &remotePush{at: r.now()}
-	w := &remoteWriter{labels: r.labels, now: p.at, held: r.suspects}
+	w := &remoteWriter{targets: r.targets, noNative: r.noNative, now: p.at, left: limit, held: r.suspects}
 	r.pushes++
 	present := 0 // number of series of r.series in this push
 	if r.series != nil {
-		w.seen = func(key []byte, timed bool) {
+		w.seen = func(key []byte, native, timed bool) {
 			s := r.series[string(key)]
 			switch {
 			case s == nil && !timed:
-				p.fresh = append(p.fresh, string(key))
+				p.fresh = append(p.fresh, freshSeries{string(key), native})
 			case s != nil && s.push != r.pushes:
-				s.push, s.missing = r.pushes, 0
+				s.native, s.push, s.missing = native, r.pushes, 0
 				present++
 			}
 		}
 	}
-	if err := reg.WriteOpenMetricsContext(ctx, &limitedWriter{ctx, w, limit}); err != nil {
+	if err := reg.WriteProtobufContext(ctx, &limitedWriter{ctx, w, limit}); err != nil {
 		return nil, err
 	}
 	if present < len(r.series) {
 		r.markMissing(w, p)
 	}
-	p.bodies, p.separate = w.finish()
+	var err error
+	p.bodies, p.separate, err = w.finish()
 	p.empty = len(w.main.done)+len(w.separate.done) == 0
-	return p, nil
+	return p, err
 }
 
 // markMissing appends a stale marker for each series that the current push does not
@@ -114,7 +127,7 @@ func (r *receiver) markMissing(w *remoteWriter, p *remotePush) {
 			delete(r.series, key)
 			continue
 		}
-		w.appendMarker(key)
+		w.appendMarker(key, s.native)
 		p.ended = append(p.ended, key)
 	}
 }
@@ -127,22 +140,30 @@ func (r *receiver) end() *remotePush {
 	}
 	p := &remotePush{at: max(r.now(), r.accepted+1)}
 	w := &remoteWriter{now: p.at}
-	for key := range r.series {
-		w.appendMarker(key)
+	for key, s := range r.series {
+		w.appendMarker(key, s.native)
 		p.ended = append(p.ended, key)
 	}
-	p.bodies, p.separate = w.finish()
+	p.bodies, p.separate, _ = w.finish() // there is no exposition
 	return p
 }
 
-func (w *remoteWriter) appendMarker(key string) {
-	w.append(append(w.buf[:0], key...), staleMarker, w.now)
+// appendMarker appends a stale marker. Prometheus recognizes the marker of a native series by its sum.
+func (w *remoteWriter) appendMarker(key string, native bool) {
+	b := append(w.buf[:0], key...)
+	if !native {
+		w.append(b, staleMarker, w.now)
+		return
+	}
+	m := appendFixed64(append(w.message[:0], writeCount, 0), writeSum, staleMarker)
+	w.message = binary.AppendUvarint(append(m, writeZeroCount, 0, writeTime), uint64(w.now))
+	w.appendHistogram(b, w.message)
 }
 
 // begin records that the receiver may get the series of p.
 func (r *receiver) begin(p *remotePush) {
-	for _, key := range p.fresh {
-		r.series[key] = &sentSeries{push: r.pushes}
+	for _, s := range p.fresh {
+		r.series[s.key] = &sentSeries{native: s.native, push: r.pushes}
 	}
 }
 

@@ -5,34 +5,46 @@ package push
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
-	"github.com/tachikoma/tacho/internal/escape"
+	"github.com/tachikoma/tacho/internal/decimal"
+	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/names"
 )
 
 // maxSeries is the maximum number of series in a remote write request. Prometheus has
 // the same default.
 const maxSeries = 2000
 
-// A remoteWriter converts an OpenMetrics exposition into remote write requests
+// A remoteWriter converts an exposition in protobuf into remote write requests
 // (prometheus.io, "Remote-Write 1.0 specification"). A full request is compressed at
 // once. The memory in use therefore exceeds the size of the compressed requests only a
 // little.
+//
+// An exposition has the labels of a series once, and remote write repeats the labels for each
+// bucket. The writer therefore counts the size of the series too.
 type remoteWriter struct {
-	labels []label // added to every series, short names first, without empty values
-	now    int64   // Unix milliseconds
-	seen   func(key []byte, timed bool)
-	held   map[string]struct{} // keys of the series for requests of their own; may be nil
+	targets  []pair // added to every series, short names first, without empty values
+	noNative bool   // native histograms are sent as classic ones
+	now      int64  // Unix milliseconds
+	left     int64  // size of the series that may follow, without the labels in targets
+	seen     func(key []byte, native, timed bool)
+	held     map[string]struct{} // keys of the series for requests of their own; may be nil
 
 	main, separate requests
 
-	partial []byte // the beginning of an incomplete line
-	buf     []byte // scratch: a TimeSeries
-	sample  sample // scratch
+	messages messages
+	metric   metric
+	families [numSuffixes][]byte // labels __name__ of the current family
+	lists    [2][]pair           // scratch
+	layouts  [2]layout           // scratch
+	buf      []byte              // scratch: a TimeSeries
+	text     []byte              // scratch: the value of le or quantile
+	spans    [2][]byte           // scratch: negative and positive spans
+	deltas   [2][]byte           // scratch: negative and positive deltas
+	message  []byte              // scratch: a Histogram
 }
 
 // requests are the requests with some of the series.
@@ -58,77 +70,459 @@ func (r *requests) compress() {
 	r.open, r.series = r.open[:0], 0
 }
 
-// A sample is one line of an exposition.
-type sample struct {
-	labels []label // with __name__ first
-	value  float64
-	timed  bool
-	at     int64 // Unix milliseconds; valid if timed
-}
-
-// Write converts the complete lines in p and keeps an incomplete line for the next
-// call.
-func (w *remoteWriter) Write(p []byte) (int, error) {
-	n := len(p)
-	for {
-		end := bytes.IndexByte(p, '\n')
-		if end < 0 {
-			w.partial = append(w.partial, p...)
-			return n, nil
-		}
-		line := p[:end]
-		if len(w.partial) > 0 {
-			line = append(w.partial, line...)
-			w.partial = line[:0]
-		}
-		if len(line) > 0 && line[0] != '#' {
-			if err := w.sample.parse(string(line)); err != nil {
-				return 0, err
-			}
-			w.add(&w.sample)
-		}
-		p = p[end+1:]
-	}
-}
-
 // finish returns the compressed bodies of all requests. The last separate bodies have the
-// series in w.held. Without any series, there is one empty request.
-func (w *remoteWriter) finish() (bodies [][]byte, separate int) {
+// series in w.held. Without any series, there is one empty request. If the exposition ends in an
+// incomplete message, finish returns an error.
+func (w *remoteWriter) finish() (bodies [][]byte, separate int, err error) {
 	w.main.compress()
 	w.separate.compress()
 	bodies = append(w.main.done, w.separate.done...)
 	if len(bodies) == 0 {
 		bodies = append(bodies, snappy(nil))
 	}
-	return bodies, len(w.separate.done)
+	return bodies, len(w.separate.done), w.messages.end()
 }
 
-// add appends a series with one sample to the request.
-func (w *remoteWriter) add(s *sample) {
-	s.labels = slices.DeleteFunc(s.labels, func(l label) bool { return l.value == "" }) // an empty label is no label
-	own := len(s.labels)
-	s.labels = append(s.labels, w.labels...)
-	for i := own; i < len(s.labels); i++ {
-		s.renameConflict(s.labels[:own], s.labels[i].name)
+// Choose implements [expo.Chooser].
+func (*remoteWriter) Choose(bool) (*expo.Format, names.Scheme) {
+	return &expo.RemoteWrite, names.Underscores
+}
+
+// Write converts the complete messages in p and keeps an incomplete message for the next call.
+func (w *remoteWriter) Write(p []byte) (int, error) { return w.messages.write(p, w.family) }
+
+// A metric is one message Metric of the exposition.
+type metric struct {
+	own   []pair // labels without empty values
+	timed bool
+	at    int64 // Unix milliseconds
+}
+
+// A pair is a label. enc is the encoded field labels = 1 of a TimeSeries, which equals the field
+// label = 1 of a Metric. A nil enc is the label of a bucket or a quantile.
+type pair struct {
+	name []byte
+	enc  []byte
+}
+
+// A layout has the labels of the series of a metric in their order, except for __name__ and the label of
+// a bucket or a quantile.
+type layout struct {
+	enc         []byte
+	name, extra int    // the places of those labels in enc
+	extraName   []byte // the name of the latter
+}
+
+// The suffixes of series, as indexes of remoteWriter.families.
+const (
+	plainName = iota
+	bucketName
+	sumName
+	countName
+	createdName
+	counterCreatedName
+	numSuffixes
+)
+
+var suffixes = [numSuffixes]string{"", "_bucket", "_sum", "_count", "_created", "_created"}
+
+const metricName = "__name__"
+
+// family converts a message MetricFamily.
+func (w *remoteWriter) family(message []byte) error {
+	named := false
+	for len(message) > 0 {
+		f, rest, ok := cutField(message)
+		switch {
+		case !ok:
+			return errMalformed
+		case f.tag == familyName:
+			named = true
+			w.setName(string(f.bytes))
+		case f.tag == familyMetric && !named:
+			return errMalformed
+		case f.tag == familyMetric:
+			if err := w.convert(f.bytes); err != nil {
+				return err
+			}
+		}
+		message = rest
 	}
-	// The specification requires labels sorted by name.
-	slices.SortFunc(s.labels, func(a, b label) int { return strings.Compare(a.name, b.name) })
-	at := w.now
-	if s.timed {
-		at = s.at
+	return nil
+}
+
+// setName sets w.families.
+func (w *remoteWriter) setName(name string) {
+	for i, suffix := range suffixes {
+		base := name
+		if i == counterCreatedName {
+			base = strings.TrimSuffix(name, "_total")
+		}
+		w.families[i] = appendLabel(w.families[i][:0], metricName, base+suffix)
 	}
-	b := w.buf[:0]
-	for _, l := range s.labels {
-		// Field labels = 1: Label{name = 1, value = 2}.
-		b = append(b, 1<<3|wireBytes)
-		b = binary.AppendUvarint(b, uint64(sizeString(l.name)+sizeString(l.value)))
-		b = appendString(append(b, 1<<3|wireBytes), l.name)
-		b = appendString(append(b, 2<<3|wireBytes), l.value)
+}
+
+// convert converts a message Metric.
+func (w *remoteWriter) convert(message []byte) error {
+	m := &w.metric
+	m.own, m.timed, m.at = m.own[:0], false, w.now
+	var value field
+	for len(message) > 0 {
+		f, rest, ok := cutField(message)
+		if !ok {
+			return errMalformed
+		}
+		switch f.tag {
+		case metricLabel:
+			name, text, ok := cutLabel(f.bytes)
+			if !ok || message[0] != metricLabel {
+				return errMalformed
+			}
+			if len(text) > 0 { // an empty label is no label
+				m.own = append(m.own, pair{name, message[:len(message)-len(rest)]})
+			}
+		case metricTime:
+			m.timed, m.at = true, int64(f.value)
+		case metricGauge, metricCounter, metricSummary, metricUntyped, metricHistogram:
+			value = f
+		}
+		message = rest
+	}
+	ok := false
+	switch w.arrange(0, ""); value.tag {
+	case metricGauge, metricUntyped:
+		ok = w.single(value.bytes, false)
+	case metricCounter:
+		ok = w.single(value.bytes, true)
+	case metricSummary:
+		ok = w.summary(value.bytes)
+	case metricHistogram:
+		ok = w.histogram(value.bytes)
+	}
+	if !ok {
+		return errMalformed
+	}
+	if w.left < 0 {
+		return errTooLarge
+	}
+	return nil
+}
+
+// arrange sets w.layouts[i] for the current metric. extra is the name of one more label, or "". The
+// specification requires labels sorted by name.
+func (w *remoteWriter) arrange(i int, extra string) {
+	to := &w.layouts[i]
+	list := append(w.lists[i][:0], w.metric.own...)
+	if extra != "" {
+		list = append(list, pair{name: []byte(extra)})
+	}
+	own := len(list)
+	list = append(list, w.targets...)
+	for i := range w.targets {
+		renameConflict(list, own, w.targets[i].name)
+	}
+	for i := 1; i < len(list); i++ { // few labels, which often are in order
+		for j := i; j > 0 && bytes.Compare(list[j].name, list[j-1].name) < 0; j-- {
+			list[j], list[j-1] = list[j-1], list[j]
+		}
+	}
+	w.lists[i] = list
+	to.enc, to.name, to.extra = to.enc[:0], -1, -1
+	for _, p := range list {
+		if to.name < 0 && string(p.name) > metricName {
+			to.name = len(to.enc)
+		}
+		if p.enc == nil {
+			to.extra, to.extraName = len(to.enc), p.name
+		}
+		to.enc = append(to.enc, p.enc...)
+	}
+	if to.name < 0 {
+		to.name = len(to.enc)
+	}
+	if to.extra < 0 {
+		to.extra = len(to.enc)
+	}
+}
+
+// renameConflict adds the prefix exported_ to the label called name in list[:own], if
+// there is such a label. A scrape renames conflicting labels in the same way. Without the
+// label, two different series could become equal.
+func renameConflict(list []pair, own int, name []byte) {
+	has := func(list []pair, name string) int {
+		return slices.IndexFunc(list, func(p pair) bool { return string(p.name) == name })
+	}
+	i := has(list[:own], string(name))
+	if i < 0 {
+		return
+	}
+	text := string(name)
+	for has(list, text) >= 0 {
+		text = "exported_" + text
+	}
+	p := &list[i]
+	if p.name = []byte(text); p.enc != nil {
+		f, _, _ := cutField(p.enc)
+		_, value, _ := cutLabel(f.bytes)
+		p.enc = appendLabel(nil, text, string(value))
+	}
+}
+
+// single converts a counter, a gauge or an untyped value.
+func (w *remoteWriter) single(message []byte, counter bool) bool {
+	var value, created uint64
+	dated := false
+	for len(message) > 0 {
+		f, rest, ok := cutField(message)
+		if message = rest; !ok {
+			return false
+		}
+		switch {
+		case f.tag == valueDouble:
+			value = f.value
+		case f.tag == counterCreated && counter:
+			if created, dated = seconds(f.bytes); !dated {
+				return false
+			}
+		}
+	}
+	w.add(0, plainName, value)
+	// The family of a counter without the suffix has the type unknown in OpenMetrics, and no time of creation.
+	if dated && bytes.HasSuffix(w.families[plainName], []byte("_total")) {
+		w.addCreated(counterCreatedName, created)
+	}
+	return true
+}
+
+// seconds returns the bits of a google.protobuf.Timestamp in Unix seconds, to the millisecond.
+func seconds(message []byte) (bits uint64, ok bool) {
+	var ms int64
+	for len(message) > 0 {
+		f, rest, ok := cutField(message)
+		if message = rest; !ok {
+			return 0, false
+		}
+		switch f.tag {
+		case timeSeconds:
+			ms += int64(f.value) * 1e3
+		case timeNanos:
+			ms += int64(f.value) / 1e6
+		}
+	}
+	return math.Float64bits(float64(ms) / 1e3), true
+}
+
+// summary converts a Summary.
+func (w *remoteWriter) summary(message []byte) bool {
+	w.arrange(1, "quantile")
+	var count, sum, created uint64
+	dated := false
+	for len(message) > 0 {
+		f, rest, ok := cutField(message)
+		if message = rest; !ok {
+			return false
+		}
+		switch f.tag {
+		case totalCount:
+			count = f.value
+		case totalSum:
+			sum = f.value
+		case summaryQuantile:
+			quantile, value, ok := cutNumbers(f.bytes, quantileRank, quantileValue)
+			if !ok {
+				return false
+			}
+			w.setText(math.Float64frombits(quantile))
+			w.add(1, plainName, value)
+		case summaryCreated:
+			if created, dated = seconds(f.bytes); !dated {
+				return false
+			}
+		}
+	}
+	w.addTotals(count, sum)
+	if dated {
+		w.addCreated(createdName, created)
+	}
+	return true
+}
+
+// cutNumbers returns the values of two fields. A missing field is 0.
+func cutNumbers(message []byte, tag1, tag2 uint64) (v1, v2 uint64, ok bool) {
+	for len(message) > 0 {
+		f, rest, ok := cutField(message)
+		if message = rest; !ok {
+			return 0, 0, false
+		}
+		switch f.tag {
+		case tag1:
+			v1 = f.value
+		case tag2:
+			v2 = f.value
+		}
+	}
+	return v1, v2, true
+}
+
+func (w *remoteWriter) setText(v float64) { w.text = decimal.AppendOpenFloat(w.text[:0], v) }
+
+// addTotals adds the series _sum and _count.
+func (w *remoteWriter) addTotals(count, sum uint64) {
+	w.add(0, sumName, sum)
+	w.add(0, countName, math.Float64bits(float64(count)))
+}
+
+// histogram converts a Histogram. A histogram of both kinds becomes classic series and a native series.
+func (w *remoteWriter) histogram(message []byte) bool {
+	var h histogramFields
+	classic := false
+	for i := range w.spans {
+		w.spans[i], w.deltas[i] = w.spans[i][:0], w.deltas[i][:0]
+	}
+	for rest := message; len(rest) > 0; {
+		var f field
+		var ok bool
+		if f, rest, ok = cutField(rest); !ok {
+			return false
+		}
+		side := 0
+		if f.tag >= histogramPositive {
+			side = 1
+		}
+		switch f.tag {
+		case totalCount:
+			h.count = f.value
+		case totalSum:
+			h.sum = f.value
+		case histogramBucket:
+			classic = true
+		case histogramSchema:
+			h.native, h.schema = true, f.value
+		case histogramZeroThreshold:
+			h.native, h.zeroThreshold = true, f.value
+		case histogramZeroCount:
+			h.native, h.zeroCount = true, f.value
+		case histogramNegative, histogramPositive: // the fields of a span have the same numbers
+			h.native = true
+			w.spans[side] = appendBytes(append(w.spans[side], byte(writeNegative+side*nextSide)), f.bytes)
+		case histogramNegative + nextField, histogramPositive + nextField: // packed
+			w.deltas[side] = append(w.deltas[side], f.bytes...)
+		case histogramCreated:
+			var ok bool
+			if h.created, ok = seconds(f.bytes); !ok {
+				return false
+			}
+			h.dated = true
+		}
+	}
+	if (classic || !h.native || w.noNative) && !w.classic(message, &h) {
+		return false
+	}
+	if h.native && !w.noNative {
+		w.native(&h)
+	}
+	return true
+}
+
+// histogramFields has the fields of a Histogram that occur once.
+type histogramFields struct {
+	count, sum    uint64
+	created       uint64
+	dated         bool
+	native        bool
+	schema        uint64 // zigzag
+	zeroThreshold uint64
+	zeroCount     uint64
+}
+
+// classic adds the classic series of a histogram.
+func (w *remoteWriter) classic(message []byte, h *histogramFields) bool {
+	w.arrange(1, "le")
+	inf := false
+	for len(message) > 0 {
+		f, rest, ok := cutField(message)
+		if message = rest; !ok {
+			return false
+		}
+		if f.tag != histogramBucket {
+			continue
+		}
+		count, bits, ok := cutNumbers(f.bytes, bucketCount, bucketBound)
+		if !ok {
+			return false
+		}
+		bound := math.Float64frombits(bits)
+		inf = math.IsInf(bound, 1)
+		w.setText(bound)
+		w.add(1, bucketName, math.Float64bits(float64(count)))
+	}
+	if !inf { // left out, because its count is that of the histogram
+		w.setText(math.Inf(1))
+		w.add(1, bucketName, math.Float64bits(float64(h.count)))
+	}
+	w.addTotals(h.count, h.sum)
+	if h.dated {
+		w.addCreated(createdName, h.created)
+	}
+	return true
+}
+
+// native adds the native series of a histogram.
+func (w *remoteWriter) native(h *histogramFields) {
+	b := binary.AppendUvarint(append(w.message[:0], writeCount), h.count)
+	b = appendFixed64(b, writeSum, h.sum)
+	b = binary.AppendUvarint(append(b, writeSchema), h.schema)
+	b = appendFixed64(b, writeZeroThreshold, h.zeroThreshold)
+	b = binary.AppendUvarint(append(b, writeZeroCount), h.zeroCount)
+	for side := range w.spans {
+		b = append(b, w.spans[side]...)
+		if len(w.deltas[side]) > 0 {
+			b = appendBytes(append(b, byte(writeNegative+side*nextSide+nextField)), w.deltas[side])
+		}
+	}
+	m := &w.metric
+	w.message = binary.AppendUvarint(append(b, writeTime), uint64(m.at))
+	if key := w.key(0, plainName, true, m.timed); w.left >= 0 {
+		if w.left -= int64(len(w.message)); w.left >= 0 {
+			w.appendHistogram(key, w.message)
+		}
+	}
+}
+
+// add adds a series of the current metric with one sample, unless the series exceed the limit. The layout
+// with the index 1 has one more label, whose value is w.text.
+func (w *remoteWriter) add(layout, suffix int, bits uint64) {
+	if key := w.key(layout, suffix, false, w.metric.timed); w.left >= 0 {
+		w.append(key, bits, w.metric.at)
+	}
+}
+
+// addCreated adds the series of the time of creation, which has the time of the push.
+func (w *remoteWriter) addCreated(suffix int, bits uint64) {
+	if key := w.key(0, suffix, false, false); w.left >= 0 {
+		w.append(key, bits, w.now)
+	}
+}
+
+// key returns the encoded labels of a series of the current metric. It subtracts their size from w.left.
+func (w *remoteWriter) key(layout, suffix int, native, timed bool) []byte {
+	l := &w.layouts[layout]
+	b := append(w.buf[:0], l.enc[:l.name]...)
+	b = append(b, w.families[suffix]...)
+	b = append(b, l.enc[l.name:l.extra]...)
+	if layout == 1 {
+		b = appendLabel(b, string(l.extraName), string(w.text))
+	}
+	b = append(b, l.enc[l.extra:]...)
+	w.buf = b
+	w.left -= int64(len(b))
+	for _, p := range w.targets {
+		w.left += int64(len(p.enc))
 	}
 	if w.seen != nil {
-		w.seen(b, s.timed)
+		w.seen(b, native, timed)
 	}
-	w.append(b, math.Float64bits(s.value), at)
+	return b
 }
 
 // append appends a series with one sample to a request. key is the encoded labels, and
@@ -136,17 +530,27 @@ func (w *remoteWriter) add(s *sample) {
 //
 // The value is not a float64, because some processors change the bits of a stale marker.
 func (w *remoteWriter) append(key []byte, bits uint64, at int64) {
-	to := &w.main
-	if _, held := w.held[string(key)]; held {
-		to = &w.separate
-	}
 	// Field samples = 2: Sample{value = 1, timestamp = 2}.
 	b := append(key, 2<<3|wireBytes)
 	b = binary.AppendUvarint(b, uint64(1+8+1+sizeUvarint(uint64(at))))
-	b = binary.LittleEndian.AppendUint64(append(b, 1<<3|wireFixed64), bits)
+	b = appendFixed64(b, 1<<3|wireFixed64, bits)
 	b = binary.AppendUvarint(append(b, 2<<3|wireVarint), uint64(at))
-	w.buf = b
-	to.append(b)
+	w.finishSeries(b, len(key))
+}
+
+// appendHistogram appends a series with a message Histogram to a request.
+func (w *remoteWriter) appendHistogram(key, message []byte) {
+	w.finishSeries(appendBytes(append(key, 4<<3|wireBytes), message), len(key)) // field histograms = 4
+}
+
+// finishSeries appends a TimeSeries to a request. size is the size of its labels.
+func (w *remoteWriter) finishSeries(series []byte, size int) {
+	to := &w.main
+	if _, held := w.held[string(series[:size])]; held {
+		to = &w.separate
+	}
+	w.buf = series
+	to.append(series)
 }
 
 // appendSeries appends the field timeseries = 1 of a WriteRequest.
@@ -176,102 +580,4 @@ func seriesKey(series []byte) []byte {
 		end += 1 + n + int(size)
 	}
 	return series[:end]
-}
-
-// Wire types of protocol buffers (protobuf.dev, "Encoding").
-const (
-	wireVarint  = 0
-	wireFixed64 = 1
-	wireBytes   = 2
-)
-
-func appendString(b []byte, s string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
-
-// sizeString returns the encoded size of a string field, tag included.
-func sizeString(s string) int { return 1 + sizeUvarint(uint64(len(s))) + len(s) }
-
-func sizeUvarint(v uint64) int {
-	n := 1
-	for ; v >= 1<<7; v >>= 7 {
-		n++
-	}
-	return n
-}
-
-// renameConflict adds the prefix exported_ to the label called name in own, if own
-// has such a label. A scrape renames conflicting labels in the same way. Without the
-// label, two different series could become equal.
-func (s *sample) renameConflict(own []label, name string) {
-	i := slices.IndexFunc(own, func(l label) bool { return l.name == name })
-	if i < 0 {
-		return
-	}
-	for slices.ContainsFunc(s.labels, func(l label) bool { return l.name == name }) {
-		name = "exported_" + name
-	}
-	own[i].name = name
-}
-
-var errLine = errors.New("tacho: push: malformed line in the exposition")
-
-// parse sets s to the sample in line, in the format of OpenMetrics 1.0. It ignores the
-// exemplar, because remote write 1.0 cannot carry exemplars. The labels of s are
-// substrings of line.
-func (s *sample) parse(line string) error {
-	s.labels = s.labels[:0]
-	end := strings.IndexAny(line, "{ ")
-	if end <= 0 {
-		return errLine
-	}
-	s.labels = append(s.labels, label{"__name__", line[:end]})
-	line = line[end:]
-	if line[0] == '{' {
-		var ok bool
-		if line, ok = s.parseLabels(line[1:]); !ok {
-			return errLine
-		}
-	}
-	line, ok := strings.CutPrefix(line, " ")
-	if !ok {
-		return errLine
-	}
-	line, _, _ = strings.Cut(line, " # ")
-	var err error
-	var value, at string
-	value, at, s.timed = strings.Cut(line, " ")
-	if s.value, err = strconv.ParseFloat(value, 64); err != nil {
-		return errLine
-	}
-	if s.timed {
-		seconds, err := strconv.ParseFloat(at, 64)
-		if err != nil || !(seconds >= 0 && seconds < 1e12) {
-			return errLine
-		}
-		s.at = int64(math.Round(seconds * 1e3))
-	}
-	return nil
-}
-
-// parseLabels parses labels up to the closing brace. It returns the rest of line.
-func (s *sample) parseLabels(line string) (string, bool) {
-	for {
-		name, rest, ok := strings.Cut(line, `="`)
-		if !ok {
-			return "", false
-		}
-		value, rest, ok := escape.Unquote(rest)
-		if !ok || rest == "" {
-			return "", false
-		}
-		s.labels = append(s.labels, label{name, value})
-		switch line = rest[1:]; rest[0] {
-		case '}':
-			return line, true
-		case ',':
-		default:
-			return "", false
-		}
-	}
 }

@@ -3,6 +3,7 @@
 package push
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -54,6 +55,10 @@ func readRequest(t *testing.T, request string) (lines []string) {
 		var value any
 		var at int64
 		fields(t, series, func(number int, _ uint64, part []byte) {
+			if number == 4 {
+				value, at = readHistogram(t, part)
+				return
+			}
 			var pair [3]string
 			fields(t, part, func(n int, v uint64, text []byte) {
 				switch {
@@ -78,6 +83,56 @@ func readRequest(t *testing.T, request string) (lines []string) {
 	})
 	return lines
 }
+
+// readHistogram returns a Histogram as text, and its time. The value of a stale marker is
+// "native-stale".
+func readHistogram(t *testing.T, b []byte) (text string, at int64) {
+	t.Helper()
+	var parts []string
+	stale := false
+	fields(t, b, func(number int, v uint64, bytes []byte) {
+		part := ""
+		switch number {
+		case 1:
+			part = fmt.Sprintf("count:%d", v)
+		case 3:
+			part = fmt.Sprintf("sum:%v", math.Float64frombits(v))
+			stale = v == staleMarker
+		case 4:
+			part = fmt.Sprintf("schema:%d", unzigzag(v))
+		case 5:
+			part = fmt.Sprintf("threshold:%v", math.Float64frombits(v))
+		case 6:
+			part = fmt.Sprintf("zero:%d", v)
+		case 8, 11:
+			span := [3]int64{}
+			fields(t, bytes, func(n int, v uint64, _ []byte) { span[n] = int64(v) })
+			part = fmt.Sprintf("%d:%d+%d", number, unzigzag(uint64(span[1])), span[2])
+		case 9, 12:
+			var deltas []int64
+			for len(bytes) > 0 {
+				v, n := binary.Uvarint(bytes)
+				deltas, bytes = append(deltas, unzigzag(v)), bytes[n:]
+			}
+			part = fmt.Sprintf("%d:%s", number, strings.ReplaceAll(fmt.Sprint(deltas), " ", "/"))
+		case 15:
+			at = int64(v)
+			return
+		default:
+			t.Errorf("Histogram has field %d", number)
+		}
+		parts = append(parts, part)
+	})
+	if stale {
+		if !slices.Equal(parts, []string{"count:0", "sum:NaN", "zero:0"}) {
+			t.Errorf("a stale marker with %v", parts)
+		}
+		return "native-stale", at
+	}
+	return strings.Join(parts, ","), at
+}
+
+func unzigzag(v uint64) int64 { return int64(v>>1) ^ -int64(v&1) }
 
 func TestRemoteWrite(t *testing.T) {
 	s := serve(t, statuses(204))
@@ -239,18 +294,27 @@ func TestRemoteWriteEmptyRegistry(t *testing.T) {
 
 // The result does not depend on the sizes of the blocks passed to Write.
 func TestRemoteWriterBlocks(t *testing.T) {
-	exposition := "# HELP a x\n# TYPE a gauge\na 1.0\na_b{c=\"d\"} 2.0 1.5\n# EOF\n"
+	reg := tacho.NewRegistry()
+	reg.Gauge("a", "x").Set(1)
+	reg.Collect(func(e *tacho.Emitter) { e.At(time.UnixMilli(1500)).Gauge("a_b", "", 2, "c", "d") })
+	var exposition bytes.Buffer
+	if err := reg.WriteProtobuf(&exposition); err != nil {
+		t.Fatal(err)
+	}
 	var want string
-	for size := len(exposition); size > 0; size-- {
-		w := &remoteWriter{now: 7}
-		for rest := []byte(exposition); len(rest) > 0; {
+	for size := exposition.Len(); size > 0; size-- {
+		w := &remoteWriter{now: 7, left: 1000}
+		for rest := exposition.Bytes(); len(rest) > 0; {
 			n, err := w.Write(rest[:min(size, len(rest))])
 			if err != nil {
 				t.Fatal(err)
 			}
 			rest = rest[n:]
 		}
-		bodies, _ := w.finish()
+		bodies, _, err := w.finish()
+		if err != nil {
+			t.Fatal(err)
+		}
 		body, err := unsnappy(bodies[0])
 		if err != nil {
 			t.Fatal(err)
@@ -266,19 +330,77 @@ func TestRemoteWriterBlocks(t *testing.T) {
 	}
 }
 
-func TestBadLines(t *testing.T) {
-	for _, line := range []string{
-		" ", "{", "a", "a ", "a x", "a 1 x", "a 1 -1", "a 1 NaN", "a 1 1e300", `{a="b"} 1`,
-		`a{`, `a{}`, `a{b}`, `a{b=`, `a{b="`, `a{b="c`, `a{b="c\`, `a{b="c\"`, `a{b="c"`, `a{b="c"}`, `a{b="c"}1`, `a{b="c";} 1`,
+// message returns a message with its length.
+func message(fields ...string) string {
+	text := strings.Join(fields, "")
+	return string(appendString(nil, text))
+}
+
+// TestMalformedExposition: a malformed message is an error, and no panic.
+func TestMalformedExposition(t *testing.T) {
+	const (
+		name  = "\x0a\x01a"
+		one   = "\x09\x00\x00\x00\x00\x00\x00\xf0\x3f"
+		label = "\x0a\x06\x0a\x01l\x12\x01v"
+	)
+	counter := "\x1a" + message(one)
+	for _, tt := range []struct{ what, exposition string }{
+		{"length of more than 64 bits", strings.Repeat("\xff", 11)},
+		{"tag of more than 64 bits", message(strings.Repeat("\xff", 11))},
+		{"no name", message("\x22" + message(counter))},
+		{"string beyond the message", message("\x0a\x02a")},
+		{"string of 2^64-1 bytes", message("\x0a" + strings.Repeat("\xff", 9) + "\x01a")},
+		{"group", message(name, "\x0b")},
+		{"no value", message(name, "\x22"+message(label))},
+		{"value of 7 bytes", message(name, "\x22"+message("\x1a"+message(one[:8])))},
+		{"time without an end", message(name, "\x22"+message(counter, "\x30\x80"))},
+		{"label without a value", message(name, "\x22"+message("\x0a\x03\x0a\x01l", counter))},
+		{"label without a name", message(name, "\x22"+message("\x0a\x03\x12\x01l", counter))},
+		{"empty label", message(name, "\x22"+message("\x0a\x00", counter))},
+		{"label with a third field", message(name, "\x22"+message("\x0a\x08\x0a\x01l\x12\x01v\x18\x01", counter))},
+		{"label with a tag of two bytes", message(name, "\x22"+message("\x8a\x00\x06\x0a\x01l\x12\x01v", counter))},
+		{"malformed time of creation", message(name, "\x22"+message("\x1a"+message("\x1a\x01\x08")))},
+		{"malformed summary", message(name, "\x22"+message("\x22"+message("\x08")))},
+		{"malformed quantile", message(name, "\x22"+message("\x22"+message("\x1a\x01\x09")))},
+		{"malformed created of a summary", message(name, "\x22"+message("\x22"+message("\x22\x01\x08")))},
+		{"malformed histogram", message(name, "\x22"+message("\x3a"+message("\x08")))},
+		{"malformed bucket", message(name, "\x22"+message("\x3a"+message("\x1a\x01\x08")))},
+		{"malformed created of a histogram", message(name, "\x22"+message("\x3a"+message("\x7a\x01\x08")))},
 	} {
-		var s sample
-		if err := s.parse(line); err == nil {
-			t.Errorf("malformed line %q is parsed as %+v", line, s)
+		w := &remoteWriter{left: 1000}
+		if _, err := w.Write([]byte(tt.exposition)); err != errMalformed {
+			t.Errorf("%s: error %v, want errMalformed", tt.what, err)
 		}
 	}
-	if _, err := new(remoteWriter).Write([]byte("a\n")); err == nil {
-		t.Error("Write accepts a malformed line")
+	w := &remoteWriter{left: 1000}
+	_, err := w.Write([]byte("\x05" + name))
+	if _, _, end := w.finish(); err != nil || end != errMalformed {
+		t.Errorf("incomplete message: error %v of Write, and %v of finish", err, end)
 	}
+	// Unknown fields are skipped, of all wire types.
+	w = &remoteWriter{left: 1000}
+	unknown := "\xf8\x07\x01\xf9\x0712345678\xfa\x07\x01x\xfd\x071234"
+	if _, err := w.Write([]byte(message(name, unknown, "\x22"+message(unknown, label, "\x1a"+message(one, unknown))))); err != nil || w.main.series != 1 {
+		t.Errorf("unknown fields: error %v and %d series", err, w.main.series)
+	}
+}
+
+// lastSample returns the only sample of a writer.
+func lastSample(t *testing.T, w *remoteWriter) string {
+	t.Helper()
+	bodies, _, err := w.finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := unsnappy(bodies[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := readRequest(t, string(body))
+	if len(lines) != 1 {
+		t.Fatalf("got %q, want one sample", lines)
+	}
+	return lines[0]
 }
 
 // FuzzLabelValue checks that every string arrives as a label value. Invalid UTF-8 is
@@ -290,36 +412,105 @@ func FuzzLabelValue(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b string) {
 		reg := tacho.NewRegistry()
 		reg.GaugeVec("g", "", []string{"a", "b"}).With(a, b).Set(5)
-		w := new(remoteWriter)
-		if err := reg.WriteOpenMetrics(w); err != nil {
+		w := &remoteWriter{left: 1 << 30}
+		if err := reg.WriteProtobufContext(t.Context(), w); err != nil {
 			t.Fatal(err)
 		}
-		want := []label{{"__name__", "g"}, {"a", strings.ToValidUTF8(a, "\uFFFD")}, {"b", strings.ToValidUTF8(b, "\uFFFD")}}
-		want = slices.DeleteFunc(want, func(l label) bool { return l.value == "" })
-		// ToValidUTF8 replaces a run of bad bytes by one rune. The registry replaces each
-		// bad byte.
-		got := slices.Clone(w.sample.labels)
-		for _, list := range [][]label{got, want} {
-			for i := range list {
-				for strings.Contains(list[i].value, "\uFFFD\uFFFD") {
-					list[i].value = strings.ReplaceAll(list[i].value, "\uFFFD\uFFFD", "\uFFFD")
-				}
+		want := `{__name__="g"`
+		for _, l := range []label{{"a", strings.ToValidUTF8(a, "\uFFFD")}, {"b", strings.ToValidUTF8(b, "\uFFFD")}} {
+			if l.value != "" {
+				want += fmt.Sprintf(",%s=%q", l.name, l.value)
 			}
 		}
-		if !slices.Equal(got, want) || w.sample.value != 5 {
-			t.Errorf("%q, want %q", got, want)
+		want += "} 5 0"
+		// ToValidUTF8 replaces a run of bad bytes by one rune. The registry replaces each
+		// bad byte.
+		got := lastSample(t, w)
+		for _, text := range []*string{&got, &want} {
+			for strings.Contains(*text, "\uFFFD\uFFFD") {
+				*text = strings.ReplaceAll(*text, "\uFFFD\uFFFD", "\uFFFD")
+			}
+		}
+		if got != want {
+			t.Errorf("%s, want %s", got, want)
 		}
 	})
 }
 
-func FuzzParse(f *testing.F) {
-	f.Add(`a{b="c",d="\\\"\n"} 1.5 1700000000.123 # {e="f"} 1 2`)
-	f.Fuzz(func(t *testing.T, line string) {
-		var s sample
-		if s.parse(line) == nil && (len(s.labels) == 0 || s.labels[0].name != "__name__") {
-			t.Errorf("%q is parsed as %+v, without __name__", line, s)
+// FuzzExposition passes any bytes to the writers. They must not panic. The size of the blocks
+// must not change the result, and each series must have its labels first.
+func FuzzExposition(f *testing.F) {
+	reg := tacho.NewRegistry(tacho.WithCreated(), tacho.WithConstLabels("job", "x"))
+	reg.CounterVec("c_total", "Help.", []string{"a"}).With("b").Inc()
+	for _, bounds := range [][]float64{nil, {1, 2}} {
+		h := reg.Histogram(fmt.Sprintf("h%d", len(bounds)), "", bounds, tacho.WithNative())
+		for _, v := range []float64{-3, 0, 1, 1.5, 100} {
+			h.Observe(v)
+		}
+	}
+	reg.Collect(func(e *tacho.Emitter) {
+		e.At(time.UnixMilli(5)).Summary("s", "", tacho.SummarySnapshot{Count: 1, Sum: 2, Quantiles: []tacho.Quantile{{Quantile: .5, Value: 3}}})
+	})
+	var b bytes.Buffer
+	if err := reg.WriteProtobuf(&b); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes(), 7)
+	f.Add([]byte("\x03\x0a\x01a"), 1)
+	f.Fuzz(func(t *testing.T, exposition []byte, size int) {
+		targets := newReceiver([]label{{"a", "1"}, {"le", "2"}, {"job", "j"}}, false).targets
+		var results [2]string
+		for i := range results {
+			keys := map[string]bool{}
+			w := &remoteWriter{targets: targets, left: 1 << 20, seen: func(key []byte, _, _ bool) { keys[string(key)] = true }}
+			var gateway bytes.Buffer
+			g := &gatewayWriter{w: &gateway, protobuf: true}
+			block := len(exposition)
+			if i > 0 && size > 0 {
+				block = size
+			}
+			var err, gatewayErr error
+			for rest := exposition; len(rest) > 0 && (err == nil || gatewayErr == nil); {
+				p := rest[:min(block, len(rest))]
+				if rest = rest[len(p):]; err == nil {
+					_, err = w.Write(p)
+				}
+				if gatewayErr == nil {
+					_, gatewayErr = g.Write(p)
+				}
+			}
+			bodies, _, end := w.finish()
+			if err == nil {
+				err = end
+			}
+			if gatewayErr == nil {
+				gatewayErr = g.finish()
+			}
+			for _, body := range bodies {
+				for _, series := range splitSeries(body) {
+					if !keys[string(seriesKey(series))] {
+						t.Errorf("the labels of %q are %q, not those that were passed to seen", series, seriesKey(series))
+					}
+				}
+			}
+			results[i] = fmt.Sprint(bodies, err, gatewayErr)
+			if gatewayErr == nil {
+				results[i] += gateway.String()
+			}
+		}
+		if results[0] != results[1] {
+			t.Errorf("blocks of %d bytes: %q, want %q", size, results[1], results[0])
 		}
 	})
+}
+
+func BenchmarkRemoteWriteCounters(b *testing.B) {
+	reg := tacho.NewRegistry()
+	v := reg.CounterVec("http_requests_total", "", []string{"method", "path"})
+	for i := range 10_000 {
+		v.With("GET", fmt.Sprintf("/missions/%d", i)).Add(uint64(i))
+	}
+	benchmarkEncode(b, reg)
 }
 
 func BenchmarkRemoteWriteEncode(b *testing.B) {
@@ -328,6 +519,10 @@ func BenchmarkRemoteWriteEncode(b *testing.B) {
 	for i := range 700 {
 		v.With("GET", fmt.Sprintf("/missions/%d", i)).Observe(.1)
 	}
+	benchmarkEncode(b, reg)
+}
+
+func benchmarkEncode(b *testing.B, reg *tacho.Registry) {
 	d, err := RemoteWrite{URL: "http://127.0.0.1", Labels: []string{"job", "j", "instance", "i"}}.resolve()
 	if err != nil {
 		b.Fatal(err)

@@ -16,6 +16,8 @@ import (
 	"strings"
 
 	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/names"
 )
 
 // A Target is a server for pushes: [Pushgateway], [VictoriaMetrics] or [RemoteWrite].
@@ -46,6 +48,9 @@ type destination struct {
 //
 // Older versions do not accept the gzip compression of the body. For such a version, set
 // [Config.DisableCompression].
+//
+// If the registry has a native histogram, a push is in protobuf, and otherwise in the text
+// format. A push in protobuf needs memory for the largest family.
 type Pushgateway struct {
 	// URL is the URL of the Pushgateway without /metrics, for example
 	// http://127.0.0.1:9091.
@@ -147,7 +152,8 @@ func (t VictoriaMetrics) resolve() (*destination, error) {
 // series continues it.
 // Queries then return no value of the series from that time, as after a scrape (remote
 // write specification 1.0, "Stale Markers"). [Pusher.Shutdown] sends stale markers for
-// all series. A series of samples with their own times gets no stale marker.
+// all series. A series of samples with their own times gets no stale marker. The stale marker
+// of a native histogram is a native histogram.
 //
 // If a receiver refuses a request because of some samples, the pusher finds these samples
 // and sends the others in smaller requests. A push sends at most 128 further requests for
@@ -178,6 +184,12 @@ type RemoteWrite struct {
 	// for a receiver without support for stale markers. The pusher then does not keep
 	// the labels of all series in memory.
 	NoStaleMarkers bool
+	// NoNativeHistograms sends native histograms as classic histograms. A histogram without
+	// classic buckets then has the bucket +Inf, _sum and _count, as in the text format.
+	//
+	// Set NoNativeHistograms for a receiver without support for native histograms. The package
+	// documentation lists receivers.
+	NoNativeHistograms bool
 }
 
 func (t RemoteWrite) resolve() (*destination, error) {
@@ -198,6 +210,7 @@ func (t RemoteWrite) resolve() (*destination, error) {
 		"X-Prometheus-Remote-Write-Version": {"0.1.0"}, // the header value of version 1.0
 	}
 	d.remote = newReceiver(labels, !t.NoStaleMarkers)
+	d.remote.noNative = t.NoNativeHistograms
 	return d, nil
 }
 
@@ -217,29 +230,43 @@ func resolve(base, path string) (*destination, error) {
 // errURL does not contain the URL. A malformed URL can have its password in any part.
 var errURL = errors.New("tacho: push: bad URL: want http://host/path or https://host/path")
 
+// The values of Content-Type.
+const (
+	textType     = "text/plain; version=0.0.4; charset=utf-8"
+	protobufType = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+)
+
 // textFormat configures d for the text format.
 func (d *destination) textFormat() {
-	d.header = http.Header{
-		"Content-Type":     {"text/plain; version=0.0.4; charset=utf-8"},
-		"Content-Encoding": {"gzip"},
-	}
+	d.header = http.Header{"Content-Type": {textType}, "Content-Encoding": {"gzip"}}
 }
 
-// encodeText returns the body of a push in the text format. If the exposition is larger
-// than limit bytes, encodeText returns errTooLarge. If ctx ends, encodeText returns an
-// error.
-func (d *destination) encodeText(ctx context.Context, reg *tacho.Registry, limit int64) ([]byte, error) {
-	body := bytes.NewBuffer([]byte{}) // a nil body would mean a request without a body
-	if d.uncompressed {
-		err := reg.WriteTextContext(ctx, &limitedWriter{ctx, body, limit})
-		return body.Bytes(), err
+// encode returns the body of a push to a Pushgateway or to VictoriaMetrics, and sets the header of the request.
+// repeat reports whether a retry must have the same body. If the exposition is larger than limit bytes, encode
+// returns errTooLarge. If ctx ends, encode returns an error.
+func (d *destination) encode(ctx context.Context, reg *tacho.Registry, limit int64) (body []byte, repeat bool, err error) {
+	b := bytes.NewBuffer([]byte{}) // a nil body would mean a request without a body
+	var w io.Writer = b
+	var zip *gzip.Writer
+	if !d.uncompressed {
+		zip = gzip.NewWriter(b)
+		w = zip
 	}
-	zip := gzip.NewWriter(body)
-	if err := reg.WriteTextContext(ctx, &limitedWriter{ctx, zip, limit}); err != nil {
-		return nil, err
+	if d.deletes {
+		g := &gatewayWriter{w: w}
+		if err = reg.WriteProtobufContext(ctx, &limitedWriter{ctx, g, limit}); err == nil {
+			err = g.finish()
+		}
+		if repeat = g.protobuf; repeat {
+			d.header.Set("Content-Type", protobufType) // a native histogram is never removed
+		}
+	} else {
+		err = reg.WriteTextContext(ctx, &limitedWriter{ctx, w, limit})
 	}
-	err := zip.Close()
-	return body.Bytes(), err
+	if err == nil && zip != nil {
+		err = zip.Close()
+	}
+	return b.Bytes(), repeat, err
 }
 
 var errTooLarge = errors.New("tacho: push: the metrics are larger than MaxBytes")
@@ -250,6 +277,11 @@ type limitedWriter struct {
 	ctx  context.Context
 	w    io.Writer
 	left int64
+}
+
+// Choose implements [expo.Chooser] if w.w does.
+func (w *limitedWriter) Choose(native bool) (*expo.Format, names.Scheme) {
+	return w.w.(expo.Chooser).Choose(native)
 }
 
 func (w *limitedWriter) Write(p []byte) (int, error) {

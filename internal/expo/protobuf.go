@@ -20,6 +20,11 @@ import (
 // internal/SIZE.md.
 var Protobuf = Format{protoID, nil, protoBegin, protoWhole, protoFloat, protoHistogram, protoFinish, unsafe.Pointer(&moreProto)}
 
+// RemoteWrite is Protobuf for package push, which makes remote write requests of the messages. A
+// counter that OpenMetrics shows plain has no time of creation: the name of that series could be
+// the name of another family.
+var RemoteWrite = Format{protoID, openNaming, protoBegin, protoWhole, protoFloat, protoHistogram, protoFinish, unsafe.Pointer(&moreProto)}
+
 var moreProto = moreFormat{protoSummaries{}, encodeNative}
 
 // protoSummaries has the code of summaries; see moreFormat.
@@ -100,6 +105,7 @@ type protoState struct {
 	name      string               // its name in the exposition
 	field     byte                 // the tag of a value in a Metric
 	escaped   bool                 // label names must be escaped
+	plain     bool                 // see exposed; false in Protobuf
 	learn     bool                 // set pairs from the next series
 	start     int                  // the index in Encoder.buf of the open message; 0 if no message is open
 	block     []byte               // a label block with escaped names
@@ -130,7 +136,7 @@ func protoBegin(e *Encoder, f *Family) {
 		e.proto = unsafe.Pointer(p)
 	}
 	p.close(e)
-	p.name, _ = e.called(f)
+	p.name, p.plain = e.called(f)
 	p.family, p.field = f, protoFields[f.Kind%8]
 	p.escaped = f.QuotedLabels && e.scheme != names.AllowUTF8
 	p.n, p.learn = 0, f.SameLabels && !f.QuotedLabels
@@ -304,7 +310,10 @@ func protoFloat(e *Encoder, block string, v float64, d *Details) bool {
 			if d.Exemplar != nil {
 				b = appendExemplar(append(b, counterExemplar), d.Exemplar)
 			}
-			b = seal(appendCreated(b, counterCreated, d), value)
+			if !p.plain {
+				b = appendCreated(b, counterCreated, d)
+			}
+			b = seal(b, value)
 		}
 		b = appendTime(b, d)
 	}

@@ -1,0 +1,211 @@
+//go:build !tacho_nohttp
+
+package push
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// Wire types of protocol buffers (protobuf.dev, "Encoding").
+const (
+	wireVarint  = 0
+	wireFixed64 = 1
+	wireBytes   = 2
+	wireFixed32 = 5
+)
+
+// The tags of the fields of an exposition, by the message that has them (client_model,
+// metrics.proto).
+const (
+	familyName   = 1<<3 | wireBytes
+	familyMetric = 4<<3 | wireBytes
+
+	metricLabel     = 1<<3 | wireBytes
+	metricGauge     = 2<<3 | wireBytes
+	metricCounter   = 3<<3 | wireBytes
+	metricSummary   = 4<<3 | wireBytes
+	metricUntyped   = 5<<3 | wireBytes
+	metricTime      = 6<<3 | wireVarint
+	metricHistogram = 7<<3 | wireBytes
+
+	labelName  = 1<<3 | wireBytes // also of remote write
+	labelValue = 2<<3 | wireBytes
+
+	valueDouble    = 1<<3 | wireFixed64
+	counterCreated = 3<<3 | wireBytes
+
+	totalCount      = 1<<3 | wireVarint // of a summary and a histogram
+	totalSum        = 2<<3 | wireFixed64
+	summaryQuantile = 3<<3 | wireBytes
+	summaryCreated  = 4<<3 | wireBytes
+	quantileRank    = 1<<3 | wireFixed64
+	quantileValue   = 2<<3 | wireFixed64
+
+	histogramBucket        = 3<<3 | wireBytes
+	histogramSchema        = 5<<3 | wireVarint
+	histogramZeroThreshold = 6<<3 | wireFixed64
+	histogramZeroCount     = 7<<3 | wireVarint
+	histogramNegative      = 9<<3 | wireBytes // spans; the deltas have the next field
+	histogramPositive      = 12<<3 | wireBytes
+	histogramCreated       = 15<<3 | wireBytes
+
+	nextField = 1 << 3
+
+	bucketCount = 1<<3 | wireVarint
+	bucketBound = 2<<3 | wireFixed64
+
+	timeSeconds = 1<<3 | wireVarint
+	timeNanos   = 2<<3 | wireVarint
+)
+
+// The tags of the fields of a Histogram in remote write 1.0 (prompb, types.proto).
+const (
+	writeCount         = 1<<3 | wireVarint
+	writeSum           = 3<<3 | wireFixed64
+	writeSchema        = 4<<3 | wireVarint
+	writeZeroThreshold = 5<<3 | wireFixed64
+	writeZeroCount     = 6<<3 | wireVarint
+	writeNegative      = 8<<3 | wireBytes // spans; the deltas have the next field
+	writeTime          = 15<<3 | wireVarint
+
+	nextSide = 3 << 3 // from a field of negative buckets to that of positive ones
+)
+
+// errMalformed is not expected, because the registry makes the exposition.
+var errMalformed = errors.New("tacho: push: malformed exposition")
+
+// A field is a field of a message.
+type field struct {
+	tag   uint64
+	value uint64 // of a number
+	bytes []byte // of a string or a message
+}
+
+// cutField returns the first field of message, and the rest of message. If the message is malformed, ok is
+// false.
+func cutField(message []byte) (f field, rest []byte, ok bool) {
+	n := 1
+	if f.tag = uint64(message[0]); f.tag >= 1<<7 {
+		if f.tag, n = binary.Uvarint(message); n <= 0 {
+			return f, nil, false
+		}
+	}
+	rest = message[n:]
+	switch f.tag & 7 {
+	case wireVarint:
+		f.value, n = binary.Uvarint(rest)
+		if n <= 0 {
+			return f, nil, false
+		}
+		return f, rest[n:], true
+	case wireFixed64:
+		if len(rest) < 8 {
+			return f, nil, false
+		}
+		f.value = binary.LittleEndian.Uint64(rest)
+		return f, rest[8:], true
+	case wireBytes:
+		f.bytes, rest, ok = cutBytes(rest)
+		return f, rest, ok
+	case wireFixed32: // of no field that is known
+		if len(rest) < 4 {
+			return f, nil, false
+		}
+		return f, rest[4:], true
+	}
+	return f, nil, false
+}
+
+// cutBytes returns the bytes behind their length, and the rest of b.
+func cutBytes(b []byte) (value, rest []byte, ok bool) {
+	size, n := binary.Uvarint(b)
+	if n <= 0 || size > uint64(len(b)-n) {
+		return nil, nil, false
+	}
+	end := n + int(size)
+	return b[n:end], b[end:], true
+}
+
+// cutLabel returns the name and the value of a LabelPair, whose fields are in this order.
+func cutLabel(message []byte) (name, value []byte, ok bool) {
+	if len(message) == 0 || message[0] != labelName {
+		return nil, nil, false
+	}
+	name, rest, ok := cutBytes(message[1:])
+	if !ok || len(rest) == 0 || rest[0] != labelValue {
+		return nil, nil, false
+	}
+	value, rest, ok = cutBytes(rest[1:])
+	return name, value, ok && len(rest) == 0
+}
+
+// messages splits an exposition into its messages.
+type messages struct {
+	partial []byte // the beginning of an incomplete message
+}
+
+// write calls each for the complete messages, and keeps the rest of p. Its result is that of a Write.
+func (m *messages) write(p []byte, each func(message []byte) error) (int, error) {
+	rest := p
+	if len(m.partial) > 0 {
+		m.partial = append(m.partial, p...)
+		rest = m.partial
+	}
+	for len(rest) > 0 {
+		size, n := binary.Uvarint(rest)
+		if n < 0 {
+			return 0, errMalformed
+		}
+		if n == 0 || size > uint64(len(rest)-n) {
+			break
+		}
+		end := n + int(size)
+		if err := each(rest[n:end]); err != nil {
+			return 0, err
+		}
+		rest = rest[end:]
+	}
+	m.partial = append(m.partial[:0], rest...)
+	return len(p), nil
+}
+
+// end returns an error if the exposition ends in an incomplete message.
+func (m *messages) end() error {
+	if len(m.partial) > 0 {
+		return errMalformed
+	}
+	return nil
+}
+
+// appendLabel appends the field labels = 1 of a TimeSeries.
+func appendLabel(b []byte, name, value string) []byte {
+	b = append(b, 1<<3|wireBytes)
+	b = binary.AppendUvarint(b, uint64(sizeString(name)+sizeString(value)))
+	b = appendString(append(b, labelName), name)
+	return appendString(append(b, labelValue), value)
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// appendBytes appends the length of p and p.
+func appendBytes(b, p []byte) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(p))), p...)
+}
+
+func appendFixed64(b []byte, tag byte, v uint64) []byte {
+	return binary.LittleEndian.AppendUint64(append(b, tag), v)
+}
+
+// sizeString returns the encoded size of a string field, tag included.
+func sizeString(s string) int { return 1 + sizeUvarint(uint64(len(s))) + len(s) }
+
+func sizeUvarint(v uint64) int {
+	n := 1
+	for ; v >= 1<<7; v >>= 7 {
+		n++
+	}
+	return n
+}
