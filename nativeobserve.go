@@ -12,41 +12,17 @@ import (
 
 const pointerSize = unsafe.Sizeof(uintptr(0))
 
-// observeNative is Histogram.observe with native buckets. It and observeStriped have the steps that most values need. The
-// other steps are in observeRest, whose variables would take registers here.
+// observeNative is Histogram.observe with native buckets. It has the steps that most values need. The other steps are in
+// observeRest, whose variables would take registers here.
 func observeNative(h *Histogram, n *nativeDef, v float64) int {
+	row, b := h.row, bucketsOf(h)
 	s := h.wide.Load()
 	if s != nil {
-		return observeStriped(h, n, v, s)
+		number := uintptr(s.Number(stripe.StackNumber()))
+		row = &s.Words[number*uintptr(n.stride)]
+		b = (*native.Buckets)(unsafe.Add(s.Side(), number*pointerSize))
 	}
-	bits, b := math.Float64bits(v), bucketsOf(h)
-	l := b.Level()
-	if !n.rules.Plain(bits) {
-		return observeRest(h, n, v, nil, nothing)
-	}
-	w := l.Word(bits + native.Biased)
-	if w == nil {
-		return observeRest(h, n, v, nil, nothing)
-	}
-	if k := w.Add(1); int64(k) <= 1 || b.Level() != l {
-		b.Added(&n.rules, l, bits, k)
-	}
-	if n.classic > 0 {
-		return observeRest(h, n, v, nil, counted)
-	}
-	if !atomicfloat.TryAdd(h.row, v) {
-		return observeRest(h, n, v, nil, collided)
-	}
-	return 0
-}
-
-// observeStriped is observeNative with stripes.
-//
-//go:noinline
-func observeStriped(h *Histogram, n *nativeDef, v float64, s *stripe.Set) int {
-	number := uintptr(s.Number(stripe.StackNumber()))
-	bits, b := math.Float64bits(v), (*native.Buckets)(unsafe.Add(s.Side(), number*pointerSize))
-	l := b.Level()
+	bits, l := math.Float64bits(v), b.Level()
 	if !n.rules.Plain(bits) {
 		return observeRest(h, n, v, s, nothing)
 	}
@@ -60,7 +36,7 @@ func observeStriped(h *Histogram, n *nativeDef, v float64, s *stripe.Set) int {
 	if n.classic > 0 {
 		return observeRest(h, n, v, s, counted)
 	}
-	if !atomicfloat.TryAdd(&s.Words[number*uintptr(n.stride)], v) {
+	if !atomicfloat.TryAdd(row, v) {
 		return observeRest(h, n, v, s, collided)
 	}
 	return 0
