@@ -225,6 +225,9 @@ func (l *Level) Word(x uint64) *atomic.Uint64 {
 
 // Add counts v. It returns false, and counts nothing, if v is NaN or in the zero bucket.
 func (b *Buckets) Add(c *Config, v float64) bool {
+	if bits := math.Float64bits(v); c.Plain(bits) && b.addFine(c, bits) {
+		return true
+	}
 	kind, inf := positive, uint64(0)
 	if v < 0 {
 		kind, inf, v = negative, 1, -v
@@ -236,6 +239,23 @@ func (b *Buckets) Add(c *Config, v float64) bool {
 		b.add(c, infinite, inf, 1)
 	default:
 		b.add(c, kind, math.Float64bits(v), 1)
+	}
+	return true
+}
+
+// addFine is Add for most values of a schema above coarse. It returns false if add must count the value.
+func (b *Buckets) addFine(c *Config, bits uint64) bool {
+	l := b.Level()
+	x := bits + biased
+	d := l.table.slots[x>>(mantissaBits-slotBits)%(1<<slotBits)]
+	i := int(x>>(l.table.indexShift&63)) + int(d%far)
+	at := i>>chunkBits - int(l.positive.first)
+	if d >= split || uint(at) >= uint(l.positive.n) {
+		return false
+	}
+	k := l.positive.all()[at].load()[i&(chunkSize-1)].Add(1)
+	if int64(k) <= 1 || b.Level() != l {
+		b.Added(c, l, bits, k)
 	}
 	return true
 }
