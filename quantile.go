@@ -1,14 +1,22 @@
 package tacho
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
-// Quantile returns the value that the fraction q of the observations does not exceed, as estimated by
-// histogram_quantile() of Prometheus. With native buckets it uses these, and interpolates within a bucket
-// exponentially, and linearly within the zero bucket. Otherwise it interpolates linearly within a classic bucket. The lowest
-// classic bucket then begins at 0 if its bound is positive, and for a quantile above the last finite bound Quantile returns that bound.
+// Quantile returns an estimate of the value that the fraction q of the observations does not
+// exceed. The estimate is that of histogram_quantile() of Prometheus. Its error is at most the
+// width of a bucket.
 //
-// Quantile returns NaN if q is NaN or there are no observations, -Inf if q is below 0, and +Inf if q is above 1.
-// The error of an estimate is at most the width of a bucket.
+// Quantile returns NaN if q is NaN or there are no observations. It returns -Inf if q is below 0,
+// and +Inf if q is above 1.
+//
+// If s has native buckets, Quantile uses only these. It interpolates exponentially within a
+// bucket, and linearly within the zero bucket. Otherwise Quantile interpolates linearly within a
+// classic bucket. The lowest classic bucket begins at 0 if its bound is positive. A quantile above
+// the last finite bound is that bound, or NaN if there is none. A missing bucket for +Inf is added
+// from Count.
 func (s HistogramSnapshot) Quantile(q float64) float64 {
 	switch {
 	case q < 0:
@@ -20,11 +28,15 @@ func (s HistogramSnapshot) Quantile(q float64) float64 {
 	case s.Native != nil:
 		return s.Native.quantile(q, float64(s.Count), s.Sum != s.Sum)
 	}
-	return classicQuantile(s.Buckets, q*float64(s.Count))
+	return classicQuantile(s.Buckets, s.Count, q*float64(s.Count))
 }
 
-func classicQuantile(buckets []Bucket, rank float64) float64 {
+func classicQuantile(buckets []Bucket, total uint64, rank float64) float64 {
 	last := len(buckets) - 1
+	if last < 0 || !math.IsInf(buckets[last].UpperBound, 1) {
+		last++
+		buckets = append(slices.Clip(buckets), Bucket{math.Inf(1), total})
+	}
 	i, lower, below := 0, 0.0, 0.0
 	for i < last && float64(buckets[i].Count) < rank {
 		lower, below = buckets[i].UpperBound, float64(buckets[i].Count)
@@ -57,7 +69,7 @@ func (s *NativeSnapshot) ranges() []valueRange {
 	}
 	if s.ZeroCount > 0 {
 		zero := valueRange{-s.ZeroThreshold, s.ZeroThreshold, float64(s.ZeroCount)}
-		switch { // the values are probably of one sign if all others are
+		switch { // if all other values have one sign, Prometheus assumes that sign
 		case len(s.Negative) == 0 && len(s.Positive) > 0:
 			zero.lower = 0
 		case len(s.Positive) == 0 && len(s.Negative) > 0:
@@ -71,8 +83,8 @@ func (s *NativeSnapshot) ranges() []valueRange {
 	return all
 }
 
-// lower returns the lower bound of a bucket, or the threshold of the zero bucket if the threshold is in the bucket. A lower
-// bound below the least float64 is 0, and stays 0, as in Prometheus.
+// lower returns the lower bound of a bucket, or the threshold of the zero bucket if the threshold is
+// in the bucket. A lower bound below the least float64 is 0. It stays 0, as in Prometheus.
 func (s *NativeSnapshot) lower(index int) float64 {
 	lower := s.Bound(index - 1)
 	if lower > 0 {
@@ -81,9 +93,9 @@ func (s *NativeSnapshot) lower(index int) float64 {
 	return lower
 }
 
-// quantile returns the value that the fraction q of n observations does not exceed. If q is on the
-// border of two buckets with a gap between them, quantile returns the bound that is nearer to the median, or, if the sum is not a
-// number, the lower one, as Prometheus does.
+// quantile returns the value that the fraction q of n observations does not exceed. If q is between
+// two buckets with a gap, quantile returns the bound that is farther from the median. If noSum is true,
+// quantile returns the lower bound instead. Prometheus does the same for a sum that is NaN.
 func (s *NativeSnapshot) quantile(q, n float64, noSum bool) float64 {
 	all := s.ranges()
 	if len(all) == 0 {
@@ -103,7 +115,7 @@ func (s *NativeSnapshot) quantile(q, n float64, noSum bool) float64 {
 	return all[i].at(1 - rank/all[i].count)
 }
 
-// at returns the value at a fraction of the width of r: of the logarithmic width, unless r contains 0.
+// at returns the value at a fraction of the width of r. The width is logarithmic, unless r contains 0.
 func (r valueRange) at(fraction float64) float64 {
 	switch {
 	case r.lower > 0:
