@@ -107,10 +107,13 @@ func (e *Emitter) Info(name, help string, labels ...string) {
 }
 
 // Histogram emits a histogram. The bounds of its buckets must increase strictly, and the
-// counts must not decrease. A missing bucket for +Inf is added from Count. If the registry
-// has [WithNative], the native part is shown too: its schema must be valid, its indexes must increase strictly
-// and be those of float64 values, and its counts must add up to Count, or to less if Sum is NaN. A
-// bad snapshot is left out, and tacho_errors_total counts.
+// counts must not decrease. A missing bucket for +Inf is added from Count. A bad snapshot is
+// left out, and tacho_errors_total counts.
+//
+// If the registry was made with [WithNative], the native part of s is shown too. The schema
+// must be valid. The indexes must increase strictly and be those of float64 values. The
+// counts must add up to Count, or to at most Count if Sum is NaN. Without WithNative the
+// native part is ignored.
 func (e *Emitter) Histogram(name, help string, s HistogramSnapshot, labels ...string) {
 	d, reason := new(distribution), ""
 	var ok bool

@@ -8,8 +8,8 @@ import (
 	"github.com/tachikoma/tacho/internal/native"
 )
 
-// emitNative returns the native part of a snapshot that a collector emits, an *expo.Native. ok is false if no
-// format can show it.
+// emitNative returns an *expo.Native of a snapshot that a collector emits. ok is false if a format
+// cannot show the native part.
 func (nativeCode) emitNative(s *HistogramSnapshot) (n unsafe.Pointer, ok bool) {
 	from := s.Native
 	if from.Schema < native.MinSchema || from.Schema > native.MaxSchema || !(from.ZeroThreshold >= 0 && from.ZeroThreshold <= math.MaxFloat64) {
@@ -19,15 +19,16 @@ func (nativeCode) emitNative(s *HistogramSnapshot) (n unsafe.Pointer, ok bool) {
 	positive, count, ok := emittedBuckets(from.Schema, from.Positive, from.ZeroCount)
 	negative, count, ok2 := emittedBuckets(from.Schema, from.Negative, count)
 	to.Positive, to.Negative = positive, negative
-	// Other libraries count NaN in no bucket. Prometheus then wants a sum of NaN.
+	// Other libraries count NaN in no bucket. Prometheus accepts fewer observations in buckets if the sum is NaN.
 	if count != s.Count && !(count < s.Count && math.IsNaN(s.Sum)) {
 		ok = false
 	}
 	return unsafe.Pointer(&expo.Native{Snapshot: to, Code: expo.NativeCode{}}), ok && ok2
 }
 
-// emittedBuckets returns the populated buckets of a list, and adds their counts to count. The formats have the differences of
-// counts as an int64. So ok is false for a larger count, as for a sum that overflows.
+// emittedBuckets returns the populated buckets of a list, and the sum of their counts and count. ok is
+// false if an index is not valid, the indexes do not increase, or the sum overflows. The formats
+// write a difference of counts as an int64, so ok is also false for a larger count.
 func emittedBuckets(schema int, list []NativeBucket, count uint64) (own []native.Bucket, _ uint64, ok bool) {
 	first, last := native.Keys(schema)
 	for i, b := range list {

@@ -421,7 +421,7 @@ type nativeExpirer interface {
 }
 
 // appendState appends the number of observations, their sum, and the counts of the
-// buckets. Of native buckets it appends more.
+// buckets. With native buckets, see nativeCode.appendNativeState.
 func (h *Histogram) appendState(b []uint64) []uint64 {
 	if n := h.def.native; n != nil {
 		return (*nativeDef)(n).code.(nativeExpirer).appendNativeState(h, b)

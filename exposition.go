@@ -40,16 +40,19 @@ func (r *Registry) WriteOpenMetrics(w io.Writer) error {
 }
 
 // WriteProtobuf writes all metrics to w in the protobuf format: messages
-// io.prometheus.client.MetricFamily, each behind its length. It differs from
+// io.prometheus.client.MetricFamily, each after its length. It differs from
 // [Registry.WriteText] in these points:
 //
-//   - Native histograms are complete.
+//   - Native histograms have their native buckets.
 //   - Units (see [WithUnit]), exemplars and, with [WithCreated], times of creation are
 //     written.
-//   - A large family is written as several messages with the same name. So is a native
-//     histogram with exemplars. Prometheus reads these messages as one family.
-//   - Names outside the legacy set are written as defined: the format needs no quotes for
+//   - A large family is written as several messages with the same name. A series with
+//     native buckets and exemplars is a message of its own. Prometheus reads these messages
+//     as one family.
+//   - Names outside the legacy set are written as defined. The format needs no quotes for
 //     such names, and Prometheus accepts all names in UTF-8.
+//
+// WriteProtobuf may restart native histograms; see [WithNative].
 //
 // [Registry.Handler] serves the format to clients that prefer it if the registry has a
 // native histogram.

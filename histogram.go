@@ -103,7 +103,7 @@ type histogramDef struct {
 	none   *exemplar.Exemplar
 	fault  func(reason string)
 
-	native unsafe.Pointer // *nativeDef; nil without native buckets; see internal/SIZE.md
+	native unsafe.Pointer // *nativeDef, or nil without native buckets; see internal/SIZE.md
 	config [3]float64     // the numbers of the NativeConfig; 0 without native buckets
 }
 
@@ -234,8 +234,8 @@ func (d *histogramDef) slots() int {
 	return len(d.Upper) + 1
 }
 
-// slot returns the index of the slot for an exemplar of v. The slots are those of the classic buckets, or, if
-// there are more, of exponents.
+// slot returns the index of the slot for an exemplar of v. Each classic bucket has a slot. If there
+// are more slots, the exponent of v selects the slot, so that exemplars have different magnitudes.
 func (d *histogramDef) slot(v float64) int {
 	if n := d.slots(); n > len(d.Upper)+1 {
 		return int(math.Float64bits(v)>>52) % n

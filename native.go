@@ -10,20 +10,23 @@ import (
 	"github.com/tachikoma/tacho/internal/stripe"
 )
 
-// A NativeConfig configures native buckets; see [WithNative]. A field that is 0 has its default.
+// A NativeConfig configures native buckets; see [WithNative]. A field that is 0 has the default value.
 type NativeConfig struct {
 	// Factor is the largest factor from one bound to the next. It must be above 1 and finite. The
-	// factor in use is a power of two with an exponent of 2^-s, for a schema s from -4 to 8
-	// (prometheus.io, "Native Histograms", section "Schema"): the largest such power that is not above Factor, or the
-	// smallest, 1.0027. The default, 1.1, is schema 3, a factor of 1.0905.
+	// default is 1.1.
+	//
+	// The factor in use is 2^(2^-s), for a schema s from -4 to 8 (prometheus.io, "Native
+	// Histograms", section "Schema"). The schema is the lowest whose factor is not above Factor, or
+	// 8, whose factor is 1.0027. The default selects schema 3, whose factor is 1.0905.
 	Factor float64
 
-	// MaxBuckets is the largest number of populated buckets of a series. It must be from 1 to 65,000.
-	// The default is 160.
+	// MaxBuckets is the largest number of populated buckets of a series, without the zero bucket. It
+	// must be from 1 to 65,000. The default is 160.
 	MaxBuckets int
 
-	// ZeroThreshold is the bound of the zero bucket, which counts the values from -ZeroThreshold to
-	// ZeroThreshold. It must not be negative, and finite. The default is 2^-128.
+	// ZeroThreshold is the bound of the zero bucket. This bucket counts the values from
+	// -ZeroThreshold to ZeroThreshold. ZeroThreshold must be finite and not negative. The default is
+	// 2^-128.
 	ZeroThreshold float64
 }
 
@@ -31,21 +34,25 @@ type NativeConfig struct {
 // is proportional to their number.
 const maxNativeBuckets = 65_000
 
-// WithNative gives a histogram native buckets: exponential buckets that exist where there are
-// values (prometheus.io, "Native Histograms"). They are beside the classic buckets of the
-// definition, or alone if it has nil buckets. WithNative applies to histograms, to [NewHTTPMetrics], whose histograms keep their classic
-// buckets, and to [NewRegistry], as the default of its histograms. At most one config can be given.
-// A definition with a bad config is refused.
+// WithNative gives a histogram native buckets: exponential buckets that exist only if they have
+// observations (prometheus.io, "Native Histograms"). If the buckets of the definition are nil, the
+// histogram has native buckets alone. Otherwise the histogram has native and classic buckets.
 //
-// The protobuf format, which the handler serves to scrapers that prefer it, and the JSON view show native
-// buckets. The text formats show the classic buckets, of which every histogram has +Inf, and _sum and _count.
+// WithNative applies to histograms, to [NewRegistry] and to [NewHTTPMetrics]. It is the default of
+// the histograms of a registry. The histograms of NewHTTPMetrics keep their classic buckets.
+// At most one config can be given. A definition with a bad config is refused.
 //
-// If a series has more buckets than the limit, its resolution is halved: two neighboring buckets
-// become one, and no observation is lost. The first exposition in protobuf that is at least an hour later restarts the
-// series at the configured resolution. That exposition has everything recorded up to then, and the next one
-// starts from 0, with a new time of creation (see [WithCreated]). So rate() and increase() of one scraper
-// miss nothing. If the resolution has fallen again by the next exposition, the restart is undone. docs/native.md
-// describes the effect on a second scraper.
+// The protobuf format and the JSON view show native buckets. [Registry.Handler] serves protobuf to
+// scrapers that prefer it. The text formats show _sum, _count and the classic buckets. +Inf is a
+// classic bucket of every histogram.
+//
+// If a series has more buckets than MaxBuckets, its resolution is halved: two neighboring buckets
+// become one. No observation is lost. At least an hour later, an exposition in protobuf restarts
+// the series at the configured resolution. That exposition contains all earlier observations.
+// The next exposition starts from 0, with a new time of creation (see [WithCreated]). So rate() and
+// increase() miss no observation in the scrapes of one scraper. If the resolution has fallen again
+// by the next exposition, the restart is undone. docs/native.md describes the effect on a second
+// scraper.
 func WithNative(config ...NativeConfig) Option {
 	n := &nativeDef{define: defineNative, observe: observeNative, count: countNative, code: nativeCode{}}
 	n.factor, n.buckets, n.threshold = 1.1, 160, 0x1p-128
@@ -74,9 +81,9 @@ func WithNative(config ...NativeConfig) Option {
 	return func(o *options) { o.native = p }
 }
 
-// A nativeDef is a WithNative option, or the part of a definition that the native buckets of all series share. It has
-// the code of native histograms as function values: a program without WithNative contains none of it. One type for both
-// is smaller; see internal/SIZE.md.
+// A nativeDef is a WithNative option, or the part of a definition that the native buckets of all
+// series share. One type for both is smaller; see internal/SIZE.md. The code of native histograms
+// is function values of the option, so that a program without WithNative does not contain the code.
 type nativeDef struct {
 	_       [0]func() // no ==; see internal/SIZE.md
 	observe func(h *Histogram, n *nativeDef, v float64) int
@@ -95,8 +102,9 @@ type nativeDef struct {
 }
 
 // nativeCode has the code that only programs with native histograms and another feature need. The
-// linker keeps a method if a function of the program calls the method through an interface. The interfaces are
-// [expo.NativeSource], nativeSnapshotter, nativeExpirer and nativeEmitter. See internal/SIZE.md.
+// linker keeps a method if a function of the program calls the method through an interface. The
+// interfaces are [expo.NativeSource], nativeSnapshotter, nativeExpirer and nativeEmitter. See
+// internal/SIZE.md.
 type nativeCode struct{}
 
 // ProtobufFormat returns &expo.Protobuf.
@@ -129,12 +137,12 @@ func defineNative(r *Registry, n *nativeDef, f *family) {
 // nativeExemplars is the number of exemplars of a series without classic buckets.
 const nativeExemplars = 10
 
-// A nativeHistogram is a Histogram with native buckets. A row has the same words as without: the count of
-// +Inf is that of the zero bucket.
+// A nativeHistogram is a Histogram with native buckets. A row has the same words as a row of other
+// histograms. The word of +Inf counts the zero bucket instead.
 type nativeHistogram struct {
 	histogram Histogram            // not embedded: the type would have its methods; see internal/SIZE.md
 	buckets   atomic.Pointer[byte] // native.Buckets, without its methods; see internal/SIZE.md
-	last      unsafe.Pointer       // *restart: the last one, or nil; under the lock of nativeRules; see internal/SIZE.md
+	last      unsafe.Pointer       // *restart, or nil; needs the lock of nativeRules; see internal/SIZE.md
 }
 
 var nativeHistograms = metricType{expo.Histogram, unsafe.Sizeof(nativeHistogram{}), false, newNativeHistogram, encodeNativeHistograms}

@@ -7,8 +7,9 @@ import (
 	"github.com/tachikoma/tacho/internal/native"
 )
 
-// appendNativeState is Histogram.appendState with native buckets. Behind the counts of the classic buckets and the zero
-// bucket it appends the time of the restart, the schema, the number of positive buckets, and the buckets.
+// appendNativeState is Histogram.appendState with native buckets. The count of the zero bucket
+// replaces that of +Inf. Then follow the time of the last restart, the schema, the number of positive
+// buckets, and the index and the count of each bucket.
 func (nativeCode) appendNativeState(h *Histogram, b []uint64) []uint64 {
 	first := len(b)
 	b = append(b, make([]uint64, 2+len(h.def.Upper)+1+3)...)
@@ -27,11 +28,11 @@ func (nativeCode) appendNativeState(h *Histogram, b []uint64) []uint64 {
 	return b
 }
 
-// nativeMark returns the mark of a histogram with its number of observations. It contains the time of the
-// restart: the count restarts from 0.
+// nativeMark returns the mark of a histogram with count observations. The mark contains the time of
+// the last restart, because the count can be the same before and after the restart.
 func nativeMark(created int64, count uint64) uint64 { return count + uint64(created)<<32 }
 
-// nativeMarker is vec.marker for native buckets. It reads only their number.
+// nativeMarker is vec.marker for native buckets. It reads only the number of observations.
 func (nativeCode) nativeMarker(d *histogramDef) func(m unsafe.Pointer) uint64 {
 	counts := make([]uint64, len(d.Upper)+1)
 	return func(m unsafe.Pointer) uint64 {
@@ -48,8 +49,8 @@ func (nativeCode) nativeMarker(d *histogramDef) func(m unsafe.Pointer) uint64 {
 	}
 }
 
-// absorbNative is the part of Histogram.absorb for native buckets. It returns the earlier state, or a state of zeros if the
-// histogram restarted in between.
+// absorbNative is the part of Histogram.absorb for native buckets. It returns the earlier state, or a
+// state of zeros if the histogram restarted in between.
 func (nativeCode) absorbNative(h *Histogram, was, now []uint64) []uint64 {
 	at := 2 + len(h.def.Upper) + 1
 	if was[at] != now[at] {
@@ -61,6 +62,7 @@ func (nativeCode) absorbNative(h *Histogram, was, now []uint64) []uint64 {
 	return was
 }
 
+// stateBuckets returns the native buckets of a state, which begins at the schema.
 func stateBuckets(state []uint64) *native.Snapshot {
 	s := &native.Snapshot{Schema: int(state[0])}
 	for i := 2; i < len(state); i += 2 {

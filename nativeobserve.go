@@ -12,8 +12,8 @@ import (
 
 const pointerSize = unsafe.Sizeof(uintptr(0))
 
-// observeNative is Histogram.observe with native buckets. It has the steps that most values need. The other steps are in
-// observeRest, whose variables would take registers here.
+// observeNative is Histogram.observe with native buckets. It has the steps that most values need. The
+// variables of the other steps would take registers here, so these steps are in observeRest.
 func observeNative(h *Histogram, n *nativeDef, v float64) int {
 	row, b := h.row, bucketsOf(h)
 	s := h.wide.Load()
@@ -49,8 +49,8 @@ const (
 	collided // counted, and another goroutine changed the sum at the same time
 )
 
-// observeRest completes an observation. After a collision, another attempt would mostly succeed, and hide the contention
-// from stripe.Contended.
+// observeRest completes an observation. After a collision it does not try again before
+// stripe.Contended: a second attempt would mostly succeed, and hide the contention.
 //
 //go:noinline
 func observeRest(h *Histogram, n *nativeDef, v float64, s *stripe.Set, done int) int {
@@ -80,8 +80,9 @@ func observeRest(h *Histogram, n *nativeDef, v float64, s *stripe.Set, done int)
 	return 0
 }
 
-// countClassic counts v in its classic bucket, unless that is the bucket of +Inf. The native bucket counts before:
-// a reader, which reads the classic buckets first, then finds at least as many observations in the native ones.
+// countClassic counts v in its classic bucket, unless the bucket is +Inf. The native bucket has counted v
+// before. A reader reads the classic buckets first. So it finds at least as many observations in the
+// native buckets.
 func countClassic(d *histogramDef, row *atomic.Uint64, v float64) {
 	i := d.index.start(v)
 	for i < len(d.Upper) && !(v <= d.Upper[i]) {
@@ -95,7 +96,7 @@ func countClassic(d *histogramDef, row *atomic.Uint64, v float64) {
 	}
 }
 
-// newNativeSide returns the native buckets of rows.
+// newNativeSide returns the native buckets of the rows of a stripe.Set; see stripe.Widen.
 func newNativeSide(def unsafe.Pointer, rows int) unsafe.Pointer {
 	return unsafe.Pointer(native.NewBuckets(&(*nativeDef)(def).rules, rows))
 }

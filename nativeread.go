@@ -13,23 +13,25 @@ import (
 	"github.com/tachikoma/tacho/internal/store"
 )
 
-// A restart is the last restart of a native histogram, which an exposition makes after the resolution fell.
+// A restart is the last restart of a native histogram. An exposition that restarts histograms makes
+// it, some time after the resolution fell.
 //
-// The next exposition that may restart the histogram decides whether the restart stands. It stands if the schema is
-// higher than before: Prometheus takes a higher schema for a reset of the counter. If the resolution has fallen again,
-// the restart is undone: the counts of all buckets could be higher than before, and Prometheus would not see the reset.
-// So a histogram whose values always need the low resolution never restarts. Until the decision, all other readers see
-// the counts from before the restart too.
+// The next such exposition decides whether the restart stands. The restart stands if the schema is
+// higher than before: Prometheus takes a higher schema for a reset of the counter. If the resolution
+// has fallen again, the restart is undone. Otherwise the counts of all buckets could be higher than
+// before, and Prometheus would not see the reset. So a histogram whose values always need the low
+// resolution has no restart that stands. Until the decision, all other readers see the counts from
+// before the restart too.
 type restart struct {
-	created int64  // the time, in Unix milliseconds
+	created int64  // the time, in Unix milliseconds; before after the restart is undone
 	before  int64  // created of the restart before, or 0
-	taken   *taken // what the exposition showed; nil after the decision
+	taken   *taken // the counts that the exposition showed; nil after the decision
 }
 
-// A taken has the counts that a histogram had before its restart.
+// A taken has the counts of a histogram before its restart.
 type taken struct {
 	native.Snapshot
-	counts []uint64 // of the words of a row
+	counts []uint64 // of the words of a row, without the sum
 	sum    float64
 	total  uint64 // observations, without those in the zero bucket
 }
@@ -42,7 +44,8 @@ func (t *taken) addTo(counts []uint64, sum float64) float64 {
 	return sum + t.sum
 }
 
-// lastRestart returns the time of the last restart that stands, or 0, and what an undecided restart took, or nil.
+// lastRestart returns the time of the last restart that stands, or 0. t has the counts from before an
+// undecided restart; otherwise t is nil. It needs the lock of nativeRules.
 func lastRestart(h *Histogram) (created int64, t *taken) {
 	switch r := (*restart)(nativeOf(h).last); {
 	case r == nil:
@@ -54,7 +57,7 @@ func lastRestart(h *Histogram) (created int64, t *taken) {
 	}
 }
 
-// undo undoes the last restart, which took t.
+// undo undoes the last restart, which took t. It needs the lock of nativeRules.
 func undo(h *Histogram, t *taken) {
 	r := (*restart)(nativeOf(h).last)
 	r.created = r.before
@@ -66,8 +69,8 @@ func undo(h *Histogram, t *taken) {
 	atomicfloat.Add(h.row, t.sum)
 }
 
-// countNative is Histogram.read with native buckets. The counts have the number of observations that the native buckets
-// have.
+// countNative is Histogram.read with native buckets. The sum of counts is the number of observations
+// in the native buckets.
 func countNative(h *Histogram, counts []uint64) (sum float64) {
 	c := nativeRules(h)
 	c.Lock()
@@ -85,8 +88,9 @@ func countNative(h *Histogram, counts []uint64) (sum float64) {
 	return sum
 }
 
-// limitCounts gives counts, which are those of the classic buckets, the sum total. A restart can leave an observation in one
-// kind of buckets.
+// limitCounts changes the counts of the classic buckets so that their sum is total, the number of
+// observations in the native buckets. The numbers can differ while goroutines observe. A restart can
+// also take the classic count of an observation and leave the native count.
 func limitCounts(counts []uint64, total uint64) {
 	last := len(counts) - 1
 	for i := range counts[:last] {
@@ -96,9 +100,10 @@ func limitCounts(counts []uint64, total uint64) {
 	counts[last] = total
 }
 
-// readNative sets counts to the counts of the classic buckets, and r to the native ones. Both have the same number of
-// observations, the number that the native buckets have. It returns the sum, and the time of the last restart or 0. If
-// restarts is true, the histogram may restart, and an earlier restart is decided on.
+// readNative sets counts to the counts of the classic buckets, and r to the native buckets. Both have the
+// number of observations of the native buckets. readNative returns the sum, and the time of the last
+// restart that stands, or 0. If restarts is true, readNative decides whether an undecided restart
+// stands. If there is none, the histogram may restart.
 func readNative(h *Histogram, r *native.Reader, counts []uint64, restarts bool) (sum float64, created int64) {
 	r.Begin(nativeRules(h))
 	r.Rows(bucketsOf(h), 1)
@@ -139,7 +144,7 @@ func readNative(h *Histogram, r *native.Reader, counts []uint64, restarts bool) 
 	return sum, created
 }
 
-// take is Histogram.read, and sets all words to 0.
+// take is Histogram.read, and sets the words to 0.
 func take(h *Histogram, counts []uint64) (sum float64) {
 	row := h.words()
 	sum = math.Float64frombits(row[0].Swap(0))
@@ -175,6 +180,8 @@ func (nativeCode) EncodeNative(family unsafe.Pointer, e *expo.Encoder) {
 			h := (*Histogram)(metric)
 			sum, created := readNative(h, r, counts, restarts)
 			d := v.details(e, &c, i, nil, h.last.Load())
+			// Without classic buckets, a format that shows exemplars of classic buckets alone shows the
+			// newest exemplar, for +Inf.
 			if n.Exemplars = nil; len(def.Upper) == 0 && d.Buckets != nil {
 				n.Exemplars = d.Buckets
 				newest[0].Copy(exemplar.Newest(n.Exemplars))

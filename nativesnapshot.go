@@ -17,8 +17,9 @@ type NativeBucket struct {
 	Count uint64
 }
 
-// Bound returns the upper bound of the bucket with the given index. The bound is inclusive, and the bound of
-// the index before is the exclusive lower bound. Index 0 ends at 1. For negative observations the bounds are those of their absolute values.
+// Bound returns the upper bound of the bucket with the given index, which is inclusive. The bound of
+// the index before is the exclusive lower bound. Index 0 has the upper bound 1. For negative
+// observations the bounds are those of the absolute values.
 func (s *NativeSnapshot) Bound(index int) float64 { return native.Bound(s.Schema, index) }
 
 func (nativeCode) snapshotNative(h *Histogram, counts []uint64) (float64, *NativeSnapshot) {

@@ -25,7 +25,7 @@ type Registry struct {
 	badConsts bool
 	limit     limit          // of vectors without a limit of their own
 	created   bool           // series have a time of creation
-	native    unsafe.Pointer // *nativeDef of histograms without one of their own; nil for none; see internal/SIZE.md
+	native    unsafe.Pointer // *nativeDef of histograms without the option, or nil; see internal/SIZE.md
 	names     expo.Names
 
 	// offer is a *nativeDef if the Handler offers the protobuf format, and otherwise nil.
@@ -103,8 +103,9 @@ func (r *Registry) FloatGauge(name, help string, opts ...Option) *FloatGauge {
 
 // Histogram defines a histogram with these upper bounds, which must be finite and increase
 // strictly; see [Registry.Counter]. Every histogram has a bucket for +Inf, so a last +Inf
-// is accepted and ignored. If buckets is nil, the bounds are [DefBuckets], or, with
-// [WithNative], there are only native buckets. If buckets is empty, +Inf is the only bucket. More than 65,000 bounds are refused.
+// is accepted and ignored. If buckets is nil, the bounds are [DefBuckets]. With [WithNative] and
+// nil, there are only native buckets. If buckets is empty, +Inf is the only classic bucket. More
+// than 65,000 bounds are refused.
 func (r *Registry) Histogram(name, help string, buckets []float64, opts ...Option) *Histogram {
 	return r.HistogramVec(name, help, buckets, nil, opts...).With()
 }

@@ -12,9 +12,9 @@ import (
 )
 
 // TestBinarySize limits the bytes that tacho adds to a stripped program: 140,000 without
-// HTTP, and 295,000 for a server with the middleware and both handlers. To a program without HTTP,
-// WithNative adds at most 32,768 bytes, and WriteProtobuf 16,384. The programs are
-// in testdata/size. A file grows in pages of 4,096 bytes.
+// HTTP, and 295,000 for a server with the middleware and both handlers. To a program
+// without HTTP, WithNative adds at most 32,768 bytes, and WriteProtobuf 16,384. The programs
+// are in testdata/size. A file grows in pages of 4,096 bytes.
 func TestBinarySize(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds six programs")

@@ -33,7 +33,7 @@ func (r *Registry) WriteOpenMetricsContext(ctx context.Context, w io.Writer) err
 // [Registry.WriteTextContext] has it.
 func (r *Registry) WriteProtobufContext(ctx context.Context, w io.Writer) error {
 	format, scheme := &expo.Protobuf, names.AllowUTF8
-	if c, ok := w.(expo.Chooser); ok { // a writer of package push
+	if c, ok := w.(expo.Chooser); ok { // w is a writer of package push
 		format, scheme = c.Choose(r.offer.Load() != nil)
 	}
 	return r.writeContext(ctx, w, format, scheme)

@@ -43,14 +43,14 @@
 //
 // # Native histograms
 //
-// Remote write 1.0 carries native histograms. A histogram without classic buckets becomes one
-// series with the name of the histogram. A histogram with both kinds of buckets becomes the
-// classic series and the native one, because a sender does not know which of them the queries
-// of the server need. Remove the classic buckets from the definition if nothing reads them.
+// A push by remote write contains native histograms. A histogram without classic buckets becomes
+// one series with the name of the histogram. A histogram with both kinds of buckets becomes the
+// classic series and a native series, because the queries of the server can need either. If no
+// query reads the classic series, remove the classic buckets from the definition.
 //
-//   - Prometheus needs --enable-feature=native-histograms before version 3.9. Prometheus 2.42
-//     responds with status 500 to each request with a native histogram if the feature is
-//     disabled, so no push succeeds. Set [RemoteWrite.NoNativeHistograms] for such a receiver.
+//   - Prometheus needs --enable-feature=native-histograms before version 3.8. If the feature is
+//     disabled, Prometheus 2.42 responds with status 500 to each request with a native
+//     histogram, so no push succeeds. Set [RemoteWrite.NoNativeHistograms] for such a receiver.
 //   - VictoriaMetrics ignores native histograms before version 1.143. Later versions store each
 //     bucket as a series with the label vmrange, beside _sum and _count. The stale marker of a
 //     native series sets _count to 0 there and does not end the buckets.
@@ -58,11 +58,11 @@
 //     Pushgateway may accept the text format alone, and then needs a registry without native
 //     histograms.
 //
-// An exposition in protobuf may restart a native histogram whose resolution fell, see
-// [tacho.WithNative]. Only that push contains the observations up to the restart. Its retries
-// have the same body. If all of them fail, these observations are lost for this receiver. If
-// a registry is scraped and pushed, or pushed by several pushers, only one of them gets the
-// observations.
+// A push by remote write or in protobuf may restart a native histogram whose resolution fell; see
+// [tacho.WithNative]. Only that push contains all observations up to the restart. The retries
+// of the push have the same body. If all attempts fail, the receiver misses the observations
+// since the push before. If a registry is also scraped, or pushed by several pushers, the other
+// receivers miss the observations between their last exposition and the restart.
 //
 // # Choice of remote write
 //

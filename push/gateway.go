@@ -10,18 +10,19 @@ import (
 	"github.com/tachikoma/tacho/internal/names"
 )
 
-// A gatewayWriter writes the body of a push to a Pushgateway: in protobuf if the registry has
-// a native histogram, and otherwise in the text format, which other servers accept too.
+// A gatewayWriter writes the body of a push to a Pushgateway. The body is in protobuf if the
+// registry has a native histogram. Otherwise the body is in the text format, which all servers
+// with the API of a Pushgateway accept.
 //
-// A Pushgateway keeps only the last message with a name, so the writer joins the messages of a
-// family. The length of a message stands before the message, so the writer holds the largest
+// A Pushgateway keeps only the last message with a name, so a gatewayWriter joins the messages of
+// a family. The length of a message precedes the message, so a gatewayWriter holds the largest
 // family in memory.
 type gatewayWriter struct {
 	w        io.Writer
 	protobuf bool
 	messages messages
-	family   []byte // the message of the current family
-	name     []byte // of the current family
+	family   []byte // the message of the current family; empty before the first one
+	name     []byte // the name of the current family
 }
 
 // Choose implements [expo.Chooser].
@@ -32,6 +33,7 @@ func (g *gatewayWriter) Choose(native bool) (*expo.Format, names.Scheme) {
 	return &expo.Text, names.Underscores
 }
 
+// Write writes p in the text format, and the complete families in protobuf.
 func (g *gatewayWriter) Write(p []byte) (int, error) {
 	if !g.protobuf {
 		return g.w.Write(p)
@@ -78,7 +80,8 @@ func (g *gatewayWriter) flush() error {
 	return err
 }
 
-// finish writes the last family.
+// finish writes the last family. If the exposition ends in an incomplete message, finish returns
+// an error.
 func (g *gatewayWriter) finish() error {
 	if err := g.messages.end(); err != nil {
 		return err

@@ -72,18 +72,19 @@ const (
 	nextSide = 3 << 3 // from a field of negative buckets to that of positive ones
 )
 
-// errMalformed is not expected, because the registry makes the exposition.
+// errMalformed is the error for a malformed exposition. It is not expected, because the registry
+// makes the exposition.
 var errMalformed = errors.New("tacho: push: malformed exposition")
 
-// A field is a field of a message.
+// A field is one field of a protobuf message.
 type field struct {
 	tag   uint64
 	value uint64 // of a number
 	bytes []byte // of a string or a message
 }
 
-// cutField returns the first field of message, and the rest of message. If the message is malformed, ok is
-// false.
+// cutField returns the first field of message, and the rest of message. If message is malformed, ok
+// is false. message must not be empty.
 func cutField(message []byte) (f field, rest []byte, ok bool) {
 	n := 1
 	if f.tag = uint64(message[0]); f.tag >= 1<<7 {
@@ -108,7 +109,7 @@ func cutField(message []byte) (f field, rest []byte, ok bool) {
 	case wireBytes:
 		f.bytes, rest, ok = cutBytes(rest)
 		return f, rest, ok
-	case wireFixed32: // of no field that is known
+	case wireFixed32: // only of unknown fields
 		if len(rest) < 4 {
 			return f, nil, false
 		}
@@ -117,7 +118,8 @@ func cutField(message []byte) (f field, rest []byte, ok bool) {
 	return f, nil, false
 }
 
-// cutBytes returns the bytes behind their length, and the rest of b.
+// cutBytes returns the bytes after their length at the beginning of b, and the rest of b. If b is
+// malformed, ok is false.
 func cutBytes(b []byte) (value, rest []byte, ok bool) {
 	size, n := binary.Uvarint(b)
 	if n <= 0 || size > uint64(len(b)-n) {
@@ -127,7 +129,8 @@ func cutBytes(b []byte) (value, rest []byte, ok bool) {
 	return b[n:end], b[end:], true
 }
 
-// cutLabel returns the name and the value of a LabelPair, whose fields are in this order.
+// cutLabel returns the name and the value of a LabelPair. If the fields are not in this order, ok is
+// false.
 func cutLabel(message []byte) (name, value []byte, ok bool) {
 	if len(message) == 0 || message[0] != labelName {
 		return nil, nil, false
@@ -145,7 +148,8 @@ type messages struct {
 	partial []byte // the beginning of an incomplete message
 }
 
-// write calls each for the complete messages, and keeps the rest of p. Its result is that of a Write.
+// write calls each for the complete messages, and keeps the rest of p. Its result is that of a
+// method Write.
 func (m *messages) write(p []byte, each func(message []byte) error) (int, error) {
 	rest := p
 	if len(m.partial) > 0 {

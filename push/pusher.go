@@ -59,8 +59,9 @@ type Config struct {
 	// If MaxBytes is 0 or less, the limit is 32 MiB. A larger push returns an error
 	// and is not sent.
 	//
-	// For a [RemoteWrite], MaxBytes also limits the size of all series, without the labels of
-	// the target. An exposition has the labels of a histogram once, and each bucket is a series.
+	// For a [RemoteWrite], MaxBytes also limits the size of all series in bytes, without the
+	// labels of the target. An exposition has the labels of a histogram once, and the series of
+	// its buckets repeat these labels.
 	MaxBytes int64
 
 	// OnError is called by [Pusher.Run] with the error of each failed push, unless
@@ -253,8 +254,8 @@ func (p *Pusher) send(ctx context.Context, stop <-chan struct{}, final bool) err
 // sendText sends one request. The text format has no time, so the receiver uses the time
 // of receipt. Each attempt therefore contains the values of its own time.
 //
-// An exposition in protobuf may restart native histograms, and the next exposition does not have
-// their earlier observations. Each attempt then has the same body.
+// An exposition in protobuf may restart native histograms. The next exposition then does not have
+// their earlier observations. So each attempt in protobuf has the same body.
 func (p *Pusher) sendText(ctx context.Context, stop <-chan struct{}) error {
 	type result struct {
 		body   []byte

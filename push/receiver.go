@@ -148,7 +148,7 @@ func (r *receiver) end() *remotePush {
 	return p
 }
 
-// appendMarker appends a stale marker. Prometheus recognizes the marker of a native series by its sum.
+// appendMarker appends a stale marker. Prometheus recognizes the marker of a native series by the sum.
 func (w *remoteWriter) appendMarker(key string, native bool) {
 	b := append(w.buf[:0], key...)
 	if !native {

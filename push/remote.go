@@ -23,15 +23,17 @@ const maxSeries = 2000
 // once. The memory in use therefore exceeds the size of the compressed requests only a
 // little.
 //
-// An exposition has the labels of a series once, and remote write repeats the labels for each
-// bucket. The writer therefore counts the size of the series too.
+// An exposition has the labels of a histogram once, and remote write repeats the labels for each
+// bucket. So a remoteWriter also limits the size of the series.
 type remoteWriter struct {
-	targets  []pair // added to every series, short names first, without empty values
-	noNative bool   // native histograms are sent as classic ones
-	now      int64  // Unix milliseconds
-	left     int64  // size of the series that may follow, without the labels in targets
-	seen     func(key []byte, native, timed bool)
+	targets  []pair              // added to every series, short names first, without empty values
+	noNative bool                // native histograms are sent as classic ones
+	now      int64               // the time of the push in Unix milliseconds
+	left     int64               // bytes that further series may have, without targets; negative above the limit
 	held     map[string]struct{} // keys of the series for requests of their own; may be nil
+
+	// seen, if not nil, is called for each series. timed reports whether the sample has a time of its own.
+	seen func(key []byte, native, timed bool)
 
 	main, separate requests
 
@@ -105,12 +107,12 @@ type pair struct {
 	enc  []byte
 }
 
-// A layout has the labels of the series of a metric in their order, except for __name__ and the label of
+// A layout has the labels of the series of a metric in their order, except __name__ and the label of
 // a bucket or a quantile.
 type layout struct {
 	enc         []byte
-	name, extra int    // the places of those labels in enc
-	extraName   []byte // the name of the latter
+	name, extra int    // the indexes in enc of __name__ and of the label of a bucket or a quantile
+	extraName   []byte // the name of the label of a bucket or a quantile
 }
 
 // The suffixes of series, as indexes of remoteWriter.families.
@@ -151,7 +153,7 @@ func (w *remoteWriter) family(message []byte) error {
 	return nil
 }
 
-// setName sets w.families.
+// setName sets w.families for a family with this name.
 func (w *remoteWriter) setName(name string) {
 	for i, suffix := range suffixes {
 		base := name
@@ -221,7 +223,7 @@ func (w *remoteWriter) arrange(i int, extra string) {
 	for i := range w.targets {
 		renameConflict(list, own, w.targets[i].name)
 	}
-	for i := 1; i < len(list); i++ { // few labels, which often are in order
+	for i := 1; i < len(list); i++ { // insertion sort: the labels are few and often in order
 		for j := i; j > 0 && bytes.Compare(list[j].name, list[j-1].name) < 0; j-- {
 			list[j], list[j-1] = list[j-1], list[j]
 		}
@@ -287,7 +289,7 @@ func (w *remoteWriter) single(message []byte, counter bool) bool {
 		}
 	}
 	w.add(0, plainName, value)
-	// The family of a counter without the suffix has the type unknown in OpenMetrics, and no time of creation.
+	// OpenMetrics shows a counter without _total with type unknown and without a time of creation.
 	if dated && bytes.HasSuffix(w.families[plainName], []byte("_total")) {
 		w.addCreated(counterCreatedName, created)
 	}
@@ -364,6 +366,7 @@ func cutNumbers(message []byte, tag1, tag2 uint64) (v1, v2 uint64, ok bool) {
 	return v1, v2, true
 }
 
+// setText sets the value of the label of a bucket or a quantile.
 func (w *remoteWriter) setText(v float64) { w.text = decimal.AppendOpenFloat(w.text[:0], v) }
 
 // addTotals adds the series _sum and _count.
@@ -504,7 +507,8 @@ func (w *remoteWriter) addCreated(suffix int, bits uint64) {
 	}
 }
 
-// key returns the encoded labels of a series of the current metric. It subtracts their size from w.left.
+// key returns the encoded labels of a series of the current metric, and calls w.seen. It subtracts the
+// size of the labels from w.left. The result is valid until the next call.
 func (w *remoteWriter) key(layout, suffix int, native, timed bool) []byte {
 	l := &w.layouts[layout]
 	b := append(w.buf[:0], l.enc[:l.name]...)

@@ -241,9 +241,9 @@ func (d *destination) textFormat() {
 	d.header = http.Header{"Content-Type": {textType}, "Content-Encoding": {"gzip"}}
 }
 
-// encode returns the body of a push to a Pushgateway or to VictoriaMetrics, and sets the header of the request.
-// repeat reports whether a retry must have the same body. If the exposition is larger than limit bytes, encode
-// returns errTooLarge. If ctx ends, encode returns an error.
+// encode returns the body of a push to a Pushgateway or to VictoriaMetrics. If the body is in protobuf,
+// encode changes d.header, and repeat is true: a retry must have the same body. If the exposition is
+// larger than limit bytes, encode returns errTooLarge. If ctx ends, encode returns an error.
 func (d *destination) encode(ctx context.Context, reg *tacho.Registry, limit int64) (body []byte, repeat bool, err error) {
 	b := bytes.NewBuffer([]byte{}) // a nil body would mean a request without a body
 	var w io.Writer = b
@@ -258,7 +258,7 @@ func (d *destination) encode(ctx context.Context, reg *tacho.Registry, limit int
 			err = g.finish()
 		}
 		if repeat = g.protobuf; repeat {
-			d.header.Set("Content-Type", protobufType) // a native histogram is never removed
+			d.header.Set("Content-Type", protobufType) // all later pushes are in protobuf too; see Registry.offer
 		}
 	} else {
 		err = reg.WriteTextContext(ctx, &limitedWriter{ctx, w, limit})
@@ -279,7 +279,7 @@ type limitedWriter struct {
 	left int64
 }
 
-// Choose implements [expo.Chooser] if w.w does.
+// Choose implements [expo.Chooser]. w.w must be a Chooser.
 func (w *limitedWriter) Choose(native bool) (*expo.Format, names.Scheme) {
 	return w.w.(expo.Chooser).Choose(native)
 }

@@ -13,7 +13,7 @@ import (
 // client chose.
 type Format struct {
 	Open     bool         // OpenMetrics
-	Protobuf bool         // the protobuf format; if neither, the text format
+	Protobuf bool         // the protobuf format; if Open and Protobuf are false, the text format
 	Names    names.Scheme // for names outside the legacy set
 	version  string       // as the client named it
 	escaping bool         // the client named Names
@@ -47,8 +47,8 @@ const (
 // protobuf format can be served only if protobuf is true.
 //
 // Prometheus names no escaping in the range of the protobuf format. In this case Names is
-// that of the most preferred range that names an escaping, also if its version cannot be
-// served.
+// that of the most preferred range that names an escaping, even if the version of that range
+// cannot be served.
 func Negotiate(values []string, protobuf bool) Format {
 	var best, escaping choice
 	for _, value := range values {

@@ -65,10 +65,11 @@ func (s *Slot) Load() *Exemplar {
 	return nil
 }
 
-// Copy sets the slot to the exemplar of another slot.
+// Copy sets the slot to the exemplar of another slot. from must be initialized.
 func (s *Slot) Copy(from *Slot) { s.store(from.load()) }
 
-// Newest returns the slot of the newest exemplar.
+// Newest returns the slot of the newest exemplar. If no slot has an exemplar, it returns the first
+// slot. slots must not be empty.
 func Newest(slots []Slot) *Slot {
 	newest := &slots[0]
 	for i := range slots {

@@ -59,17 +59,17 @@ type Format struct {
 	histogram func(e *Encoder, block string, bounds *Bounds, counts []uint64, sum float64, d *Details) bool
 	finish    func(e *Encoder) // nil if nothing ends an exposition
 
-	// more is a *moreFormat, and nil for the text format, so that programs with this format alone contain
-	// neither the functions nor their types; see internal/SIZE.md.
+	// more is a *moreFormat. It is nil for the text format, so that programs with this format alone
+	// contain neither the functions nor their types; see internal/SIZE.md.
 	more unsafe.Pointer
 }
 
 // A moreFormat has the functions of a Format that few programs need.
 type moreFormat struct {
-	// summary has a method encodeSummary, which only programs with summaries contain. It is nil for the formats that most
-	// programs contain: Encoder.Summary calls their functions. See internal/SIZE.md.
+	// summary has a method encodeSummary, which only programs with summaries contain. If summary is nil,
+	// Encoder.Summary calls the function of the format. See internal/SIZE.md.
 	summary any
-	native  EncodeNative
+	native  EncodeNative // see Encoder.Native
 }
 
 // noSummary is the moreFormat of formats whose summaries are in [Encoder.Summary].
@@ -103,7 +103,8 @@ func (e *Encoder) Histogram(block string, bounds *Bounds, counts []uint64, sum f
 	return e.format.histogram(e, block, bounds, counts, sum, d)
 }
 
-// Native returns the function that encodes native histograms, or nil if they are encoded as histograms without native buckets.
+// Native returns the function that encodes native histograms. It returns nil for a format that shows
+// native histograms as histograms without native buckets.
 func (e *Encoder) Native() EncodeNative {
 	if e.format.more == nil {
 		return nil
@@ -111,8 +112,8 @@ func (e *Encoder) Native() EncodeNative {
 	return (*moreFormat)(e.format.more).native
 }
 
-// RestartsNative reports whether an exposition may restart native histograms: it is the exposition of scrapers that
-// store native histograms.
+// RestartsNative reports whether an exposition may restart native histograms. Only the format of
+// scrapers that store native histograms may do so.
 func (e *Encoder) RestartsNative() bool { return e.format.id == protoID }
 
 // Summary passes a summary.

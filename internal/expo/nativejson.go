@@ -40,7 +40,7 @@ func (NativeCode) AppendJSON(b []byte, s *native.Snapshot, sum float64) []byte {
 	return put(l.b, `"]]}`)
 }
 
-// outside returns the bounds of the part of a bucket that is above the zero bucket.
+// outside returns the bounds of the part of a bucket that is above the zero threshold.
 func outside(s *native.Snapshot, key int) (from, to float64) {
 	if from, to = native.Bound(s.Schema, key-1), native.Bound(s.Schema, key); 0 < from && from < s.ZeroThreshold {
 		from = s.ZeroThreshold
@@ -53,9 +53,10 @@ type bucketList struct {
 	b          []byte
 	before     string  // the text before the rule of the next bucket
 	right      float64 // the right bound of the last bucket
-	start, end int     // the place in b of the text of right
+	start, end int     // the text of right is b[start:end]; end is 0 before the first bucket
 }
 
+// add appends a bucket, unless count is 0.
 func (l *bucketList) add(rule byte, left, right float64, count uint64) {
 	if count == 0 {
 		return

@@ -14,15 +14,15 @@ import (
 )
 
 // Protobuf is the protobuf format (prometheus.io, "Exposition formats"): messages
-// io.prometheus.client.MetricFamily, each behind its length.
+// io.prometheus.client.MetricFamily, each after its length.
 //
 // Only programs that refer to Protobuf contain the functions of this file; see
 // internal/SIZE.md.
 var Protobuf = Format{protoID, nil, protoBegin, protoWhole, protoFloat, protoHistogram, protoFinish, unsafe.Pointer(&moreProto)}
 
-// RemoteWrite is Protobuf for package push, which makes remote write requests of the messages. A
-// counter that OpenMetrics shows plain has no time of creation: the name of that series could be
-// the name of another family.
+// RemoteWrite is Protobuf for package push, which converts the messages into remote write requests. A
+// counter that OpenMetrics shows with type unknown has no time of creation, because the name of the
+// series _created could be the name of another family.
 var RemoteWrite = Format{protoID, openNaming, protoBegin, protoWhole, protoFloat, protoHistogram, protoFinish, unsafe.Pointer(&moreProto)}
 
 var moreProto = moreFormat{protoSummaries{}, encodeNative}
@@ -94,23 +94,23 @@ const (
 // protoTypes has the MetricType of each Kind, and protoFields the field of a Metric that has
 // the value. An info is a gauge, as in the text format.
 var (
-	protoTypes  = [8]byte{0, 1, 4, 3, 1, 2} // 8 need no check of the index; see internal/SIZE.md
+	protoTypes  = [8]byte{0, 1, 4, 3, 1, 2} // with 8 elements an index %8 needs no check; see internal/SIZE.md
 	protoFields = [8]byte{metricCounter, metricGauge, metricHistogram, metricUntyped, metricGauge, metricSummary}
 )
 
-// protoState is what an Encoder keeps for Protobuf.
+// protoState is the state of an Encoder for Protobuf and RemoteWrite.
 type protoState struct {
 	_         [0]func()            // no ==; see internal/SIZE.md
 	family    *Family              // the current family
-	name      string               // its name in the exposition
+	name      string               // the name of family in the exposition
 	field     byte                 // the tag of a value in a Metric
 	escaped   bool                 // label names must be escaped
-	plain     bool                 // see exposed; false in Protobuf
-	learn     bool                 // set pairs from the next series
+	plain     bool                 // OpenMetrics shows family with type unknown; false in Protobuf
+	learn     bool                 // the next series sets the pairs
 	start     int                  // the index in Encoder.buf of the open message; 0 if no message is open
 	block     []byte               // a label block with escaped names
 	exemplars []*exemplar.Exemplar // of native buckets, of the current series
-	n         int                  // of pairs; 0 if fastPairs must not copy
+	n         int                  // number of pairs; 0 if fastPairs must not copy
 
 	// The pairs of the labels of the current family. A pair is the text of a LabelPair up to its
 	// value. An array of structs is larger; see internal/SIZE.md.
@@ -151,10 +151,9 @@ func (p *protoState) close(e *Encoder) {
 	}
 }
 
-// open begins a message of the current family. A message ends at the size at which the
-// Encoder writes its buffer: the length stands before the message, so that a family in one
-// message would need a buffer for the family. Prometheus reads consecutive messages with
-// the same name as one family.
+// open begins a message of the current family. A message ends before the Encoder writes its buffer.
+// The length precedes the message, so a family in one message would need a buffer for the whole
+// family. Prometheus reads consecutive messages with the same name as one family.
 func (p *protoState) open(e *Encoder) {
 	f := p.family
 	b := append(e.buf, 0) // the place of the length
@@ -208,8 +207,8 @@ func (p *protoState) slowPairs(e *Encoder, b []byte, block string) []byte {
 	return appendPairs(b, block)
 }
 
-// learnPairs sets the pairs to those of the messages LabelPair in text, and returns their number. It returns 0 if fastPairs
-// cannot copy them.
+// learnPairs sets the pairs to those of the messages LabelPair in text, and returns their number. It
+// returns 0 if fastPairs cannot copy the pairs.
 func (p *protoState) learnPairs(text []byte) (n int) {
 	for ; len(text) > 0; n++ {
 		length, size := int(text[1]), len("......")+int(text[3])
@@ -223,8 +222,8 @@ func (p *protoState) learnPairs(text []byte) (n int) {
 	return n
 }
 
-// fastPairs writes the labels of a series behind b. It returns the length of b with the labels,
-// or 0 if slowPairs must append them.
+// fastPairs writes the labels of a series after b. It returns the length of b with the labels, or
+// 0 if slowPairs must append the labels.
 //
 // All series of most families have the same label names. Moves of 16 bytes copy the text
 // before each value from the first series of the family. Moves of 8 bytes copy the values. The
@@ -342,8 +341,8 @@ func protoHistogram(e *Encoder, block string, bounds *Bounds, counts []uint64, s
 	return protoEnd(e, seal(b, value), metric)
 }
 
-// protoTotals appends a Metric with a Histogram up to its buckets. It returns the buffer and the indexes of the
-// Metric and the Histogram.
+// protoTotals appends a Metric with a Histogram up to its buckets. It returns the buffer and the
+// indexes of the Metric and the Histogram.
 //
 //go:noinline
 func protoTotals(e *Encoder, block string, counts []uint64, sum float64, d *Details) (b []byte, metric, value int) {
@@ -383,10 +382,10 @@ func (NativeCode) protoHistogram(e *Encoder, block string, bounds *Bounds, count
 // loadExemplars sets p.exemplars to the exemplars of native buckets, in the order of their
 // times. It reports whether the series needs a message of its own.
 //
-// The parser of Prometheus 3.16 counts the exemplars of native histograms and does not reset
-// the number before the next series of a message. So it skips as many exemplars of each
-// series as the series before had. The same holds for the exemplars of classic buckets, which
-// Prometheus reads if there are no others.
+// The parser of Prometheus 3.16 counts the exemplars of native histograms, and does not reset the
+// count before the next series of a message. So the parser skips as many exemplars of a series as
+// the series before had. If there are no exemplars of native buckets, Prometheus reads those of
+// classic buckets in the same way.
 func (p *protoState) loadExemplars(d *Details) bool {
 	own := d.Native().Exemplars
 	for i := range own {
@@ -495,20 +494,22 @@ func appendBuckets(b []byte, field byte, list []native.Bucket) []byte {
 	return seal(b[:n], start)
 }
 
-// deltaRoom is the number of bytes that the deltas of one bucket and of the empty buckets
-// before it have at most: two varints and a zero, and one byte that is not used.
+// deltaRoom is the largest number of bytes that appendBuckets writes for one bucket and the empty
+// buckets before it: two varints, a zero, and one byte that the next delta overwrites.
 const deltaRoom = 10 + 1 + 10 + 1
 
+// appendSpan appends a BucketSpan. offset is the number of buckets since the span before.
 func appendSpan(b []byte, field byte, offset, length int) []byte {
 	b, start := nest(b, field)
 	b = appendVarint(append(b, spanOffset), zigzag(int64(offset)))
 	return seal(appendVarint(append(b, spanLength), uint64(length)), start)
 }
 
-// zigzag returns v so that small numbers of both signs are short varints.
+// zigzag returns v in the ZigZag encoding (protobuf.dev, "Encoding"): small numbers of both signs
+// are short varints.
 func zigzag(v int64) uint64 { return uint64(v)<<1 ^ uint64(v>>63) }
 
-// appendExemplar appends an Exemplar behind its tag.
+// appendExemplar appends an Exemplar after its tag.
 func appendExemplar(b []byte, x *exemplar.Exemplar) []byte {
 	b = append(b, 0)
 	start := len(b)
@@ -598,8 +599,8 @@ func nest(b []byte, field byte) (_ []byte, start int) {
 	return b, len(b)
 }
 
-// seal sets the length of the message that begins at start and is the end of b. Most messages
-// are short and have a length of one byte. seal moves a longer message by one byte for each further byte of the length.
+// seal sets the length of the message b[start:]. Most messages are short and have a length of one
+// byte. seal moves a longer message by one byte for each further byte of the length.
 //
 //go:noinline
 func seal(b []byte, start int) []byte {

@@ -21,17 +21,17 @@ type Details struct {
 	native unsafe.Pointer // *Native of a histogram; nil for none; see internal/SIZE.md
 }
 
-// Native is the native part of a histogram. The counts that [Encoder.Histogram] gets add up to its
-// Count().
+// Native is the native part of a histogram. The sum of the counts for [Encoder.Histogram] is the result
+// of Count.
 type Native struct {
 	_ [0]func() // no ==; see internal/SIZE.md
 	*native.Snapshot
-	Exemplars []exemplar.Slot // of native buckets, in no order; nil if the classic buckets have them all
+	Exemplars []exemplar.Slot // of native buckets, in no order; nil if the classic buckets have all exemplars
 	Code      nativeFormats   // [NativeCode]
 }
 
-// NativeCode has the code that encodes native buckets: a method for each format. A program contains the method if
-// the program has native histograms and the format; see internal/SIZE.md.
+// NativeCode has the code that encodes native buckets: a method for each format. A program contains a
+// method if the program has native histograms and the format; see internal/SIZE.md.
 type NativeCode struct{}
 
 // nativeFormats is the interface of [NativeCode].
@@ -40,21 +40,21 @@ type nativeFormats interface {
 	protoHistogram(e *Encoder, block string, bounds *Bounds, counts []uint64, sum float64, d *Details) bool
 }
 
-// NativeSource has the code of native histograms for formats other than the text format. A program contains a method of an
-// implementation if the program has native histograms and calls the method; see internal/SIZE.md.
+// NativeSource has the code of native histograms for formats other than the text format. A program
+// contains a method if the program has native histograms and calls the method; see internal/SIZE.md.
 type NativeSource interface {
-	EncodeNative(family unsafe.Pointer, e *Encoder) // passes the samples of a family to e
+	EncodeNative(family unsafe.Pointer, e *Encoder) // passes the samples of a family, a *vec of package tacho, to e
 	ProtobufFormat() unsafe.Pointer                 // returns &Protobuf
 }
 
 // EncodeNative calls the method EncodeNative of a NativeSource.
 type EncodeNative = func(code NativeSource, family unsafe.Pointer, e *Encoder)
 
-// encodeNative is the EncodeNative of all formats except the text format, which shows neither native buckets nor exemplars.
-// Only these formats refer to encodeNative.
+// encodeNative is the EncodeNative of all formats except the text format, which shows neither native
+// buckets nor exemplars. Only these formats refer to encodeNative.
 func encodeNative(code NativeSource, family unsafe.Pointer, e *Encoder) { code.EncodeNative(family, e) }
 
-// Native returns the native part of a histogram, or nil.
+// Native returns the native part of a histogram, or nil if there is none.
 func (d *Details) Native() *Native { return (*Native)(d.native) }
 
 // SetNative sets the native part of a histogram.

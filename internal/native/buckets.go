@@ -8,9 +8,9 @@ import (
 	"unsafe"
 )
 
-// A chunk counts the values of 8 neighboring buckets: those of one index>>3. It is a cache line.
-// The first value in one of the buckets makes the chunk, and no count moves to another chunk while
-// the resolution stays.
+// A chunk counts the values of 8 neighboring buckets: those of one index>>3. It has the size of a
+// cache line. The first value in one of the buckets makes the chunk. While the resolution stays, no
+// count moves to another chunk.
 type chunk [chunkSize]atomic.Uint64
 
 const (
@@ -18,15 +18,15 @@ const (
 	chunkSize = 1 << chunkBits
 )
 
-// Two chunks count nothing. A directory has empty where there is no chunk yet, and frozen where none may be added any
-// more. An add to one of their words has a result that no other word has, and is repeated. So Word
-// needs no comparison.
+// Two chunks count nothing. A place is empty before it gets a chunk. A place is frozen if it must not
+// get a chunk any more. The words of empty and frozen begin at none, so an add to them has a result
+// above none. The caller then repeats the add in a chunk. So Word needs no comparison.
 var (
 	empty  = (*chunk)(unsafe.Pointer(&noWords[0]))
 	frozen = (*chunk)(unsafe.Pointer(&noWords[1]))
 
-	// The two chunks overlap, which is smaller. This is no chunk, because the words of a chunk would be set by code at
-	// the start of a program. See internal/SIZE.md.
+	// The two chunks overlap, which is smaller. The words are not of type chunk, because code at the
+	// start of a program would then set them. See internal/SIZE.md.
 	noWords = [chunkSize + 1]uint64{none, none, none, none, none, none, none, none, none}
 )
 
@@ -37,13 +37,13 @@ type side struct {
 	_      [0]func()      // no ==; see internal/SIZE.md
 	first  int32          // the index>>3 of the first place
 	n      uint16         // number of places
-	shift  uint8          // from biased bits to an index>>3, up to the schema coarse; here, because Word waits for it
-	places unsafe.Pointer // of n pointers to a chunk: empty, or frozen, or another chunk
+	shift  uint8          // from biased bits to an index>>3, in schemas up to coarse; a copy, since Word waits for the load
+	places unsafe.Pointer // to n places
 }
 
 const pointerSize = unsafe.Sizeof(uintptr(0))
 
-// A place is a pointer to a chunk.
+// A place is a pointer to a chunk, to empty or to frozen.
 type place struct {
 	_ [0]func()            // no ==; see internal/SIZE.md
 	p atomic.Pointer[byte] // atomic.Pointer[chunk] is larger, see internal/SIZE.md
@@ -53,7 +53,7 @@ func (p *place) load() *chunk { return (*chunk)(unsafe.Pointer(p.p.Load())) }
 
 func (p *place) store(ch *chunk) { p.p.Store((*byte)(unsafe.Pointer(ch))) }
 
-// counts returns the chunk of the place, or nil.
+// counts returns the chunk of the place, or nil if the place is empty or frozen.
 func (p *place) counts() *chunk {
 	if ch := p.load(); ch != empty && ch != frozen {
 		return ch
@@ -65,8 +65,8 @@ func (p *place) swap(from, to *chunk) bool {
 	return p.p.CompareAndSwap((*byte)(unsafe.Pointer(from)), (*byte)(unsafe.Pointer(to)))
 }
 
-// The sides of a level. Infinite values have a side of their own, with index 0 for +Inf and 1 for -Inf:
-// they are in the bucket behind the last finite one, far from other buckets.
+// The sides of a level. Infinite values have a side of their own, with index 0 for +Inf and 1 for
+// -Inf. Their bucket follows the last finite bucket, far from most values.
 const (
 	positive = iota
 	negative
@@ -76,8 +76,8 @@ const (
 
 func (s *side) all() []place { return unsafe.Slice((*place)(s.places), int(s.n)) }
 
-// A Level has the chunks of one resolution. Its fields do not change. A level is replaced by a level
-// with a larger directory of the same chunks, or by an empty level of a lower resolution.
+// A Level has the chunks of one resolution. The fields of a Level do not change. A Level with a larger
+// directory of the same chunks can replace it, or an empty Level of another resolution.
 type Level struct {
 	_        [0]func() // no ==; see internal/SIZE.md
 	table    *Table
@@ -87,12 +87,12 @@ type Level struct {
 	history  *history
 }
 
-// A history is shared by the levels that have the same chunks. Nil is the history of a histogram whose
-// resolution never fell.
+// A history is shared by the levels that have the same chunks. Nil is the history of the levels before
+// the first fall of the resolution.
 type history struct {
 	_      [0]func()            // no ==; see internal/SIZE.md
-	before atomic.Pointer[byte] // *Level: the level of a higher resolution that was replaced, until a reader moves its counts
-	fell   int64                // when the resolution fell, in Unix milliseconds; 0 if it did not
+	before atomic.Pointer[byte] // *Level: the replaced level of a higher resolution, until a reader moves its counts
+	fell   int64                // time of the fall in Unix milliseconds; 0 after a restart
 }
 
 func (l *Level) before() *Level {
@@ -112,7 +112,7 @@ func (l *Level) side(kind int) *side {
 	return l.infinite
 }
 
-// index returns the index of a value in a side. Of an infinite value, bits is the index.
+// index returns the index of a value in a side. If the value is infinite, bits is the index.
 func (l *Level) index(kind int, bits uint64) int {
 	if kind == infinite {
 		return int(bits)
@@ -128,43 +128,45 @@ func (l *Level) index(kind int, bits uint64) int {
 // Every shared word is accessed through sync/atomic alone. A count is added to one word of one
 // chunk. Only readers, who exclude each other by the mutex of the Config, move counts.
 //
-// If the resolution falls, an empty level replaces the level, and refers to it until the next reader
-// moves its counts. An Add that loaded the old level counts there, and loads the level again
-// afterwards. Either it loads the old level: then the replacement came later, and a reader finds the
-// count. Or it loads another level, and lists the old level for the next reader. So no count is lost, and a
-// count that one reader saw is in a chunk that the next reader sees.
+// If the resolution falls, an empty level replaces the level. The new level refers to the old level until
+// the next reader moves the counts. An Add can still count in the old level. After the count, Add
+// loads the level again. If Add loads the old level, the replacement came later, and the reader that
+// moves the counts finds the count. If Add loads a level with other chunks, Add lists the old level
+// in Config.late for the next reader. So no count is lost. A count that one reader saw is in a chunk
+// that the next reader sees.
 //
-// If a directory is replaced by a larger one, its empty places are frozen before the chunks are
-// copied. So both have the same chunks.
+// Before a larger directory replaces a directory, the empty places of the old one are frozen. Then the
+// pointers to chunks are copied. So both directories have the same chunks.
 type Buckets struct {
 	_ [0]func()            // no ==; see internal/SIZE.md
-	p atomic.Pointer[byte] // *Level; atomic.Pointer[level] is larger, see internal/SIZE.md
+	p atomic.Pointer[byte] // *Level; atomic.Pointer[Level] is larger, see internal/SIZE.md
 }
 
 func (b *Buckets) swap(from, to *Level) bool {
 	return b.p.CompareAndSwap((*byte)(unsafe.Pointer(from)), (*byte)(unsafe.Pointer(to)))
 }
 
-// maxPlaces is the least number of places to which a directory may grow. Values that need more lower the
-// resolution: 128 places are 1,024 buckets, which reach from 1 to 2^128 in schema 3.
+// maxPlaces is the number of places to which every directory may grow; see Config.places. Values that
+// need more places lower the resolution. 128 places have 1,024 buckets. In schema 3 these reach from 1
+// to 2^128.
 const maxPlaces = 128
 
 // A Config is the definition of a native histogram, which all series of a family share.
 type Config struct {
 	_         [0]func() // no ==; see internal/SIZE.md
-	least     uint64    // bits of the least value that Add counts without a detour
+	least     uint64    // bits of the least plain value; see Plain
 	span      uint64    // number of values from least to MaxFloat64; 0 if the threshold is MaxFloat64
 	schema    int
-	max       int     // number of populated buckets
+	max       int     // greatest number of populated buckets
 	threshold float64 // of the zero bucket
-	places    int     // to which a directory may grow
-	empty     Level   // of series without observations
+	places    int     // greatest number of places of a directory
+	empty     Level   // of Buckets without observations
 
-	late atomic.Pointer[byte] // *late: levels with counts that came late
+	late atomic.Pointer[byte] // *late: a list
 	mu   sync.Mutex           // held by readers, never by Add
 }
 
-// A late level was replaced and got a count afterwards.
+// A late is a replaced level that may have got a count after the replacement.
 type late struct {
 	_       [0]func() // no ==; see internal/SIZE.md
 	level   *Level
@@ -173,7 +175,7 @@ type late struct {
 }
 
 // Init sets the schema, the greatest number of populated buckets, and the threshold of the zero
-// bucket. c must not move afterwards.
+// bucket. Afterwards c must not be copied.
 func (c *Config) Init(schema, buckets int, threshold float64) {
 	c.schema, c.max, c.threshold = schema, buckets, threshold
 	c.least = max(math.Float64bits(threshold)+1, 1<<mantissaBits)
@@ -185,7 +187,7 @@ func (c *Config) Init(schema, buckets int, threshold float64) {
 	c.empty.table = TableOf(schema)
 }
 
-// Empty returns the state in which Buckets begin.
+// Empty returns the *Level in which Buckets begin.
 func (c *Config) Empty() unsafe.Pointer { return unsafe.Pointer(&c.empty) }
 
 // NewBuckets returns the first of n Buckets in a row, which are empty.
@@ -200,22 +202,26 @@ func NewBuckets(c *Config, n int) *Buckets {
 // Init makes b empty.
 func (b *Buckets) Init(c *Config) { b.p.Store((*byte)(c.Empty())) }
 
-// Level returns the chunks of the current resolution.
+// Level returns the current Level.
 func (b *Buckets) Level() *Level { return (*Level)(unsafe.Pointer(b.p.Load())) }
 
-// Plain reports whether [Level.Word] may be called for a value with these bits.
+// Plain reports whether bits are those of a positive, finite and normal value above the zero bucket. Only
+// for such values [Level.Word] may be called.
 func (c *Config) Plain(bits uint64) bool { return bits-c.least < c.span }
 
-// Biased is what Word gets more than the bits of a value.
+// Biased must be added to the bits of a value for [Level.Word].
 const Biased = biased
 
-// Word returns the word that counts the values with the given bits, less Biased. The bits must be plain. It returns nil if
-// [Buckets.Add] must count the value. The caller adds 1 to the word, and calls [Buckets.Added] if the result is 1 or negative as an int64, or if the Level
-// has changed.
+// Word returns the word that counts a plain value. x is the sum of Biased and the bits of the value. If
+// Word returns nil, [Buckets.Add] must count the value.
+//
+// The caller adds 1 to the word, and then loads the Level of the Buckets again. If the result of the add
+// is 1, or negative as an int64, or the Level has changed, the caller calls [Buckets.Added].
 func (l *Level) Word(x uint64) *atomic.Uint64 {
 	t := l.table
 	d := uint64(t.slots[x>>(mantissaBits-slotBits)%(1<<slotBits)])
-	// The place depends on the exponent alone: the processor reads the chunk while it reads the slot.
+	// Up to the schema coarse, the place depends on the exponent alone. So the processor reads the chunk
+	// while it reads the slot. In other schemas d is at least far.
 	at := uintptr(x>>(l.positive.shift&63)) - uintptr(l.positive.first)
 	if d >= far || at >= uintptr(l.positive.n) {
 		return nil
@@ -289,8 +295,8 @@ func (b *Buckets) add(c *Config, kind int, bits, n uint64) {
 	}
 }
 
-// chunk returns the chunk of an index, and makes it if there is none. It returns nil if the directory has no
-// place for it.
+// chunk returns the chunk of an index, and makes the chunk if the place is empty. It returns nil if the
+// directory has no place for the chunk, or the place is frozen.
 func (s *side) chunk(i int) *chunk {
 	if s == nil {
 		return nil
@@ -307,7 +313,7 @@ func (s *side) chunk(i int) *chunk {
 }
 
 // added completes an add to a chunk of l. If the add was the first in its bucket, the number of buckets
-// may exceed the limit. If l is no longer the level, readers may not know of the count.
+// may exceed the limit. If the level of b has other chunks than l, readers may not find the count.
 //
 //go:noinline
 func (b *Buckets) added(c *Config, l *Level, first bool) {
@@ -324,6 +330,7 @@ func (b *Buckets) added(c *Config, l *Level, first bool) {
 	}
 }
 
+// listLate adds l, which is not the level of b any more, to c.late.
 func (c *Config) listLate(b *Buckets, l *Level) {
 	x := &late{level: l, buckets: unsafe.Pointer(b)}
 	for {
@@ -362,7 +369,8 @@ func (l *Level) populated(down int) (n int) {
 	return n
 }
 
-// next returns the first populated bucket of a side with at least the index i, and its word. The word is nil if there is none.
+// next returns the index and the word of the first populated bucket of a side with at least the index i.
+// If there is none, the word is nil.
 //
 //go:noinline
 func (l *Level) next(kind, i int) (int, *atomic.Uint64) {
@@ -384,8 +392,8 @@ func (l *Level) next(kind, i int) (int, *atomic.Uint64) {
 	}
 }
 
-// grow replaces l by a level whose directory has the place at, or, if the directory would have too many
-// places, by a level of a lower schema.
+// grow replaces l by a level whose directory has the place at. If the directory would have too many
+// places, grow replaces l by a level of a lower schema instead.
 //
 //go:noinline
 func (b *Buckets) grow(c *Config, l *Level, kind, at int) {
@@ -397,13 +405,11 @@ func (b *Buckets) grow(c *Config, l *Level, kind, at int) {
 	if old.n > 0 {
 		first, end = min(first, int(old.first)), max(end, int(old.first)+int(old.n))
 	}
-	if down := 0; end-first > c.places {
+	if down := 0; end-first > c.places { // not in MinSchema, whose values need fewer than maxPlaces
 		for ; (end-1)>>down-first>>down >= c.places; down++ {
 		}
-		if l.table.Schema-down >= MinSchema { // in the lowest schema all values have a place
-			b.lower(l, l.table.Schema-down)
-			return
-		}
+		b.lower(l, l.table.Schema-down)
+		return
 	}
 	s := &side{
 		first:  int32(first),
@@ -434,7 +440,7 @@ func (b *Buckets) grow(c *Config, l *Level, kind, at int) {
 	b.swap(l, larger)
 }
 
-// lower replaces l by an empty level of a lower schema, unless l is in the lowest.
+// lower replaces l by an empty level of the given schema, if that is lower than the schema of l.
 //
 //go:noinline
 func (b *Buckets) lower(l *Level, schema int) {

@@ -7,12 +7,12 @@ import (
 	"unsafe"
 )
 
-// RestartAfter is the time for which a histogram keeps a resolution that fell, at least; see
-// [Reader.Read]. Only tests change it.
+// RestartAfter is the least time from a fall of the resolution to a restart; see [Reader.Restart].
+// Only tests change RestartAfter.
 var RestartAfter = time.Hour
 
-// A Reader reads the Buckets of one histogram after the other, and uses its memory again. A zero
-// Reader is ready for use. A Reader is not for concurrent use.
+// A Reader reads the Buckets of one histogram after the other, and reuses its memory. The zero value
+// is ready for use. A Reader is not safe for concurrent use.
 type Reader struct {
 	_ [0]func() // no ==; see internal/SIZE.md
 	Snapshot
@@ -26,18 +26,21 @@ type Reader struct {
 
 // Begin starts to read a histogram whose definition is c. Until End, no other Reader reads a
 // histogram of c.
+//
+// The calls for a histogram are Begin, Rows for each set of rows, Restart if the histogram may restart,
+// Read and End.
 func (r *Reader) Begin(c *Config) {
 	c.Lock()
 	r.config, r.rows, r.taken = c, r.rows[:0], false
 }
 
-// End ends what Begin started. What was read stays valid until the next Begin.
+// End releases c. The Snapshot stays valid until the next Read.
 func (r *Reader) End() {
 	r.config.Unlock()
-	clear(r.rows) // r does not keep the histogram in memory
+	clear(r.rows) // so that r does not keep the histogram in memory
 }
 
-// Rows adds n Buckets in a row to those that Read reads: of the histogram, or of the rows of its stripes.
+// Rows adds n consecutive Buckets, of which first is the first, to those that Read reads.
 func (r *Reader) Rows(first *Buckets, n int) {
 	rows := unsafe.Slice(first, n)
 	for i := range rows {
@@ -47,7 +50,8 @@ func (r *Reader) Rows(first *Buckets, n int) {
 	}
 }
 
-// Lock starts to read a histogram whose definition is c. Until Unlock, no other goroutine reads a histogram of c.
+// Lock starts to read a histogram whose definition is c. Until Unlock, no other goroutine reads a
+// histogram of c. Lock also moves the counts of all late levels.
 func (c *Config) Lock() {
 	c.mu.Lock()
 	for x := (*late)(unsafe.Pointer(c.late.Swap(nil))); x != nil; x = x.next {
@@ -55,10 +59,11 @@ func (c *Config) Lock() {
 	}
 }
 
-// Unlock ends what Lock started.
+// Unlock releases c.
 func (c *Config) Unlock() { c.mu.Unlock() }
 
-// Count returns the number of observations in n Buckets in a row, without those in the zero bucket. c must be locked.
+// Count returns the number of observations in n consecutive Buckets, without those in the zero bucket. c
+// must be locked.
 func (c *Config) Count(first *Buckets, n int) (sum uint64) {
 	rows := unsafe.Slice(first, n)
 	for i := range rows {
@@ -68,7 +73,7 @@ func (c *Config) Count(first *Buckets, n int) (sum uint64) {
 	return sum
 }
 
-// settle moves the counts of replaced levels to the level of b.
+// settle moves the counts of replaced levels to the level of b. It needs c.mu.
 func (b *Buckets) settle(c *Config) {
 	for l := b.Level(); l.before() != nil; l = b.Level() { // moves may lower the resolution again
 		for old := l.before(); old != nil; old = old.before() {
@@ -78,8 +83,8 @@ func (b *Buckets) settle(c *Config) {
 	}
 }
 
-// moveTo moves the counts of l, which b has no more, to b. If b has restarted meanwhile, its buckets can be
-// smaller. Then a count is in the highest of the buckets that its bucket consists of.
+// moveTo moves the counts of l, a replaced level of b, to the level of b. If b restarted meanwhile, the
+// buckets of b can be smaller. Then the highest smaller bucket gets the count of a larger bucket.
 func (l *Level) moveTo(b *Buckets, c *Config) {
 	for kind := range sides {
 		for i, w := l.next(kind, math.MinInt); w != nil; i, w = l.next(kind, i+1) {
@@ -114,9 +119,9 @@ func (b *Buckets) count() (n uint64) {
 	return n
 }
 
-// Restart reports whether the resolution fell [RestartAfter] ago or earlier. Then Read takes all counts:
-// the rows are empty afterwards, and have the schema of the Config. The caller must take all other counts of the
-// histogram too.
+// Restart reports whether the last fall of the resolution was [RestartAfter] ago or earlier. Then Read
+// takes all counts: the rows are empty afterwards, and have the schema of the Config. The caller must
+// take all other counts of the histogram too.
 func (r *Reader) Restart() bool {
 	fell := int64(0)
 	for _, b := range r.rows {
@@ -128,9 +133,9 @@ func (r *Reader) Restart() bool {
 	return r.taken
 }
 
-// Read reads the buckets of all rows. The Snapshot has at most the number of buckets of the
-// Config, except in the lowest schema. Its schema is not above the schema that an earlier Read
-// returned, unless the histogram restarted in between.
+// Read sets the Snapshot to the buckets of all rows, except the zero bucket. The Snapshot has at most
+// the number of buckets of the Config, except in MinSchema. The schema is not above that of an earlier
+// Read, unless the histogram restarted in between.
 func (r *Reader) Read() {
 	c := r.config
 	r.Snapshot = Snapshot{c.schema, c.threshold, 0, r.Positive[:0], r.Negative[:0]}
@@ -163,14 +168,16 @@ func (r *Reader) Read() {
 	}
 }
 
-// limit lowers the schema of the Snapshot until it has at most the number of buckets of the Config.
+// limit lowers the schema of the Snapshot until the Snapshot has at most the number of buckets of the
+// Config, or has MinSchema.
 func (r *Reader) limit() {
 	for len(r.Positive)+len(r.Negative) > r.config.max && r.Schema > MinSchema {
 		r.lowerTo(r.Schema - 1)
 	}
 }
 
-// Merge adds the buckets of s to those of the Snapshot, except the zero bucket.
+// Merge adds the buckets of s to those of the Snapshot, except the zero bucket. The Snapshot then has at
+// most the schema of s, and at most the number of buckets of the Config, as after Read.
 func (r *Reader) Merge(s *Snapshot) {
 	r.lowerTo(s.Schema)
 	down := s.Schema - r.Schema
@@ -187,8 +194,8 @@ func (r *Reader) count(w *atomic.Uint64) uint64 {
 	return w.Load()
 }
 
-// collect adds the counts of a side to a list of buckets. The schema of the list is lower by down, and its
-// keys are the indexes and key.
+// collect returns the sum of a list of buckets and the counts of a side. The schema of the list is lower
+// by down. The key of a bucket is the sum of its index in that schema and key.
 func (r *Reader) collect(list []Bucket, s *side, down, key int) []Bucket {
 	if s == nil {
 		return list
@@ -220,7 +227,7 @@ func (r *Reader) collect(list []Bucket, s *side, down, key int) []Bucket {
 	return r.sum(list, part)
 }
 
-// sum returns the sum of two lists. It may use the memory of both again.
+// sum returns the sum of two lists. It may reuse the memory of both lists.
 func (r *Reader) sum(a, b []Bucket) []Bucket {
 	sum := r.spare[:0]
 	r.part, r.spare = b, a
@@ -260,8 +267,9 @@ func lowered(list []Bucket, down int) []Bucket {
 	return to
 }
 
-// AddDifference adds the counts that after has more than before, an earlier Snapshot of the same histogram. b then
-// has at most the resolution of after.
+// AddDifference adds to b the counts of after less those of before, an earlier Snapshot of the same
+// histogram. Afterwards b has at most the schema of after. It changes before, and does not add the zero
+// bucket. AddDifference is safe for concurrent use with Add.
 func (b *Buckets) AddDifference(c *Config, before, after *Snapshot) {
 	before.lowerTo(after.Schema)
 	for l := b.Level(); l.table.Schema > after.Schema; l = b.Level() { // Add can replace l first

@@ -1,5 +1,5 @@
-// Package native stores the buckets of native histograms: buckets whose bounds grow by a fixed
-// factor, and which exist only where there are values (prometheus.io, "Native Histograms").
+// Package native stores the buckets of native histograms (prometheus.io, "Native Histograms"). The
+// bounds of the buckets grow by a fixed factor. A bucket exists only if it has values.
 package native
 
 import (
@@ -14,10 +14,10 @@ const (
 	MaxSchema = 8
 )
 
-// step returns 2^(2^-s) for s from 1 to 8. The bounds of schema s are those of schema s-1 and,
-// between two of them, the lower one times the step of s. A single multiplication is rounded in
-// the same way on all machines. Prometheus has the same bounds, and not all of them are
-// correctly rounded. The table is no variable; see internal/SIZE.md.
+// step returns 2^(2^-s) for s from 1 to 8. Schema s has the bounds of schema s-1. Between two of these
+// bounds, schema s has the product of the lower bound and step(s). A single multiplication is rounded
+// in the same way on all machines. Prometheus has the same bounds, and not all of them are correctly
+// rounded. The table is not a variable; see internal/SIZE.md.
 func step(s int) float64 {
 	return [MaxSchema]float64{
 		0x1.6a09e667f3bccp+00, 0x1.306fe0a31b715p+00, 0x1.172b83c7d517bp+00, 0x1.0b5586cf9890fp+00,
@@ -39,9 +39,9 @@ func fraction(schema, i int) float64 {
 	return f
 }
 
-// Bound returns the upper bound of the bucket with this key. The bound is inclusive, and the
-// bound of the next lower key is the lower bound, which is exclusive. The bound of the last
-// finite bucket is MaxFloat64, and +Inf follows.
+// Bound returns the upper bound of the bucket with this key, which is inclusive. The bound of the next
+// lower key is the exclusive lower bound. The bound of the last finite bucket is MaxFloat64, and +Inf
+// follows. A bound below the least float64 is 0.
 func Bound(schema, key int) float64 {
 	exp, f := key, 0.5
 	if schema > 0 {
@@ -62,7 +62,7 @@ func Bound(schema, key int) float64 {
 	return math.Float64frombits(math.Float64bits(f) + uint64(exp+1)<<mantissaBits) // smaller than math.Ldexp
 }
 
-// Keys returns the keys of the lowest bucket that has a value, and of the bucket of +Inf.
+// Keys returns the key of the lowest bucket that can have a value, and the key of the bucket of +Inf.
 func Keys(schema int) (first, last int) {
 	t := TableOf(schema)
 	return t.index(1) + 1 - offset(schema), offset(schema) + 1
@@ -70,17 +70,18 @@ func Keys(schema int) (first, last int) {
 
 // A Table finds the bucket of a value in one schema.
 //
-// The code numbers buckets by index: key-1 plus [offset]. In the schema below, the index of a
-// bucket is half of the index, rounded down, also for the buckets below 1. In schema 3, the buckets of
-// one index>>3 are those of one exponent, and the bound between two exponents is in the lower.
+// The code numbers buckets by index: key-1 plus [offset]. In the next lower schema, the index of a value is
+// half of its index, rounded down, also for values below 1. In schema 3, the buckets of one index>>3 have
+// the values of one exponent. A power of two is in the bucket that it ends.
 //
-// Most values need one load from slots. The highest bits of a mantissa choose the slot. Between two powers
-// of two, the index grows with the logarithm of the value, and the bits of the value grow nearly as the logarithm: so the
-// slot has the difference of the two. A slot with a bound needs a comparison of mantissas.
+// Most values need one load from slots. The highest bits of a mantissa select the slot. Between two
+// powers of two, the index grows with the logarithm of the value. The bits of the value grow nearly as
+// the logarithm. So the slot has the difference of the two. If a bound is in the slot, the index needs
+// a comparison of mantissas.
 type Table struct {
 	_          [0]func() // no ==; see internal/SIZE.md
 	Schema     int
-	slots      [1 << slotBits]uint8 // the difference, and far more in a schema above coarse; split if a bound is in the slot
+	slots      [1 << slotBits]uint8 // the difference, plus far in schemas above coarse; split if a bound is in the slot
 	indexShift uint8                // from bits to an index, without the difference
 	bounds     []uint64             // mantissas of the bounds of an octave; the first is 0
 }
@@ -88,7 +89,7 @@ type Table struct {
 const (
 	mantissaBits = 52
 	mantissaMask = 1<<mantissaBits - 1
-	slotBits     = 10 // of a mantissa, that choose a slot: in schema 3, 8 of 1024 slots have a bound
+	slotBits     = 10 // number of bits of a mantissa that select a slot; in schema 3, 8 of 1024 slots have a bound
 
 	far   = 1 << 6 // more than any difference
 	split = 1 << 7
@@ -96,11 +97,12 @@ const (
 	// coarse is the highest schema in which the place of a value depends on the exponent alone.
 	coarse = chunkBits
 
-	// biased is added to the bits of a value. The exponent of 1 is then 1024, and its index is whole in all schemas.
+	// biased is added to the bits of a value. The exponent of 1 is then 1024. So the index of 1 is whole in
+	// all schemas.
 	biased = 1 << mantissaBits
 )
 
-// offset returns what an index has more than a key less 1.
+// offset returns the difference of an index and key-1.
 func offset(schema int) int { return 1024 << 8 >> (MaxSchema - schema) }
 
 var tables [MaxSchema - MinSchema + 1]atomic.Pointer[byte] // *Table
@@ -139,7 +141,7 @@ func TableOf(schema int) *Table {
 	return t
 }
 
-// index returns the index of the bucket of a value above 0, given as its bits. The value must be finite.
+// index returns the index of the bucket of the value with these bits, which must be above 0 and finite.
 func (t *Table) index(bits uint64) int {
 	if bits < 1<<mantissaBits { // a subnormal: 2^64 times as much is normal
 		return t.index(math.Float64bits(math.Float64frombits(bits)*0x1p64)) - 64<<MaxSchema>>(MaxSchema-t.Schema)
@@ -152,7 +154,7 @@ func (t *Table) index(bits uint64) int {
 	if d := t.slots[mantissa>>(mantissaBits-slotBits)]; d != split {
 		return int(bits>>t.indexShift) + int(d%far)
 	}
-	below, end := 0, len(t.bounds) // of the bounds from below+1 to end, some are below the value
+	below, end := 0, len(t.bounds) // bounds[below] is below the value, and bounds[end] is not
 	for end-below > 1 {
 		if half := (below + end) / 2; t.bounds[half] < mantissa {
 			below = half
@@ -163,8 +165,8 @@ func (t *Table) index(bits uint64) int {
 	return int(bits>>mantissaBits)<<MaxSchema>>(MaxSchema-t.Schema) + below
 }
 
-// highest returns the bits of the highest value in the bucket with this index. [Bound] can be above: the bounds of
-// subnormal values are rounded.
+// highest returns the bits of the highest value in the bucket with this index. [Bound] can be higher,
+// because the bounds of subnormal values are rounded.
 func (t *Table) highest(index int) uint64 {
 	bits := math.Float64bits(Bound(t.Schema, index+1-offset(t.Schema)))
 	if bits <= maxBits && t.index(bits) > index {
@@ -176,7 +178,8 @@ func (t *Table) highest(index int) uint64 {
 // maxBits are the bits of MaxFloat64.
 const maxBits = 0x7fefffffffffffff
 
-// SchemaOf returns the lowest schema whose factor is not above the given one, or the highest schema.
+// SchemaOf returns the lowest schema whose factor is not above the given factor. If there is none, it
+// returns MaxSchema.
 func SchemaOf(factor float64) int {
 	for schema := MinSchema; schema < MaxSchema; schema++ {
 		if Bound(schema, 1) <= factor {

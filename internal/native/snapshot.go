@@ -6,7 +6,7 @@ type Snapshot struct {
 	ZeroThreshold float64 // the zero bucket has the values from -ZeroThreshold to ZeroThreshold
 	Zero          uint64  // count of the zero bucket
 	Positive      []Bucket
-	Negative      []Bucket // of the absolute values
+	Negative      []Bucket // of the absolute values of negative observations
 }
 
 // A Bucket is a bucket with observations. Buckets are sorted by key.

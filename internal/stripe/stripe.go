@@ -90,7 +90,7 @@ type Set struct {
 	stride uint32          // words from one row to the next
 	shift  uint32          // from a 32-bit hash to the number of a row
 	before *Set            // the smaller set that this set replaced
-	side   unsafe.Pointer  // what else the rows have; see Widen
+	side   unsafe.Pointer  // further data of the rows; see Widen
 
 	_     [CacheLine]byte
 	moves atomic.Uint32
@@ -148,8 +148,8 @@ type Pointer struct {
 func (p *Pointer) Load() *Set { return (*Set)(unsafe.Pointer(p.p.Load())) }
 
 // Widen replaces the set old in p, or nil, by a larger set, unless another goroutine has
-// replaced it already. If side is not nil, it returns what the rows have besides words; see [Set.Side].
-// Its first parameter is def.
+// replaced old already. If side is not nil, side(def, rows) returns the data that the rows
+// have besides words; see [Set.Side]. Widen calls side before another goroutine can load the set.
 func Widen(p *Pointer, old *Set, stride int, def unsafe.Pointer, side func(def unsafe.Pointer, rows int) unsafe.Pointer) {
 	rows := minRows
 	if old != nil {
@@ -172,10 +172,11 @@ func hash(at uintptr) uint32 { return uint32(at) * (slot(at).Load() ^ phi) }
 // Row returns the index in Words of the first word of the row of a stack number.
 func (s *Set) Row(at uintptr) int { return int(hash(at)>>(s.shift&31)) * int(s.stride) }
 
-// Number returns the number of the row of a stack number. Row is Number times the distance of rows.
+// Number returns the number of the row of a stack number. Row returns the product of Number and
+// the stride.
 func (s *Set) Number(at uintptr) int { return int(hash(at) >> (s.shift & 31)) }
 
-// Side returns the pointer that [Widen] got for the rows.
+// Side returns the result of the function side of [Widen], or nil.
 func (s *Set) Side() unsafe.Pointer { return s.side }
 
 // Word returns the first word of the row of a stack number, in a set with rows of [LineWords].
@@ -214,7 +215,8 @@ func (s *Set) SumFloat(counts []uint64) (v float64) {
 	return v
 }
 
-// TakeFloat is SumFloat, and sets the words to 0.
+// TakeFloat is SumFloat, and sets the words to 0. It has each concurrent addition once: in the
+// result, or in the words.
 func (s *Set) TakeFloat(counts []uint64) (v float64) {
 	for ; s != nil; s = s.before {
 		for row := 0; row < len(s.Words); row += int(s.stride) {
