@@ -19,16 +19,17 @@ func (nativeCode) emitNative(s *HistogramSnapshot) (n unsafe.Pointer, ok bool) {
 	positive, count, ok := emittedBuckets(from.Schema, from.Positive, from.ZeroCount)
 	negative, count, ok2 := emittedBuckets(from.Schema, from.Negative, count)
 	to.Positive, to.Negative = positive, negative
-	// Other libraries count NaN in no bucket. Prometheus accepts fewer observations in buckets if the sum is NaN.
+	// Other libraries count NaN in no bucket. Prometheus accepts a count above the sum of the
+	// buckets if the sum of the values is NaN.
 	if count != s.Count && !(count < s.Count && math.IsNaN(s.Sum)) {
 		ok = false
 	}
 	return unsafe.Pointer(&expo.Native{Snapshot: to, Code: expo.NativeCode{}}), ok && ok2
 }
 
-// emittedBuckets returns the populated buckets of a list, and the sum of their counts and count. ok is
-// false if an index is not valid, the indexes do not increase, or the sum overflows. The formats
-// write a difference of counts as an int64, so ok is also false for a larger count.
+// emittedBuckets returns the populated buckets of a list, and the sum of their counts and count. If an
+// index is not valid, the indexes do not increase, or the sum overflows, ok is false. The formats
+// write a difference of counts as an int64. So ok is also false for a larger count.
 func emittedBuckets(schema int, list []NativeBucket, count uint64) (own []native.Bucket, _ uint64, ok bool) {
 	first, last := native.Keys(schema)
 	for i, b := range list {

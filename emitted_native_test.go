@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestEmittedNative: a collector that emits the snapshot of a native histogram shows what the histogram shows, if
-// the registry has WithNative.
+// TestEmittedNative: a collector that emits the snapshot of a native histogram shows what the
+// histogram shows, if the registry has WithNative.
 func TestEmittedNative(t *testing.T) {
 	for _, buckets := range [][]float64{nil, {1, 2}} {
 		defined, emitted, plain := NewRegistry(WithNative()), NewRegistry(WithNative()), NewRegistry()

@@ -27,8 +27,8 @@ func restartAfter(t testing.TB, d time.Duration) {
 	t.Cleanup(func() { native.RestartAfter = old })
 }
 
-// scrapeNative reads a histogram as an exposition that shows native buckets and may restart the histogram. counts are those
-// of the classic buckets, not cumulative.
+// scrapeNative reads a histogram as an exposition that shows native buckets and may restart the
+// histogram. counts are those of the classic buckets, not cumulative.
 func scrapeNative(h *Histogram, r *native.Reader) (counts []uint64, sum float64) {
 	counts = make([]uint64, len(h.def.Upper)+1)
 	sum, _ = readNative(h, r, counts, true)
@@ -285,7 +285,8 @@ both_count{l="x"} 4
 	}
 }
 
-// TestNativeExemplars: OpenMetrics shows the newest exemplar of a histogram without classic buckets in the line of +Inf.
+// TestNativeExemplars: OpenMetrics shows the newest exemplar of a histogram without classic buckets
+// in the line of +Inf.
 func TestNativeExemplars(t *testing.T) {
 	r := NewRegistry()
 	h := r.Histogram("h", "", nil, WithNative())
@@ -441,7 +442,8 @@ func TestNativeCreated(t *testing.T) {
 	}
 }
 
-// TestNativeIdleExpiry: what is recorded in an unlisted series is kept, also if a scrape restarted the series in between.
+// TestNativeIdleExpiry: what is recorded in an unlisted series is kept, also if a scrape restarted
+// the series in between.
 func TestNativeIdleExpiry(t *testing.T) {
 	restartAfter(t, 0)
 	for _, bounds := range [][]float64{nil, {1, 100}} {
@@ -510,8 +512,8 @@ func TestNativeIdleExpiry(t *testing.T) {
 	}
 }
 
-// TestNativeIdleRelisted: a series is unlisted after the idle time. A recording relists the series with its
-// total.
+// TestNativeIdleRelisted: a series is unlisted after the idle time. A recording relists the series
+// with its total.
 func TestNativeIdleRelisted(t *testing.T) {
 	r := NewRegistry()
 	v := r.HistogramVec("h", "", nil, []string{"l"}, WithIdleExpiry(time.Minute), WithNative())
@@ -534,7 +536,8 @@ func TestNativeIdleRelisted(t *testing.T) {
 	runtime.KeepAlive(h)
 }
 
-// A nativeStress is a native histogram with classic buckets that four goroutines write, while stripes are made.
+// A nativeStress is a native histogram with classic buckets that four goroutines write, while
+// stripes are made.
 type nativeStress struct {
 	h       *Histogram
 	same    *Histogram // everything, recorded one after the other
@@ -599,15 +602,16 @@ func nativeRounds() (rounds, n int) {
 	return 300, 3000
 }
 
-// threads gives a test more threads than there are cores: the system then interrupts an Observe anywhere.
+// threads gives a test more threads than there are cores, so that the system interrupts an Observe
+// anywhere.
 func threads(t *testing.T) {
 	testkit.NeedThreads(t)
 	old := runtime.GOMAXPROCS(max(8, runtime.GOMAXPROCS(0)))
 	t.Cleanup(func() { runtime.GOMAXPROCS(old) })
 }
 
-// TestNativeConcurrent: while goroutines observe, and stripes are made, counts never fall, and at the end all are
-// exact.
+// TestNativeConcurrent: while goroutines observe and stripes are made, counts never fall. At the
+// end all counts are exact.
 func TestNativeConcurrent(t *testing.T) {
 	threads(t)
 	rounds, n := nativeRounds()
@@ -641,8 +645,9 @@ func TestNativeConcurrent(t *testing.T) {
 	}
 }
 
-// TestNativeConcurrentRestarts: what all restarts took, and what is left, is everything recorded: the native buckets, the zero
-// bucket, the sum, and the words of the classic buckets.
+// TestNativeConcurrentRestarts: the counts that all restarts took and the counts that are left add
+// up to the recorded counts. The test compares the native buckets, the zero bucket, the sum, and
+// the words of the classic buckets.
 func TestNativeConcurrentRestarts(t *testing.T) {
 	restartAfter(t, 0)
 	threads(t)
@@ -656,7 +661,8 @@ func TestNativeConcurrentRestarts(t *testing.T) {
 		var r native.Reader
 		for running := true; running && !t.Failed(); {
 			running = x.running.Load() > 0
-			// read, without its correction of the classic counts, and without the decision on the restart
+			// read, without its correction of the classic counts, and without the decision on the
+			// restart
 			r.Begin(nativeRules(x.h))
 			r.Rows(bucketsOf(x.h), 1)
 			for s := x.h.wide.Load(); s != nil; s = s.Before() {
@@ -700,8 +706,8 @@ func TestNativeConcurrentRestarts(t *testing.T) {
 	t.Logf("%d restarts", restarts)
 }
 
-// TestNativeShownCounts: while the histogram restarts, the classic buckets of a scrape have as many observations as the native
-// ones.
+// TestNativeShownCounts: while the histogram restarts, the classic and the native buckets of a
+// scrape have the same number of observations.
 func TestNativeShownCounts(t *testing.T) {
 	restartAfter(t, 0)
 	threads(t)
@@ -726,7 +732,8 @@ func TestNativeShownCounts(t *testing.T) {
 	}
 }
 
-// TestNativeLimit: the observation that exceeds the limit lowers the resolution, in each way to a bucket, without a read.
+// TestNativeLimit: the observation that exceeds the limit lowers the resolution, in each way to a
+// bucket, without a read.
 func TestNativeLimit(t *testing.T) {
 	for what, values := range map[string][]float64{
 		"one octave": {1.05, 1.15, 1.25, 1.35, 1.45, 1.55}, // its chunk exists from the first value
@@ -753,7 +760,8 @@ func TestNativeLimit(t *testing.T) {
 	}
 }
 
-// TestNativeMarkAfterRestart: after a restart and as many observations as before, the mark of idle expiry is another one.
+// TestNativeMarkAfterRestart: after a restart and as many observations as before, the mark of idle
+// expiry is different.
 func TestNativeMarkAfterRestart(t *testing.T) {
 	restartAfter(t, 0)
 	v := NewRegistry().HistogramVec("h", "", nil, []string{"l"}, WithIdleExpiry(time.Minute), WithNative(NativeConfig{MaxBuckets: 4}))
@@ -794,7 +802,8 @@ func TestNativeCollisions(t *testing.T) {
 	}
 }
 
-// TestNativeRestartByProtobuf: the exposition in protobuf restarts a histogram whose resolution fell. Other formats and snapshots do not.
+// TestNativeRestartByProtobuf: the exposition in protobuf restarts a histogram whose resolution
+// fell. Other formats and snapshots do not.
 func TestNativeRestartByProtobuf(t *testing.T) {
 	restartAfter(t, 0)
 	r := NewRegistry(WithNative(NativeConfig{MaxBuckets: 4}))
@@ -823,8 +832,9 @@ func TestNativeRestartByProtobuf(t *testing.T) {
 	}
 }
 
-// TestNativeRestartUndone: if the resolution is low again at the exposition after a restart, the restart is undone: all counts, the sum
-// and the time of creation are as without it. Otherwise the restart stands. Before that exposition, all other readers see everything.
+// TestNativeRestartUndone: if the resolution is low again at the exposition after a restart, the
+// restart is undone. All counts, the sum and the time of creation are then as without the restart.
+// Otherwise the restart stands. Before that exposition, all other readers see all observations.
 func TestNativeRestartUndone(t *testing.T) {
 	for _, c := range []struct {
 		what   string
@@ -889,7 +899,8 @@ func TestNativeRestartUndone(t *testing.T) {
 	}
 }
 
-// TestNativeConcurrentDecisions: the counts of all restarts that stand, and those at the end, are everything recorded.
+// TestNativeConcurrentDecisions: the counts of all restarts that stand and the counts at the end
+// add up to the recorded counts.
 func TestNativeConcurrentDecisions(t *testing.T) {
 	restartAfter(t, 0)
 	threads(t)
@@ -935,8 +946,8 @@ func TestNativeConcurrentDecisions(t *testing.T) {
 	t.Logf("%d restarts stood, %d were undone", stood, undone)
 }
 
-// TestNativeCorrection: an observation that is in the classic buckets and not in the native ones, as a restart can
-// leave behind, is in no count.
+// TestNativeCorrection: a restart can leave an observation in the classic buckets and not in the native
+// buckets. No count has this observation.
 func TestNativeCorrection(t *testing.T) {
 	h := NewRegistry().Histogram("h", "", []float64{1, 2}, WithNative())
 	h.Observe(1)
@@ -963,8 +974,8 @@ func logNormal(n int) []float64 {
 	return values
 }
 
-// TestNativeMemory measures the heap of a series with three labels and 1,000 log-normal values, with its entry in the
-// vector, and again after two scrapes.
+// TestNativeMemory measures the heap of a series with three labels and 1,000 log-normal values,
+// with its entry in the vector, and again after two scrapes.
 func TestNativeMemory(t *testing.T) {
 	if race.Enabled || unsafe.Sizeof(uintptr(0)) != 8 {
 		t.Skip("sizes of 64-bit platforms, without the race detector")
@@ -1025,7 +1036,7 @@ func TestNativeAllocations(t *testing.T) {
 	}
 }
 
-// TestNativeMarkAllocations: to find idle series, a scrape allocates nothing for a series.
+// TestNativeMarkAllocations: the search for idle series allocates nothing for a series.
 func TestNativeMarkAllocations(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector allocates")

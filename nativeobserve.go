@@ -80,9 +80,9 @@ func observeRest(h *Histogram, n *nativeDef, v float64, s *stripe.Set, done int)
 	return 0
 }
 
-// countClassic counts v in its classic bucket, unless the bucket is +Inf. The native bucket has counted v
-// before. A reader reads the classic buckets first. So it finds at least as many observations in the
-// native buckets.
+// countClassic counts v in its classic bucket, unless the bucket is +Inf. The native bucket has
+// counted v before. A reader reads the classic buckets first. So it finds at least as many
+// observations in the native buckets.
 func countClassic(d *histogramDef, row *atomic.Uint64, v float64) {
 	i := d.index.start(v)
 	for i < len(d.Upper) && !(v <= d.Upper[i]) {

@@ -100,10 +100,10 @@ func limitCounts(counts []uint64, total uint64) {
 	counts[last] = total
 }
 
-// readNative sets counts to the counts of the classic buckets, and r to the native buckets. Both have the
-// number of observations of the native buckets. readNative returns the sum, and the time of the last
-// restart that stands, or 0. If restarts is true, readNative decides whether an undecided restart
-// stands. If there is none, the histogram may restart.
+// readNative sets counts to the counts of the classic buckets, and r to the native buckets. Both
+// have the number of observations of the native buckets. readNative returns the sum, and the time
+// of the last restart that stands, or 0. If restarts is true, readNative decides whether an
+// undecided restart stands. If there is none, the histogram may restart.
 func readNative(h *Histogram, r *native.Reader, counts []uint64, restarts bool) (sum float64, created int64) {
 	r.Begin(nativeRules(h))
 	r.Rows(bucketsOf(h), 1)
@@ -165,7 +165,8 @@ func encodeNativeHistograms(v *vec, e *expo.Encoder) {
 	}
 }
 
-// EncodeNative is encodeHistograms with native buckets, for formats that show native buckets or exemplars.
+// EncodeNative is encodeHistograms with native buckets, for formats that show native buckets or
+// exemplars.
 func (nativeCode) EncodeNative(family unsafe.Pointer, e *expo.Encoder) {
 	v := (*vec)(family)
 	def := v.fam.hist

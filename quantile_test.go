@@ -27,7 +27,8 @@ func TestQuantileOfEmitted(t *testing.T) {
 	}
 }
 
-// TestQuantileAtGap: between two buckets with a gap, Quantile is the bound that is farther from the median.
+// TestQuantileAtGap: between two buckets with a gap, Quantile is the bound that is farther from the
+// median.
 func TestQuantileAtGap(t *testing.T) {
 	for _, c := range []struct {
 		low, high uint64 // counts of the buckets from 0.5 to 1 and from 4 to 8

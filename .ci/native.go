@@ -1,6 +1,7 @@
 //go:build ignore
 
-// This program serves native histograms for .ci/prometheus. It prints the address, and the quantile 0.9 of the histograms.
+// This program serves native histograms for .ci/prometheus. It prints the address, and the quantile
+// 0.9 of the histogram native_seconds.
 package main
 
 import (

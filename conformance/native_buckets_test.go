@@ -23,8 +23,8 @@ const (
 	maxBuckets = 65_000 // the maximum of NativeConfig.MaxBuckets
 )
 
-// factor returns a factor whose schema is the given one. The factor is a bit above 2^(2^-schema): no
-// rounding can choose the next schema.
+// factor returns a factor that selects the given schema. The factor is slightly above 2^(2^-schema), so
+// that no rounding selects the next schema.
 func factor(schema int) float64 {
 	return math.Exp2(math.Exp2(-float64(schema))) * (1 + 1e-6)
 }
@@ -148,8 +148,8 @@ func boundaries(schema, from, to int) (list []boundary) {
 	return list
 }
 
-// TestNativeBoundaries compares the bucket of each boundary of all schemas, of both neighbors, and of both
-// signs with client_golang, and the boundary itself with Prometheus.
+// TestNativeBoundaries compares the bucket of each boundary of all schemas, of both neighbors, and
+// of both signs with client_golang, and the boundary itself with Prometheus.
 func TestNativeBoundaries(t *testing.T) {
 	t.Parallel()
 	const smallest = math.SmallestNonzeroFloat64
@@ -207,8 +207,8 @@ func extremes() []float64 {
 	return list
 }
 
-// TestNativeExtremes compares the buckets of extreme values one by one with client_golang, for several thresholds of the
-// zero bucket.
+// TestNativeExtremes compares the buckets of extreme values one by one with client_golang, for
+// several thresholds of the zero bucket.
 func TestNativeExtremes(t *testing.T) {
 	t.Parallel()
 	for schema := minSchema; schema <= maxSchema; schema++ {
@@ -237,8 +237,9 @@ func TestNativeExtremes(t *testing.T) {
 	}
 }
 
-// TestNativeInfiniteOutsideZeroBucket shows a difference from client_golang: with a threshold of MaxFloat64, infinite values
-// are outside the zero bucket. client_golang compares MaxFloat64 in their place.
+// TestNativeInfiniteOutsideZeroBucket shows a difference from client_golang: with a threshold of
+// MaxFloat64, infinite values are outside the zero bucket. client_golang compares MaxFloat64 in
+// their place.
 func TestNativeInfiniteOutsideZeroBucket(t *testing.T) {
 	p := newNativePair(0, 0, math.MaxFloat64)
 	p.observe(math.MaxFloat64, math.Inf(+1), math.Inf(-1))
@@ -256,8 +257,8 @@ func TestNativeInfiniteOutsideZeroBucket(t *testing.T) {
 	}
 }
 
-// TestNativeZeroThresholdZero compares package native, with a threshold of 0, with NativeHistogramZeroThresholdZero: only 0
-// and -0 are in the zero bucket.
+// TestNativeZeroThresholdZero compares package native, with a threshold of 0, with
+// NativeHistogramZeroThresholdZero: only 0 and -0 are in the zero bucket.
 func TestNativeZeroThresholdZero(t *testing.T) {
 	t.Parallel()
 	for schema := minSchema; schema <= maxSchema; schema++ {
@@ -302,8 +303,8 @@ func TestNativeZeroThresholdZero(t *testing.T) {
 	}
 }
 
-// TestNativeFactor compares the schema of random factors with client_golang. Only next to an exact power can the
-// schemas differ: client_golang takes a logarithm, and tacho compares with the bound.
+// TestNativeFactor compares the schema of random factors with client_golang. Only next to an exact
+// power can the schemas differ: client_golang takes a logarithm, and tacho compares with the bound.
 func TestNativeFactor(t *testing.T) {
 	t.Parallel()
 	rnd := rand.New(rand.NewPCG(1, 1))
@@ -332,9 +333,9 @@ func TestNativeFactor(t *testing.T) {
 	}
 }
 
-// TestNativeLimit compares histograms that reach the limit of buckets with client_golang: random schemas, limits, sigmas
-// and signs. After the values both get zeros. client_golang lowers the resolution by one schema
-// an observation, and tacho at once.
+// TestNativeLimit compares histograms that reach the limit of buckets with client_golang: random
+// schemas, limits, sigmas and signs. After the values both get zeros. client_golang lowers the
+// resolution by one schema an observation, and tacho at once.
 func TestNativeLimit(t *testing.T) {
 	t.Parallel()
 	runs := 300

@@ -13,7 +13,8 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// emittedNative returns a random snapshot with native buckets, as a collector could emit it. Most snapshots are valid.
+// emittedNative returns a random snapshot with native buckets, as a collector could emit it. Most
+// snapshots are valid.
 func emittedNative(rnd *rand.Rand) tacho.HistogramSnapshot {
 	counts := []uint64{0, 1, 2, 3, 100, 1 << 20, 1 << 62, 1<<63 - 1, 1 << 63, math.MaxUint64}
 	count := func() uint64 {
@@ -69,9 +70,9 @@ func emittedNative(rnd *rand.Rand) tacho.HistogramSnapshot {
 	return s
 }
 
-// TestEmittedNative emits random snapshots with native buckets. Prometheus accepts each snapshot that tacho accepts, and
-// reads the same values. One bad native histogram would fail the scrape of the whole program. tacho refuses no
-// snapshot that is valid for Prometheus.
+// TestEmittedNative emits random snapshots with native buckets. Prometheus accepts each snapshot
+// that tacho accepts, and reads the same values. One bad native histogram would fail the scrape of
+// the whole program. tacho refuses no snapshot that is valid for Prometheus.
 func TestEmittedNative(t *testing.T) {
 	t.Parallel()
 	accepted, refused := 0, 0
@@ -134,8 +135,9 @@ func fromInteger(h *histogram.Histogram) tacho.NativeSnapshot {
 	}
 }
 
-// nativeError returns the reason for which Prometheus refuses a snapshot, or "". It asks Prometheus' own check, except for
-// what a histogram of Prometheus cannot contain: a count above the int64 of a bucket, and buckets behind the infinite one.
+// nativeError returns the reason for which Prometheus refuses a snapshot, or "". It calls
+// Prometheus' own check. A histogram of Prometheus cannot contain a count above the maximum of
+// int64, or buckets after the infinite bucket. nativeError checks these itself.
 func nativeError(s tacho.HistogramSnapshot) string {
 	n := s.Native
 	h := &histogram.Histogram{

@@ -16,7 +16,8 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// histograms returns the stored native histograms of a selector. The selector must match a single series.
+// histograms returns the stored native histograms of a selector. The selector must match a single
+// series.
 func (s *server) histograms(t *testing.T, g *target, selector string) []promql.HPoint {
 	t.Helper()
 	q, err := s.engine.NewInstantQuery(t.Context(), s.db, nil, selector+"[10m]", g.at)
@@ -35,8 +36,8 @@ func (s *server) histograms(t *testing.T, g *target, selector string) []promql.H
 	return list
 }
 
-// observed are the values of each step of TestPrometheusNative. The values are the same in each step, so that rate()
-// has the distribution of all values. Their sum is exact.
+// observed are the values of each step of TestPrometheusNative. The values are the same in each
+// step, so that rate() has the distribution of all values. Their sum is exact.
 func observed() []float64 {
 	rnd := rand.New(rand.NewPCG(1, 9))
 	values := []float64{0, 1, 2}
@@ -47,8 +48,8 @@ func observed() []float64 {
 	return values
 }
 
-// TestPrometheusNative runs Prometheus 3 with scrape_native_histograms. The test records during the scrapes and then
-// compares query results with the recorded values.
+// TestPrometheusNative runs Prometheus 3 with scrape_native_histograms. The test records during the
+// scrapes and then compares query results with the recorded values.
 func TestPrometheusNative(t *testing.T) {
 	const (
 		utf8     = "; escaping=allow-utf-8"
@@ -233,7 +234,8 @@ func TestPrometheusNative(t *testing.T) {
 	}
 }
 
-// checkNativeExemplars checks that the exemplar storage has one exemplar of series 1, two of series 2, and so on.
+// checkNativeExemplars checks that the exemplar storage has one exemplar of series 1, two of series
+// 2, and so on.
 func (s *server) checkNativeExemplars(t *testing.T, g *target, metric string, began span) {
 	t.Helper()
 	got := map[string][]exemplar{}

@@ -41,8 +41,8 @@ func classicBuckets(s tacho.HistogramSnapshot) (list promql.Buckets) {
 	return list
 }
 
-// near reports whether two quantiles are equal within 1e-12, relative to the values or to the width of a bucket that
-// reaches from one sign to the other.
+// near reports whether two quantiles are equal within 1e-12 of the values. For a bucket with values
+// of both signs, the limit is 1e-12 of the width of the bucket.
 func near(a, b, width float64) bool {
 	if a == b || a != a && b != b {
 		return true
@@ -50,7 +50,8 @@ func near(a, b, width float64) bool {
 	return math.Abs(a-b) <= 1e-12*max(math.Abs(a), math.Abs(b), width)
 }
 
-// quantiles returns values to ask for: outside of 0 to 1, on the border of two observations, and random.
+// quantiles returns values to ask for: outside of 0 to 1, on the border of two observations, and
+// random.
 func quantiles(rnd *rand.Rand, n uint64) []float64 {
 	list := []float64{
 		math.NaN(), math.Inf(-1), math.Inf(+1), -1, -math.SmallestNonzeroFloat64, math.Copysign(0, -1), 0, math.SmallestNonzeroFloat64, 1e-9,
@@ -125,7 +126,8 @@ func sampleValues(rnd *rand.Rand) (values []float64) {
 	return values
 }
 
-// TestNativeQuantile compares Quantile with histogram_quantile() of Prometheus for random native histograms.
+// TestNativeQuantile compares Quantile with histogram_quantile() of Prometheus for random native
+// histograms.
 func TestNativeQuantile(t *testing.T) {
 	t.Parallel()
 	for run := range 2000 {
@@ -142,7 +144,8 @@ func TestNativeQuantile(t *testing.T) {
 	}
 }
 
-// TestClassicQuantile compares Quantile with histogram_quantile() of Prometheus for random classic histograms.
+// TestClassicQuantile compares Quantile with histogram_quantile() of Prometheus for random classic
+// histograms.
 func TestClassicQuantile(t *testing.T) {
 	t.Parallel()
 	for run := range 2000 {
@@ -164,8 +167,8 @@ func TestClassicQuantile(t *testing.T) {
 	}
 }
 
-// TestQuantileSpecial compares Quantile with histogram_quantile() of Prometheus for empty histograms, and for
-// histograms with only zeros, infinite, extreme or equal values.
+// TestQuantileSpecial compares Quantile with histogram_quantile() of Prometheus for empty
+// histograms, and for histograms with only zeros, infinite, extreme or equal values.
 func TestQuantileSpecial(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 5))
 	inf := math.Inf(+1)

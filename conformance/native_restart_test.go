@@ -28,8 +28,8 @@ import (
 	"github.com/tachikoma/tacho/internal/native"
 )
 
-// restartAfter sets the time after which an exposition restarts a histogram whose resolution fell. Tests that
-// call restartAfter are not parallel.
+// restartAfter sets the time after which an exposition restarts a histogram whose resolution fell.
+// Tests that call restartAfter are not parallel.
 func restartAfter(t *testing.T, d time.Duration) {
 	old := native.RestartAfter
 	native.RestartAfter = d
@@ -44,8 +44,8 @@ type scrapedSeries struct {
 	start  int64 // Unix milliseconds; 0 if the series has none
 }
 
-// scrapeProtobuf returns the series of a registry as the scrape loop of Prometheus parses them, by their text. Classic
-// series are always in the result.
+// scrapeProtobuf returns the series of a registry as the scrape loop of Prometheus parses them, by
+// their text. Classic series are always in the result.
 func scrapeProtobuf(t testing.TB, reg *tacho.Registry) map[string]scrapedSeries {
 	t.Helper()
 	var b bytes.Buffer
@@ -186,9 +186,10 @@ func (s *storedScrapes) query(t *testing.T, expr string) promql.Sample {
 	return v[0]
 }
 
-// TestNativeRestart lowers the resolution of a histogram by peaks, and lets expositions restart the histogram. It
-// scrapes at fixed times and reads the scrapes like Prometheus does. Prometheus sees a counter reset after each restart and
-// nowhere else, and increase() and rate() have all observations.
+// TestNativeRestart lowers the resolution of a histogram by peaks, and lets expositions restart the
+// histogram. It scrapes at fixed times and reads the scrapes like Prometheus does. Prometheus sees
+// a counter reset after each restart and nowhere else, and increase() and rate() have all
+// observations.
 func TestNativeRestart(t *testing.T) {
 	for _, bounds := range [][]float64{nil, {.25, .5, 1, 2, 4}} {
 		t.Run(fmt.Sprint(len(bounds), " classic bounds"), func(t *testing.T) { testNativeRestart(t, bounds) })
@@ -332,8 +333,8 @@ func testNativeRestart(t *testing.T, bounds []float64) {
 	}
 }
 
-// TestNativeRestartConcurrent restarts a histogram at many expositions while goroutines observe. The differences of the
-// expositions have every observation once, in its bucket, and the exact sum.
+// TestNativeRestartConcurrent restarts a histogram at many expositions while goroutines observe.
+// The differences of the expositions have every observation once, in its bucket, and the exact sum.
 func TestNativeRestartConcurrent(t *testing.T) {
 	restartAfter(t, 0)
 	reg := tacho.NewRegistry(tacho.WithCreated())
@@ -381,9 +382,10 @@ func TestNativeRestartConcurrent(t *testing.T) {
 	var before *histogram.FloatHistogram
 	var start int64
 	resets := 0
-	// A scraper of another format reads before and after each exposition. It has the last count, and the increase up to the last
-	// reset. Between a restart and the decision it reads all counts, so that nothing is missing if the restart is undone. If the
-	// restart stands, the scraper has the observations in between twice.
+	// A scraper of another format reads before and after each exposition. It keeps the last count,
+	// and the increase up to the last reset. Between a restart and the decision the scraper reads
+	// all counts. So no count falls if the restart is undone. If the restart stands, the scraper
+	// has the observations between the restart and the decision twice.
 	var other, increase, twice uint64
 	readOther := func() {
 		n := h.Snapshot().Count
@@ -457,10 +459,10 @@ func TestNativeRestartConcurrent(t *testing.T) {
 	t.Logf("%d observations, %d resets in %d rounds", len(values), resets, rounds)
 }
 
-// TestNativeRestartHidden has the same peak before a restart and after the restart. The second peak lowers the resolution
-// again before the next exposition. So no count is lower than before the restart, and neither is the schema.
-// Prometheus must not miss the first peak nevertheless. Other readers of the histogram in between change nothing, and their
-// own counts do not fall, except once at a restart.
+// TestNativeRestartHidden has the same peak before a restart and after the restart. The second peak
+// lowers the resolution again before the next exposition. So no count would be lower than before
+// the restart, and the schema would not be higher. Prometheus must still have the first peak. Other
+// readers in between change nothing. Their own counts do not fall, except once at a restart.
 func TestNativeRestartHidden(t *testing.T) {
 	restartAfter(t, time.Hour)
 	for name, read := range map[string]func(reg *tacho.Registry, h *tacho.Histogram){
@@ -519,8 +521,9 @@ func testNativeRestartHidden(t *testing.T, read func(reg *tacho.Registry, h *tac
 	}
 }
 
-// TestNativeRestartSecondScraper scrapes a histogram in turn as two scrapers do. The restart is in an exposition of the
-// first scraper. The second one sees a reset, and misses only the observations since its last scrape before the restart.
+// TestNativeRestartSecondScraper scrapes a histogram in turn as two scrapers do. The restart is in
+// an exposition of the first scraper. The second one sees a reset, and misses only the observations
+// since its last scrape before the restart.
 func TestNativeRestartSecondScraper(t *testing.T) {
 	restartAfter(t, time.Hour)
 	reg := tacho.NewRegistry()
@@ -562,8 +565,9 @@ func TestNativeRestartSecondScraper(t *testing.T) {
 	}
 }
 
-// TestNativeRestartOtherReaders reads a histogram in all ways between a restart and the exposition that decides whether the
-// restart stands. The readers have all observations so far, like that exposition if the restart does not stand.
+// TestNativeRestartOtherReaders reads a histogram in all ways between a restart and the exposition
+// that decides whether the restart stands. The readers have all observations so far, like that
+// exposition if the restart does not stand.
 func TestNativeRestartOtherReaders(t *testing.T) {
 	restartAfter(t, 0)
 	const decided = "after the decision"

@@ -216,8 +216,8 @@ func pushed(t *testing.T, target push.RemoteWrite, reg *tacho.Registry) []testst
 	return stored.ResultSamples()
 }
 
-// TestRemoteWriteNative checks that Prometheus 3 stores native histograms that equal those of a scrape in
-// protobuf, and the classic series of histograms of both kinds.
+// TestRemoteWriteNative checks that Prometheus 3 stores native histograms that equal those of a
+// scrape in protobuf, and the classic series of histograms of both kinds.
 func TestRemoteWriteNative(t *testing.T) {
 	compared, both := 0, 0
 	for i := range 100 {
@@ -280,7 +280,8 @@ func TestRemoteWriteNative(t *testing.T) {
 	}
 }
 
-// TestRemoteWriteNoNative checks that a push with NoNativeHistograms has the samples of the text format.
+// TestRemoteWriteNoNative checks that a push with NoNativeHistograms has the samples of the text
+// format.
 func TestRemoteWriteNoNative(t *testing.T) {
 	for i := range 20 {
 		reg := nativeRegistry(rand.New(rand.NewPCG(uint64(i), 3)), tacho.WithCreated())

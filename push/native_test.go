@@ -35,8 +35,8 @@ func expectLines(t *testing.T, got, want []string) {
 	}
 }
 
-// nativeMetrics returns a registry with a histogram without classic buckets, one with both kinds, and one
-// without observations.
+// nativeMetrics returns a registry with a histogram without classic buckets, one with both kinds,
+// and one without observations.
 func nativeMetrics(opts ...tacho.Option) *tacho.Registry {
 	reg := tacho.NewRegistry(opts...)
 	config := tacho.WithNative(tacho.NativeConfig{Factor: 2, ZeroThreshold: 0.25})
@@ -52,8 +52,8 @@ func nativeMetrics(opts ...tacho.Option) *tacho.Registry {
 
 const nativeText = " count:6,sum:-992.55,schema:0,threshold:0.25,zero:2,8:10+1,9:[1],11:0+3,12:[1/-1/2]"
 
-// A histogram of both kinds becomes the classic series and a native one. A histogram without classic buckets
-// becomes one series.
+// A histogram of both kinds becomes the classic series and a native one. A histogram without
+// classic buckets becomes one series.
 func TestRemoteWriteNative(t *testing.T) {
 	s := serve(t, nil)
 	target := RemoteWrite{URL: s.URL, Labels: []string{"job", "j", "a", "target"}}
@@ -108,8 +108,8 @@ func TestRemoteWriteNative(t *testing.T) {
 	}
 }
 
-// A native series ends with the stale marker of a native histogram, also after a series with the same labels
-// was a gauge.
+// A native series ends with the stale marker of a native histogram, also after a series with the
+// same labels was a gauge.
 func TestNativeStaleMarkers(t *testing.T) {
 	s := newStorage(t)
 	reg := tacho.NewRegistry()
@@ -151,8 +151,8 @@ func TestNativeStaleMarkers(t *testing.T) {
 	}
 }
 
-// Names outside the legacy set are escaped as in a scrape: by underscores, and by values if the escaped name
-// belongs to another family or to a sample of another family.
+// Names outside the legacy set are escaped by underscores, as in a scrape. A name is escaped by values
+// instead if the escaped name belongs to another family or to a sample of another family.
 func TestRemoteWriteNames(t *testing.T) {
 	s := serve(t, nil)
 	reg := tacho.NewRegistry(tacho.WithUTF8Names(), tacho.WithCreated())
@@ -295,8 +295,8 @@ func readFamilies(t *testing.T, exposition string) (names []string, metrics []in
 	return names, metrics
 }
 
-// A push with native histograms to a Pushgateway has each family in one message. Without native histograms a
-// push has the text format.
+// A push with native histograms to a Pushgateway has each family in one message. Without native
+// histograms a push has the text format.
 func TestPushgatewayNative(t *testing.T) {
 	for _, uncompressed := range []bool{false, true} {
 		s := serve(t, nil)
@@ -411,8 +411,8 @@ func TestMalformedFamily(t *testing.T) {
 	}
 }
 
-// TestRestart: the first push after the resolution fell restarts the histogram, and its retries have all
-// observations up to the restart. With the classic series both kinds restart.
+// TestRestart: the first push after the resolution fell restarts the histogram, and its retries
+// have all observations up to the restart. With the classic series both kinds restart.
 func TestRestart(t *testing.T) {
 	defer func(d time.Duration) { native.RestartAfter = d }(native.RestartAfter)
 	native.RestartAfter = 0

@@ -425,8 +425,9 @@ func realNative() (reg *tacho.Registry, only, both *tacho.Histogram) {
 	return reg, only, both
 }
 
-// queryNative returns the native histogram of a series as Prometheus' API has it: the count, the sum, and of each
-// bucket the kind of its bounds, the bounds and the count. It returns nil if there is no such series.
+// queryNative returns the numbers of the native histogram of a series from Prometheus' API. The
+// numbers are the count, the sum, and for each bucket the rule, the bounds and the count. If there
+// is no such series, queryNative returns nil.
 func queryNative(t *testing.T, base, expr string) (numbers []float64) {
 	t.Helper()
 	var response struct {
@@ -480,7 +481,8 @@ func wantNative(s tacho.HistogramSnapshot) []float64 {
 	return numbers
 }
 
-// Prometheus stores native histograms bucket by bucket, and the classic series beside them. Stale markers end both.
+// Prometheus stores native histograms bucket by bucket, and the classic series beside them. Stale
+// markers end both.
 func TestRealNative(t *testing.T) {
 	base := serverURL(t, "PROMETHEUS_URL")
 	reg, only, both := realNative()
@@ -512,8 +514,8 @@ func TestRealNative(t *testing.T) {
 	eventually(t, ``, func() string { return query(t, base, `push_test_both_sum{job="native"}`) })
 }
 
-// NoNativeHistograms is for receivers without native histograms. This VictoriaMetrics ignores native histograms,
-// and Prometheus refuses a request with them.
+// NoNativeHistograms is for receivers without native histograms. This VictoriaMetrics ignores
+// native histograms, and Prometheus refuses a request with them.
 func TestRealNoNative(t *testing.T) {
 	for _, variable := range []string{"PROMETHEUS_CLASSIC_URL", "VICTORIAMETRICS_URL"} {
 		base := serverURL(t, variable)

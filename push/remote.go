@@ -32,7 +32,8 @@ type remoteWriter struct {
 	left     int64               // bytes that further series may have, without targets; negative above the limit
 	held     map[string]struct{} // keys of the series for requests of their own; may be nil
 
-	// seen, if not nil, is called for each series. timed reports whether the sample has a time of its own.
+	// seen, if not nil, is called for each series. timed reports whether the sample has a time of
+	// its own.
 	seen func(key []byte, native, timed bool)
 
 	main, separate requests
@@ -492,8 +493,8 @@ func (w *remoteWriter) native(h *histogramFields) {
 	}
 }
 
-// add adds a series of the current metric with one sample, unless the series exceed the limit. The layout
-// with the index 1 has one more label, whose value is w.text.
+// add adds a series of the current metric with one sample, unless the series exceed the limit. The
+// layout with the index 1 has one more label, whose value is w.text.
 func (w *remoteWriter) add(layout, suffix int, bits uint64) {
 	if key := w.key(layout, suffix, false, w.metric.timed); w.left >= 0 {
 		w.append(key, bits, w.metric.at)

@@ -258,7 +258,7 @@ func (d *destination) encode(ctx context.Context, reg *tacho.Registry, limit int
 			err = g.finish()
 		}
 		if repeat = g.protobuf; repeat {
-			d.header.Set("Content-Type", protobufType) // all later pushes are in protobuf too; see Registry.offer
+			d.header.Set("Content-Type", protobufType) // also right for all later pushes, see Registry.offer
 		}
 	} else {
 		err = reg.WriteTextContext(ctx, &limitedWriter{ctx, w, limit})

@@ -66,8 +66,8 @@ type Format struct {
 
 // A moreFormat has the functions of a Format that few programs need.
 type moreFormat struct {
-	// summary has a method encodeSummary, which only programs with summaries contain. If summary is nil,
-	// Encoder.Summary calls the function of the format. See internal/SIZE.md.
+	// summary has a method encodeSummary, which only programs with summaries contain. If summary is
+	// nil, Encoder.Summary calls the function of the format. See internal/SIZE.md.
 	summary any
 	native  EncodeNative // see Encoder.Native
 }

@@ -109,7 +109,7 @@ type protoState struct {
 	learn     bool                 // the next series sets the pairs
 	start     int                  // the index in Encoder.buf of the open message; 0 if no message is open
 	block     []byte               // a label block with escaped names
-	exemplars []*exemplar.Exemplar // of native buckets, of the current series
+	exemplars []*exemplar.Exemplar // of the native buckets of the current series
 	n         int                  // number of pairs; 0 if fastPairs must not copy
 
 	// The pairs of the labels of the current family. A pair is the text of a LabelPair up to its
@@ -495,7 +495,8 @@ func appendBuckets(b []byte, field byte, list []native.Bucket) []byte {
 }
 
 // deltaRoom is the largest number of bytes that appendBuckets writes for one bucket and the empty
-// buckets before it: two varints, a zero, and one byte that the next delta overwrites.
+// buckets before that bucket. These are two varints, a zero, and one byte that the next delta
+// overwrites.
 const deltaRoom = 10 + 1 + 10 + 1
 
 // appendSpan appends a BucketSpan. offset is the number of buckets since the span before.

@@ -26,7 +26,7 @@ type Details struct {
 type Native struct {
 	_ [0]func() // no ==; see internal/SIZE.md
 	*native.Snapshot
-	Exemplars []exemplar.Slot // of native buckets, in no order; nil if the classic buckets have all exemplars
+	Exemplars []exemplar.Slot // of native buckets, in no order; nil if classic buckets have all
 	Code      nativeFormats   // [NativeCode]
 }
 
@@ -43,8 +43,10 @@ type nativeFormats interface {
 // NativeSource has the code of native histograms for formats other than the text format. A program
 // contains a method if the program has native histograms and calls the method; see internal/SIZE.md.
 type NativeSource interface {
-	EncodeNative(family unsafe.Pointer, e *Encoder) // passes the samples of a family, a *vec of package tacho, to e
-	ProtobufFormat() unsafe.Pointer                 // returns &Protobuf
+	// EncodeNative passes the samples of a family to e. family is a *vec of package tacho.
+	EncodeNative(family unsafe.Pointer, e *Encoder)
+	// ProtobufFormat returns &Protobuf.
+	ProtobufFormat() unsafe.Pointer
 }
 
 // EncodeNative calls the method EncodeNative of a NativeSource.

@@ -37,7 +37,7 @@ type side struct {
 	_      [0]func()      // no ==; see internal/SIZE.md
 	first  int32          // the index>>3 of the first place
 	n      uint16         // number of places
-	shift  uint8          // from biased bits to an index>>3, in schemas up to coarse; a copy, since Word waits for the load
+	shift  uint8          // from biased bits to an index>>3; the same for all sides, see Word
 	places unsafe.Pointer // to n places
 }
 
@@ -91,7 +91,7 @@ type Level struct {
 // the first fall of the resolution.
 type history struct {
 	_      [0]func()            // no ==; see internal/SIZE.md
-	before atomic.Pointer[byte] // *Level: the replaced level of a higher resolution, until a reader moves its counts
+	before atomic.Pointer[byte] // *Level: the replaced level, until a reader moves its counts; or nil
 	fell   int64                // time of the fall in Unix milliseconds; 0 after a restart
 }
 
@@ -128,12 +128,12 @@ func (l *Level) index(kind int, bits uint64) int {
 // Every shared word is accessed through sync/atomic alone. A count is added to one word of one
 // chunk. Only readers, who exclude each other by the mutex of the Config, move counts.
 //
-// If the resolution falls, an empty level replaces the level. The new level refers to the old level until
-// the next reader moves the counts. An Add can still count in the old level. After the count, Add
-// loads the level again. If Add loads the old level, the replacement came later, and the reader that
-// moves the counts finds the count. If Add loads a level with other chunks, Add lists the old level
-// in Config.late for the next reader. So no count is lost. A count that one reader saw is in a chunk
-// that the next reader sees.
+// If the resolution falls, an empty level replaces the level. The new level refers to the old level
+// until the next reader moves the counts. An Add can still count in the old level. After the count,
+// Add loads the level again. If Add loads the old level, the replacement came later, and the reader
+// that moves the counts finds the count. If Add loads a level with other chunks, Add lists the old
+// level in Config.late for the next reader. So no count is lost. A count that one reader saw is in
+// a chunk that the next reader sees.
 //
 // Before a larger directory replaces a directory, the empty places of the old one are frozen. Then the
 // pointers to chunks are copied. So both directories have the same chunks.
@@ -205,8 +205,8 @@ func (b *Buckets) Init(c *Config) { b.p.Store((*byte)(c.Empty())) }
 // Level returns the current Level.
 func (b *Buckets) Level() *Level { return (*Level)(unsafe.Pointer(b.p.Load())) }
 
-// Plain reports whether bits are those of a positive, finite and normal value above the zero bucket. Only
-// for such values [Level.Word] may be called.
+// Plain reports whether bits are those of a positive, finite and normal value above the zero
+// bucket. Only for such values [Level.Word] may be called.
 func (c *Config) Plain(bits uint64) bool { return bits-c.least < c.span }
 
 // Biased must be added to the bits of a value for [Level.Word].
@@ -215,13 +215,15 @@ const Biased = biased
 // Word returns the word that counts a plain value. x is the sum of Biased and the bits of the value. If
 // Word returns nil, [Buckets.Add] must count the value.
 //
-// The caller adds 1 to the word, and then loads the Level of the Buckets again. If the result of the add
-// is 1, or negative as an int64, or the Level has changed, the caller calls [Buckets.Added].
+// The caller adds 1 to the word, and then loads the Level of the Buckets again. If the result of
+// the add is 1, or negative as an int64, or the Level has changed, the caller calls
+// [Buckets.Added].
 func (l *Level) Word(x uint64) *atomic.Uint64 {
 	t := l.table
 	d := uint64(t.slots[x>>(mantissaBits-slotBits)%(1<<slotBits)])
-	// Up to the schema coarse, the place depends on the exponent alone. So the processor reads the chunk
-	// while it reads the slot. In other schemas d is at least far.
+	// Up to the schema coarse, the place depends on the exponent alone. In other schemas d is at least
+	// far. So the processor reads the chunk while it reads the slot. The shift is in the side, because
+	// an address that depends on two loads in a row is known later.
 	at := uintptr(x>>(l.positive.shift&63)) - uintptr(l.positive.first)
 	if d >= far || at >= uintptr(l.positive.n) {
 		return nil
@@ -369,8 +371,8 @@ func (l *Level) populated(down int) (n int) {
 	return n
 }
 
-// next returns the index and the word of the first populated bucket of a side with at least the index i.
-// If there is none, the word is nil.
+// next returns the index and the word of the first populated bucket of a side with at least the
+// index i. If there is none, the word is nil.
 //
 //go:noinline
 func (l *Level) next(kind, i int) (int, *atomic.Uint64) {

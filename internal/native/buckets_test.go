@@ -13,14 +13,14 @@ import (
 	"github.com/tachikoma/tacho/internal/testkit"
 )
 
-// newConfig returns a Config. Threshold 0 is possible here.
+// newConfig returns a Config. The threshold can be 0, which NativeConfig does not allow.
 func newConfig(schema, buckets int, threshold float64) *Config {
 	c := new(Config)
 	c.Init(schema, buckets, threshold)
 	return c
 }
 
-// newRows returns the Buckets of so many rows.
+// newRows returns the Buckets of n rows.
 func newRows(c *Config, n int) []*Buckets {
 	rows := make([]*Buckets, n)
 	for i := range rows {
@@ -30,7 +30,7 @@ func newRows(c *Config, n int) []*Buckets {
 	return rows
 }
 
-// observe counts v as a histogram does: in the word that Word returns, or by Add.
+// observe counts v as observeNative of the root package does: in the word that Word returns, or by Add.
 func observe(b *Buckets, c *Config, v float64) bool {
 	bits, l := math.Float64bits(v), b.Level()
 	if c.Plain(bits) {
@@ -44,8 +44,8 @@ func observe(b *Buckets, c *Config, v float64) bool {
 	return b.Add(c, v)
 }
 
-// read reads rows as an exposition does. It reports whether the histogram restarted, which it does only if
-// restart is true.
+// read reads rows as an exposition does. It reports whether the histogram restarted, which it does
+// only if restart is true.
 func read(r *Reader, c *Config, restart bool, rows ...*Buckets) (restarted bool) {
 	r.Begin(c)
 	defer r.End()
@@ -67,7 +67,8 @@ func countOf(r *Reader) (n uint64) {
 	return n
 }
 
-// A model is a histogram with native buckets, by the definitions of a bucket and of the limits. It keeps all values.
+// A model is a histogram with native buckets, by the definitions of a bucket and of the limits. It
+// keeps all values.
 type model struct {
 	schema, first, max, places int
 	threshold                  float64
@@ -205,8 +206,8 @@ var generatorNames = func() (names []string) {
 // thresholds are those of the tests. A threshold of MaxFloat64 leaves only the infinities.
 var thresholds = []float64{0, math.SmallestNonzeroFloat64, 0x1p-1022, 0x1p-128, 1, 1.05, math.MaxFloat64}
 
-// TestModel compares the buckets after random values with those by the definition, also after several reads in
-// between.
+// TestModel compares the buckets after random values with those by the definition, also after
+// several reads in between.
 func TestModel(t *testing.T) {
 	n := 2000
 	if testing.Short() || race.Enabled {
@@ -272,7 +273,8 @@ func checkFreed(t *testing.T, c *Config, b *Buckets, schema int) {
 	}
 }
 
-// TestHighestThreshold: with a threshold of MaxFloat64 only the infinities are outside of the zero bucket.
+// TestHighestThreshold: with a threshold of MaxFloat64 only the infinities are outside of the zero
+// bucket.
 func TestHighestThreshold(t *testing.T) {
 	for _, threshold := range []float64{math.Nextafter(math.MaxFloat64, 0), math.MaxFloat64} {
 		c := newConfig(3, 160, threshold)
@@ -296,8 +298,8 @@ func TestHighestThreshold(t *testing.T) {
 	}
 }
 
-// TestSubnormalMoves: the bound of a bucket of subnormal values can be rounded up, into the next bucket. Its
-// counts stay in their bucket all the same.
+// TestSubnormalMoves: the bound of a bucket of subnormal values can be rounded up, into the next
+// bucket. Its counts stay in their bucket all the same.
 func TestSubnormalMoves(t *testing.T) {
 	for schema := MinSchema + 1; schema <= MaxSchema; schema++ {
 		for down := 1; schema-down >= MinSchema; down++ {
@@ -329,8 +331,8 @@ func TestSubnormalMoves(t *testing.T) {
 	}
 }
 
-// TestLimitsWithoutReads: the buckets and the places of each level are limited also if no reader comes, and there are
-// few levels.
+// TestLimitsWithoutReads: without a reader, the buckets and the places of each level are limited,
+// and there are few levels.
 func TestLimitsWithoutReads(t *testing.T) {
 	for _, limit := range []int{1, 20, 160, 200} {
 		for _, name := range generatorNames {
@@ -360,7 +362,7 @@ func TestLimitsWithoutReads(t *testing.T) {
 	}
 }
 
-// heapOf returns the bytes that f, which keeps everything in its result, allocates and keeps.
+// heapOf returns the bytes that f allocates and keeps in its result.
 func heapOf(f func() any) int64 {
 	before := testkit.HeapBytes()
 	kept := f()
@@ -369,8 +371,8 @@ func heapOf(f func() any) int64 {
 	return n
 }
 
-// TestMemory: values of any bits are the worst case for the memory of a histogram. Before a read it has a level for each
-// resolution. A read frees all levels except the last.
+// TestMemory: values of any bits are the worst case for the memory of a histogram. Before a read it
+// has a level for each resolution. A read frees all levels except the last.
 func TestMemory(t *testing.T) {
 	if race.Enabled || unsafe.Sizeof(uintptr(0)) != 8 {
 		t.Skip("sizes of 64-bit platforms, without the race detector")
@@ -408,8 +410,8 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// TestMemoryAfterFall: two reads after the resolution fell, a histogram needs no more than one that began in the lower
-// resolution and never fell.
+// TestMemoryAfterFall: two reads after a fall, a histogram needs no more memory than a histogram
+// that began in the lower resolution.
 func TestMemoryAfterFall(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector allocates")
@@ -445,7 +447,8 @@ func TestMemoryAfterFall(t *testing.T) {
 	}
 }
 
-// TestAllocations: Add allocates nothing once the chunks exist. The first value allocates a level, a directory and a chunk.
+// TestAllocations: Add allocates nothing once the chunks exist. The first value allocates a level,
+// a directory and a chunk.
 func TestAllocations(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector allocates")

@@ -7,10 +7,11 @@ import (
 	"testing"
 )
 
-// FuzzBuckets makes a sequence of values, reads and restarts of the input, and compares Buckets with the model.
+// FuzzBuckets makes a sequence of values, reads and restarts of the input, and compares Buckets
+// with the model.
 //
-// The first bytes are the schema, the limit, the threshold and the number of rows. Then follows a byte for each operation, and for
-// values 8 bytes or 2 more.
+// The first bytes are the schema, the limit, the threshold and the number of rows. Each operation
+// has one byte. An operation with a value has 8 or 2 further bytes.
 func FuzzBuckets(f *testing.F) {
 	f.Add([]byte("\x03\x10\x00\x00\x00\x3f\xf0\x00\x00\x00\x00\x00\x00\x02\x01\x12\x34\x03"))
 	f.Add([]byte("\x08\x01\x01\x01\x04\x04\x04\x04\x05\x02\x03\x02\x04\x04\x06\x02"))

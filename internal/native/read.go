@@ -62,8 +62,8 @@ func (c *Config) Lock() {
 // Unlock releases c.
 func (c *Config) Unlock() { c.mu.Unlock() }
 
-// Count returns the number of observations in n consecutive Buckets, without those in the zero bucket. c
-// must be locked.
+// Count returns the number of observations in n consecutive Buckets, without those in the zero
+// bucket. c must be locked.
 func (c *Config) Count(first *Buckets, n int) (sum uint64) {
 	rows := unsafe.Slice(first, n)
 	for i := range rows {
@@ -176,8 +176,8 @@ func (r *Reader) limit() {
 	}
 }
 
-// Merge adds the buckets of s to those of the Snapshot, except the zero bucket. The Snapshot then has at
-// most the schema of s, and at most the number of buckets of the Config, as after Read.
+// Merge adds the buckets of s to those of the Snapshot, except the zero bucket. The Snapshot then
+// has at most the schema of s, and at most the number of buckets of the Config, as after Read.
 func (r *Reader) Merge(s *Snapshot) {
 	r.lowerTo(s.Schema)
 	down := s.Schema - r.Schema
@@ -194,8 +194,8 @@ func (r *Reader) count(w *atomic.Uint64) uint64 {
 	return w.Load()
 }
 
-// collect returns the sum of a list of buckets and the counts of a side. The schema of the list is lower
-// by down. The key of a bucket is the sum of its index in that schema and key.
+// collect returns the sum of a list of buckets and the counts of a side. The schema of the list is
+// lower by down. The key of a bucket is the sum of its index in that schema and key.
 func (r *Reader) collect(list []Bucket, s *side, down, key int) []Bucket {
 	if s == nil {
 		return list

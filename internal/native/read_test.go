@@ -35,8 +35,8 @@ func (x *bench) add(values ...float64) {
 	}
 }
 
-// addTo is Add of a goroutine that loaded the level l before, up to the count. If l has no place for v, Add loads
-// the level again.
+// addTo is Add of a goroutine that loaded the level l before, up to the count. If l has no place
+// for v, Add loads the level again.
 func (x *bench) addTo(l *Level, v float64) {
 	kind, bits := positive, math.Float64bits(v)
 	if x.c.Plain(bits) {
@@ -95,8 +95,8 @@ func (x *bench) fall(schema int) {
 // spread are values of all sides.
 var spread = []float64{0.001, 0.9, 1, 1.1, 500, -0.5, -1, -7, math.Inf(+1), math.Inf(-1)}
 
-// TestLateAfterFall: an Add counts in a level that was replaced meanwhile, before or after a reader moved the level's
-// counts. Each is counted once, and the next read frees the level.
+// TestLateAfterFall: an Add counts in a level that was replaced meanwhile, before or after a reader
+// moved the level's counts. Each is counted once, and the next read frees the level.
 func TestLateAfterFall(t *testing.T) {
 	for _, v := range spread {
 		x := newBench(t, 3, 160)
@@ -149,8 +149,8 @@ func TestLateWithoutRead(t *testing.T) {
 	x.read("after all falls")
 }
 
-// TestReadDuringFall: the resolution falls after a reader moved the counts, and before it reads. The reader sees the counts
-// of all levels.
+// TestReadDuringFall: the resolution falls after a reader moved the counts, and before it reads.
+// The reader sees the counts of all levels.
 func TestReadDuringFall(t *testing.T) {
 	for falls := 1; falls <= 3; falls++ {
 		x := newBench(t, 3, 160)
@@ -174,8 +174,8 @@ func TestReadDuringFall(t *testing.T) {
 	}
 }
 
-// TestRestartDuringFall: as in TestReadDuringFall, and the reader takes all counts. The histogram is empty
-// afterwards, in the first schema.
+// TestRestartDuringFall: as in TestReadDuringFall, and the reader takes all counts. The histogram
+// is empty afterwards, in the first schema.
 func TestRestartDuringFall(t *testing.T) {
 	restartAfter(t, 0)
 	x := newBench(t, 3, 160)
@@ -260,8 +260,8 @@ func TestRestartTime(t *testing.T) {
 	}
 }
 
-// TestLateAfterRestart: an Add counts in a level of a lower schema after the histogram restarted. The count
-// is in the highest of the smaller buckets.
+// TestLateAfterRestart: an Add counts in a level of a lower schema after the histogram restarted.
+// The count is in the highest of the smaller buckets.
 func TestLateAfterRestart(t *testing.T) {
 	restartAfter(t, 0)
 	x := newBench(t, 3, 160)
@@ -391,8 +391,8 @@ func TestStaleLower(t *testing.T) {
 	x.read("to a higher schema")
 }
 
-// TestReaderKeeps: two Readers read different histograms of one Config, one after the other, and a Reader keeps
-// what it read.
+// TestReaderKeeps: two Readers read different histograms of one Config, one after the other, and a
+// Reader keeps what it read.
 func TestReaderKeeps(t *testing.T) {
 	c := newConfig(3, 160, 0)
 	rows := newRows(c, 2)
@@ -409,8 +409,8 @@ func TestReaderKeeps(t *testing.T) {
 	}
 }
 
-// TestAddDifference adds the difference of two states of a histogram with a fall in between to a histogram that fell
-// further, and to another that did not fall.
+// TestAddDifference: between two states of a histogram the resolution fell. The difference is added
+// to a histogram of a lower resolution, and to a histogram that did not fall.
 func TestAddDifference(t *testing.T) {
 	for _, schema := range []int{3, 2, 0, -3} {
 		x, y := newBench(t, 3, 160), newBench(t, 3, 160)
@@ -443,8 +443,8 @@ func TestPlaceSize(t *testing.T) {
 	}
 }
 
-// TestFallOfRead: each row has fewer buckets than the limit, and all rows together have more. The read that finds so lowers all rows, and the
-// histogram restarts later.
+// TestFallOfRead: each row has fewer buckets than the limit, and all rows together have more. The
+// first read lowers all rows, and the histogram restarts later.
 func TestFallOfRead(t *testing.T) {
 	restartAfter(t, 0)
 	c := newConfig(3, 3, 0)
@@ -470,7 +470,7 @@ func TestFallOfRead(t *testing.T) {
 	}
 }
 
-// TestReaderKeepsNoHistogram: after End a Reader does not keep the memory of a histogram. The marker of idle expiry has a Reader.
+// TestReaderKeepsNoHistogram: after End a Reader does not keep the memory of a histogram.
 func TestReaderKeepsNoHistogram(t *testing.T) {
 	c := newConfig(3, 160, 0)
 	var r Reader

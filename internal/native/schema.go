@@ -70,9 +70,9 @@ func Keys(schema int) (first, last int) {
 
 // A Table finds the bucket of a value in one schema.
 //
-// The code numbers buckets by index: key-1 plus [offset]. In the next lower schema, the index of a value is
-// half of its index, rounded down, also for values below 1. In schema 3, the buckets of one index>>3 have
-// the values of one exponent. A power of two is in the bucket that it ends.
+// The code numbers buckets by index: key-1 plus [offset]. In the next lower schema, the index of a
+// value is half of its index, rounded down, also for values below 1. In schema 3, the buckets of
+// one index>>3 have the values of one exponent. A power of two is in the bucket that it ends.
 //
 // Most values need one load from slots. The highest bits of a mantissa select the slot. Between two
 // powers of two, the index grows with the logarithm of the value. The bits of the value grow nearly as
@@ -81,15 +81,15 @@ func Keys(schema int) (first, last int) {
 type Table struct {
 	_          [0]func() // no ==; see internal/SIZE.md
 	Schema     int
-	slots      [1 << slotBits]uint8 // the difference, plus far in schemas above coarse; split if a bound is in the slot
-	indexShift uint8                // from bits to an index, without the difference
+	slots      [1 << slotBits]uint8 // the difference, plus far above coarse; split if the slot has a bound
+	indexShift uint8                // from biased bits to an index, without the difference
 	bounds     []uint64             // mantissas of the bounds of an octave; the first is 0
 }
 
 const (
 	mantissaBits = 52
 	mantissaMask = 1<<mantissaBits - 1
-	slotBits     = 10 // number of bits of a mantissa that select a slot; in schema 3, 8 of 1024 slots have a bound
+	slotBits     = 10 // bits of a mantissa that select a slot; in schema 3, 8 of 1024 slots have a bound
 
 	far   = 1 << 6 // more than any difference
 	split = 1 << 7
@@ -97,8 +97,8 @@ const (
 	// coarse is the highest schema in which the place of a value depends on the exponent alone.
 	coarse = chunkBits
 
-	// biased is added to the bits of a value. The exponent of 1 is then 1024. So the index of 1 is whole in
-	// all schemas.
+	// biased is added to the bits of a value. The exponent of 1 is then 1024. So the index of 1 is
+	// whole in all schemas.
 	biased = 1 << mantissaBits
 )
 

@@ -61,7 +61,7 @@ func (x *round) model() *model {
 	return m
 }
 
-// checkShape returns an error text if a snapshot could not be shown, or "".
+// checkShape returns an error text if a snapshot is not valid, or "".
 func checkShape(s *Snapshot, limit int) string {
 	for _, list := range [][]Bucket{s.Positive, s.Negative} {
 		for i, b := range list {
@@ -89,7 +89,8 @@ func rounds() int {
 	return 400
 }
 
-// threads gives a test more threads than there are cores: the system then interrupts an Add anywhere.
+// threads gives a test more threads than there are cores, so that the system interrupts an Add
+// anywhere.
 func threads(t *testing.T) {
 	testkit.NeedThreads(t)
 	old := runtime.GOMAXPROCS(8)
@@ -112,8 +113,9 @@ func stressConfig(i int) (c *Config, rows, n int, narrow, wide func(rnd *rand.Ra
 	return newConfig(schema, 1+rnd.IntN(200), []float64{0, 0x1p-128, 1}[rnd.IntN(3)]), 1 + rnd.IntN(3), n, narrow, wide
 }
 
-// TestConcurrent: while four goroutines add, directories grow, and resolutions fall, a reader sees counts that do not
-// fall, a schema that does not rise, and no more buckets than the limit. At the end every bucket is exact.
+// TestConcurrent: four goroutines add, directories grow, and resolutions fall. Meanwhile a reader
+// sees counts that do not fall, a schema that does not rise, and no more buckets than the limit. At
+// the end every bucket is exact.
 func TestConcurrent(t *testing.T) {
 	threads(t)
 	var reads, fell int
@@ -169,8 +171,8 @@ func TestConcurrent(t *testing.T) {
 	t.Logf("%d reads; the resolution of %d of %d histograms fell", reads, fell, rounds())
 }
 
-// TestConcurrentRestarts: the counts that all restarts took, and those that are left, are what was recorded, bucket
-// by bucket in the lowest schema that a reader saw.
+// TestConcurrentRestarts: the counts that all restarts took and the counts that are left add up to the
+// recorded counts. The test compares bucket by bucket in the lowest schema that a reader saw.
 func TestConcurrentRestarts(t *testing.T) {
 	restartAfter(t, 0)
 	threads(t)
@@ -232,8 +234,9 @@ func merged(a, b []Bucket) []Bucket {
 	return sorted(counts)
 }
 
-// TestInterruptedAdds: while goroutines add in few buckets, levels are replaced as often as possible. The system
-// interrupts some Adds between the load of the level and the count. A read has each count whose Add returned before.
+// TestInterruptedAdds: while goroutines add in few buckets, levels are replaced as often as
+// possible. The system interrupts some Adds between the load of the level and the count. A read has
+// each count whose Add returned before.
 func TestInterruptedAdds(t *testing.T) {
 	threads(t)
 	n := 2_000_000
@@ -282,8 +285,8 @@ func TestInterruptedAdds(t *testing.T) {
 	}
 }
 
-// TestConcurrentDifference: Add grows directories while AddDifference lowers the resolution. Afterwards it is
-// at most that of the difference.
+// TestConcurrentDifference: Add grows directories while AddDifference lowers the resolution.
+// Afterwards it is at most that of the difference.
 func TestConcurrentDifference(t *testing.T) {
 	threads(t)
 	for i := range 10 * rounds() {

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestThreshold counts values on both sides of thresholds of the zero bucket, up to the greatest threshold.
+// TestThreshold counts values on both sides of thresholds of the zero bucket, up to the greatest
+// threshold.
 func TestThreshold(t *testing.T) {
 	for _, threshold := range []float64{0, math.SmallestNonzeroFloat64, 0x1p-1022, 0x1p-128, 1, math.Nextafter(math.MaxFloat64, 0), math.MaxFloat64} {
 		var c Config

@@ -80,8 +80,8 @@ var metricFamily = func() protoMessage {
 }()
 
 // ReadProtobuf returns the messages of the protobuf format as text, one line for each message.
-// It is stricter than a protobuf parser: fields must be known and in the order of their
-// numbers, except for the unit of a family, and varints must have their shortest form.
+// It is stricter than a protobuf parser. Fields must be known. They must be in the order of their
+// numbers, except the unit of a family. Varints must have the shortest form.
 func ReadProtobuf(data []byte) (lines []string, err error) {
 	defer func() {
 		if r := recover(); r != nil {
