@@ -157,8 +157,10 @@ func (f *family) differs(old *family) string {
 		return " with other const labels"
 	case f.metric == nil || old.metric == nil:
 		return ", and functions cannot be compared"
-	case f.hist != nil && (!slices.Equal(f.hist.Upper, old.hist.Upper) || f.hist.config != old.hist.config):
+	case f.hist != nil && !slices.Equal(f.hist.Upper, old.hist.Upper):
 		return " with other buckets"
+	case f.hist != nil && (f.hist.schema != old.hist.schema || f.hist.buckets != old.hist.buckets || f.hist.threshold != old.hist.threshold):
+		return " with other native buckets"
 	case f.metric != old.metric:
 		return " with another type of value"
 	}

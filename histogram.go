@@ -103,8 +103,9 @@ type histogramDef struct {
 	none   *exemplar.Exemplar
 	fault  func(reason string)
 
-	native unsafe.Pointer // *nativeDef, or nil without native buckets; see internal/SIZE.md
-	config [3]float64     // the numbers of the NativeConfig; 0 without native buckets
+	native          unsafe.Pointer // *nativeDef, or nil without native buckets; see internal/SIZE.md
+	schema, buckets int            // of native buckets, before the resolution falls
+	threshold       float64        // of the zero bucket
 }
 
 func newHistogramDef(bounds []float64) *histogramDef {
@@ -167,7 +168,12 @@ func (h *Histogram) ObserveExemplar(v float64, labels ...string) {
 
 // leaveExemplar leaves an exemplar of v, which has been observed.
 func (h *Histogram) leaveExemplar(v float64, labels []string) {
-	h.exemplars()[h.def.slot(v)].Record(v, labels)
+	slots := h.exemplars()
+	slot := exemplar.Oldest(slots) // a series without classic buckets keeps the newest exemplars
+	if len(slots) <= len(h.def.Upper)+1 {
+		slot = &slots[h.def.search(v)-1]
+	}
+	slot.Record(v, labels)
 }
 
 // ObserveDuration observes d in seconds.
@@ -232,15 +238,6 @@ func (d *histogramDef) slots() int {
 		return nativeExemplars
 	}
 	return len(d.Upper) + 1
-}
-
-// slot returns the index of the slot for an exemplar of v. Each classic bucket has a slot. If there
-// are more slots, the exponent of v selects the slot, so that exemplars have different magnitudes.
-func (d *histogramDef) slot(v float64) int {
-	if n := d.slots(); n > len(d.Upper)+1 {
-		return int(math.Float64bits(v)>>52) % n
-	}
-	return d.search(v) - 1
 }
 
 // search returns the word of v's bucket in a row, or -1 for NaN. It does not depend on the

@@ -128,9 +128,9 @@ func defineNative(r *Registry, n *nativeDef, f *family) {
 		d = newHistogramDef(nil)
 	}
 	def := &nativeDef{observe: n.observe, count: n.count, code: n.code, stride: d.stride, classic: len(d.Upper)}
-	def.rules.Init(native.SchemaOf(n.factor), n.buckets, n.threshold)
+	d.schema, d.buckets, d.threshold = native.SchemaOf(n.factor), n.buckets, n.threshold
+	def.rules.Init(d.schema, d.buckets, d.threshold)
 	d.native = unsafe.Pointer(def)
-	d.config = [3]float64{n.factor, float64(n.buckets), n.threshold}
 	f.metric, f.hist = &nativeHistograms, d
 }
 

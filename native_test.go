@@ -201,7 +201,7 @@ func TestNativeSameDefinition(t *testing.T) {
 	for i, define := range other {
 		r := NewRegistry()
 		r.Histogram("h", "", nil, WithNative())
-		if err := refusedIn(t, r, define); err == nil || !strings.Contains(err.Reason, "other buckets") || err.First == "" || err.Metric != "h" {
+		if err := refusedIn(t, r, define); err == nil || !strings.Contains(err.Reason, "with other") || err.First == "" || err.Metric != "h" {
 			t.Errorf("%d: %v", i, err)
 		}
 		r = NewRegistry()

@@ -16,7 +16,7 @@ func (nativeCode) appendNativeState(h *Histogram, b []uint64) []uint64 {
 	counts := make([]uint64, len(h.def.Upper)+1)
 	r := new(native.Reader)
 	sum, created := readNative(h, r, counts, false)
-	b[first], b[first+1] = nativeMark(created, r.Snapshot.Count()), math.Float64bits(sum)
+	b[first], b[first+1] = r.Snapshot.Count()+nativeGone(h), math.Float64bits(sum)
 	counts[len(counts)-1] = r.Zero
 	n := first + 2 + copy(b[first+2:], counts)
 	b[n], b[n+1], b[n+2] = uint64(created), uint64(r.Schema), uint64(len(r.Positive))
@@ -28,24 +28,26 @@ func (nativeCode) appendNativeState(h *Histogram, b []uint64) []uint64 {
 	return b
 }
 
-// nativeMark returns the mark of a histogram with count observations. The mark contains the time of
-// the last restart, because the count can be the same before and after the restart.
-func nativeMark(created int64, count uint64) uint64 { return count + uint64(created)<<32 }
+// nativeGone is goneFrom with the lock.
+func nativeGone(h *Histogram) uint64 {
+	c := nativeRules(h)
+	c.Lock()
+	defer c.Unlock()
+	return goneFrom(h)
+}
 
-// nativeMarker is vec.marker for native buckets. It reads only the number of observations.
+// nativeMarker is vec.marker for native buckets. The mark is the number of all observations, also of those before
+// restarts: a restart is no change.
 func (nativeCode) nativeMarker(d *histogramDef) func(m unsafe.Pointer) uint64 {
 	counts := make([]uint64, len(d.Upper)+1)
 	return func(m unsafe.Pointer) uint64 {
-		h, count := (*Histogram)(m), uint64(0)
+		h := (*Histogram)(m)
 		countNative(h, counts)
+		mark := nativeGone(h)
 		for _, n := range counts {
-			count += n
+			mark += n
 		}
-		c := nativeRules(h)
-		c.Lock()
-		created, _ := lastRestart(h)
-		c.Unlock()
-		return nativeMark(created, count)
+		return mark
 	}
 }
 

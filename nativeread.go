@@ -26,6 +26,7 @@ type restart struct {
 	created int64  // the time, in Unix milliseconds; before after the restart is undone
 	before  int64  // created of the restart before, or 0
 	taken   *taken // the counts that the exposition showed; nil after the decision
+	gone    uint64 // observations that were taken by all restarts that stand
 }
 
 // A taken has the counts of a histogram before its restart.
@@ -55,6 +56,15 @@ func lastRestart(h *Histogram) (created int64, t *taken) {
 	default:
 		return r.created, nil
 	}
+}
+
+// goneFrom returns the number of observations that restarts which stand took from h. It needs the lock of
+// nativeRules.
+func goneFrom(h *Histogram) uint64 {
+	if r := (*restart)(nativeOf(h).last); r != nil {
+		return r.gone
+	}
+	return 0
 }
 
 // undo undoes the last restart, which took t. It needs the lock of nativeRules.
@@ -123,6 +133,7 @@ func readNative(h *Histogram, r *native.Reader, counts []uint64, restarts bool) 
 		last := (*restart)(nativeOf(h).last)
 		last.taken = nil
 		if r.Schema > before.Schema {
+			last.gone += before.Count()
 			created, before = last.created, nil
 		} else {
 			undo(h, before)
@@ -137,7 +148,7 @@ func readNative(h *Histogram, r *native.Reader, counts []uint64, restarts bool) 
 	if restarts {
 		t := &taken{r.Snapshot, slices.Clone(counts), sum, total - r.Zero}
 		t.Positive, t.Negative = slices.Clone(t.Positive), slices.Clone(t.Negative)
-		nativeOf(h).last = unsafe.Pointer(&restart{time.Now().UnixMilli(), created, t})
+		nativeOf(h).last = unsafe.Pointer(&restart{time.Now().UnixMilli(), created, t, goneFrom(h)})
 	}
 	r.End()
 	limitCounts(counts, total)

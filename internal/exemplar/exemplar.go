@@ -80,6 +80,18 @@ func Newest(slots []Slot) *Slot {
 	return newest
 }
 
+// Oldest returns the first slot without an exemplar, or the slot of the oldest exemplar. slots must not be
+// empty.
+func Oldest(slots []Slot) *Slot {
+	oldest := &slots[0]
+	for i := range slots {
+		if slots[i].load().At < oldest.load().At {
+			oldest = &slots[i]
+		}
+	}
+	return oldest
+}
+
 // Record replaces the exemplar by an exemplar of value v and the current time, with labels
 // given as name, value, name, value. Bad labels leave the exemplar as it is and are counted
 // with the reason "exemplar".

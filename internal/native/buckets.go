@@ -85,6 +85,7 @@ type Level struct {
 	negative *side // nil if there is none
 	infinite *side // nil if there is none
 	history  *history
+	room     atomic.Uint32 // an int32: number of new buckets before the next check of the limit, at least
 }
 
 // A history is shared by the levels that have the same chunks. Nil is the history of the levels before
@@ -151,6 +152,9 @@ func (b *Buckets) swap(from, to *Level) bool {
 // to 2^128.
 const maxPlaces = 128
 
+// fewPlaces is the number of places below which a directory has no places in reserve.
+const fewPlaces = 16
+
 // A Config is the definition of a native histogram, which all series of a family share.
 type Config struct {
 	_         [0]func() // no ==; see internal/SIZE.md
@@ -204,6 +208,9 @@ func (b *Buckets) Init(c *Config) { b.p.Store((*byte)(c.Empty())) }
 
 // Level returns the current Level.
 func (b *Buckets) Level() *Level { return (*Level)(unsafe.Pointer(b.p.Load())) }
+
+// Room returns the number of new buckets before the next check of the limit, at least.
+func (l *Level) Room() int { return int(int32(l.room.Load())) }
 
 // Plain reports whether bits are those of a positive, finite and normal value above the zero
 // bucket. Only for such values [Level.Word] may be called.
@@ -324,8 +331,10 @@ func (b *Buckets) added(c *Config, l *Level, first bool) {
 		c.listLate(b, l)
 		return
 	}
-	if down := 0; first {
-		for now.table.Schema-down > MinSchema && now.populated(down) > c.max {
+	if first && int32(now.room.Add(^uint32(0))) < 0 {
+		down, n := 0, now.populated(0)
+		now.room.Store(uint32(c.max - n))
+		for ; n > c.max && now.table.Schema-down > MinSchema; n = now.populated(down) {
 			down++
 		}
 		b.lower(now, now.table.Schema-down)
@@ -403,15 +412,26 @@ func (b *Buckets) grow(c *Config, l *Level, kind, at int) {
 	if old == nil {
 		old = new(side)
 	}
-	first, end := at, at+1
-	if old.n > 0 {
-		first, end = min(first, int(old.first)), max(end, int(old.first)+int(old.n))
+	first, end := at, at+1 // of the places that have chunks
+	for i := range old.all() {
+		p := &old.all()[i]
+		if p.swap(empty, frozen); p.load() != frozen {
+			first, end = min(first, int(old.first)+i), max(end, int(old.first)+i+1)
+		}
 	}
 	if down := 0; end-first > c.places { // not in MinSchema, whose values need fewer than maxPlaces
 		for ; (end-1)>>down-first>>down >= c.places; down++ {
 		}
 		b.lower(l, l.table.Schema-down)
 		return
+	}
+	// A large directory gets more places, so that the copies take time in proportion to the places.
+	if n := end - first; n >= fewPlaces {
+		if n = min(n/4, c.places-n); at == first {
+			first -= n
+		} else {
+			end += n
+		}
 	}
 	s := &side{
 		first:  int32(first),
@@ -422,15 +442,14 @@ func (b *Buckets) grow(c *Config, l *Level, kind, at int) {
 	for i := range s.all() {
 		ch := empty
 		if at := first + i - int(old.first); uint(at) < uint(old.n) {
-			p := &old.all()[at]
-			p.swap(empty, frozen)
-			if ch = p.load(); ch == frozen {
+			if ch = old.all()[at].load(); ch == frozen {
 				ch = empty
 			}
 		}
 		s.all()[i].store(ch)
 	}
 	larger := &Level{table: l.table, positive: l.positive, negative: l.negative, infinite: l.infinite, history: l.history}
+	larger.room.Store(l.room.Load()) // may miss buckets that are new right now; readers keep to the limit too
 	switch kind {
 	case positive:
 		larger.positive = *s
