@@ -791,7 +791,7 @@ func TestNativeCollisions(t *testing.T) {
 		n := (*nativeDef)(h.def.native)
 		count := 0
 		for ; h.wide.Load() == nil && count < 10_000; count++ { // a burst is 16 collisions in a millisecond
-			observeRest(h, n, 1, nil, collided)
+			observeRest(h, n, 1, nil, doneCollided)
 		}
 		if h.wide.Load() == nil {
 			t.Errorf("bounds %v: no stripes", bounds)

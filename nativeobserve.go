@@ -24,29 +24,29 @@ func observeNative(h *Histogram, n *nativeDef, v float64) int {
 	}
 	bits, l := math.Float64bits(v), b.Level()
 	if !n.rules.Plain(bits) {
-		return observeRest(h, n, v, s, nothing)
+		return observeRest(h, n, v, s, doneNothing)
 	}
 	w := l.Word(bits + native.Biased)
 	if w == nil {
-		return observeRest(h, n, v, s, nothing)
+		return observeRest(h, n, v, s, doneNothing)
 	}
 	if k := w.Add(1); int64(k) <= 1 || b.Level() != l {
 		b.Added(&n.rules, l, bits, k)
 	}
 	if n.classic > 0 {
-		return observeRest(h, n, v, s, counted)
+		return observeRest(h, n, v, s, doneCounted)
 	}
 	if !atomicfloat.TryAdd(row, v) {
-		return observeRest(h, n, v, s, collided)
+		return observeRest(h, n, v, s, doneCollided)
 	}
 	return 0
 }
 
 // The steps of an observation that are done before observeRest.
 const (
-	nothing  = iota
-	counted  // in the native bucket
-	collided // counted, and another goroutine changed the sum at the same time
+	doneNothing  = iota
+	doneCounted  // in the native bucket
+	doneCollided // counted, and another goroutine changed the sum at the same time
 )
 
 // observeRest completes an observation. After a collision it does not try again before
@@ -61,7 +61,7 @@ func observeRest(h *Histogram, n *nativeDef, v float64, s *stripe.Set, done int)
 		first = number * n.stride
 		row, b = &s.Words[first], (*native.Buckets)(unsafe.Add(s.Side(), uintptr(number)*pointerSize))
 	}
-	if done == nothing && !b.Add(&n.rules, v) {
+	if done == doneNothing && !b.Add(&n.rules, v) {
 		if v != v {
 			h.def.fault(reasonNaN)
 			return -1
@@ -71,7 +71,7 @@ func observeRest(h *Histogram, n *nativeDef, v float64, s *stripe.Set, done int)
 	if n.classic > 0 {
 		countClassic(h.def, row, v)
 	}
-	if done == collided || !atomicfloat.TryAdd(row, v) {
+	if done == doneCollided || !atomicfloat.TryAdd(row, v) {
 		if stripe.Contended(s, first, at, unsafe.Pointer(h)) {
 			stripe.Widen(&h.wide, s, n.stride, h.def.native, newNativeSide)
 		}

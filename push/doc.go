@@ -37,7 +37,7 @@
 // A push by remote write contains the samples of [tacho.Registry.WriteOpenMetricsContext].
 // Prometheus scrapes the same samples: bounds are floats, such as le="1.0", and names are those
 // of the text format. The push also contains the sums, counts and quantiles that OpenMetrics
-// leaves out because of a negative value or bound.
+// leaves out because of a negative or NaN value or a negative bound.
 //
 // Names outside the legacy character set are escaped with underscores in all pushes.
 //
