@@ -54,8 +54,8 @@ func (r *Registry) WriteOpenMetrics(w io.Writer) error {
 //
 // WriteProtobuf may restart native histograms; see [WithNative].
 //
-// [Registry.Handler] serves the format to clients that prefer it if the registry has a
-// native histogram.
+// If the registry or one of its histograms was defined with [WithNative],
+// [Registry.Handler] serves the format to clients that prefer it.
 func (r *Registry) WriteProtobuf(w io.Writer) error {
 	return r.write(w, &expo.Protobuf, names.AllowUTF8)
 }

@@ -18,8 +18,9 @@ import (
 
 // Handler returns the handler of /metrics. It serves OpenMetrics 1.0 to clients that prefer
 // it (RFC 9110, section 12.5.1), as Prometheus does, and the text format 0.0.4 to all
-// others. If the registry has a native histogram, Handler also serves the protobuf format;
-// see [Registry.WriteProtobuf]. Prometheus prefers protobuf if it scrapes native histograms.
+// others. If the registry or one of its histograms was defined with [WithNative], Handler
+// also serves the protobuf format; see [Registry.WriteProtobuf]. Prometheus prefers protobuf
+// if it scrapes native histograms.
 // The body is compressed with gzip if Accept-Encoding allows it (section 12.5.3).
 // Methods other than GET and HEAD get status 405.
 //

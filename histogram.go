@@ -154,12 +154,13 @@ func newHistogram(f *family, n int, apart bool, _ string) unsafe.Pointer {
 }
 
 // Observe counts v in the first bucket whose upper bound is at least v, and adds v to the
-// sum. If v is NaN, the histogram does not change and
-// tacho_errors_total{metric,reason="nan"} counts.
+// sum. With [WithNative] a native bucket counts v too. If v is NaN, the histogram does not
+// change and tacho_errors_total{metric,reason="nan"} counts.
 func (h *Histogram) Observe(v float64) { h.observe(v) }
 
 // ObserveExemplar observes v and leaves an exemplar for the bucket of v; see
-// [Counter.AddExemplar]. If v is NaN, there is no exemplar.
+// [Counter.AddExemplar]. If v is NaN, there is no exemplar. A histogram with native buckets
+// alone keeps up to 10 exemplars.
 func (h *Histogram) ObserveExemplar(v float64, labels ...string) {
 	if i := h.observe(v); i >= 0 && len(labels) > 0 {
 		h.leaveExemplar(v, labels)
@@ -183,7 +184,7 @@ func (h *Histogram) ObserveDuration(d time.Duration) { h.Observe(d.Seconds()) }
 // a monotonic reading, as the result of time.Now has.
 func (h *Histogram) ObserveSince(start time.Time) { h.Observe(time.Since(start).Seconds()) }
 
-// observe records v and returns the word of its bucket, or -1 if v was refused.
+// observe records v. It returns -1 if v was refused, and otherwise a number that is not negative.
 func (h *Histogram) observe(v float64) int {
 	if h.def == nil {
 		return -1

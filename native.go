@@ -142,7 +142,7 @@ const nativeExemplars = 10
 type nativeHistogram struct {
 	histogram Histogram            // not embedded: the type would have its methods; see internal/SIZE.md
 	buckets   atomic.Pointer[byte] // native.Buckets, without its methods; see internal/SIZE.md
-	last      unsafe.Pointer       // *restart, or nil; needs the lock of nativeRules; see internal/SIZE.md
+	restart   unsafe.Pointer       // *restart, or nil; needs the lock of nativeRules; see internal/SIZE.md
 }
 
 var nativeHistograms = metricType{expo.Histogram, unsafe.Sizeof(nativeHistogram{}), false, newNativeHistogram, encodeNativeHistograms}

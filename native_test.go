@@ -917,7 +917,7 @@ func TestNativeConcurrentDecisions(t *testing.T) {
 		restarts := uint64(0)
 		for running := true; running; {
 			running = x.running.Load() > 0
-			was := (*restart)(nativeOf(x.h).last)
+			was := (*restart)(nativeOf(x.h).restart)
 			got, created := readNative(x.h, &r, counts, running)
 			if pending != nil {
 				if created == was.created && was.before != was.created {
@@ -927,7 +927,7 @@ func TestNativeConcurrentDecisions(t *testing.T) {
 				}
 				pending = nil
 			}
-			if now := (*restart)(nativeOf(x.h).last); now != was {
+			if now := (*restart)(nativeOf(x.h).restart); now != was {
 				pending, pendingSum = &NativeSnapshot{r.Schema, r.ZeroThreshold, r.Zero, nativeBuckets(r.Positive), nativeBuckets(r.Negative)}, got
 				// Tell restarts of the same millisecond apart.
 				restarts++

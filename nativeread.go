@@ -48,7 +48,7 @@ func (t *taken) addTo(counts []uint64, sum float64) float64 {
 // lastRestart returns the time of the last restart that stands, or 0. t has the counts from before an
 // undecided restart; otherwise t is nil. It needs the lock of nativeRules.
 func lastRestart(h *Histogram) (created int64, t *taken) {
-	switch r := (*restart)(nativeOf(h).last); {
+	switch r := (*restart)(nativeOf(h).restart); {
 	case r == nil:
 		return 0, nil
 	case r.taken != nil:
@@ -61,7 +61,7 @@ func lastRestart(h *Histogram) (created int64, t *taken) {
 // goneFrom returns the number of observations that restarts which stand took from h. It needs the lock of
 // nativeRules.
 func goneFrom(h *Histogram) uint64 {
-	if r := (*restart)(nativeOf(h).last); r != nil {
+	if r := (*restart)(nativeOf(h).restart); r != nil {
 		return r.gone
 	}
 	return 0
@@ -69,7 +69,7 @@ func goneFrom(h *Histogram) uint64 {
 
 // undo undoes the last restart, which took t. It needs the lock of nativeRules.
 func undo(h *Histogram, t *taken) {
-	r := (*restart)(nativeOf(h).last)
+	r := (*restart)(nativeOf(h).restart)
 	r.created = r.before
 	bucketsOf(h).AddDifference(nativeRules(h), &native.Snapshot{Schema: t.Schema}, &t.Snapshot)
 	words := h.words()
@@ -130,7 +130,7 @@ func readNative(h *Histogram, r *native.Reader, counts []uint64, restarts bool) 
 	}
 	r.Read()
 	if decides {
-		last := (*restart)(nativeOf(h).last)
+		last := (*restart)(nativeOf(h).restart)
 		last.taken = nil
 		if r.Schema > before.Schema {
 			last.gone += before.Count()
@@ -148,7 +148,7 @@ func readNative(h *Histogram, r *native.Reader, counts []uint64, restarts bool) 
 	if restarts {
 		t := &taken{r.Snapshot, slices.Clone(counts), sum, total - r.Zero}
 		t.Positive, t.Negative = slices.Clone(t.Positive), slices.Clone(t.Negative)
-		nativeOf(h).last = unsafe.Pointer(&restart{time.Now().UnixMilli(), created, t, goneFrom(h)})
+		nativeOf(h).restart = unsafe.Pointer(&restart{time.Now().UnixMilli(), created, t, goneFrom(h)})
 	}
 	r.End()
 	limitCounts(counts, total)

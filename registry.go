@@ -29,8 +29,8 @@ type Registry struct {
 	names     expo.Names
 
 	// offer is a *nativeDef if the Handler offers the protobuf format, and otherwise nil.
-	// The definition of a native histogram sets it, so that other programs do not contain the
-	// format. An atomic.Pointer[nativeDef] is larger; see internal/SIZE.md.
+	// WithNative of the registry or of a histogram sets offer, so that other programs do not
+	// contain the format. An atomic.Pointer[nativeDef] is larger; see internal/SIZE.md.
 	offer atomic.Pointer[byte]
 
 	mu        sync.Mutex
