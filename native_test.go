@@ -512,6 +512,57 @@ func TestNativeIdleExpiry(t *testing.T) {
 	}
 }
 
+// TestNativeIdleUndecided: a series is unlisted and expires before a restart is decided on. Another
+// series gets only the observations after the series was unlisted.
+func TestNativeIdleUndecided(t *testing.T) {
+	restartAfter(t, 0)
+	for _, before := range []bool{false, true} { // the restart is before the series is unlisted, or after
+		v := NewRegistry().HistogramVec("h", "", []float64{1, 100}, []string{"l"}, WithIdleExpiry(time.Minute),
+			WithNative(NativeConfig{MaxBuckets: 6}))
+		old, now := v.With("x"), time.Now()
+		falls(old)
+		old.Observe(0)
+		var r native.Reader
+		if before {
+			scrapeNative(old, &r)
+			old.Observe(3)
+		}
+		want := old.Snapshot()
+		scrapeAt(&v.vec, now)
+		scrapeAt(&v.vec, now.Add(time.Hour))
+		if v.Len() != 0 {
+			t.Fatalf("restart before %t: not unlisted", before)
+		}
+		u := unlistedSeries(&v.vec)[0]
+		if !before {
+			scrapeNative(old, &r)
+		}
+		if _, undecided := lastRestart(old); undecided == nil {
+			t.Fatalf("restart before %t: no restart", before)
+		}
+		if got := old.Snapshot(); got.Count != want.Count || got.Sum != want.Sum {
+			t.Errorf("restart before %t: count %d, sum %v, want %d, %v", before, got.Count, got.Sum, want.Count, want.Sum)
+		}
+		for _, x := range []float64{0, 5, 1000} {
+			old.Observe(x)
+		}
+		v.mu.Lock()
+		v.unlistedVec().removeLocked(u)
+		v.mu.Unlock()
+		fresh := v.With("x")
+		fresh.Observe(20)
+		v.mu.Lock()
+		v.unlistedVec().addLocked(u)
+		v.mu.Unlock()
+		v.finalize(u, unsafe.Pointer(old))
+		s := fresh.Snapshot()
+		if s.Count != 4 || s.Sum != 1025 || nativeCount(s.Native) != 4 || s.Native.ZeroCount != 1 || s.Buckets[0].Count != 1 || s.Buckets[1].Count != 3 {
+			t.Errorf("restart before %t: %+v, native %+v", before, s, s.Native)
+		}
+		runtime.KeepAlive(old)
+	}
+}
+
 // TestNativeIdleRelisted: a series is unlisted after the idle time. A recording relists the series
 // with its total.
 func TestNativeIdleRelisted(t *testing.T) {
