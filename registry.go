@@ -29,8 +29,9 @@ type Registry struct {
 	names     expo.Names
 
 	// offer is a *nativeDef if the Handler offers the protobuf format, and otherwise nil.
-	// WithNative of the registry or of a histogram sets offer, so that other programs do not
-	// contain the format. An atomic.Pointer[nativeDef] is larger; see internal/SIZE.md.
+	// WithNative of the registry or of a histogram sets offer, also if the definition is then
+	// refused. So other programs do not contain the format. An atomic.Pointer[nativeDef] is
+	// larger; see internal/SIZE.md.
 	offer atomic.Pointer[byte]
 
 	mu        sync.Mutex
