@@ -86,7 +86,7 @@
 //
 // An exemplar is a reference to an event, such as the trace of a request. It is left by
 // [Counter.AddExemplar] or [Histogram.ObserveExemplar], and for HTTP requests by
-// [WithExemplar]. OpenMetrics shows the latest exemplar of each counter and bucket.
+// [WithExemplar]. OpenMetrics and protobuf show the latest exemplar of each counter and bucket.
 //
 // # Names
 //
@@ -103,11 +103,12 @@
 // # Formats
 //
 // [Registry.WriteText] writes Prometheus' text format 0.0.4, [Registry.WriteOpenMetrics]
-// writes OpenMetrics 1.0, and [Registry.WriteJSON] writes a JSON view. Families are sorted
-// by name and series by label values. A family without series is left out. All three write
-// through one bounded buffer and hold no lock meanwhile. [Registry.Handler] serves the
-// format that the client prefers, and [Registry.JSONHandler] serves the JSON view. Both
-// compress with gzip if the client accepts it.
+// writes OpenMetrics 1.0, [Registry.WriteProtobuf] writes the protobuf format, and
+// [Registry.WriteJSON] writes a JSON view. Families are sorted by name and series by label
+// values. A family without series is left out. All four write through one bounded buffer and
+// hold no lock meanwhile. [Registry.Handler] serves the format that the client prefers, and
+// [Registry.JSONHandler] serves the JSON view. Both compress with gzip if the client accepts
+// it.
 //
 // # HTTP servers
 //

@@ -94,7 +94,7 @@ var (
 // NewHTTPMetrics defines the HTTP metrics in reg. It panics with a *[DefinitionError] if a
 // definition conflicts. These options apply: [WithDurationBuckets], [WithSizeBuckets],
 // [WithPathLabel], [WithSetRoute], [WithMaxPaths], [WithSkip], [WithStream], [WithExemplar],
-// [WithConstLabels] and, for metrics with the label path, [WithIdleExpiry].
+// [WithNative], [WithConstLabels] and, for metrics with the label path, [WithIdleExpiry].
 func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 	o := makeOptions(opts)
 	if o.duration == nil {

@@ -97,17 +97,18 @@ func WithUnit(unit string) Option {
 
 // WithCreated makes a registry store the time of creation of each series of its counters
 // and histograms. OpenMetrics shows the time in Unix seconds, as a sample whose name ends
-// in _created (OpenMetrics 1.0, "Counter"). A counter whose name does not end in _total has
-// no such sample. The time distinguishes a counter that
-// restarted from a counter that was not scraped before. Functions and collectors have no
-// such time.
+// in _created (OpenMetrics 1.0, "Counter"). The protobuf format has a field for it. A counter
+// whose name does not end in _total has no such sample. The time distinguishes a counter that
+// restarted from a counter that was not scraped before. Functions and collectors have no such
+// time.
 //
 // The default is off: each series has one sample more and takes 8 bytes more.
 func WithCreated() Option { return func(o *options) { o.created = true } }
 
 // WithUTF8Names allows the metrics and labels of a registry to have any name that is valid
 // UTF-8 without NUL and does not begin with "U__", as Prometheus 3 does. Without it, names
-// are of the legacy set: letters, digits, underscores and, for metrics, colons.
+// are of the legacy set: letters, digits, underscores and, for metrics, colons. The labels of
+// exemplars are of the legacy set in any case.
 //
 // Clients that accept UTF-8 names get the other names in quotes, {"a.b",x="y"}. Other
 // clients get them escaped by the scheme that they ask for, and otherwise by underscores
