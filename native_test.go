@@ -643,14 +643,16 @@ func newNativeStress(seed uint64, n int) *nativeStress {
 	return x
 }
 
+// nativeRounds returns the number of rounds of a concurrent test, and the number of values in each. The tests of
+// internal/native have more rounds under the race detector.
 func nativeRounds() (rounds, n int) {
 	switch {
 	case testing.Short():
 		return 20, 1000
 	case race.Enabled:
-		return 200, 500
+		return 50, 500
 	}
-	return 300, 3000
+	return 150, 3000
 }
 
 // threads gives a test more threads than there are cores, so that the system interrupts an Observe

@@ -68,8 +68,19 @@ func observeRest(h *Histogram, n *nativeDef, v float64, s *stripe.Set, done int)
 		}
 		(*atomic.Uint64)(unsafe.Add(unsafe.Pointer(row), 8*(1+n.classic))).Add(1) // the zero bucket
 	}
-	if n.classic > 0 {
-		countClassic(h.def, row, v)
+	if upper := h.def.Upper; n.classic > 0 {
+		// A reader reads the classic buckets first. So it finds at least as many observations in the
+		// native buckets, of which one has counted v.
+		i := h.def.index.start(v)
+		for i < len(upper) && !(v <= upper[i]) {
+			i++
+		}
+		if i++; i > len(upper)+1 {
+			i = h.def.search(v)
+		}
+		if i <= len(upper) { // +Inf has no word
+			(*atomic.Uint64)(unsafe.Add(unsafe.Pointer(row), 8*i)).Add(1)
+		}
 	}
 	if done == doneCollided || !atomicfloat.TryAdd(row, v) {
 		if stripe.Contended(s, first, at, unsafe.Pointer(h)) {
@@ -78,22 +89,6 @@ func observeRest(h *Histogram, n *nativeDef, v float64, s *stripe.Set, done int)
 		atomicfloat.Add(row, v)
 	}
 	return 0
-}
-
-// countClassic counts v in its classic bucket, unless the bucket is +Inf. The native bucket has
-// counted v before. A reader reads the classic buckets first. So it finds at least as many
-// observations in the native buckets.
-func countClassic(d *histogramDef, row *atomic.Uint64, v float64) {
-	i := d.index.start(v)
-	for i < len(d.Upper) && !(v <= d.Upper[i]) {
-		i++
-	}
-	if i++; i > len(d.Upper)+1 {
-		i = d.search(v)
-	}
-	if i <= len(d.Upper) {
-		(*atomic.Uint64)(unsafe.Add(unsafe.Pointer(row), 8*i)).Add(1)
-	}
 }
 
 // newNativeSide returns the native buckets of the rows of a stripe.Set; see stripe.Widen.
