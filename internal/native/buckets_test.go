@@ -484,3 +484,32 @@ func TestAllocations(t *testing.T) {
 		}
 	}
 }
+
+// TestInitMakesTables: Add never allocates a Table.
+func TestInitMakesTables(t *testing.T) {
+	for i := range tables {
+		tables[i].Store(nil)
+	}
+	newConfig(5, 160, 0)
+	for schema := MinSchema; schema <= MaxSchema; schema++ {
+		if made := tables[schema-MinSchema].Load() != nil; made != (schema <= 5) {
+			t.Errorf("schema %d: a table %t", schema, made)
+		}
+	}
+}
+
+// TestPopulated counts two neighboring buckets, which are one bucket of the next lower schema if the lower index is
+// even.
+func TestPopulated(t *testing.T) {
+	c := newConfig(0, 160, 0)
+	for _, v := range []float64{1.5, 3} {
+		b := newRows(c, 1)[0]
+		b.Add(c, v)
+		b.Add(c, 2*v)
+		l := b.Level()
+		i := l.table.index(math.Float64bits(v))
+		if got, want := [2]int{l.populated(0), l.populated(1)}, [2]int{2, 1 + i%2}; got != want {
+			t.Errorf("%v and %v: %d buckets, want %d", v, 2*v, got, want)
+		}
+	}
+}
