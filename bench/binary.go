@@ -38,8 +38,8 @@ func BinaryBytes() ([]Size, error) {
 	return sizes, nil
 }
 
-// NativeBinaryBytes builds the programs in the folder size/native, stripped and with
-// the tag tacho_nohttp. Most rows are the bytes that WithNative or WriteProtobuf adds to a
+// NativeBinaryBytes builds the programs in the folder testdata/size of the root module, stripped
+// and with the tag tacho_nohttp. Most rows are the bytes that WithNative or WriteProtobuf adds to a
 // program. The row binaryNeither is the growth of a program with neither since the commit
 // beforeNative. A file grows in pages of 4,096 bytes.
 //
@@ -51,9 +51,13 @@ func NativeBinaryBytes() ([]Size, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
+	root, err := output(".", "git", "rev-parse", "--show-toplevel")
+	if err != nil {
+		return nil, err
+	}
 	bytes := make(map[string]int64)
-	for _, name := range []string{"neither", "recording", "protobuf", "both"} {
-		if bytes[name], err = build(dir, "native", name); err != nil {
+	for _, name := range []string{neither, recording, encoder, both} {
+		if bytes[name], err = buildIn(root, filepath.Join(dir, name), "./testdata/size/"+name, "-tags=tacho_nohttp"); err != nil {
 			return nil, err
 		}
 	}
@@ -63,14 +67,10 @@ func NativeBinaryBytes() ([]Size, error) {
 		size.add(Tacho, float64(bytes[with]-bytes[without]))
 		sizes = append(sizes, size)
 	}
-	row(binaryRecording, "recording", "neither")
-	row(binaryEncoder, "protobuf", "neither")
-	row(binaryBoth, "both", "recording")
+	row(binaryRecording, recording, neither)
+	row(binaryEncoder, encoder, neither)
+	row(binaryBoth, both, recording)
 
-	root, err := output(".", "git", "rev-parse", "--show-toplevel")
-	if err != nil {
-		return nil, err
-	}
 	before := filepath.Join(dir, "before")
 	if _, err := output(".", "git", "clone", "--quiet", "--shared", "--no-checkout", root, before); err != nil {
 		return nil, err
@@ -79,19 +79,23 @@ func NativeBinaryBytes() ([]Size, error) {
 		return nil, err
 	}
 	const name = "commit " + beforeNative
-	program := "./" + filepath.Join("testdata", "size", "tacho")
-	if bytes["now"], err = buildIn(root, filepath.Join(dir, "now"), program, "-tags=tacho_nohttp"); err != nil {
+	if bytes[name], err = buildIn(before, filepath.Join(dir, "then"), "./testdata/size/"+neither, "-tags=tacho_nohttp"); err != nil {
 		return nil, err
 	}
-	if bytes[name], err = buildIn(before, filepath.Join(dir, "then"), program, "-tags=tacho_nohttp"); err != nil {
-		return nil, err
-	}
-	row(binaryNeither, "now", name)
+	row(binaryNeither, neither, name)
 	return sizes, nil
 }
 
 // beforeNative is the last commit without native histograms and without protobuf.
 const beforeNative = "d1d5b75"
+
+// The programs of NativeBinaryBytes.
+const (
+	neither   = "tacho"
+	recording = "tachonative"
+	encoder   = "tachoprotobuf"
+	both      = "tachoboth"
+)
 
 // Names of the rows of NativeBinaryBytes.
 const (

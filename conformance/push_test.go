@@ -350,6 +350,15 @@ func (s *remoteStorage) query(t *testing.T, expr string, at time.Time) string {
 	return strings.Join(lines, "\n")
 }
 
+// awaitPush checks the result of a push. A query afterwards is later than the samples of the push.
+func awaitPush(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2 * time.Millisecond)
+}
+
 // TestRemoteWriteStaleMarkers checks that a query shows no series after its end, and none
 // after Shutdown.
 func TestRemoteWriteStaleMarkers(t *testing.T) {
@@ -366,22 +375,15 @@ func TestRemoteWriteStaleMarkers(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(2 * time.Millisecond) // the query is later than the samples
-	}
 	v.With("a").Set(1)
 	v.With("b").Set(2)
-	must(p.Push(context.Background()))
+	awaitPush(t, p.Push(context.Background()))
 	expect("{__name__=\"g\", n=\"a\"} 1\n{__name__=\"g\", n=\"b\"} 2")
 	v.Delete("a")
-	must(p.Push(context.Background()))
+	awaitPush(t, p.Push(context.Background()))
 	expect("{__name__=\"g\", n=\"b\"} 2")
 	v.With("b").Set(3)
-	must(p.Shutdown(context.Background()))
+	awaitPush(t, p.Shutdown(context.Background()))
 	expect("")
 	if got := s.query(t, "max_over_time(g[1m])", time.Now()); got != "{n=\"a\"} 1\n{n=\"b\"} 3" {
 		t.Errorf("got the last values %q", got)
@@ -403,26 +405,19 @@ func TestRemoteWriteNativeStaleMarkers(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(2 * time.Millisecond) // the query is later than the samples
-	}
 	v.With("a").Observe(1)
 	v.With("b").Observe(2)
-	must(p.Push(context.Background()))
+	awaitPush(t, p.Push(context.Background()))
 	expect("{n=\"a\"} 1\n{n=\"b\"} 1")
 	v.Delete("a")
 	v.With("b").Observe(2.01)
-	must(p.Push(context.Background()))
+	awaitPush(t, p.Push(context.Background()))
 	expect("{n=\"b\"} 2")
 	v.With("a").Observe(-3)
-	must(p.Push(context.Background()))
+	awaitPush(t, p.Push(context.Background()))
 	expect("{n=\"a\"} 1\n{n=\"b\"} 2")
 	v.With("b").Observe(3)
-	must(p.Shutdown(context.Background()))
+	awaitPush(t, p.Shutdown(context.Background()))
 	expect("")
 	if got := s.query(t, "histogram_count(last_over_time(h[1m]))", time.Now()); got != "{n=\"a\"} 1\n{n=\"b\"} 3" {
 		t.Errorf("got the last values %q", got)

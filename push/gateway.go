@@ -8,6 +8,7 @@ import (
 
 	"github.com/tachikoma/tacho/internal/expo"
 	"github.com/tachikoma/tacho/internal/names"
+	"github.com/tachikoma/tacho/internal/wire"
 )
 
 // A gatewayWriter writes the body of a push to a Pushgateway. The body is in protobuf if the
@@ -47,7 +48,7 @@ func (g *gatewayWriter) add(message []byte) error {
 		return errMalformed
 	}
 	first, rest, ok := cutField(message)
-	if !ok || first.tag != familyName {
+	if !ok || first.tag != wire.FamilyName {
 		return errMalformed
 	}
 	if len(g.family) == 0 || string(first.bytes) != string(g.name) {
@@ -60,7 +61,7 @@ func (g *gatewayWriter) add(message []byte) error {
 		if !ok {
 			return errMalformed
 		}
-		if f.tag == familyMetric {
+		if f.tag == wire.FamilyMetric {
 			g.family = append(g.family, rest[:len(rest)-len(after)]...)
 		}
 		rest = after

@@ -5,69 +5,19 @@ package push
 import (
 	"encoding/binary"
 	"errors"
-)
 
-// Wire types of protocol buffers (protobuf.dev, "Encoding").
-const (
-	wireVarint  = 0
-	wireFixed64 = 1
-	wireBytes   = 2
-	wireFixed32 = 5
-)
-
-// The tags of the fields of an exposition, by the message that has them (client_model,
-// metrics.proto).
-const (
-	familyName   = 1<<3 | wireBytes
-	familyMetric = 4<<3 | wireBytes
-
-	metricLabel     = 1<<3 | wireBytes
-	metricGauge     = 2<<3 | wireBytes
-	metricCounter   = 3<<3 | wireBytes
-	metricSummary   = 4<<3 | wireBytes
-	metricUntyped   = 5<<3 | wireBytes
-	metricTime      = 6<<3 | wireVarint
-	metricHistogram = 7<<3 | wireBytes
-
-	labelName  = 1<<3 | wireBytes // also of remote write
-	labelValue = 2<<3 | wireBytes
-
-	valueDouble    = 1<<3 | wireFixed64
-	counterCreated = 3<<3 | wireBytes
-
-	totalCount      = 1<<3 | wireVarint // of a summary and a histogram
-	totalSum        = 2<<3 | wireFixed64
-	summaryQuantile = 3<<3 | wireBytes
-	summaryCreated  = 4<<3 | wireBytes
-	quantileRank    = 1<<3 | wireFixed64
-	quantileValue   = 2<<3 | wireFixed64
-
-	histogramBucket        = 3<<3 | wireBytes
-	histogramSchema        = 5<<3 | wireVarint
-	histogramZeroThreshold = 6<<3 | wireFixed64
-	histogramZeroCount     = 7<<3 | wireVarint
-	histogramNegative      = 9<<3 | wireBytes // spans; the deltas have the next field
-	histogramPositive      = 12<<3 | wireBytes
-	histogramCreated       = 15<<3 | wireBytes
-
-	nextField = 1 << 3
-
-	bucketCount = 1<<3 | wireVarint
-	bucketBound = 2<<3 | wireFixed64
-
-	timeSeconds = 1<<3 | wireVarint
-	timeNanos   = 2<<3 | wireVarint
+	"github.com/tachikoma/tacho/internal/wire"
 )
 
 // The tags of the fields of a Histogram in remote write 1.0 (prompb, types.proto).
 const (
-	writeCount         = 1<<3 | wireVarint
-	writeSum           = 3<<3 | wireFixed64
-	writeSchema        = 4<<3 | wireVarint
-	writeZeroThreshold = 5<<3 | wireFixed64
-	writeZeroCount     = 6<<3 | wireVarint
-	writeNegative      = 8<<3 | wireBytes // spans; the deltas have the next field
-	writeTime          = 15<<3 | wireVarint
+	writeCount         = 1<<3 | wire.Varint
+	writeSum           = 3<<3 | wire.Fixed64
+	writeSchema        = 4<<3 | wire.Varint
+	writeZeroThreshold = 5<<3 | wire.Fixed64
+	writeZeroCount     = 6<<3 | wire.Varint
+	writeNegative      = 8<<3 | wire.Bytes // spans; the deltas have the next field
+	writeTime          = 15<<3 | wire.Varint
 
 	nextSide = 3 << 3 // from a field of negative buckets to that of positive ones
 )
@@ -94,22 +44,22 @@ func cutField(message []byte) (f field, rest []byte, ok bool) {
 	}
 	rest = message[n:]
 	switch f.tag & 7 {
-	case wireVarint:
+	case wire.Varint:
 		f.value, n = binary.Uvarint(rest)
 		if n <= 0 {
 			return f, nil, false
 		}
 		return f, rest[n:], true
-	case wireFixed64:
+	case wire.Fixed64:
 		if len(rest) < 8 {
 			return f, nil, false
 		}
 		f.value = binary.LittleEndian.Uint64(rest)
 		return f, rest[8:], true
-	case wireBytes:
+	case wire.Bytes:
 		f.bytes, rest, ok = cutBytes(rest)
 		return f, rest, ok
-	case wireFixed32: // only of unknown fields
+	case wire.Fixed32: // only of unknown fields
 		if len(rest) < 4 {
 			return f, nil, false
 		}
@@ -132,11 +82,11 @@ func cutBytes(b []byte) (value, rest []byte, ok bool) {
 // cutLabel returns the name and the value of a LabelPair. If the fields are not in this order, ok is
 // false.
 func cutLabel(message []byte) (name, value []byte, ok bool) {
-	if len(message) == 0 || message[0] != labelName {
+	if len(message) == 0 || message[0] != wire.LabelName {
 		return nil, nil, false
 	}
 	name, rest, ok := cutBytes(message[1:])
-	if !ok || len(rest) == 0 || rest[0] != labelValue {
+	if !ok || len(rest) == 0 || rest[0] != wire.LabelValue {
 		return nil, nil, false
 	}
 	value, rest, ok = cutBytes(rest[1:])
@@ -184,10 +134,10 @@ func (m *messages) end() error {
 
 // appendLabel appends the field labels = 1 of a TimeSeries.
 func appendLabel(b []byte, name, value string) []byte {
-	b = append(b, 1<<3|wireBytes)
+	b = append(b, 1<<3|wire.Bytes)
 	b = binary.AppendUvarint(b, uint64(sizeString(name)+sizeString(value)))
-	b = appendString(append(b, labelName), name)
-	return appendString(append(b, labelValue), value)
+	b = appendString(append(b, wire.LabelName), name)
+	return appendString(append(b, wire.LabelValue), value)
 }
 
 func appendString(b []byte, s string) []byte {

@@ -12,6 +12,7 @@ import (
 	"github.com/tachikoma/tacho/internal/decimal"
 	"github.com/tachikoma/tacho/internal/expo"
 	"github.com/tachikoma/tacho/internal/names"
+	"github.com/tachikoma/tacho/internal/wire"
 )
 
 // maxSeries is the maximum number of series in a remote write request. Prometheus has
@@ -139,12 +140,12 @@ func (w *remoteWriter) family(message []byte) error {
 		switch {
 		case !ok:
 			return errMalformed
-		case f.tag == familyName:
+		case f.tag == wire.FamilyName:
 			named = true
 			w.setName(string(f.bytes))
-		case f.tag == familyMetric && !named:
+		case f.tag == wire.FamilyMetric && !named:
 			return errMalformed
-		case f.tag == familyMetric:
+		case f.tag == wire.FamilyMetric:
 			if err := w.convert(f.bytes); err != nil {
 				return err
 			}
@@ -176,30 +177,30 @@ func (w *remoteWriter) convert(message []byte) error {
 			return errMalformed
 		}
 		switch f.tag {
-		case metricLabel:
+		case wire.MetricLabel:
 			name, text, ok := cutLabel(f.bytes)
-			if !ok || message[0] != metricLabel {
+			if !ok || message[0] != wire.MetricLabel {
 				return errMalformed
 			}
 			if len(text) > 0 { // an empty label is no label
 				m.own = append(m.own, pair{name, message[:len(message)-len(rest)]})
 			}
-		case metricTime:
+		case wire.MetricTime:
 			m.timed, m.at = true, int64(f.value)
-		case metricGauge, metricCounter, metricSummary, metricUntyped, metricHistogram:
+		case wire.MetricGauge, wire.MetricCounter, wire.MetricSummary, wire.MetricUntyped, wire.MetricHistogram:
 			value = f
 		}
 		message = rest
 	}
 	ok := false
 	switch w.arrange(0, ""); value.tag {
-	case metricGauge, metricUntyped:
+	case wire.MetricGauge, wire.MetricUntyped:
 		ok = w.single(value.bytes, false)
-	case metricCounter:
+	case wire.MetricCounter:
 		ok = w.single(value.bytes, true)
-	case metricSummary:
+	case wire.MetricSummary:
 		ok = w.summary(value.bytes)
-	case metricHistogram:
+	case wire.MetricHistogram:
 		ok = w.histogram(value.bytes)
 	}
 	if !ok {
@@ -281,9 +282,9 @@ func (w *remoteWriter) single(message []byte, counter bool) bool {
 			return false
 		}
 		switch {
-		case f.tag == valueDouble:
+		case f.tag == wire.ValueDouble:
 			value = f.value
-		case f.tag == counterCreated && counter:
+		case f.tag == wire.CounterCreated && counter:
 			if created, dated = seconds(f.bytes); !dated {
 				return false
 			}
@@ -306,9 +307,9 @@ func seconds(message []byte) (bits uint64, ok bool) {
 			return 0, false
 		}
 		switch f.tag {
-		case timeSeconds:
+		case wire.TimeSeconds:
 			ms += int64(f.value) * 1e3
-		case timeNanos:
+		case wire.TimeNanos:
 			ms += int64(f.value) / 1e6
 		}
 	}
@@ -326,18 +327,18 @@ func (w *remoteWriter) summary(message []byte) bool {
 			return false
 		}
 		switch f.tag {
-		case totalCount:
+		case wire.TotalCount:
 			count = f.value
-		case totalSum:
+		case wire.TotalSum:
 			sum = f.value
-		case summaryQuantile:
-			quantile, value, ok := cutNumbers(f.bytes, quantileRank, quantileValue)
+		case wire.SummaryQuantile:
+			quantile, value, ok := cutNumbers(f.bytes, wire.QuantileRank, wire.QuantileValue)
 			if !ok {
 				return false
 			}
 			w.setText(math.Float64frombits(quantile))
 			w.add(1, plainName, value)
-		case summaryCreated:
+		case wire.SummaryCreated:
 			if created, dated = seconds(f.bytes); !dated {
 				return false
 			}
@@ -390,28 +391,28 @@ func (w *remoteWriter) histogram(message []byte) bool {
 			return false
 		}
 		side := 0
-		if f.tag >= histogramPositive {
+		if f.tag >= wire.HistogramPositive {
 			side = 1
 		}
 		switch f.tag {
-		case totalCount:
+		case wire.TotalCount:
 			h.count = f.value
-		case totalSum:
+		case wire.TotalSum:
 			h.sum = f.value
-		case histogramBucket:
+		case wire.HistogramBucket:
 			classic = true
-		case histogramSchema:
+		case wire.HistogramSchema:
 			h.native, h.schema = true, f.value
-		case histogramZeroThreshold:
+		case wire.HistogramZeroThreshold:
 			h.native, h.zeroThreshold = true, f.value
-		case histogramZeroCount:
+		case wire.HistogramZeroCount:
 			h.native, h.zeroCount = true, f.value
-		case histogramNegative, histogramPositive: // the fields of a span have the same numbers
+		case wire.HistogramNegative, wire.HistogramPositive: // the fields of a span have the same numbers
 			h.native = true
 			w.spans[side] = appendBytes(append(w.spans[side], byte(writeNegative+side*nextSide)), f.bytes)
-		case histogramNegative + nextField, histogramPositive + nextField: // packed
+		case wire.HistogramNegative + wire.NextField, wire.HistogramPositive + wire.NextField: // packed
 			w.deltas[side] = append(w.deltas[side], f.bytes...)
-		case histogramCreated:
+		case wire.HistogramCreated:
 			var ok bool
 			if h.created, ok = seconds(f.bytes); !ok {
 				return false
@@ -448,10 +449,10 @@ func (w *remoteWriter) classic(message []byte, h *histogramFields) bool {
 		if message = rest; !ok {
 			return false
 		}
-		if f.tag != histogramBucket {
+		if f.tag != wire.HistogramBucket {
 			continue
 		}
-		count, bits, ok := cutNumbers(f.bytes, bucketCount, bucketBound)
+		count, bits, ok := cutNumbers(f.bytes, wire.BucketCount, wire.BucketBound)
 		if !ok {
 			return false
 		}
@@ -481,7 +482,7 @@ func (w *remoteWriter) native(h *histogramFields) {
 	for side := range w.spans {
 		b = append(b, w.spans[side]...)
 		if len(w.deltas[side]) > 0 {
-			b = appendBytes(append(b, byte(writeNegative+side*nextSide+nextField)), w.deltas[side])
+			b = appendBytes(append(b, byte(writeNegative+side*nextSide+wire.NextField)), w.deltas[side])
 		}
 	}
 	m := &w.metric
@@ -536,16 +537,16 @@ func (w *remoteWriter) key(layout, suffix int, native, timed bool) []byte {
 // The value is not a float64, because some processors change the bits of a stale marker.
 func (w *remoteWriter) append(key []byte, bits uint64, at int64) {
 	// Field samples = 2: Sample{value = 1, timestamp = 2}.
-	b := append(key, 2<<3|wireBytes)
+	b := append(key, 2<<3|wire.Bytes)
 	b = binary.AppendUvarint(b, uint64(1+8+1+sizeUvarint(uint64(at))))
-	b = appendFixed64(b, 1<<3|wireFixed64, bits)
-	b = binary.AppendUvarint(append(b, 2<<3|wireVarint), uint64(at))
+	b = appendFixed64(b, 1<<3|wire.Fixed64, bits)
+	b = binary.AppendUvarint(append(b, 2<<3|wire.Varint), uint64(at))
 	w.finishSeries(b, len(key))
 }
 
 // appendHistogram appends a series with a message Histogram to a request.
 func (w *remoteWriter) appendHistogram(key, message []byte) {
-	w.finishSeries(appendBytes(append(key, 4<<3|wireBytes), message), len(key)) // field histograms = 4
+	w.finishSeries(appendBytes(append(key, 4<<3|wire.Bytes), message), len(key)) // field histograms = 4
 }
 
 // finishSeries appends a TimeSeries to a request. size is the size of its labels.
@@ -560,7 +561,7 @@ func (w *remoteWriter) finishSeries(series []byte, size int) {
 
 // appendSeries appends the field timeseries = 1 of a WriteRequest.
 func appendSeries(request, series []byte) []byte {
-	request = binary.AppendUvarint(append(request, 1<<3|wireBytes), uint64(len(series)))
+	request = binary.AppendUvarint(append(request, 1<<3|wire.Bytes), uint64(len(series)))
 	return append(request, series...)
 }
 
@@ -580,7 +581,7 @@ func splitSeries(body []byte) (all [][]byte) {
 // seriesKey returns the encoded labels at the beginning of a TimeSeries message.
 func seriesKey(series []byte) []byte {
 	end := 0
-	for series[end] == 1<<3|wireBytes {
+	for series[end] == 1<<3|wire.Bytes {
 		size, n := binary.Uvarint(series[end+1:])
 		end += 1 + n + int(size)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/internal/wire"
 )
 
 // fields calls f for each field of the protocol buffer message b. f gets the field
@@ -26,14 +27,14 @@ func fields(t *testing.T, b []byte, f func(number int, v uint64, bytes []byte)) 
 			t.Fatal("bad tag")
 		}
 		switch tag & 7 {
-		case wireVarint:
+		case wire.Varint:
 			v, n := binary.Uvarint(b)
 			b = b[n:]
 			f(int(tag>>3), v, nil)
-		case wireFixed64:
+		case wire.Fixed64:
 			f(int(tag>>3), binary.LittleEndian.Uint64(b), nil)
 			b = b[8:]
-		case wireBytes:
+		case wire.Bytes:
 			size, n := binary.Uvarint(b)
 			f(int(tag>>3), 0, b[n:n+int(size)])
 			b = b[n+int(size):]

@@ -15,7 +15,7 @@ const module = "github.com/tachikoma/tacho"
 // order has the packages of the module, from the lowest to the highest. A package may
 // import packages of lower rows only.
 var order = [][]string{
-	{"internal/stringslite", "internal/byteorder", "internal/atomicfloat", "internal/race", "internal/recorder", "internal/native"},
+	{"internal/stringslite", "internal/byteorder", "internal/atomicfloat", "internal/race", "internal/recorder", "internal/native", "internal/wire"},
 	{"internal/decimal", "internal/escape", "internal/stripe", "internal/gzip"},
 	{"internal/names"},
 	{"internal/label", "internal/accept", "internal/sortkeys"},

@@ -1,5 +1,4 @@
-// Command neither has a counter vector and a histogram, which it writes to standard output.
-// The programs in the neighbouring folders add to the program neither.
+// Command tachoboth is the program tacho with native buckets and the protobuf format.
 package main
 
 import (
@@ -11,10 +10,13 @@ import (
 func main() {
 	reg := tacho.NewRegistry()
 	jobs := reg.CounterVec("jobs_total", "Jobs.", []string{"queue"})
-	depth := reg.Histogram("depth", "Depth.", nil)
+	depth := reg.Histogram("depth", "Depth.", nil, tacho.WithNative())
 	jobs.With("a").Inc()
 	depth.Observe(1)
 	if err := reg.WriteText(os.Stdout); err != nil {
+		os.Exit(1)
+	}
+	if err := reg.WriteProtobuf(os.Stdout); err != nil {
 		os.Exit(1)
 	}
 }
