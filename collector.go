@@ -42,7 +42,7 @@ func (r *Registry) Collect(f func(*Emitter)) (stop func()) {
 	}
 	var current atomic.Pointer[func(*Emitter)] // nil after stop: f and its data are released
 	current.Store(&f)
-	s := &source{fault: func(reason string) { r.fault("", reason) }}
+	s := &source{reg: r, release: func() { current.Store(nil) }, fault: func(reason string) { r.fault("", reason) }}
 	s.call = func(c *call) {
 		f := current.Load()
 		if f == nil {
@@ -56,6 +56,9 @@ func (r *Registry) Collect(f func(*Emitter)) (stop func()) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.tree != nil {
+		(*tree)(r.tree).check(r, "")
+	}
 	list := r.functionsLocked()
 	// A program without collectors does not contain mergeCollected; see internal/SIZE.md.
 	list.merge = mergeCollected
@@ -63,11 +66,8 @@ func (r *Registry) Collect(f func(*Emitter)) (stop func()) {
 	return func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if !s.stopped.Swap(true) {
-			current.Store(nil)
-			list.stopped++
-			list.compactLocked()
-		}
+		list.stopLocked(s)
+		list.compactLocked()
 	}
 }
 

@@ -65,14 +65,15 @@ type family struct {
 	expo.Family
 	utf8   *expo.UTF8Rules    // nil if all names must be in the legacy set
 	labels []string           // names of the variable labels
-	consts []label.Label      // of the registry and the definition
 	hist   *histogramDef      // of histograms
 	where  string             // file:line of the definition
-	metric *metricType        // nil for functions
+	metric *metricType        // nil for a CounterFunc or GaugeFunc
 	vec    *vec               // nil for functions
 	none   *exemplar.Exemplar // see exemplar.None
-	index  int                // in Registry.defined
-	source unsafe.Pointer     // *source, of functions; see internal/SIZE.md
+	index  int                // in space.defined
+	member unsafe.Pointer     // *member, with sub-registries; see internal/SIZE.md
+
+	functions unsafe.Pointer // *functionList, of functions; see internal/SIZE.md
 
 	fault      func(reason string) // counts in tacho_errors_total
 	overflowed func()              // counts in tacho_series_overflow_total
@@ -106,11 +107,11 @@ func (f *family) checkUnit() string {
 }
 
 func (f *family) checkLabels() string {
-	all := make([]string, len(f.consts)+len(f.labels))
-	for i := range f.consts {
-		all[i] = f.consts[i].Name
+	all := make([]string, len(f.Consts)+len(f.labels))
+	for i := range f.Consts {
+		all[i] = f.Consts[i].Name
 	}
-	copy(all[len(f.consts):], f.labels)
+	copy(all[len(f.Consts):], f.labels)
 	for i, name := range all {
 		reason := ""
 		switch {
@@ -142,8 +143,8 @@ func (f *family) checkLabels() string {
 }
 
 // differs returns how the definition of old, which exists, differs from the definition of
-// f, or "".
-func (f *family) differs(old *family) string {
+// f, or "". If member is true, only the parts count that all metrics with one name share.
+func (f *family) differs(old *family, member bool) string {
 	switch {
 	case f.Kind != old.Kind:
 		return " as a " + old.Kind.TextName()
@@ -153,6 +154,7 @@ func (f *family) differs(old *family) string {
 		return " with unit " + escape.Quote(old.Unit)
 	case !slices.Equal(f.labels, old.labels):
 		return " with the labels" + quoteAll(old.labels)
+	case member: // of a family with several sets of const labels
 	case f.constBlock() != old.constBlock():
 		return " with other const labels"
 	case f.metric == nil || old.metric == nil:
@@ -170,7 +172,7 @@ func (f *family) differs(old *family) string {
 // constBlock returns the rendered labels that all series of f share.
 //
 //go:noinline
-func (f *family) constBlock() string { return string(label.AppendBlock(nil, f.consts)) }
+func (f *family) constBlock() string { return string(label.AppendBlock(nil, f.Consts)) }
 
 // quoteAll quotes about 1000 bytes of a list.
 func quoteAll(list []string) (s string) {

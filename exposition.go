@@ -62,11 +62,17 @@ func (r *Registry) WriteProtobuf(w io.Writer) error {
 
 // write writes all metrics. It holds no lock while w writes: w may be a slow client.
 func (r *Registry) write(w io.Writer, format *expo.Format, s names.Scheme) error {
-	return expo.Write(w, format, s, r.scraped(), &r.names)
+	return expo.Write(w, format, s, r.scraped(), &r.shared().names)
 }
 
 // scraped returns the families of a scrape, sorted by name. The list is never changed.
 func (r *Registry) scraped() []*expo.Family {
+	if r.branch != nil {
+		return (*branch)(r.branch).scrape(nil)
+	}
+	if r.space == nil {
+		return nil
+	}
 	r.mu.Lock()
 	families, collect := r.sortedLocked(), r.collect
 	r.mu.Unlock()
@@ -76,6 +82,14 @@ func (r *Registry) scraped() []*expo.Family {
 	return families
 }
 
+// shownLocked returns the defined families that scrapes of r show, sorted by name.
+func (r *Registry) shownLocked() []*expo.Family {
+	if b := (*branch)(r.branch); b != nil {
+		return b.shown()
+	}
+	return r.sortedLocked()
+}
+
 // sortedLocked returns the defined families, sorted by name.
 func (r *Registry) sortedLocked() []*expo.Family {
 	if r.sorted == nil {
@@ -83,7 +97,11 @@ func (r *Registry) sortedLocked() []*expo.Family {
 		for i, f := range r.defined {
 			r.sorted[i] = &f.Family
 		}
-		sortFamilies(r.sorted)
+		if r.tree != nil {
+			(*tree)(r.tree).sort(r.sorted)
+		} else {
+			sortFamilies(r.sorted)
+		}
 	}
 	return r.sorted
 }

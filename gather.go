@@ -1,6 +1,7 @@
 package tacho
 
 import (
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/sortkeys"
 	"github.com/tachikoma/tacho/internal/stringslite"
 )
 
@@ -59,11 +61,12 @@ type functions struct {
 	merge      func(*Registry, []*call, []*expo.Family) []*expo.Family
 }
 
-// functionsLocked returns the functions of a registry and makes scrapes call them.
+// functionsLocked returns the functions of s and makes scrapes call them.
 func (r *Registry) functionsLocked() *functions {
 	if r.functions == nil {
-		f := &functions{gather: r.gather}
-		r.functions, r.collect = unsafe.Pointer(f), func() []*expo.Family { return r.gather(nil) }
+		root := r.root
+		f := &functions{gather: root.gather}
+		r.functions, r.collect = unsafe.Pointer(f), func() []*expo.Family { return root.gather(nil) }
 	}
 	return (*functions)(r.functions)
 }
@@ -79,6 +82,14 @@ func (f *functions) running() []*source {
 	return list
 }
 
+// stopLocked stops and releases a collector.
+func (f *functions) stopLocked(s *source) {
+	if !s.stopped.Swap(true) {
+		s.release()
+		f.stopped++
+	}
+}
+
 // compactLocked removes the stopped collectors once they are most of the list. The work for
 // each stop is constant on average.
 func (f *functions) compactLocked() {
@@ -91,7 +102,9 @@ func (f *functions) compactLocked() {
 type source struct {
 	call    func(*call) // calls the function and sets the result
 	fault   func(reason string)
-	block   string // the label block of a CounterFunc or GaugeFunc; "" for a collector
+	reg     *Registry // of a collector
+	release func()    // of a collector: releases the function
+	block   string    // the label block of a CounterFunc or GaugeFunc; "" for a collector
 	stopped atomic.Bool
 
 	mu      sync.Mutex
@@ -360,17 +373,70 @@ func nested() bool {
 	}
 }
 
-// A reading is the family of a CounterFunc or GaugeFunc in one scrape.
+// A functionList has the functions of a CounterFunc, a GaugeFunc or a vector of functions.
+type functionList struct {
+	mu     sync.Mutex
+	sorted []*source          // by label block; nil after a change, otherwise never changed
+	set    map[string]*source // by label block; nil for one function that stays
+}
+
+// all returns the functions, sorted by their labels.
+func (l *functionList) all() []*source {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.sorted == nil && len(l.set) > 0 {
+		list := slices.AppendSeq(make([]*source, 0, len(l.set)), maps.Values(l.set))
+		l.sorted = make([]*source, 0, len(list))
+		for _, i := range sortkeys.Strings(len(list), func(i uint32) string { return list[i].block }) {
+			l.sorted = append(l.sorted, list[i])
+		}
+	}
+	return l.sorted
+}
+
+// functionsOf returns the functions of a family in space.sorted, or nil.
+func functionsOf(f *expo.Family) *functionList {
+	return (*functionList)((*family)(unsafe.Pointer(f)).functions)
+}
+
+// valueSource returns a source of f for the series with this label block. The source has no result
+// after value was set to nil.
+func (f *family) valueSource(block string, value *atomic.Pointer[func() float64]) *source {
+	return &source{fault: f.fault, block: block, call: func(c *call) {
+		current := value.Load()
+		if current == nil {
+			return
+		}
+		v := (*current)()
+		if reason := refusal(v); f.Kind == expo.Counter && reason != "" {
+			f.fault(reason)
+			return
+		}
+		c.value, c.ok = v, true
+	}}
+}
+
+// A reading is the family of a functionList in one scrape.
 type reading struct {
 	expo.Family
-	block string
-	value float64
+	calls []*call // of the functions; nil for a function without a result
 }
 
 func encodeReading(e *expo.Encoder) {
 	r := (*reading)(unsafe.Pointer(e.Current()))
-	e.Begin(&r.Family)
-	e.Float(r.block, r.value, nil)
+	begun := false
+	for _, c := range r.calls {
+		if c == nil || !c.ok {
+			continue
+		}
+		if !begun {
+			e.Begin(&r.Family)
+			begun = true
+		}
+		if !e.Float(c.src.block, c.value, nil) {
+			return
+		}
+	}
 }
 
 // encodeNothing is the Encode of a family without samples.
@@ -379,74 +445,110 @@ func encodeNothing(*expo.Encoder) {}
 // scrapedFor returns the families of a scrape for a client; see scraped. It returns nil if
 // the client is gone before all functions returned.
 func (r *Registry) scrapedFor(q *query) []*expo.Family {
-	r.mu.Lock()
-	f := (*functions)(r.functions)
-	r.mu.Unlock()
-	if f == nil {
-		return q.filter(r.scraped())
+	s := r.shared()
+	s.mu.Lock()
+	f := (*functions)(s.functions)
+	s.mu.Unlock()
+	var families []*expo.Family
+	switch {
+	case r.branch != nil:
+		families = (*branch)(r.branch).scrape(q)
+	case f != nil:
+		families = f.gather(q)
+	default:
+		families = r.scraped()
 	}
-	return q.filter(f.gather(q))
+	return q.filter(families)
 }
 
 // gather returns the families of a scrape, sorted by name, with the results of all
-// functions that the client wants. The family of a function without a result stays in the
-// list without samples, for the names of other families; see filter. gather returns nil if
-// the client is gone.
+// functions that the client wants. It returns nil if the client is gone.
 func (r *Registry) gather(q *query) []*expo.Family {
-	r.mu.Lock()
-	defined := r.sortedLocked()
-	own := r.functionsLocked()
-	sources, merge := own.running(), own.merge
-	r.mu.Unlock()
-	numCollectors := len(sources)
-
-	var functions []*expo.Family
-	for _, f := range defined {
-		if s := sourceOf(f); s != nil && q.wants(f.Name) {
-			functions, sources = append(functions, f), append(sources, s)
-		}
-	}
-	results, ok := q.calls(sources)
+	p := r.plan(q)
+	results, ok := q.calls(p.sources)
 	if !ok {
 		return nil
 	}
-	collected, values := results[:numCollectors], results[numCollectors:]
+	return p.families(results)
+}
 
+// A plan has the functions that a scrape of a registry calls.
+type plan struct {
+	reg        *Registry
+	shown      []*expo.Family
+	read       []planned // families in shown
+	sources    []*source // the collectors, and then the functions of read
+	collectors int
+	merge      func(*Registry, []*call, []*expo.Family) []*expo.Family
+}
+
+// A planned is a family whose functions a scrape calls.
+type planned struct {
+	index     int // in plan.shown
+	functions int // number of functions
+}
+
+func (r *Registry) plan(q *query) *plan {
+	p := &plan{reg: r}
 	r.mu.Lock()
-	families := slices.Clone(r.sortedLocked()) // with the metrics that functions have defined
+	p.shown = r.shownLocked()
+	if f := (*functions)(r.functions); f != nil {
+		p.sources, p.merge = f.running(), f.merge
+	}
 	r.mu.Unlock()
-	readings := make([]reading, len(functions))
-	for i := range families {
-		for len(functions) > 0 && functions[0].Name < families[i].Name { // removed since
-			functions, values, readings = functions[1:], values[1:], readings[1:]
-		}
-		if len(functions) == 0 {
-			break
-		}
-		if c := values[0]; functions[0] == families[i] && c != nil && c.ok {
-			f := &readings[0]
-			f.Family, f.block, f.value = *families[i], c.src.block, c.value
-			f.Encode = encodeReading
-			families[i] = &f.Family
+	if r.branch != nil {
+		p.sources = (*branch)(r.branch).within(p.sources)
+	}
+	p.collectors = len(p.sources)
+	for i, f := range p.shown {
+		if l := functionsOf(f); l != nil && q.wants(f.Name) {
+			all := l.all()
+			p.read, p.sources = append(p.read, planned{i, len(all)}), append(p.sources, all...)
 		}
 	}
-	if numCollectors > 0 {
-		families = merge(r, collected, families)
+	return p
+}
+
+// families returns the families of the scrape with the results of the sources. The family of
+// a function without a result stays in the list without samples, for the names of other
+// families; see filter.
+func (p *plan) families(results []*call) []*expo.Family {
+	r := p.reg
+	r.mu.Lock()
+	shown := r.shownLocked() // with the metrics that functions have defined
+	r.mu.Unlock()
+	families := slices.Clone(shown)
+	indexes := p.indexes(shown)
+	readings := make([]reading, len(p.read))
+	values := results[p.collectors:]
+	for i, planned := range p.read {
+		f := &readings[i]
+		f.calls, values = values[:planned.functions], values[planned.functions:]
+		at := planned.index
+		if indexes != nil {
+			var ok bool
+			if at, ok = indexes[p.shown[at]]; !ok {
+				continue // removed since
+			}
+		}
+		f.Family = *families[at]
+		f.Encode = encodeReading
+		families[at] = &f.Family
+	}
+	if p.collectors > 0 {
+		families = p.merge(r, results[:p.collectors], families)
 	}
 	return families
 }
 
-// sourceOf returns the source of a family in Registry.sorted, or nil.
-func sourceOf(f *expo.Family) *source { return (*source)((*family)(unsafe.Pointer(f)).source) }
-
-// valueSource returns the source of a CounterFunc or GaugeFunc.
-func (f *family) valueSource(value func() float64) *source {
-	return &source{fault: f.fault, block: f.constBlock(), call: func(c *call) {
-		v := value()
-		if reason := refusal(v); f.Kind == expo.Counter && reason != "" {
-			f.fault(reason)
-			return
-		}
-		c.value, c.ok = v, true
-	}}
+// indexes returns the index of each family in shown, or nil if shown is that of the plan.
+func (p *plan) indexes(shown []*expo.Family) map[*expo.Family]int {
+	if len(shown) == len(p.shown) && (len(shown) == 0 || &shown[0] == &p.shown[0]) {
+		return nil
+	}
+	indexes := make(map[*expo.Family]int, len(shown))
+	for i, f := range shown {
+		indexes[f] = i
+	}
+	return indexes
 }

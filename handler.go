@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/accept"
 	"github.com/tachikoma/tacho/internal/expo"
@@ -40,7 +39,7 @@ func (r *Registry) Handler() http.Handler {
 	r.check("")
 	return r.serve("Accept, Accept-Encoding", func(req *http.Request) (string, *expo.Format, names.Scheme) {
 		var protobuf *expo.Format
-		if n := (*nativeDef)(unsafe.Pointer(r.offer.Load())); n != nil {
+		if n := (*nativeDef)(r.offered()); n != nil {
 			protobuf = (*expo.Format)(n.code.ProtobufFormat())
 		}
 		f := accept.Negotiate(req.Header.Values("Accept"), protobuf != nil)
@@ -54,6 +53,10 @@ func (r *Registry) Handler() http.Handler {
 		return f.ContentType(r.names.UTF8 != nil), format, f.Names
 	})
 }
+
+// Handler returns the handler of /metrics for several registries; see [Join] and
+// [Registry.Handler].
+func Handler(regs ...*Registry) http.Handler { return Join(regs...).Handler() }
 
 // JSONHandler returns the handler of /metrics/json. It serves the output of
 // [Registry.WriteJSON], whatever the header Accept is. Otherwise it is like
@@ -94,7 +97,7 @@ func (r *Registry) serve(vary string, choose func(*http.Request) (string, *expo.
 			http.Error(w, "the scrape was canceled", http.StatusServiceUnavailable)
 			return
 		}
-		write := func(w io.Writer) error { return expo.Write(w, format, scheme, families, &r.names) }
+		write := func(w io.Writer) error { return expo.Write(w, format, scheme, families, &r.shared().names) }
 		// An error means that the client is gone.
 		if zip {
 			_ = gzip.Write(w, write)

@@ -22,6 +22,7 @@ type options struct {
 	checkUnit func(*family) string // set with unit
 	expiry    unsafe.Pointer       // *expiry
 	created   bool
+	prefix    string
 	native    unsafe.Pointer // *nativeDef
 	utf8      *expo.UTF8Rules
 	//lint:ignore U1000 the build without HTTP does not read it
@@ -54,6 +55,9 @@ func WithConstLabels(pairs ...string) Option {
 		}
 	}
 }
+
+// WithPrefix sets a text with which the names of all metrics of a registry begin.
+func WithPrefix(prefix string) Option { return func(o *options) { o.prefix = prefix } }
 
 // WithMaxSeries limits a vector to n series. Given to a registry, it limits every vector
 // without a limit of its own. If a vector is full, new combinations of label values are

@@ -21,12 +21,20 @@ var Default = NewRegistry()
 // concurrent use. [NewRegistry] makes a Registry. A zero Registry refuses all definitions
 // and has no metrics.
 type Registry struct {
+	*space           // nil in a zero Registry
+	prefix    string // of all names
 	consts    []label.Label
 	badConsts bool
 	limit     limit          // of vectors without a limit of their own
 	created   bool           // series have a time of creation
 	native    unsafe.Pointer // *nativeDef of histograms without the option, or nil; see internal/SIZE.md
-	names     expo.Names
+	branch    unsafe.Pointer // *branch of Sub or Join; otherwise nil; see internal/SIZE.md
+}
+
+// A space has what a registry shares with its sub-registries: the names and the families.
+type space struct {
+	root  *Registry // of NewRegistry
+	names expo.Names
 
 	// offer is a *nativeDef if the Handler offers the protobuf format, and otherwise nil.
 	// WithNative of the registry or of a histogram sets offer, also if the definition is then
@@ -35,31 +43,52 @@ type Registry struct {
 	offer atomic.Pointer[byte]
 
 	mu        sync.Mutex
-	families  map[string]*family    // by name
-	defined   []*family             // the same families
+	families  map[string]*family    // by name; one of those with the same name
+	defined   []*family             // all families
 	taken     map[string]*family    // by the names of samples that differ from the family's
 	functions unsafe.Pointer        // *functions; nil before the first; see internal/SIZE.md
 	collect   func() []*expo.Family // calls the functions; nil before the first
 	sorted    []*expo.Family        // families by name; nil after a change, otherwise never changed
+	tree      unsafe.Pointer        // *tree; nil without sub-registries; see internal/SIZE.md
 
 	errors, overflow *vec // of counters
 }
 
+// noSpace is the space of zero Registries.
+var noSpace space
+
+// offered returns the *nativeDef of space.offer, or nil.
+//
+//go:noinline
+func (r *Registry) offered() unsafe.Pointer {
+	if r.branch != nil && (*branch)(r.branch).offer != nil {
+		return (*branch)(r.branch).offer()
+	}
+	return unsafe.Pointer(r.shared().offer.Load())
+}
+
+// shared returns the space of r, also of a zero Registry.
+func (r *Registry) shared() *space {
+	if r.space == nil {
+		return &noSpace
+	}
+	return r.space
+}
+
 var errorLabels = []string{"metric", "reason"}
 
-// NewRegistry returns an empty registry. [WithConstLabels], [WithMaxSeries],
+// NewRegistry returns an empty registry. [WithConstLabels], [WithPrefix], [WithMaxSeries],
 // [WithCreated], [WithUTF8Names] and [WithNative] apply. NewRegistry panics with a
 // *[DefinitionError] if an option is nil or bad.
 func NewRegistry(opts ...Option) *Registry {
 	o := makeOptions(opts)
 	r := &Registry{
+		space:     &space{families: map[string]*family{}, taken: map[string]*family{}},
 		consts:    o.consts,
 		badConsts: o.badConsts,
 		created:   o.created,
-		families:  map[string]*family{},
-		taken:     map[string]*family{},
 	}
-	r.names.UTF8 = o.utf8
+	r.root, r.names.UTF8 = r, o.utf8
 	if n := (*nativeDef)(o.native); n != nil {
 		n.define(r, n, nil)
 	}
@@ -67,7 +96,7 @@ func NewRegistry(opts ...Option) *Registry {
 		errorLabels, nil)
 	r.overflow = r.define(&counters, nil, "tacho_series_overflow_total", "Lookups beyond a limit of series.",
 		errorLabels[:1], nil)
-	r.limit = o.limit // not of those two
+	r.limit, r.prefix = o.limit, o.prefix // not of those two
 	return r
 }
 
@@ -170,7 +199,9 @@ func (r *Registry) defineFunc(f *family, value func() float64, opts []Option) {
 	}
 	r.apply(f, opts)
 	f.Encode = encodeNothing // each scrape has a family with the value; see Registry.gather
-	f.source = unsafe.Pointer(f.valueSource(value))
+	var current atomic.Pointer[func() float64]
+	current.Store(&value)
+	f.functions = unsafe.Pointer(&functionList{sorted: []*source{f.valueSource(f.constBlock(), &current)}})
 	r.mu.Lock()
 	r.functionsLocked()
 	r.mu.Unlock()
@@ -202,6 +233,7 @@ func (r *Registry) define(t *metricType, def *histogramDef, name, help string, l
 // apply completes f by the options and checks f on its own.
 func (r *Registry) apply(f *family, opts []Option) *options {
 	r.check(f.Name)
+	f.Name = r.prefix + f.Name
 	o := makeOptions(opts)
 	if !o.limited {
 		o.limit = r.limit
@@ -216,13 +248,13 @@ func (r *Registry) apply(f *family, opts []Option) *options {
 	f.Help = escape.Valid(f.Help)
 	f.Unit = o.unit
 	f.labels = append([]string(nil), f.labels...)
-	f.consts = append(slices.Clip(r.consts), o.consts...)
+	f.Consts = append(slices.Clip(r.consts), o.consts...)
 	reason := f.check()
 	if reason == "" && o.checkUnit != nil {
 		reason = o.checkUnit(f)
 	}
 	if o.badConsts || r.badConsts {
-		reason = "const labels must be pairs: name, value"
+		reason = badConsts
 	}
 	if reason != "" {
 		refuse(f.Name, reason, "")
@@ -230,11 +262,13 @@ func (r *Registry) apply(f *family, opts []Option) *options {
 	return o
 }
 
-// check refuses a definition in a registry that NewRegistry did not make.
+const badConsts = "const labels must be pairs: name, value"
+
+// check refuses a registry that NewRegistry did not make.
 //
 //go:noinline
 func (r *Registry) check(name string) {
-	if r == nil || r.families == nil {
+	if r == nil || r.space == nil {
 		refuse(name, "the registry is not from NewRegistry", "")
 	}
 }
@@ -244,8 +278,13 @@ func (r *Registry) check(name string) {
 func (r *Registry) add(f *family) *family {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.tree != nil {
+		if old := (*tree)(r.tree).add(r, f); old != nil {
+			return old
+		}
+	}
 	if old := r.families[f.Name]; old != nil {
-		if reason := f.differs(old); reason != "" {
+		if reason := f.differs(old, false); reason != "" {
 			refuse(f.Name, "already defined"+reason, old.where)
 		}
 		return old
@@ -254,11 +293,11 @@ func (r *Registry) add(f *family) *family {
 		refuse(f.Name, "sample name "+escape.Quote(name)+" is that of metric "+escape.Quote(old.Name), old.where)
 	}
 	r.families[f.Name] = f
-	f.index = len(r.defined)
-	r.defined = append(r.defined, f)
 	for _, name := range expo.SampleNames(f.Name, f.Kind) {
 		r.taken[name] = f
 	}
+	f.index = len(r.defined)
+	r.defined = append(r.defined, f)
 	r.sorted = nil
 	return f
 }
@@ -283,21 +322,44 @@ func (r *Registry) conflictLocked(name string, k expo.Kind) (*family, string) {
 
 // Unregister removes the metric with this name and reports whether there was one. Pointers
 // to the metric stay valid, but no scrape shows it. The registry's own metrics cannot be
-// removed.
+// removed. The name is that of the definition, without the prefix of the registry. Unregister
+// removes only what this registry has defined, and not what its sub-registries have.
 func (r *Registry) Unregister(name string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	f := r.families[name]
-	if f == nil || f == r.errors.fam || f == r.overflow.fam {
+	if r.space == nil {
 		return false
 	}
-	delete(r.families, name)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	name = r.prefix + name
+	if r.tree != nil {
+		return (*tree)(r.tree).remove(r, name)
+	}
+	f := r.families[name]
+	if f == nil || r.owns(f) {
+		return false
+	}
+	r.unlistLocked(f)
+	r.freeLocked(f)
+	return true
+}
+
+// owns reports whether f is a metric of the registry itself.
+func (r *Registry) owns(f *family) bool { return f == r.errors.fam || f == r.overflow.fam }
+
+// unlistLocked makes scrapes show f no more.
+func (r *Registry) unlistLocked(f *family) {
 	last := len(r.defined) - 1
 	r.defined[last].index = f.index
 	r.defined[f.index] = r.defined[last]
 	r.defined[last] = nil
 	r.defined = r.defined[:last]
 	r.sorted = nil
+}
+
+// freeLocked makes the names of f free for other families.
+func (r *Registry) freeLocked(f *family) {
+	name := f.Name
+	delete(r.families, name)
 	for _, taken := range expo.SampleNames(name, f.Kind) {
 		if r.taken[taken] == f {
 			delete(r.taken, taken)
@@ -312,5 +374,4 @@ func (r *Registry) Unregister(name string) bool {
 			}
 		}
 	}
-	return true
 }

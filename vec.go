@@ -73,7 +73,7 @@ func (v *vec) initStore(single bool) {
 	case v.dated:
 		times = 1
 	}
-	v.store.Init(v.fam.consts, v.fam.labels, store.Kind{
+	v.store.Init(v.fam.Consts, v.fam.labels, store.Kind{
 		Size:   t.size,
 		New:    func(n int, apart bool, block string) unsafe.Pointer { return t.make(v.fam, n, apart, block) },
 		Single: single,

@@ -22,6 +22,7 @@ type Encoder struct {
 	rename func(f *Family) (name string, plain bool) // nil if families keep their names
 
 	current *Family // whose Encode runs
+	begun   bool    // a family with the name of current began
 
 	// The current family, in the text format and OpenMetrics.
 	head   string // its name in HELP, TYPE and UNIT lines
@@ -86,6 +87,9 @@ const (
 // Begin starts a family. The calls that follow pass its samples, in their order. Their
 // last parameter is nil if a sample has no details; they return false if the family
 // should pass no more samples.
+//
+// Families with the same name follow each other, and are one family of the exposition. The
+// first that begins gives the type, the help and the unit.
 func (e *Encoder) Begin(f *Family) { e.format.begin(e, f) }
 
 // Current returns the family whose Encode runs. A function that is the Encode of many
@@ -184,6 +188,9 @@ func Write(w io.Writer, format *Format, s names.Scheme, families []*Family, n *N
 	}
 	for _, f := range families {
 		if e.err == nil {
+			if last := e.current; last == nil || last.Name != f.Name {
+				e.begun = false
+			}
 			e.current = f
 			f.Encode(e)
 		}

@@ -5,7 +5,10 @@
 // methods of an [Encoder], which calls the functions of a [Format].
 package expo
 
-import "github.com/tachikoma/tacho/internal/stringslite"
+import (
+	"github.com/tachikoma/tacho/internal/label"
+	"github.com/tachikoma/tacho/internal/stringslite"
+)
 
 // A Kind is a metric type.
 type Kind uint8
@@ -39,6 +42,7 @@ type Family struct {
 	Help   string
 	Unit   string // "" for none
 	Kind   Kind
+	Consts []label.Label  // labels that all samples have with the same value
 	Encode func(*Encoder) // passes all samples to an Encoder, after Begin unless there are none
 
 	Quoted       bool // the name is outside the legacy set

@@ -96,7 +96,7 @@ func (n naming) conflicting(families []*Family, open bool) (found []*Family) {
 		for _, name := range n.claims(f, open) {
 			if other := owner[name]; other == nil {
 				owner[name] = f
-			} else if other != f {
+			} else if other.Name != f.Name {
 				found = append(found, f, other)
 			}
 		}

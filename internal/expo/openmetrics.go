@@ -34,6 +34,10 @@ func openBegin(e *Encoder, f *Family) {
 		name = stringslite.TrimSuffix(full, "_info")
 	}
 	e.enter(f, name, full, '.'|'0'<<8|'\n'<<16)
+	if e.begun {
+		return
+	}
+	e.begun = true
 	b, word := e.buf, "# TYPE "
 	if f.Help != "" { // HELP has the escapes of label values here
 		b, word = escape.AppendLabelValue(e.appendHead(b, "# HELP "), f.Help), "\n# TYPE "

@@ -37,6 +37,7 @@ var (
 type protoState struct {
 	_         [0]func()            // no ==; see internal/SIZE.md
 	family    *Family              // the current family
+	head      *Family              // the first family with the same name
 	name      string               // the name of family in the exposition
 	field     byte                 // the tag of a value in a Metric
 	escaped   bool                 // label names must be escaped
@@ -72,7 +73,10 @@ func protoBegin(e *Encoder, f *Family) {
 	}
 	p.close(e)
 	p.name, p.plain = e.called(f)
-	p.family, p.field = f, protoFields[f.Kind%8]
+	if p.family = f; !e.begun {
+		e.begun, p.head = true, f
+	}
+	p.field = protoFields[f.Kind%8]
 	p.escaped = f.QuotedLabels && e.scheme != names.AllowUTF8
 	p.n, p.learn = 0, f.SameLabels && !f.QuotedLabels
 }
@@ -90,7 +94,7 @@ func (p *protoState) close(e *Encoder) {
 // The length precedes the message, so a family in one message would need a buffer for the whole
 // family. Prometheus reads consecutive messages with the same name as one family.
 func (p *protoState) open(e *Encoder) {
-	f := p.family
+	f := p.head
 	b := append(e.buf, 0) // the place of the length
 	p.start = len(b)
 	b = appendString(b, wire.FamilyName, p.name)

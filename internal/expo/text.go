@@ -12,6 +12,10 @@ var Text = Format{textID, nil, textBegin, textWhole, textFloat, textHistogram, n
 func textBegin(e *Encoder, f *Family) {
 	name, _ := e.called(f)
 	e.enter(f, name, name, '\n')
+	if e.begun {
+		return
+	}
+	e.begun = true
 	b, word := e.buf, "# TYPE "
 	if f.Help != "" { // some parsers refuse a HELP line without a text
 		b, word = escape.AppendHelp(e.appendHead(b, "# HELP "), f.Help), "\n# TYPE "

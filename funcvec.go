@@ -1,0 +1,93 @@
+package tacho
+
+import (
+	"slices"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/escape"
+	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/label"
+)
+
+// A FuncVec is a family of series whose values functions return at each scrape. All methods are
+// safe for concurrent use. [Registry.CounterFuncVec] and [Registry.GaugeFuncVec] make a FuncVec.
+// Func of a zero FuncVec panics with a *[DefinitionError].
+type FuncVec struct {
+	fam  *family
+	list *functionList
+}
+
+// CounterFuncVec defines a counter with variable labels whose series have functions; see
+// [FuncVec.Func]. The same definition returns the same functions; see [Registry.Counter].
+func (r *Registry) CounterFuncVec(name, help string, labels []string, opts ...Option) *FuncVec {
+	return r.funcVec(&family{Family: expo.Family{Name: name, Help: help, Kind: expo.Counter}}, labels, opts)
+}
+
+// GaugeFuncVec defines a gauge with variable labels whose series have functions; see
+// [FuncVec.Func]. The same definition returns the same functions; see [Registry.Counter].
+func (r *Registry) GaugeFuncVec(name, help string, labels []string, opts ...Option) *FuncVec {
+	return r.funcVec(&family{Family: expo.Family{Name: name, Help: help, Kind: expo.Gauge}}, labels, opts)
+}
+
+// functionSeries is the metricType of vectors of functions. A vector of functions has no vec.
+var functionSeries metricType
+
+func (r *Registry) funcVec(f *family, labels []string, opts []Option) *FuncVec {
+	f.labels, f.metric = labels, &functionSeries
+	r.apply(f, opts)
+	f.Encode = encodeNothing
+	f.functions = unsafe.Pointer(&functionList{set: map[string]*source{}})
+	r.mu.Lock()
+	r.functionsLocked()
+	r.mu.Unlock()
+	f = r.add(f)
+	return &FuncVec{f, functionsOf(&f.Family)}
+}
+
+// Func adds a series with these label values, in the order of the label names. Each scrape calls f
+// for its value, as [Registry.CounterFunc] and [Registry.GaugeFunc] have it. The result stop
+// removes the series and releases f. A scrape that begins after stop returned does not call f. A
+// second call of stop has no effect, and any goroutine may call stop.
+//
+// Invalid UTF-8 in a value is replaced by U+FFFD. Func panics with a *[DefinitionError] if f is
+// nil, the number of values is wrong, or the series exists: functions cannot be compared.
+func (v *FuncVec) Func(f func() float64, values ...string) (stop func()) {
+	block := v.check(f, values)
+	var current atomic.Pointer[func() float64] // nil after stop: f and its data are released
+	current.Store(&f)
+	s := v.fam.valueSource(block, &current)
+	l := v.list
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.set[block] != nil {
+		refuse(v.fam.Name, "a function with the label values"+quoteAll(values)+" exists, and functions cannot be compared", v.fam.where)
+	}
+	l.set[block], l.sorted = s, nil
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if !s.stopped.Swap(true) {
+			current.Store(nil)
+			delete(l.set, block)
+			l.sorted = nil
+		}
+	}
+}
+
+// check refuses a bad series, and returns its label block.
+func (v *FuncVec) check(f func() float64, values []string) (block string) {
+	switch {
+	case v.fam == nil:
+		refuse("", "the FuncVec is not from a registry", "")
+	case f == nil:
+		refuse(v.fam.Name, "the function is nil", "")
+	case len(values) != len(v.fam.labels):
+		refuse(v.fam.Name, "the labels are"+quoteAll(v.fam.labels)+", and the values are"+quoteAll(values), "")
+	}
+	all := slices.Clone(v.fam.Consts)
+	for i, name := range v.fam.labels {
+		all = append(all, label.Label{Name: name, Value: escape.Valid(values[i])})
+	}
+	return string(label.AppendBlock(nil, all))
+}

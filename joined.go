@@ -1,0 +1,274 @@
+package tacho
+
+import (
+	"slices"
+	"sync"
+	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/expo"
+)
+
+// Join returns a registry that shows the metrics of several registries as one: in every format, for
+// every handler, and for package push. A registry that occurs twice, or also as a part of
+// another, is shown once. Join panics with a *[DefinitionError] if a registry is nil or not from
+// [NewRegistry], [Registry.Sub] or Join.
+//
+// Families with the same name become one family, with the help and the unit of the first registry.
+// A series that several registries have is shown once, with the value of the first, and
+// tacho_errors_total{metric,reason="duplicate"} of the other registry counts. If the types differ, or
+// the samples of two families would have the same name, the family of the later registry is left
+// out, and tacho_errors_total{metric,reason="conflict"} of this registry counts. The values of
+// tacho_errors_total and tacho_series_overflow_total are added.
+//
+// The functions of all registries run at the same time, with the time of one scrape. Definitions in
+// the result are refused. A family that several registries have takes memory for each of its samples
+// while a scrape writes this family, unless a constant label has different values in the registries.
+// The result is safe for concurrent use.
+func Join(regs ...*Registry) *Registry {
+	j := &joined{}
+	for _, r := range regs {
+		r.check("")
+		if r.branch != nil && (*branch)(r.branch).parts != nil {
+			j.parts = append(j.parts, (*branch)(r.branch).parts...)
+		} else {
+			j.parts = append(j.parts, r)
+		}
+	}
+	var parts []*Registry
+	for i, r := range j.parts {
+		covered := func(other *Registry) bool { return r.within(other) && (r != other) }
+		if !slices.ContainsFunc(j.parts, covered) && !slices.Contains(j.parts[:i], r) {
+			parts = append(parts, r)
+		}
+	}
+	j.parts = parts
+	reg := &Registry{space: &space{families: map[string]*family{}, taken: map[string]*family{}}}
+	reg.root = reg
+	for _, r := range parts {
+		if reg.names.UTF8 == nil {
+			reg.names.UTF8 = r.names.UTF8
+		}
+	}
+	reg.tree = unsafe.Pointer(&tree{
+		check:  refuseJoined,
+		add:    func(r *Registry, f *family) *family { refuseJoined(r, f.Name); return nil },
+		remove: func(*Registry, string) bool { return false },
+	})
+	reg.branch = unsafe.Pointer(&branch{scrape: j.scrape, shown: j.shown, offer: j.offer, parts: append([]*Registry{}, parts...)})
+	return reg
+}
+
+// joined has the registries of Join.
+type joined struct {
+	parts []*Registry
+
+	mu   sync.Mutex
+	last *keptConflicts
+}
+
+func refuseJoined(_ *Registry, name string) {
+	refuse(name, "a joined registry has no definitions of its own", "")
+}
+
+// offer returns the first format that a part offers.
+func (j *joined) offer() unsafe.Pointer {
+	for _, r := range j.parts {
+		if n := r.offered(); n != nil {
+			return n
+		}
+	}
+	return nil
+}
+
+// shown returns the defined families of all parts.
+func (j *joined) shown() []*expo.Family {
+	lists := make([][]joinedFamily, len(j.parts))
+	for i, r := range j.parts {
+		r.mu.Lock()
+		lists[i] = partsOf(i, r.shownLocked())
+		r.mu.Unlock()
+	}
+	return j.resolve(merged(lists))
+}
+
+func (j *joined) scrape(q *query) []*expo.Family {
+	plans := make([]*plan, len(j.parts))
+	var sources []*source
+	for i, r := range j.parts {
+		plans[i] = r.plan(q)
+		sources = append(sources, plans[i].sources...)
+	}
+	results, ok := q.calls(sources)
+	if !ok {
+		return nil
+	}
+	lists := make([][]joinedFamily, len(plans))
+	for i, p := range plans {
+		lists[i] = partsOf(i, p.families(results[:len(p.sources)]))
+		results = results[len(p.sources):]
+	}
+	return j.resolve(merged(lists))
+}
+
+// A joinedFamily is a family of one of several registries.
+type joinedFamily struct {
+	*expo.Family
+	reg int // index of the registry
+}
+
+func partsOf(reg int, families []*expo.Family) []joinedFamily {
+	list := make([]joinedFamily, len(families))
+	for i, f := range families {
+		list[i] = joinedFamily{f, reg}
+	}
+	return list
+}
+
+// merged merges lists that are sorted by name. Of families with the same name, those of the first
+// list come first.
+func merged(lists [][]joinedFamily) []joinedFamily {
+	switch len(lists) {
+	case 0:
+		return nil
+	case 1:
+		return lists[0]
+	}
+	a, b := merged(lists[:len(lists)/2]), merged(lists[len(lists)/2:])
+	all := make([]joinedFamily, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		if a[0].Name <= b[0].Name {
+			all, a = append(all, a[0]), a[1:]
+		} else {
+			all, b = append(all, b[0]), b[1:]
+		}
+	}
+	return append(append(all, a...), b...)
+}
+
+// resolve returns the families of a scrape without conflicts between registries.
+func (j *joined) resolve(all []joinedFamily) []*expo.Family {
+	dropped := j.conflicts(all)
+	families := make([]*expo.Family, 0, len(all))
+	for first := 0; first < len(all); {
+		end := first + 1
+		for end < len(all) && all[end].Name == all[first].Name {
+			end++
+		}
+		same := make([]joinedFamily, 0, end-first)
+		for i := first; i < end; i++ {
+			if dropped[i] {
+				j.refuse(all[i], reasonConflict)
+			} else {
+				same = append(same, all[i])
+			}
+		}
+		families = append(families, j.join(same)...)
+		first = end
+	}
+	return families
+}
+
+func (j *joined) refuse(p joinedFamily, reason string) {
+	(&collection{reg: j.parts[p.reg]}).refuse(p.Name, reason)
+}
+
+// join returns one or more families with the samples of families that have the same name and kind.
+func (j *joined) join(same []joinedFamily) []*expo.Family {
+	families, own := make([]*expo.Family, len(same)), true
+	for i, p := range same {
+		families[i] = p.Family
+		s := j.parts[p.reg].space
+		own = own && (p.Family == &s.errors.fam.Family || p.Family == &s.overflow.fam.Family)
+	}
+	if len(same) < 2 || same[0].reg == same[len(same)-1].reg || disjoint(same) {
+		return families
+	}
+	return []*expo.Family{expo.Joined(families, own, func(i int) { j.refuse(same[i], reasonDuplicate) })}
+}
+
+// disjoint reports whether a constant label shows that families of different registries have no
+// series in common.
+func disjoint(same []joinedFamily) bool {
+	if same[0].Kind == expo.Info { // see expo.Family.MixedTimes
+		return false
+	}
+	for _, l := range same[0].Consts {
+		regs := map[string]int{} // by the value of l
+		differ := func(p joinedFamily) bool {
+			for _, other := range p.Consts {
+				if other.Name == l.Name && other.Value != "" {
+					reg, ok := regs[other.Value]
+					regs[other.Value] = p.reg
+					return !ok || reg == p.reg
+				}
+			}
+			return false
+		}
+		if !slices.ContainsFunc(same, func(p joinedFamily) bool { return !differ(p) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// keptConflicts are the conflicts of the last scrape.
+type keptConflicts struct {
+	families []keptPart
+	dropped  []bool
+}
+
+// A keptPart has the properties of a family that decide about conflicts.
+type keptPart struct {
+	name string
+	kind expo.Kind
+	reg  int
+}
+
+// conflicts returns for each family whether it is left out. It computes a new result only if the
+// families differ from those of the last scrape.
+func (j *joined) conflicts(all []joinedFamily) []bool {
+	j.mu.Lock()
+	last := j.last
+	j.mu.Unlock()
+	same := func(k keptPart, p joinedFamily) bool { return k.name == p.Name && k.kind == p.Kind && k.reg == p.reg }
+	if last != nil && slices.EqualFunc(last.families, all, same) {
+		return last.dropped
+	}
+	k := &keptConflicts{make([]keptPart, len(all)), conflicts(all)}
+	for i, p := range all {
+		k.families[i] = keptPart{string([]byte(p.Name)), p.Kind, p.reg} // a collector's name may be part of a large buffer
+	}
+	j.mu.Lock()
+	j.last = k
+	j.mu.Unlock()
+	return k.dropped
+}
+
+func conflicts(all []joinedFamily) []bool {
+	dropped := make([]bool, len(all))
+	first := map[string]int{} // the first family with each name
+	for i, p := range all {
+		if f, ok := first[p.Name]; !ok {
+			first[p.Name] = i
+		} else {
+			dropped[i] = all[f].Kind != p.Kind
+		}
+	}
+	for i, p := range all {
+		for _, name := range expo.SampleNames(p.Name, p.Kind) {
+			f, ok := first[name]
+			if !ok || dropped[i] {
+				continue
+			}
+			for ; f < len(all) && all[f].Name == name; f++ {
+				switch {
+				case all[f].reg > p.reg:
+					dropped[f] = true
+				case all[f].reg < p.reg:
+					dropped[i] = true
+				}
+			}
+		}
+	}
+	return dropped
+}

@@ -1,0 +1,369 @@
+package tacho
+
+import (
+	"slices"
+	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/label"
+	"github.com/tachikoma/tacho/internal/names"
+	"github.com/tachikoma/tacho/internal/sortkeys"
+)
+
+// Sub returns a registry whose metrics stand in the scrapes of r, with constant labels and a
+// prefix of their own. So two HTTP servers, two caches or two pools can share the families of a
+// scrape:
+//
+//	a := tacho.NewHTTPMetrics(reg.Sub(tacho.WithConstLabels("server", "public")))
+//	b := tacho.NewHTTPMetrics(reg.Sub(tacho.WithConstLabels("server", "admin")))
+//
+// [WithConstLabels] adds to the labels of r, and [WithPrefix] to the prefix of r.
+// [WithMaxSeries], [WithNative] and [WithCreated] apply too, and otherwise are as in r. Sub panics
+// with a *[DefinitionError] if an option does not apply or is bad.
+//
+// Metrics with the same name must have the same type, help, unit and variable labels, and must
+// differ in a constant label. Otherwise a definition is refused. Empty constant labels do not
+// count. The same definition with the same constant labels, in r or another sub-registry,
+// returns the same metric, as in one registry.
+//
+// The scrapes of a sub-registry show its own metrics and those of its own sub-registries.
+// tacho_errors_total and tacho_series_overflow_total are in the scrapes of the registry of
+// [NewRegistry] only. [Registry.Close] removes the metrics of a sub-registry from all scrapes.
+func (r *Registry) Sub(opts ...Option) *Registry {
+	r.check("")
+	o := makeOptions(opts)
+	if o.badConsts {
+		refuse("", badConsts, "")
+	}
+	sub := &Registry{
+		space:   r.space,
+		prefix:  r.prefix + o.prefix,
+		consts:  append(slices.Clip(r.consts), o.consts...),
+		limit:   r.limit,
+		created: r.created || o.created,
+		native:  r.native,
+	}
+	if o.limited {
+		sub.limit = o.limit
+	}
+	if n := (*nativeDef)(o.native); n != nil {
+		n.define(sub, n, nil)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.tree != nil {
+		(*tree)(r.tree).check(r, "")
+	} else {
+		r.tree = unsafe.Pointer(newTree(r.root))
+	}
+	sub.branch = unsafe.Pointer(newBranch(sub, r))
+	return sub
+}
+
+// Close removes the metrics of a sub-registry, and those of its own sub-registries, from all
+// scrapes. Pointers to the metrics stay valid. The functions and collectors of the registry are
+// called no more and released. Definitions in a closed registry are refused. Close of a registry
+// of [NewRegistry] or [Join] has no effect, and a second Close has no effect either. Close is safe
+// for concurrent use.
+func (r *Registry) Close() {
+	if r.branch != nil && (*branch)(r.branch).parent != nil {
+		(*branch)(r.branch).close(r)
+	}
+}
+
+// A branch is the part of a Registry that only sub-registries and joined registries have. The functions are values, so that other programs do not contain them; see
+// internal/SIZE.md.
+type branch struct {
+	scrape func(*query) []*expo.Family          // the families of a scrape
+	shown  func() []*expo.Family                // the defined families; the lock of the space is held
+	within func(collectors []*source) []*source // the collectors that a scrape calls
+	offer  func() unsafe.Pointer                // likewise for space.offer
+
+	parts []*Registry // of Join; otherwise nil
+
+	parent *Registry // nil except for a sub-registry
+
+	// The space's lock guards these fields.
+	closed   bool
+	own      map[string]*family // by name
+	children map[*Registry]struct{}
+	last     []*expo.Family // the last result of shown
+	lastOf   []*expo.Family // the families of the space at that time
+}
+
+func newBranch(sub, parent *Registry) *branch {
+	b := &branch{
+		parent:   parent,
+		own:      map[string]*family{},
+		children: map[*Registry]struct{}{},
+	}
+	b.shown = func() []*expo.Family { return b.shownLocked(sub) }
+	b.scrape = func(q *query) []*expo.Family {
+		sub.mu.Lock()
+		families, functions := b.shown(), sub.functions
+		sub.mu.Unlock()
+		if functions == nil {
+			return families
+		}
+		return sub.gather(q)
+	}
+	b.within = func(all []*source) []*source {
+		return slices.DeleteFunc(all, func(s *source) bool { return !s.reg.within(sub) })
+	}
+	(*tree)(parent.tree).of(parent).children[sub] = struct{}{}
+	return b
+}
+
+func (t *tree) checkLocked(r *Registry, name string) {
+	if t.of(r).closed {
+		refuse(name, "the registry is closed", "")
+	}
+}
+
+// within reports whether r is sub or one of its sub-registries.
+func (r *Registry) within(sub *Registry) bool {
+	for r != sub && r.branch != nil && (*branch)(r.branch).parent != nil {
+		r = (*branch)(r.branch).parent
+	}
+	return r == sub
+}
+
+// shownLocked returns the families of sub and its sub-registries.
+func (b *branch) shownLocked(sub *Registry) []*expo.Family {
+	all := sub.sortedLocked()
+	if len(all) == len(b.lastOf) && (len(all) == 0 || &all[0] == &b.lastOf[0]) && b.last != nil {
+		return b.last
+	}
+	set := map[*expo.Family]bool{}
+	b.addTo(set)
+	b.last, b.lastOf = make([]*expo.Family, 0, len(set)), all
+	for _, f := range all {
+		if set[f] {
+			b.last = append(b.last, f)
+		}
+	}
+	return b.last
+}
+
+func (b *branch) addTo(set map[*expo.Family]bool) {
+	for _, f := range b.own {
+		set[&f.Family] = true
+	}
+	for child := range b.children {
+		(*branch)(child.branch).addTo(set)
+	}
+}
+
+func (b *branch) close(r *Registry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if b.closed {
+		return
+	}
+	delete((*tree)(r.tree).of(b.parent).children, r)
+	b.closeLocked(r)
+	if list := (*functions)(r.functions); list != nil {
+		for _, s := range list.collectors {
+			if !s.stopped.Load() && s.reg.within(r) {
+				list.stopLocked(s)
+			}
+		}
+		list.compactLocked()
+	}
+}
+
+func (b *branch) closeLocked(r *Registry) {
+	b.closed = true
+	for name := range b.own {
+		(*tree)(r.tree).remove(r, name)
+	}
+	for child := range b.children {
+		(*branch)(child.branch).closeLocked(child)
+	}
+	b.children, b.last, b.lastOf = nil, nil, nil
+}
+
+// A tree has the functions and the names of a space with sub-registries. The space's lock guards
+// a tree.
+type tree struct {
+	_      [0]func()                      // no ==; see internal/SIZE.md
+	check  func(r *Registry, name string) // refuses a definition in r if r takes none
+	add    func(r *Registry, f *family) *family
+	remove func(r *Registry, name string) bool
+	sort   func(families []*expo.Family)
+
+	reg    *Registry          // of NewRegistry
+	root   *branch            // of reg, which has none of its own; only own and children are set
+	groups map[string]*group  // by name
+	series map[string]*family // by the keys of space.keys
+}
+
+// A group has the families with one name.
+type group struct{ list []*family }
+
+// A member is the part of a family that only a tree needs.
+type member struct {
+	index int    // in group.list
+	uses  int    // number of registries that have defined the family
+	order string // by which scrapes sort families
+}
+
+func memberOf(f *family) *member { return (*member)(f.member) }
+
+func newTree(r *Registry) *tree {
+	t := &tree{reg: r, groups: map[string]*group{}, series: map[string]*family{}}
+	t.check, t.add, t.remove, t.sort = t.checkLocked, t.addLocked, t.removeLocked, t.sortLocked
+	t.root = &branch{own: map[string]*family{}, children: map[*Registry]struct{}{}}
+	for _, f := range r.defined {
+		t.root.own[f.Name] = f
+		t.join(f, t.keys(f))
+	}
+	return t
+}
+
+// of returns the branch of a registry of t.
+func (t *tree) of(r *Registry) *branch {
+	if r == t.reg {
+		return t.root
+	}
+	return (*branch)(r.branch)
+}
+
+// addLocked is Registry.add for a name that exists. If the name is new, addLocked returns nil, and
+// Registry.add adds f.
+func (t *tree) addLocked(r *Registry, f *family) *family {
+	b := t.of(r)
+	t.checkLocked(r, f.Name)
+	all := t.keys(f)
+	old := b.own[f.Name]
+	if old == nil {
+		old = t.series[all[0]]
+	}
+	if old != nil {
+		if reason := f.differs(old, false); reason != "" {
+			refuse(f.Name, "already defined"+reason, old.where)
+		}
+		if b.own[f.Name] == nil {
+			b.own[f.Name] = old
+			memberOf(old).uses++
+			t.reg.sorted = nil
+		}
+		return old
+	}
+	g := t.groups[f.Name]
+	if g != nil {
+		t.fits(f, g.list[0], all)
+	} else if other, _ := t.reg.conflictLocked(f.Name, f.Kind); other != nil {
+		return nil // Registry.add refuses f
+	}
+	t.join(f, all)
+	b.own[f.Name] = f
+	if g == nil {
+		return nil
+	}
+	f.index = len(t.reg.defined)
+	t.reg.defined = append(t.reg.defined, f)
+	t.reg.sorted = nil
+	return f
+}
+
+// fits refuses f if it cannot have the name of old.
+func (t *tree) fits(f, old *family, all []string) {
+	if reason := f.differs(old, true); reason != "" {
+		refuse(f.Name, "already defined"+reason, old.where)
+	}
+	for _, key := range all {
+		if other := t.series[key]; other != nil {
+			refuse(f.Name, "already defined with const labels that are the same once escaped", other.where)
+		}
+	}
+}
+
+// join adds f to the metrics with its name.
+func (t *tree) join(f *family, keys []string) {
+	g := t.groups[f.Name]
+	if g == nil {
+		g = &group{}
+		t.groups[f.Name] = g
+	}
+	f.member = unsafe.Pointer(&member{len(g.list), 1, keys[0]})
+	g.list = append(g.list, f)
+	for _, key := range keys {
+		t.series[key] = f
+	}
+}
+
+// removeLocked is Registry.Unregister.
+func (t *tree) removeLocked(r *Registry, name string) bool {
+	own := t.of(r).own
+	f := own[name]
+	if f == nil || r == t.reg && t.reg.owns(f) {
+		return false
+	}
+	delete(own, name)
+	t.reg.sorted = nil
+	m := memberOf(f)
+	if m.uses--; m.uses > 0 {
+		return true
+	}
+	t.reg.unlistLocked(f)
+	for _, key := range t.keys(f) {
+		delete(t.series, key)
+	}
+	g := t.groups[name]
+	last := len(g.list) - 1
+	memberOf(g.list[last]).index = m.index
+	g.list[m.index] = g.list[last]
+	g.list[last] = nil
+	if g.list = g.list[:last]; last == 0 {
+		delete(t.groups, name)
+		t.reg.freeLocked(f)
+		return true
+	}
+	other := g.list[0]
+	t.reg.families[name] = other
+	for _, taken := range expo.SampleNames(name, f.Kind) {
+		if t.reg.taken[taken] == f {
+			t.reg.taken[taken] = other
+		}
+	}
+	return true
+}
+
+// sortLocked sorts families by name, and those with the same name by their constant labels.
+func (t *tree) sortLocked(families []*expo.Family) {
+	list := slices.Clone(families)
+	for i, n := range sortkeys.Strings(len(list), func(i uint32) string { return memberOf((*family)(unsafe.Pointer(list[i]))).order }) {
+		families[i] = list[n]
+	}
+}
+
+// keys returns texts that differ for families whose series differ. In a registry with UTF-8 names
+// there is a text for each scheme, because escaped names can be the same.
+func (t *tree) keys(f *family) []string {
+	all := []string{key(f.Name, f.Consts, func(name string) string { return name })}
+	if utf8 := t.reg.names.UTF8; utf8 != nil {
+		for _, scheme := range [...]names.Scheme{names.Underscores, names.Dots} {
+			escaped := key(f.Name, f.Consts, func(name string) string { return utf8.EscapedLabel(name, scheme) })
+			if !slices.Contains(all, escaped) {
+				all = append(all, escaped)
+			}
+		}
+	}
+	return all
+}
+
+// key returns a text for a name and the labels that are not empty, in the order of their names.
+func key(name string, labels []label.Label, escaped func(string) string) string {
+	pairs := make([]string, 0, len(labels))
+	for _, l := range labels {
+		if l.Value != "" {
+			pairs = append(pairs, escaped(l.Name)+string([]byte{sortkeys.Sep})+l.Value)
+		}
+	}
+	slices.Sort(pairs)
+	for _, pair := range pairs {
+		name += string([]byte{sortkeys.Sep}) + pair
+	}
+	return name
+}
