@@ -20,7 +20,7 @@ import (
 // ended, they do nothing.
 type Emitter struct {
 	*collection
-	time *expo.Details // of the samples that follow; nil for none
+	with *properties // of the samples; nil for none
 }
 
 // Collect adds f to the functions that each scrape calls. The families that f emits are
@@ -77,7 +77,9 @@ func (r *Registry) Collect(f func(*Emitter)) (stop func()) {
 // series whose time does not advance becomes stale. Samples with a time before 1970 or
 // after 9999, which scrapers cannot read, are bad.
 func (e *Emitter) At(t time.Time) *Emitter {
-	return &Emitter{e.collection, &expo.Details{Timed: true, At: t.UnixMilli()}}
+	e, with := e.derived()
+	with.times.Timed, with.times.At, with.detailed = true, t.UnixMilli(), true
+	return e
 }
 
 // maxTime is the end of the year 9999 in Unix milliseconds.

@@ -22,11 +22,18 @@ type collection struct {
 	families map[string]*emitted // the same, by name
 	taken    map[string]*emitted // by the names of samples that differ from the family's
 	last     *emitted            // the family of the last sample
+	fallback *collection         // the families that give way; nil for none
+	silent   bool                // refused samples are not counted
 	shapes   map[string]*shape
 	shape    *shape // of the last sample
 
 	key, block, value []byte // reused for each sample
 	text              []byte // room for the texts of the next rows
+
+	badExemplars int // of the current sample
+
+	// Of a collection whose families give way: mergeFallback.
+	merge func(r *Registry, calls []*call, all *collection, families []*expo.Family) []*expo.Family
 }
 
 // An emitted family has the samples that collectors emit under one name.
@@ -52,7 +59,7 @@ type row struct {
 	cut   int    // the length of the key
 	value float64
 	more  *distribution // of a histogram or a summary; otherwise nil
-	time  *expo.Details
+	with  *expo.Details // nil for none
 }
 
 type distribution struct {
@@ -75,6 +82,9 @@ const (
 // or too long. The label is also empty for a further series if tacho_errors_total has
 // maxCharged series.
 func (c *collection) refuse(name, reason string) {
+	if c.silent {
+		return
+	}
 	utf8, errors := c.reg.names.UTF8, c.reg.errors
 	valid := names.ValidMetric(name) || utf8 != nil && utf8.ValidName(name)
 	if !valid || len(name) > maxChargedName {
@@ -98,18 +108,26 @@ func (e *Emitter) emit(reason, name, help string, k expo.Kind, sample row, pairs
 	if c.closed {
 		return
 	}
-	if sample.time = e.time; reason == "" {
-		reason = c.add(name, help, k, sample, pairs)
+	with := e.with
+	if with != nil && reason == "" {
+		sample.with = with.details(c, k, sample.more)
 	}
-	if reason != "" {
+	if reason == "" {
+		reason = c.add(name, help, k, sample, pairs, with)
+	}
+	switch {
+	case reason == gaveWay:
+	case reason != "":
 		c.refuse(name, reason)
+	case with != nil:
+		with.countBad(c, name)
 	}
 }
 
 // add adds a sample, or returns the reason for which it is refused. A refused sample
 // changes nothing.
-func (c *collection) add(name, help string, k expo.Kind, sample row, pairs []string) string {
-	if t := sample.time; t != nil && (t.At < 0 || t.At > maxTime) || len(pairs)%2 != 0 {
+func (c *collection) add(name, help string, k expo.Kind, sample row, pairs []string, with *properties) string {
+	if with != nil && (with.times.At < 0 || with.times.At > maxTime) || len(pairs)%2 != 0 {
 		return reasonInvalid
 	}
 	s := c.shapeOf(pairs)
@@ -125,6 +143,9 @@ func (c *collection) add(name, help string, k expo.Kind, sample row, pairs []str
 		var reason string
 		if f, reason = c.newFamily(name, help, k); reason != "" {
 			return reason
+		}
+		if with != nil && k != expo.Info { // OpenMetrics 1.0, "Info": an info has no unit
+			f.Unit = with.unit
 		}
 	}
 	if f.Kind != k {
@@ -159,7 +180,10 @@ func (c *collection) newFamily(name, help string, k expo.Kind) (*emitted, string
 		defined, _ = c.reg.conflictLocked(name, k)
 	}
 	c.reg.mu.Unlock()
-	if defined != nil || c.conflicts(f) {
+	switch {
+	case defined != nil && c.merge != nil:
+		return nil, gaveWay
+	case defined != nil || c.conflicts(f):
 		return nil, reasonConflict
 	}
 	f.Help = escape.Valid(help)
@@ -250,7 +274,11 @@ func (f *emitted) push(r row) {
 func (c *collection) close() {
 	c.mu.Lock()
 	c.closed = true
+	f := c.fallback
 	c.mu.Unlock()
+	if f != nil {
+		f.close()
+	}
 }
 
 // finish closes the collection, and sorts its rows. A series that was emitted twice has the
@@ -271,6 +299,9 @@ func (c *collection) finish() {
 		c.setOrder(f, rows)
 	}
 	c.shapes, c.shape, c.last, c.text, c.key, c.block, c.value = nil, nil, nil, nil, nil, nil, nil
+	if c.fallback != nil {
+		c.fallback.finish()
+	}
 }
 
 // setOrder sorts the rows of f. It counts the duplicates and leaves them out.
@@ -284,7 +315,7 @@ func (c *collection) setOrder(f *emitted, rows []*row) {
 	}
 	f.count = len(f.order)
 	for _, r := range f.order {
-		f.MixedTimes = f.MixedTimes || f.Kind == expo.Info && (r.time == nil) != (f.order[0].time == nil)
+		f.MixedTimes = f.MixedTimes || f.Kind == expo.Info && r.timed() != f.order[0].timed()
 	}
 }
 
@@ -302,24 +333,26 @@ func (f *emitted) encode(e *expo.Encoder) {
 	}
 }
 
+func (r *row) timed() bool { return r.with != nil && r.with.Timed }
+
 func (r *row) encode(e *expo.Encoder) bool {
 	switch {
 	case r.more == nil:
 		// Most values are small whole numbers, which an encoder passes faster. Larger
 		// numbers have an exponent.
 		if n := uint64(r.value); r.value >= 0 && r.value < 1e6 && float64(n) == r.value && !math.Signbit(r.value) {
-			return e.Whole(r.block(), n, false, r.time)
+			return e.Whole(r.block(), n, false, r.with)
 		}
-		return e.Float(r.block(), r.value, r.time)
+		return e.Float(r.block(), r.value, r.with)
 	case r.more.bounds != nil:
-		d := r.time
+		d := r.with
 		if r.more.native != nil {
-			if d = e.Details(); r.time != nil {
-				*d = *r.time
+			if d = e.Details(); r.with != nil {
+				*d = *r.with
 			}
 			d.SetNative((*expo.Native)(r.more.native))
 		}
 		return e.Histogram(r.block(), r.more.bounds, r.more.counts, r.value, d)
 	}
-	return e.Summary(r.block(), &r.more.summary, r.time)
+	return e.Summary(r.block(), &r.more.summary, r.with)
 }

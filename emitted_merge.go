@@ -19,10 +19,13 @@ func (f *emitted) sorted() []*row {
 // collectors have emitted, sorted by name.
 func mergeCollected(r *Registry, calls []*call, families []*expo.Family) []*expo.Family {
 	var all *collection
+	var fallback *collection
 	joined := false
 	for _, c := range calls {
 		switch {
-		case c == nil || !c.ok || len(c.emitted.list) == 0:
+		case c == nil || !c.ok:
+			continue
+		case len(c.emitted.list) == 0:
 		case all == nil:
 			all = c.emitted
 		case !joined:
@@ -32,21 +35,33 @@ func mergeCollected(r *Registry, calls []*call, families []*expo.Family) []*expo
 		default:
 			all.join(c.emitted)
 		}
+		if c.emitted.fallback != nil {
+			fallback = c.emitted.fallback
+		}
 	}
-	if all == nil {
-		return families
+	if all != nil {
+		families = r.merge(families, all.sorted(joined), false)
 	}
-	collected := make([]*expo.Family, 0, len(all.families))
-	for _, f := range all.list {
+	if fallback != nil {
+		families = fallback.merge(r, calls, all, families)
+	}
+	return families
+}
+
+// sorted returns the families of c, sorted by name. joined is true if c has families of several
+// collectors.
+func (c *collection) sorted(joined bool) []*expo.Family {
+	collected := make([]*expo.Family, 0, len(c.families))
+	for _, f := range c.list {
 		if joined {
-			if f = all.families[f.Name]; f.joined {
-				all.setOrder(f, f.order)
+			if f = c.families[f.Name]; f.joined {
+				c.setOrder(f, f.order)
 			}
 		}
 		collected = append(collected, &f.Family)
 	}
 	sortFamilies(collected)
-	return r.merge(families, collected)
+	return collected
 }
 
 // copied returns a copy of c that can join others.
@@ -58,28 +73,32 @@ func (c *collection) copied() *collection {
 // refused.
 func (c *collection) join(other *collection) {
 	for _, f := range other.list {
-		old, reason := c.families[f.Name], ""
-		switch {
-		case old == nil && c.conflicts(f), old != nil && old.Kind != f.Kind:
-			reason = reasonConflict
-		case old == nil:
-			c.insert(f)
-		default:
-			if !old.joined {
-				old = old.copied()
-				c.families[f.Name] = old
-			}
-			if old.addNames(c.reg, f.known) {
-				old.order = append(old.order, f.sorted()...)
-				old.QuotedLabels = old.QuotedLabels || f.QuotedLabels
-			} else {
-				reason = reasonInvalid
-			}
+		c.joinFamily(f)
+	}
+}
+
+func (c *collection) joinFamily(f *emitted) {
+	old, reason := c.families[f.Name], ""
+	switch {
+	case old == nil && c.conflicts(f), old != nil && old.Kind != f.Kind:
+		reason = reasonConflict
+	case old == nil:
+		c.insert(f)
+	default:
+		if !old.joined {
+			old = old.copied()
+			c.families[f.Name] = old
 		}
-		if reason != "" {
-			for range f.count {
-				c.refuse(f.Name, reason)
-			}
+		if old.addNames(c.reg, f.known) {
+			old.order = append(old.order, f.sorted()...)
+			old.QuotedLabels = old.QuotedLabels || f.QuotedLabels
+		} else {
+			reason = reasonInvalid
+		}
+	}
+	if reason != "" {
+		for range f.count {
+			c.refuse(f.Name, reason)
 		}
 	}
 }
@@ -96,8 +115,8 @@ func (f *emitted) copied() *emitted {
 
 // merge returns the families and the collected families, sorted by name. It leaves out
 // collected families that conflict with a definition: a metric may have been defined
-// while the collectors ran.
-func (r *Registry) merge(families, collected []*expo.Family) []*expo.Family {
+// while the collectors ran. It counts these families unless silent is true.
+func (r *Registry) merge(families, collected []*expo.Family, silent bool) []*expo.Family {
 	merged := make([]*expo.Family, 0, len(families)+len(collected))
 	var refused []string
 	r.mu.Lock()
@@ -113,7 +132,9 @@ func (r *Registry) merge(families, collected []*expo.Family) []*expo.Family {
 	}
 	r.mu.Unlock()
 	for _, name := range refused {
-		r.fault(name, reasonConflict)
+		if !silent {
+			r.fault(name, reasonConflict)
+		}
 	}
 	return append(merged, families...)
 }

@@ -10,7 +10,11 @@ const (
 	reasonInvalid    = "invalid"     // a collector emitted a sample that no format can show
 	reasonConflict   = "conflict"    // a collector emitted a family under a name that is taken
 	reasonDuplicate  = "duplicate"   // a collector emitted a series twice
+	reasonExemplar   = "exemplar"    // an exemplar was bad; the value was recorded
 )
+
+// gaveWay is the reason of a sample whose family gives way to a definition. It is not counted.
+const gaveWay = "gave way"
 
 // refusal returns the reason why no counter takes v, or "" if v is not negative and not
 // NaN.

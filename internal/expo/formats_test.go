@@ -356,7 +356,7 @@ func textReference(f *testFamily, s names.Scheme) string {
 func openReference(f *testFamily, s names.Scheme) string {
 	var b strings.Builder
 	full := shownName(f, s)
-	name, dated := full, f.Kind == Histogram
+	name, dated := full, f.Kind == Histogram || f.Kind == Summary
 	kind := map[Kind]string{Counter: "unknown", Gauge: "gauge", Histogram: "histogram", Untyped: "unknown", Info: "gauge", Summary: "summary"}[f.Kind]
 	if base, ok := strings.CutSuffix(full, "_total"); f.Kind == Counter && ok && !f.plain {
 		name, kind, dated = base, "counter", true

@@ -113,8 +113,8 @@ func openSummary(e *Encoder, block string, s *Distribution, d *Details) bool {
 		b = decimal.AppendOpenFloat(put(e.appendOpen(b, "", block), `quantile="`), q.Quantile)
 		b = appendOpenEnd(decimal.AppendOpenFloat(put(b, leEnd), q.Value), d, nil)
 	}
-	e.buf = e.appendTotals(b, block, s.Sum, s.Count, d)
-	return e.full()
+	e.dated = true
+	return openCreated(e, e.appendTotals(b, block, s.Sum, s.Count, d), block, d)
 }
 
 // appendTotals appends the samples _sum and _count, unless sum is negative or NaN: both

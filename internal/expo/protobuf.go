@@ -176,6 +176,7 @@ func (protoSummaries) encodeSummary(e *Encoder, block string, s *Distribution, d
 		b, start = nest(b, wire.SummaryQuantile)
 		b = seal(appendDouble(appendDouble(b, wire.QuantileRank, q.Quantile), wire.QuantileValue, q.Value), start)
 	}
+	b = appendCreated(b, wire.SummaryCreated, d)
 	return protoEnd(e, appendTime(seal(b, value), d), metric)
 }
 

@@ -278,7 +278,7 @@ func protoReference(f *testFamily, s names.Scheme) string {
 			for _, q := range v.Quantiles {
 				value += fmt.Sprintf(" quantile:{quantile:%s value:%s}", shortest(q.Quantile), shortest(q.Value))
 			}
-			value += "}"
+			value += created + "}"
 		default:
 			number := wholeText(v, shortest, "")
 			parsed, err := strconv.ParseFloat(number, 64)

@@ -206,7 +206,7 @@ func ParseOpenMetrics(t testing.TB, s string) (samples []Sample) {
 	}
 	suffixes := map[string][]string{
 		"counter": {"_total", "_created"}, "histogram": {"_bucket", "_count", "_sum", "_created"},
-		"gauge": {""}, "unknown": {""}, "info": {"_info"}, "summary": {"", "_count", "_sum"},
+		"gauge": {""}, "unknown": {""}, "info": {"_info"}, "summary": {"", "_count", "_sum", "_created"},
 	}
 	families, seen := map[string]bool{}, map[string]bool{}
 	family, kind, helped := "", "", ""
