@@ -24,6 +24,7 @@ type collection struct {
 	last     *emitted            // the family of the last sample
 	fallback *collection         // the families that give way; nil for none
 	silent   bool                // refused samples are not counted
+	names    map[string]string   // with the prefix of the registry; nil without one
 	shapes   map[string]*shape
 	shape    *shape // of the last sample
 
@@ -108,6 +109,9 @@ func (e *Emitter) emit(reason, name, help string, k expo.Kind, sample row, pairs
 	if c.closed {
 		return
 	}
+	if c.reg.prefix != "" {
+		name = c.prefixed(name)
+	}
 	with := e.with
 	if with != nil && reason == "" {
 		sample.with = with.details(c, k, sample.more)
@@ -122,6 +126,19 @@ func (e *Emitter) emit(reason, name, help string, k expo.Kind, sample row, pairs
 	case with != nil:
 		with.countBad(c, name)
 	}
+}
+
+// prefixed returns a name with the prefix of the registry.
+func (c *collection) prefixed(name string) string {
+	full, ok := c.names[name]
+	if !ok {
+		if c.names == nil {
+			c.names = map[string]string{}
+		}
+		full = c.reg.prefix + name
+		c.names[full[len(c.reg.prefix):]] = full
+	}
+	return full
 }
 
 // add adds a sample, or returns the reason for which it is refused. A refused sample
@@ -170,7 +187,7 @@ func (c *collection) add(name, help string, k expo.Kind, sample row, pairs []str
 // newFamily returns a family that is not in the collection, or the reason for which there
 // cannot be one.
 func (c *collection) newFamily(name, help string, k expo.Kind) (*emitted, string) {
-	f := &emitted{Family: expo.Family{Name: name, Kind: k}}
+	f := &emitted{Family: expo.Family{Name: name, Kind: k, Consts: c.reg.consts}}
 	if utf8 := c.reg.names.UTF8; utf8 != nil && utf8.CheckMetric(&f.Family) != "" || utf8 == nil && !names.ValidMetric(name) {
 		return nil, reasonInvalid
 	}
@@ -228,6 +245,7 @@ func (f *emitted) addNames(r *Registry, list []string) bool {
 		for _, l := range r.consts {
 			f.escaped[0][utf8.EscapedLabel(l.Name, names.Underscores)] = l.Name
 			f.escaped[1][utf8.EscapedLabel(l.Name, names.Dots)] = l.Name
+			f.known = append(f.known, l.Name)
 		}
 	}
 	var added [2][]string
@@ -298,7 +316,7 @@ func (c *collection) finish() {
 		}
 		c.setOrder(f, rows)
 	}
-	c.shapes, c.shape, c.last, c.text, c.key, c.block, c.value = nil, nil, nil, nil, nil, nil, nil
+	c.names, c.shapes, c.shape, c.last, c.text, c.key, c.block, c.value = nil, nil, nil, nil, nil, nil, nil, nil
 	if c.fallback != nil {
 		c.fallback.finish()
 	}

@@ -89,6 +89,9 @@ func (c *collection) joinFamily(f *emitted) {
 			old = old.copied()
 			c.families[f.Name] = old
 		}
+		if len(f.Consts) != len(old.Consts) || len(f.Consts) > 0 && &f.Consts[0] != &old.Consts[0] {
+			old.Consts = nil // of different sub-registries
+		}
 		if old.addNames(c.reg, f.known) {
 			old.order = append(old.order, f.sorted()...)
 			old.QuotedLabels = old.QuotedLabels || f.QuotedLabels
