@@ -24,7 +24,7 @@ func TestFuncVec(t *testing.T) {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 	errors := withoutHelp(text(t, r))
-	for _, reason := range []string{`metric="pool_free",reason="panic"} 1`, `metric="n_total",reason="negative"} 1`} {
+	for _, reason := range []string{`metric="pool_free",reason="panic"} 2`, `metric="n_total",reason="negative"} 2`} {
 		if !strings.Contains(errors, reason) {
 			t.Errorf("not counted: %s\n%s", reason, errors)
 		}
