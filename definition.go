@@ -145,28 +145,29 @@ func (f *family) checkLabels() string {
 // differs returns how the definition of old, which exists, differs from the definition of
 // f, or "". If member is true, only the parts count that all metrics with one name share.
 func (f *family) differs(old *family, member bool) string {
+	text, value := "", ""
 	switch {
 	case f.Kind != old.Kind:
-		return " as a " + old.Kind.TextName()
+		text = " as a " + old.Kind.TextName()
 	case f.Help != old.Help:
-		return " with help " + escape.Quote(old.Help)
+		text, value = " with help ", escape.Quote(old.Help)
 	case f.Unit != old.Unit:
-		return " with unit " + escape.Quote(old.Unit)
+		text, value = " with unit ", escape.Quote(old.Unit)
 	case !slices.Equal(f.labels, old.labels):
-		return " with the labels" + quoteAll(old.labels)
+		text, value = " with the labels", quoteAll(old.labels)
 	case member: // of a family with several sets of const labels
 	case f.constBlock() != old.constBlock():
-		return " with other const labels"
+		text = " with other const labels"
 	case f.metric == nil || old.metric == nil:
-		return ", and functions cannot be compared"
+		text = ", and functions cannot be compared"
 	case f.hist != nil && !slices.Equal(f.hist.Upper, old.hist.Upper):
-		return " with other buckets"
+		text = " with other buckets"
 	case f.hist != nil && (f.hist.schema != old.hist.schema || f.hist.buckets != old.hist.buckets || f.hist.threshold != old.hist.threshold):
-		return " with other native buckets"
+		text = " with other native buckets"
 	case f.metric != old.metric:
-		return " with another type of value"
+		text = " with another type of value"
 	}
-	return ""
+	return text + value
 }
 
 // constBlock returns the rendered labels that all series of f share.

@@ -74,10 +74,10 @@ func (r *Registry) scraped() []*expo.Family {
 		return nil
 	}
 	r.mu.Lock()
-	families, collect := r.sortedLocked(), r.collect
+	families, f := r.sortedLocked(), (*functions)(r.functions)
 	r.mu.Unlock()
-	if collect != nil {
-		families = collect()
+	if f != nil {
+		families = f.gather(nil)
 	}
 	return families
 }

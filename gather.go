@@ -64,9 +64,7 @@ type functions struct {
 // functionsLocked returns the functions of s and makes scrapes call them.
 func (r *Registry) functionsLocked() *functions {
 	if r.functions == nil {
-		root := r.root
-		f := &functions{gather: root.gather}
-		r.functions, r.collect = unsafe.Pointer(f), func() []*expo.Family { return root.gather(nil) }
+		r.functions = unsafe.Pointer(&functions{gather: r.root.gather})
 	}
 	return (*functions)(r.functions)
 }

@@ -43,13 +43,12 @@ type space struct {
 	offer atomic.Pointer[byte]
 
 	mu        sync.Mutex
-	families  map[string]*family    // by name; one of those with the same name
-	defined   []*family             // all families
-	taken     map[string]*family    // by the names of samples that differ from the family's
-	functions unsafe.Pointer        // *functions; nil before the first; see internal/SIZE.md
-	collect   func() []*expo.Family // calls the functions; nil before the first
-	sorted    []*expo.Family        // families by name; nil after a change, otherwise never changed
-	tree      unsafe.Pointer        // *tree; nil without sub-registries; see internal/SIZE.md
+	families  map[string]*family // by name; one of those with the same name
+	defined   []*family          // all families
+	taken     map[string]*family // by the names of samples that differ from the family's
+	functions unsafe.Pointer     // *functions; nil before the first; see internal/SIZE.md
+	sorted    []*expo.Family     // families by name; nil after a change, otherwise never changed
+	tree      unsafe.Pointer     // *tree; nil without sub-registries; see internal/SIZE.md
 
 	errors, overflow *vec // of counters
 }
@@ -82,12 +81,9 @@ var errorLabels = []string{"metric", "reason"}
 // *[DefinitionError] if an option is nil or bad.
 func NewRegistry(opts ...Option) *Registry {
 	o := makeOptions(opts)
-	r := &Registry{
-		space:     &space{families: map[string]*family{}, taken: map[string]*family{}},
-		consts:    o.consts,
-		badConsts: o.badConsts,
-		created:   o.created,
-	}
+	r := &Registry{space: new(space)}
+	r.families, r.taken = map[string]*family{}, map[string]*family{}
+	r.consts, r.badConsts, r.created = o.consts, o.badConsts, o.created
 	r.root, r.names.UTF8 = r, o.utf8
 	if n := (*nativeDef)(o.native); n != nil {
 		n.define(r, n, nil)

@@ -119,22 +119,16 @@ func Quote(s string) string {
 		s, end = s[:cut], "\"..."
 	}
 	text := Valid(s) == s
-	b := make([]byte, 4*len(s)+len(`""...`)) // room for \x00 for each byte
-	b[0] = '"'
-	n := 1
+	quoted := "\"" // concatenation is smaller than append; see internal/SIZE.md
 	for i := range len(s) {
-		c := s[i]
-		hex := c < ' ' || c == 0x7f || c >= utf8.RuneSelf && !text
-		if hex || c == '"' || c == '\\' {
-			b[n] = '\\'
-			n++
+		c, next := s[i], s[i:i+1]
+		switch {
+		case c < ' ' || c == 0x7f || c >= utf8.RuneSelf && !text:
+			next = "\\x" + HexDigits[c>>4:][:1] + HexDigits[c&15:][:1]
+		case c == '"' || c == '\\':
+			next = "\\" + next
 		}
-		if hex {
-			b[n], b[n+1], c = 'x', HexDigits[c>>4], HexDigits[c&15]
-			n += 2
-		}
-		b[n] = c
-		n++
+		quoted += next
 	}
-	return string(append(b[:n], end...))
+	return quoted + end
 }

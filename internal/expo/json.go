@@ -46,20 +46,16 @@ const (
 const jsonRoom = jsonOpenLen + maxMembers*memberSize + memberSize + 16 + 16
 
 func jsonBegin(e *Encoder, f *Family) {
-	if !e.begun {
-		e.begun = true
-		jsonName(e, f)
-	}
-	j := (*jsonState)(e.json)
-	j.last, j.learn = nil, f.SameLabels && !f.QuotedLabels
-}
-
-// jsonName ends the family before, and appends the name of f.
-func jsonName(e *Encoder, f *Family) {
 	before := "],\n"
 	if e.json == nil {
 		e.json, before = unsafe.Pointer(new(jsonState)), "{"
 	}
+	j := (*jsonState)(e.json)
+	j.last, j.learn = nil, f.SameLabels && !f.QuotedLabels
+	if e.begun {
+		return
+	}
+	e.begun, j.series = true, false
 	b := put(e.buf, before)
 	if f.Quoted {
 		b = e.names.UTF8.rules().json(b, f.Name)
@@ -67,7 +63,6 @@ func jsonName(e *Encoder, f *Family) {
 		b = appendQuoted(b, f.Name, "")
 	}
 	e.buf = put(b, ":[")
-	(*jsonState)(e.json).series = false
 }
 
 // jsonHead appends an element up to its value.
