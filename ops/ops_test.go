@@ -4,7 +4,6 @@
 package ops_test
 
 import (
-	"encoding/json"
 	"flag"
 	"fmt"
 	"math"
@@ -26,7 +25,7 @@ import (
 )
 
 var (
-	update     = flag.Bool("update", false, "rewrite the input series of rules_test.yml")
+	update     = flag.Bool("update", false, "rewrite the input series of rules_test.yml, the dashboards and prometheusrule.yml")
 	rulesTests = flag.Bool("promtool", false, "run the tests of rules_test.yml and rules_native_test.yml")
 )
 
@@ -494,58 +493,6 @@ func TestNativeForm(t *testing.T) {
 		if got := nativeForm(expr); got != want {
 			t.Errorf("native form of %s is %s, want %s", expr, got, want)
 		}
-	}
-}
-
-// TestDashboardHasNativeQueries checks that each query of a classic histogram has a query of
-// the native histogram in the same panel, or selects both.
-func TestDashboardHasNativeQueries(t *testing.T) {
-	type query struct{ RefID, Expr, LegendFormat, Format string }
-	var dashboard struct {
-		Panels []struct {
-			Title   string
-			Targets []query
-		}
-	}
-	if err := json.Unmarshal([]byte(read(t, "grafana.json")), &dashboard); err != nil {
-		t.Fatal(err)
-	}
-	natives := 0
-	for _, p := range dashboard.Panels {
-		var native, want []query
-		seen := map[string]bool{}
-		for _, q := range p.Targets {
-			if seen[q.RefID] {
-				t.Errorf("%s: two queries have the refId %s", p.Title, q.RefID)
-			}
-			seen[q.RefID] = true
-			for name := range histograms(t) {
-				if strings.Contains(q.Expr, name+"_sum{") && !strings.Contains(q.Expr, " or histogram_sum(rate("+name+"{") {
-					t.Errorf("%s: no native form in %s", p.Title, q.Expr)
-				}
-				if strings.Contains(q.Expr, name+"_count{") && !strings.Contains(q.Expr, " or histogram_count(rate("+name+"{") {
-					t.Errorf("%s: no native form in %s", p.Title, q.Expr)
-				}
-			}
-			q.RefID = ""
-			switch {
-			case strings.HasSuffix(q.LegendFormat, "native"):
-				native = append(native, q)
-			case strings.Contains(q.Expr, "_bucket{"):
-				q.Expr, q.LegendFormat = nativeForm(q.Expr), q.LegendFormat+" native"
-				if q.Format == "heatmap" {
-					q.LegendFormat = "native"
-				}
-				want = append(want, q)
-			}
-		}
-		if !slices.Equal(native, want) {
-			t.Errorf("%s: native queries\n%q\nwant\n%q", p.Title, native, want)
-		}
-		natives += len(native)
-	}
-	if natives < 6 {
-		t.Errorf("%d native queries, want at least 6", natives)
 	}
 }
 
