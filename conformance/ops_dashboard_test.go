@@ -15,24 +15,43 @@ import (
 	"github.com/tachikoma/tacho/tachikoma"
 )
 
-// TestOpsDashboard runs the queries of ../ops/grafana.json that select histograms. Prometheus
-// 3 scrapes classic histograms, native histograms, and both. Job "classic" is a registry of
-// tacho. The other jobs are registries of client_golang with the same names.
-func TestOpsDashboard(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("..", "ops", "grafana.json"))
+// An opsPanel is a dashboard, a row or a panel with queries.
+type opsPanel struct {
+	Title   string
+	Panels  []opsPanel
+	Targets []opsTarget
+}
+
+type opsTarget struct {
+	Expr, LegendFormat string
+}
+
+// opsDashboard returns the panels of a dashboard of ../ops, with those of collapsed rows.
+func opsDashboard(t *testing.T, name string) (panels []opsPanel) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "ops", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var dashboard struct {
-		Panels []struct {
-			Title   string
-			Targets []struct{ Expr, LegendFormat string }
-		}
-	}
+	var dashboard opsPanel
 	if err := json.Unmarshal(text, &dashboard); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: %v", name, err)
 	}
+	for _, p := range dashboard.Panels {
+		panels = append(append(panels, p), p.Panels...)
+	}
+	return panels
+}
 
+// fill replaces the variables of Grafana. The query selects a job.
+func fill(expr, job string) string {
+	return strings.NewReplacer("$__rate_interval", "1m", "$__range", "5m", "$__from", "0", "$namespace", ".*", "$job", job, "$instance", ".*").Replace(expr)
+}
+
+// TestOpsDashboard runs the queries of Tachikoma's dashboard that select histograms. Prometheus
+// 3 scrapes classic histograms, native histograms, and both. Job "classic" is a registry of
+// tacho. The other jobs are registries of client_golang with the same names.
+func TestOpsDashboard(t *testing.T) {
 	app := tachikoma.New()
 	duration, size, database := nativeHistogram("http_request_duration_seconds", "method", "path"),
 		nativeHistogram("http_response_size_bytes", "method", "path"), nativeHistogram("db_query_duration_seconds", "query_type")
@@ -63,7 +82,7 @@ func TestOpsDashboard(t *testing.T) {
 	type span struct{ low, high float64 }
 	buckets := map[bool]span{false: {0.25, 0.5}, true: {math.Exp2(-1.75), math.Exp2(-1.625)}}
 	queries := map[bool]int{}
-	for _, p := range dashboard.Panels {
+	for _, p := range opsDashboard(t, "grafana-tachikoma.json") {
 		for _, query := range p.Targets {
 			isNative := strings.HasSuffix(query.LegendFormat, "native")
 			isBoth := strings.Contains(query.Expr, "histogram_sum(")
@@ -72,7 +91,7 @@ func TestOpsDashboard(t *testing.T) {
 			}
 			queries[isNative]++
 			for _, g := range targets {
-				expr := strings.NewReplacer("$__rate_interval", "1m", "$job", g.job, "$instance", ".*").Replace(query.Expr)
+				expr := fill(query.Expr, g.job)
 				got := s.query(t, expr, g.at)
 				if stored := isBoth || g.job == "both" || (g.job == "native") == isNative; !stored {
 					if len(got) != 0 {

@@ -347,7 +347,7 @@ type object = map[string]any
 var source = object{"type": "prometheus", "uid": "${datasource}"}
 
 func (d dashboard) object() object {
-	variables := []object{{"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus", "current": object{}}}
+	variables := []object{{"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus", "current": object{"text": "default", "value": "default"}}}
 	selected := anyProgram
 	for _, label := range []string{"namespace", "job", "instance"} {
 		values := "label_values({" + selected + "}, " + label + ")"
@@ -465,17 +465,20 @@ func (p panel) object(id int, at object) object {
 		if p.max != 0 {
 			defaults["max"] = p.max
 		}
-		options["legend"] = object{"displayMode": "list", "placement": "bottom", "showLegend": true}
+		options["legend"] = object{"displayMode": "list", "placement": "bottom", "showLegend": true, "calcs": []string{}}
 		options["tooltip"] = object{"mode": "multi", "sort": "desc"}
 	case "stat":
 		defaults["color"] = object{"mode": "thresholds"}
 		options["colorMode"], options["graphMode"], options["textMode"] = "value", "none", "auto"
+		options["justifyMode"], options["orientation"], options["wideLayout"] = "auto", "auto", true
+		options["showPercentChange"], options["percentChangeColorMode"] = false, "standard"
 		options["reduceOptions"] = object{"calcs": []string{"lastNotNull"}, "fields": "", "values": false}
 	case "heatmap":
 		p.description = "Grafana shows the native histogram if Prometheus stores one, and the classic histogram otherwise."
 		defaults = object{"unit": "short"}
 		options["calculate"], options["yAxis"] = false, object{"unit": p.unit}
-		options["color"] = object{"mode": "scheme", "scheme": "Blues", "steps": 64}
+		options["color"] = object{"mode": "scheme", "scheme": "Blues", "steps": 64, "fill": "dark-orange", "exponent": 0.5, "reverse": false}
+		options["showValue"], options["legend"] = "never", object{"show": true}
 		options["tooltip"] = object{"mode": "single"}
 		options["exemplars"] = object{"color": "rgba(255,0,255,0.7)"}
 	}
