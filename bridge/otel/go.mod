@@ -3,13 +3,11 @@ module github.com/tachikoma/tacho/bridge/otel
 go 1.26.0
 
 require (
-	github.com/prometheus/client_model v0.6.3
 	github.com/tachikoma/tacho v0.0.0
 	go.opentelemetry.io/otel v1.47.0
 	go.opentelemetry.io/otel/sdk v1.47.0
 	go.opentelemetry.io/otel/sdk/metric v1.47.0
 	go.opentelemetry.io/otel/trace v1.47.0
-	google.golang.org/protobuf v1.36.12
 )
 
 require (

@@ -1,13 +1,10 @@
-package otelbridge
+package otelconformance
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"io"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -16,8 +13,15 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"google.golang.org/protobuf/encoding/protodelim"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/tachikoma/tacho"
+	otelbridge "github.com/tachikoma/tacho/bridge/otel"
+)
+
+const (
+	traceID = "0102030405060708090a0b0c0d0e0f10"
+	spanID  = "a1a2a3a4a5a6a7a8"
 )
 
 // decode returns the families of an exposition, as the protobuf library reads them.
@@ -117,41 +121,49 @@ func randomValue(r *rand.Rand) float64 {
 	return r.NormFloat64() * math.Exp(5*r.NormFloat64())
 }
 
-// compare compares the metrics that a collection makes of data with what the protobuf library reads.
-func compare(t *testing.T, data []byte) {
+// units has the units of OpenTelemetry for those of randomRegistry.
+var units = map[string]string{"": "", "seconds": "s", "bytes": "By", "ratio": "1", "things": "things"}
+
+// compare compares the metrics that a Producer makes of a registry with the exposition of the registry
+// as the protobuf library reads it.
+func compare(t *testing.T, reg *tacho.Registry) {
 	t.Helper()
-	want, err := decode(data)
+	var b bytes.Buffer
+	if err := reg.WriteProtobuf(&b); err != nil {
+		t.Fatal(err)
+	}
+	want, err := decode(b.Bytes())
 	if err != nil {
 		t.Fatal(err)
 	}
-	now := time.Now()
-	c := &collection{ctx: context.Background(), now: now, began: now.Add(-time.Hour)}
-	if _, err := c.Write(data); err != nil {
+	before := time.Now()
+	p := otelbridge.NewProducer(reg)
+	after := time.Now()
+	scopes, err := p.Produce(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.end(); err != nil {
-		t.Fatal(err)
+	var list []metricdata.Metrics
+	if len(scopes) > 0 {
+		list = scopes[0].Metrics
 	}
-	if len(c.metrics) != len(want) {
-		t.Fatalf("%d metrics, want %d", len(c.metrics), len(want))
+	if len(list) != len(want) {
+		t.Fatalf("%d metrics, want %d", len(list), len(want))
 	}
 	for i, f := range want {
-		got := c.metrics[i]
-		checkMetric(t, got)
-		if got.Name != f.GetName() || got.Description != f.GetHelp() || got.Unit != unitOf(f.GetUnit()) {
+		got := list[i]
+		if got.Name != f.GetName() || got.Description != f.GetHelp() || got.Unit != units[f.GetUnit()] {
 			t.Errorf("%q %q %q, want %v", got.Name, got.Description, got.Unit, f)
 		}
-		times := timesOf(got)
-		if len(times) != len(f.Metric) {
-			t.Fatalf("%s: %d points, want %d", got.Name, len(times), len(f.Metric))
-		}
 		for j, m := range f.Metric {
-			comparePoint(t, got, j, m, c.began)
+			comparePoint(t, got, j, m, before, after)
 		}
 	}
 }
 
-func comparePoint(t *testing.T, got metricdata.Metrics, j int, m *dto.Metric, began time.Time) {
+// comparePoint compares a data point with a series. A series without a time of creation starts at a
+// time from before to after.
+func comparePoint(t *testing.T, got metricdata.Metrics, j int, m *dto.Metric, before, after time.Time) {
 	t.Helper()
 	labels := func(list []*dto.LabelPair) (kvs []attribute.KeyValue) {
 		for _, l := range list {
@@ -166,7 +178,9 @@ func comparePoint(t *testing.T, got metricdata.Metrics, j int, m *dto.Metric, be
 	var attributes attribute.Set
 	var exemplars []metricdata.Exemplar[float64]
 	var wantExemplars []*dto.Exemplar
-	start := began
+	var created *timestamppb.Timestamp
+	var start time.Time
+	gauge := false
 	switch d := got.Data.(type) {
 	case metricdata.Sum[float64]:
 		p := d.DataPoints[j]
@@ -177,12 +191,10 @@ func comparePoint(t *testing.T, got metricdata.Metrics, j int, m *dto.Metric, be
 		if m.Counter.Exemplar != nil {
 			wantExemplars = append(wantExemplars, m.Counter.Exemplar)
 		}
-		if m.Counter.CreatedTimestamp != nil {
-			start = m.Counter.CreatedTimestamp.AsTime()
-		}
+		created, start = m.Counter.CreatedTimestamp, p.StartTime
 	case metricdata.Gauge[float64]:
 		p := d.DataPoints[j]
-		attributes, start = p.Attributes, time.Time{}
+		attributes, start, gauge = p.Attributes, p.StartTime, true
 		if v := m.GetGauge().GetValue() + m.GetUntyped().GetValue(); !same(p.Value, v) {
 			bad(m, p)
 		}
@@ -209,14 +221,15 @@ func comparePoint(t *testing.T, got metricdata.Metrics, j int, m *dto.Metric, be
 		if p.Count != h.GetSampleCount() || !same(p.Sum, h.GetSampleSum()) {
 			bad(h, p)
 		}
-		if h.CreatedTimestamp != nil {
-			start = h.CreatedTimestamp.AsTime()
-		}
+		created, start = h.CreatedTimestamp, p.StartTime
 	case metricdata.ExponentialHistogram[float64]:
 		p := d.DataPoints[j]
 		attributes, exemplars = p.Attributes, p.Exemplars
 		h := m.GetHistogram()
 		shift := h.GetSchema() - p.Scale
+		if max(len(p.PositiveBucket.Counts), len(p.NegativeBucket.Counts)) > 4096 {
+			bad(h, p)
+		}
 		positive := expand(h.GetPositiveSpan(), h.GetPositiveDelta(), shift)
 		negative := expand(h.GetNegativeSpan(), h.GetNegativeDelta(), shift)
 		if p.Count != h.GetSampleCount() || !same(p.Sum, h.GetSampleSum()) || p.ZeroCount != h.GetZeroCount() || p.ZeroThreshold != h.GetZeroThreshold() ||
@@ -230,17 +243,24 @@ func comparePoint(t *testing.T, got metricdata.Metrics, j int, m *dto.Metric, be
 				}
 			}
 		}
-		if h.CreatedTimestamp != nil {
-			start = h.CreatedTimestamp.AsTime()
-		}
+		created, start = h.CreatedTimestamp, p.StartTime
 	default:
 		t.Fatalf("%T", d)
 	}
 	if attributes != attribute.NewSet(labels(m.Label)...) {
 		bad(m.Label, attributes.ToSlice())
 	}
-	if times := timesOf(got)[j]; !times[0].Equal(start) && !times[0].Equal(times[1]) {
-		bad(start, times)
+	switch {
+	case gauge:
+		if !start.IsZero() {
+			bad(time.Time{}, start)
+		}
+	case created != nil:
+		if !start.Equal(created.AsTime()) {
+			bad(created.AsTime(), start)
+		}
+	case start.Before(before) || start.After(after):
+		bad(before, start)
 	}
 	if len(exemplars) != len(wantExemplars) {
 		t.Fatalf("%d exemplars, want %v", len(exemplars), wantExemplars)
@@ -299,100 +319,6 @@ func FuzzRegistry(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, seed uint64) {
-		var b bytes.Buffer
-		if err := randomRegistry(seed).WriteProtobuf(&b); err != nil {
-			t.Fatal(err)
-		}
-		compare(t, b.Bytes())
+		compare(t, randomRegistry(seed))
 	})
-}
-
-// FuzzMessages reads arbitrary bytes, as a whole and in parts. Both give the same result, and each
-// metric is as the data model demands.
-func FuzzMessages(f *testing.F) {
-	for seed := range uint64(20) {
-		var b bytes.Buffer
-		randomRegistry(seed).WriteProtobuf(&b)
-		f.Add(b.Bytes()[:min(b.Len(), 2000)], 7)
-	}
-	f.Add([]byte("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), 1)
-	f.Add([]byte{0}, 1)
-	f.Fuzz(func(t *testing.T, data []byte, size int) {
-		if len(data) > 1<<16 {
-			return
-		}
-		read := func(size int) (*collection, error) {
-			c := &collection{ctx: context.Background(), now: time.Unix(2, 0), began: time.Unix(1, 0)}
-			for part := range slices.Chunk(data, size) {
-				if _, err := c.Write(part); err != nil {
-					return c, err
-				}
-			}
-			return c, c.end()
-		}
-		whole, err := read(max(1, len(data)))
-		parts, partsErr := read(min(max(size, 1), 1<<16))
-		if err != partsErr || err != nil && !errors.Is(err, errMalformed) {
-			t.Fatalf("error %v of the whole, %v of parts", err, partsErr)
-		}
-		if err != nil {
-			return
-		}
-		if len(whole.metrics) != len(parts.metrics) {
-			t.Fatalf("%d metrics of the whole, %d of parts", len(whole.metrics), len(parts.metrics))
-		}
-		for i, m := range whole.metrics {
-			if n := len(timesOf(m)); m.Name == "" || n == 0 || n != len(timesOf(parts.metrics[i])) {
-				t.Errorf("%+v", m)
-			}
-			if d, ok := m.Data.(metricdata.ExponentialHistogram[float64]); ok {
-				for _, p := range d.DataPoints {
-					if len(p.PositiveBucket.Counts) > maxCounts || len(p.NegativeBucket.Counts) > maxCounts {
-						t.Errorf("%d and %d counts", len(p.PositiveBucket.Counts), len(p.NegativeBucket.Counts))
-					}
-				}
-			}
-		}
-	})
-}
-
-// TestMalformed: a malformed exposition is an error. It has no metrics.
-func TestMalformed(t *testing.T) {
-	message := func(fields ...[]byte) []byte { return bytes.Join(fields, nil) }
-	nested := func(tag byte, b []byte) []byte { return append([]byte{tag, byte(len(b))}, b...) }
-	name := nested(familyName, []byte("h"))
-	histogram := func(fields ...[]byte) []byte {
-		return message(name, nested(familyMetric, nested(metricHistogram, message(fields...))))
-	}
-	one := []byte{totalCount, 1}
-	double := func(tag, exponent byte) []byte { return []byte{tag, 0, 0, 0, 0, 0, 0, 0xf0, exponent} }
-	for _, c := range []struct {
-		name    string
-		message []byte
-	}{
-		{"no name", nested(familyMetric, nested(metricGauge, nil))},
-		{"no value", message(name, nested(familyMetric, nil))},
-		{"wire type", message(name, []byte{3})},
-		{"long field", message(name, []byte{familyHelp, 100})},
-		{"short double", histogram([]byte{totalSum, 0})},
-		{"short varint", histogram([]byte{totalCount, 0x80})},
-		{"falling counts", histogram([]byte{totalCount, 9}, nested(histogramBucket, message([]byte{bucketCount, 5}, double(bucketBound, 0x3f))), nested(histogramBucket, message([]byte{bucketCount, 4}, double(bucketBound, 0x40))))},
-		{"total below a count", histogram(one, nested(histogramBucket, message([]byte{bucketCount, 2}, double(bucketBound, 0x3f))))},
-		{"too few deltas", histogram(one, nested(histogramPositiveSpan, []byte{spanOffset, 0, spanLength, 2}), nested(histogramPositiveDeltas, []byte{2}))},
-		{"negative count", histogram(one, nested(histogramNegativeSpan, []byte{spanOffset, 0, spanLength, 1}), nested(histogramNegativeDeltas, []byte{1}))},
-		{"overlap", histogram(one, nested(histogramPositiveSpan, []byte{spanOffset, 0, spanLength, 1}), nested(histogramPositiveSpan, []byte{spanOffset, 1, spanLength, 1}), nested(histogramPositiveDeltas, []byte{2, 2}))},
-		{"large offset", histogram(one, nested(histogramPositiveSpan, []byte{spanOffset, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, spanLength, 1}), nested(histogramPositiveDeltas, []byte{2}))},
-	} {
-		collection := &collection{ctx: t.Context()}
-		if _, err := collection.Write(append([]byte{byte(len(c.message))}, c.message...)); err != errMalformed {
-			t.Errorf("%s: error %v, metrics %+v", c.name, err, collection.metrics)
-		}
-	}
-	collection := &collection{ctx: t.Context()}
-	if _, err := collection.Write([]byte{5, familyName}); err != nil {
-		t.Error(err)
-	}
-	if err := collection.end(); err != errMalformed {
-		t.Errorf("error %v for an incomplete message", err)
-	}
 }
