@@ -218,7 +218,8 @@ func (n *nativeBuckets) readSpan(b []byte) error {
 }
 
 // read sets the buckets from the spans and deltas. A count is the count of the bucket before plus a
-// delta. Offsets and lengths have 32 bits, so an index cannot overflow.
+// delta. The indexes increase, also if the spans are malformed: an offset has 32 bits, so that the sum
+// cannot overflow.
 func (n *nativeBuckets) read() error {
 	m := message{rest: n.deltas}
 	index, count := int64(-1), int64(0)
@@ -228,10 +229,7 @@ func (n *nativeBuckets) read() error {
 		}
 		index += s.offset
 		for range s.length {
-			if len(m.rest) == 0 {
-				return errMalformed
-			}
-			count += zigzag(m.varint())
+			count += zigzag(m.varint()) // an error if there is no delta
 			if m.err != nil || count < 0 || index != int64(int32(index)) {
 				return errMalformed
 			}

@@ -92,6 +92,7 @@ func TestMalformed(t *testing.T) {
 		return message(name, nested(familyMetric, nested(metricHistogram, message(fields...))))
 	}
 	one := []byte{totalCount, 1}
+	huge := []byte{spanOffset, 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, spanLength, 0} // 2^63-1
 	double := func(tag, exponent byte) []byte { return []byte{tag, 0, 0, 0, 0, 0, 0, 0xf0, exponent} }
 	for _, c := range []struct {
 		name    string
@@ -108,6 +109,9 @@ func TestMalformed(t *testing.T) {
 		{"too few deltas", histogram(one, nested(histogramPositiveSpan, []byte{spanOffset, 0, spanLength, 2}), nested(histogramPositiveDeltas, []byte{2}))},
 		{"negative count", histogram(one, nested(histogramNegativeSpan, []byte{spanOffset, 0, spanLength, 1}), nested(histogramNegativeDeltas, []byte{1}))},
 		{"overlap", histogram(one, nested(histogramPositiveSpan, []byte{spanOffset, 0, spanLength, 1}), nested(histogramPositiveSpan, []byte{spanOffset, 1, spanLength, 1}), nested(histogramPositiveDeltas, []byte{2, 2}))},
+		{"large index", histogram(one, nested(histogramPositiveSpan, []byte{spanOffset, 0xfe, 0xff, 0xff, 0xff, 0x0f, spanLength, 0}), nested(histogramPositiveSpan, []byte{spanOffset, 0xfe, 0xff, 0xff, 0xff, 0x0f, spanLength, 1}), nested(histogramPositiveDeltas, []byte{2}))},
+		{"offsets that overflow", histogram(one, nested(histogramPositiveSpan, []byte{spanOffset, 10, spanLength, 1}), nested(histogramPositiveSpan, huge), nested(histogramPositiveSpan, huge),
+			nested(histogramPositiveSpan, []byte{spanOffset, 0, spanLength, 1}), nested(histogramPositiveDeltas, []byte{2, 0}))},
 		{"large offset", histogram(one, nested(histogramPositiveSpan, []byte{spanOffset, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, spanLength, 1}), nested(histogramPositiveDeltas, []byte{2}))},
 	} {
 		collection := &collection{ctx: t.Context()}
@@ -121,5 +125,23 @@ func TestMalformed(t *testing.T) {
 	}
 	if err := collection.end(); err != errMalformed {
 		t.Errorf("error %v for an incomplete message", err)
+	}
+}
+
+// TestAbsentFields: an absent field is the empty string or 0.
+func TestAbsentFields(t *testing.T) {
+	c := &collection{ctx: t.Context()}
+	if _, err := c.Write([]byte{14, familyName, 1, 'a', familyMetric, 7, metricLabel, 3, labelName, 1, 'l', metricGauge, 0, familyHelp}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write([]byte{0}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.end(); err != nil {
+		t.Fatal(err)
+	}
+	d, _ := c.metrics[0].Data.(metricdata.Gauge[float64])
+	if len(d.DataPoints) != 1 || d.DataPoints[0].Attributes != set("l", "") || d.DataPoints[0].Value != 0 {
+		t.Errorf("%+v", c.metrics)
 	}
 }
