@@ -120,12 +120,8 @@ func (f *family) checkLabels() string {
 		case !names.ValidLabel(name):
 			reason = "must match [a-zA-Z_][a-zA-Z0-9_]* and not begin with __"
 		}
-		switch {
-		case reason != "":
-		case f.Kind == expo.Histogram && name == "le":
+		if reason == "" && f.Kind == expo.Histogram && name == "le" {
 			reason = "is reserved for the buckets of a histogram"
-		case f.Kind == expo.Summary && name == "quantile":
-			reason = "is reserved for the quantiles of a summary"
 		}
 		for _, other := range all[:i] {
 			if reason == "" && other == name {
@@ -143,31 +139,29 @@ func (f *family) checkLabels() string {
 }
 
 // differs returns how the definition of old, which exists, differs from the definition of
-// f, or "". If member is true, only the parts count that all metrics with one name share.
-func (f *family) differs(old *family, member bool) string {
-	text, value := "", ""
+// f, or "".
+func (f *family) differs(old *family) string {
 	switch {
 	case f.Kind != old.Kind:
-		text = " as a " + old.Kind.TextName()
+		return " as a " + old.Kind.TextName()
 	case f.Help != old.Help:
-		text, value = " with help ", escape.Quote(old.Help)
+		return " with help " + escape.Quote(old.Help)
 	case f.Unit != old.Unit:
-		text, value = " with unit ", escape.Quote(old.Unit)
+		return " with unit " + escape.Quote(old.Unit)
 	case !slices.Equal(f.labels, old.labels):
-		text, value = " with the labels", quoteAll(old.labels)
-	case member: // of a family with several sets of const labels
+		return " with the labels" + quoteAll(old.labels)
 	case f.constBlock() != old.constBlock():
-		text = " with other const labels"
+		return " with other const labels"
 	case f.metric == nil || old.metric == nil:
-		text = ", and functions cannot be compared"
+		return ", and functions cannot be compared"
 	case f.hist != nil && !slices.Equal(f.hist.Upper, old.hist.Upper):
-		text = " with other buckets"
+		return " with other buckets"
 	case f.hist != nil && (f.hist.schema != old.hist.schema || f.hist.buckets != old.hist.buckets || f.hist.threshold != old.hist.threshold):
-		text = " with other native buckets"
+		return " with other native buckets"
 	case f.metric != old.metric:
-		text = " with another type of value"
+		return " with another type of value"
 	}
-	return text + value
+	return ""
 }
 
 // constBlock returns the rendered labels that all series of f share.

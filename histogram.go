@@ -125,10 +125,10 @@ type Histogram struct {
 	// A row of words has the sum as a float64, a count for each bound and a count for
 	// +Inf. Rows of stripes have one word more. The number of observations is not stored:
 	// it is the sum of the counts, so that _count cannot contradict the buckets.
-	row  *atomic.Uint64                  // the first word; see words
-	def  *histogramDef                   // nil in a zero Histogram
-	wide stripe.Pointer                  // nil until there are stripes
-	last atomic.Pointer[[]exemplar.Slot] // of each bucket; nil until the first exemplar
+	row  *atomic.Uint64 // the first word; see words
+	def  *histogramDef  // nil in a zero Histogram
+	wide stripe.Pointer // nil until there are stripes
+	last exemplar.Slots // of each bucket; none until the first exemplar
 }
 
 // A HistogramVec is a [Vec] of histograms.
@@ -229,7 +229,7 @@ func (h *Histogram) exemplars() []exemplar.Slot {
 	for i := range slots {
 		slots[i].Init(h.def.none)
 	}
-	h.last.CompareAndSwap(nil, &slots) // the loser of a race uses the winner's slots
+	h.last.Set(&slots) // the loser of a race uses the winner's slots
 	return *h.last.Load()
 }
 

@@ -280,7 +280,7 @@ func (r *Registry) add(f *family) *family {
 		}
 	}
 	if old := r.families[f.Name]; old != nil {
-		if reason := f.differs(old, false); reason != "" {
+		if reason := f.differs(old); reason != "" {
 			refuse(f.Name, "already defined"+reason, old.where)
 		}
 		return old

@@ -240,7 +240,7 @@ func (t *tree) addLocked(r *Registry, f *family) *family {
 		old = t.series[all[0]]
 	}
 	if old != nil {
-		if reason := f.differs(old, false); reason != "" {
+		if reason := f.differs(old); reason != "" {
 			refuse(f.Name, "already defined"+reason, old.where)
 		}
 		if b.own[f.Name] == nil {
@@ -269,7 +269,11 @@ func (t *tree) addLocked(r *Registry, f *family) *family {
 
 // fits refuses f if it cannot have the name of old.
 func (t *tree) fits(f, old *family, all []string) {
-	if reason := f.differs(old, true); reason != "" {
+	// The buckets and the constant labels may differ, and functions need not be the same.
+	a, b := *f, *old
+	a.hist, a.metric, a.Consts = nil, &functionSeries, nil
+	b.hist, b.metric, b.Consts = nil, &functionSeries, nil
+	if reason := a.differs(&b); reason != "" {
 		refuse(f.Name, "already defined"+reason, old.where)
 	}
 	for _, key := range all {

@@ -68,6 +68,16 @@ func (s *Slot) Load() *Exemplar {
 // Copy sets the slot to the exemplar of another slot. from must be initialized.
 func (s *Slot) Copy(from *Slot) { s.store(from.load()) }
 
+// Slots are the slots of the buckets of a histogram. The zero Slots have none. An
+// atomic.Pointer[[]Slot] is larger; see internal/SIZE.md.
+type Slots struct{ p atomic.Pointer[byte] }
+
+// Load returns the slots, or nil if there are none.
+func (s *Slots) Load() *[]Slot { return (*[]Slot)(unsafe.Pointer(s.p.Load())) }
+
+// Set sets the slots unless there are some.
+func (s *Slots) Set(slots *[]Slot) { s.p.CompareAndSwap(nil, (*byte)(unsafe.Pointer(slots))) }
+
 // Newest returns the slot of the newest exemplar. If no slot has an exemplar, it returns the first
 // slot. slots must not be empty.
 func Newest(slots []Slot) *Slot {
