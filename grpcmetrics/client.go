@@ -1,0 +1,173 @@
+package grpcmetrics
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+
+	"github.com/tachikoma/tacho"
+)
+
+// ClientMetrics measures gRPC clients. All methods are safe for concurrent use.
+// [NewClientMetrics] makes a ClientMetrics.
+type ClientMetrics struct{ methods *methods }
+
+// NewClientMetrics defines the metrics of clients in reg. If reg already has the same
+// definitions, the new ClientMetrics shares the series. NewClientMetrics panics with a
+// *[tacho.DefinitionError] if a definition conflicts.
+func NewClientMetrics(reg *tacho.Registry, opts ...Option) *ClientMetrics {
+	return &ClientMetrics{newMethods(reg, makeConfig(true, opts))}
+}
+
+// DialOptions returns the options of a connection that install both interceptors. Put
+// these options before other options with interceptors, unless each attempt of an
+// interceptor that retries is to count as a call. The retries of grpc itself never count as
+// calls.
+func (m *ClientMetrics) DialOptions() []grpc.DialOption {
+	return []grpc.DialOption{grpc.WithChainUnaryInterceptor(m.UnaryClientInterceptor()), grpc.WithChainStreamInterceptor(m.StreamClientInterceptor())}
+}
+
+// UnaryClientInterceptor returns the interceptor of unary calls.
+func (m *ClientMetrics) UnaryClientInterceptor() grpc.UnaryClientInterceptor { return m.unary }
+
+// StreamClientInterceptor returns the interceptor of streams. A stream is handled once,
+// when RecvMsg returns an error or the end of the stream, when the context of the call is
+// done, or when the connection is closed.
+func (m *ClientMetrics) StreamClientInterceptor() grpc.StreamClientInterceptor { return m.stream }
+
+// method returns the method of a call.
+func (m *ClientMetrics) method(name string, typ callType, opts []grpc.CallOption) *method {
+	if method := m.methods.find(name, typ); method != nil {
+		return method
+	}
+	named := false
+	for _, opt := range opts {
+		if _, ok := opt.(grpc.StaticMethodCallOption); ok {
+			named = true
+		}
+	}
+	return m.methods.add(name, typ, named)
+}
+
+func (m *ClientMetrics) unary(ctx context.Context, name string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	method, set := m.method(name, unary, opts), m.methods
+	exemplar := set.exemplar(ctx)
+	start := method.start(exemplar)
+	method.countSent(exemplar)
+	if set.send != nil {
+		method.observe(&method.sends, set.send, start, exemplar)
+	}
+	code := codes.Unknown // of a panic and of runtime.Goexit
+	defer func() { method.end(code, start, exemplar) }()
+	err := invoker(ctx, name, req, reply, cc, opts...)
+	if code = codeOf(err); err == nil {
+		method.countReceived(exemplar)
+	}
+	if set.recv != nil {
+		method.observe(&method.recvs, set.recv, start, exemplar)
+	}
+	return err
+}
+
+func (m *ClientMetrics) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, name string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	s := &clientStreamMetrics{
+		ctx:      ctx,
+		method:   m.method(name, streamType(desc.ClientStreams, desc.ServerStreams), opts),
+		exemplar: m.methods.exemplar(ctx),
+		single:   !desc.ServerStreams,
+	}
+	s.start = s.method.start(s.exemplar)
+	s.busy.Store(true)
+	returned := false
+	defer func() {
+		if !returned { // a panic or runtime.Goexit
+			s.end(codes.Unknown)
+		}
+	}()
+	stream, err := streamer(ctx, desc, cc, name, append(opts[:len(opts):len(opts)], grpc.OnFinish(s.onFinish))...)
+	returned = true
+	if s.done(err); err != nil {
+		return nil, err
+	}
+	s.ClientStream = stream
+	return s, nil
+}
+
+// A clientStreamMetrics counts the messages and the end of a stream.
+//
+// grpc reports the end of a stream to RecvMsg and to onFinish. RecvMsg is not enough: the
+// caller may cancel the context and never call RecvMsg again. onFinish is not enough: an
+// interceptor that retries, inside of this one, makes several streams. So the result of a
+// running RecvMsg is the end, and onFinish is the end if no RecvMsg is running.
+type clientStreamMetrics struct {
+	grpc.ClientStream
+	ctx      context.Context // of the caller
+	method   *method
+	exemplar []string
+	start    time.Time
+	single   bool          // the server sends one message
+	busy     atomic.Bool   // RecvMsg or the streamer runs
+	finished atomic.Uint64 // the code of the last call of onFinish, plus 1
+	ended    atomic.Bool
+}
+
+// end counts the end of the stream, once.
+func (s *clientStreamMetrics) end(code codes.Code) {
+	if s.ended.CompareAndSwap(false, true) {
+		s.method.end(code, s.start, s.exemplar)
+	}
+}
+
+// onFinish is called by grpc when a stream ends.
+func (s *clientStreamMetrics) onFinish(err error) {
+	code := codeOfEnd(err)
+	s.finished.Store(uint64(code) + 1) // before busy is read: either done or onFinish sees the other
+	if !s.busy.Load() {
+		s.end(code)
+	}
+}
+
+// done is called with the result of RecvMsg or of the streamer.
+func (s *clientStreamMetrics) done(err error) {
+	s.busy.Store(false)
+	if err != nil {
+		s.end(codeOfEnd(err))
+	} else if code := s.finished.Load(); code != 0 && (s.single || s.ctx.Err() != nil) {
+		s.end(codes.Code(code - 1))
+	}
+}
+
+func (s *clientStreamMetrics) SendMsg(msg any) error {
+	set, start := s.method.set, time.Time{}
+	if set.send != nil {
+		start = time.Now()
+	}
+	err := s.ClientStream.SendMsg(msg)
+	if err == nil {
+		s.method.countSent(s.exemplar)
+	}
+	if set.send != nil {
+		s.method.observe(&s.method.sends, set.send, start, s.exemplar)
+	}
+	return err
+}
+
+func (s *clientStreamMetrics) RecvMsg(msg any) error {
+	set, start := s.method.set, time.Time{}
+	if set.recv != nil {
+		start = time.Now()
+	}
+	s.busy.Store(true)
+	err := s.ClientStream.RecvMsg(msg)
+	if err == nil {
+		s.method.countReceived(s.exemplar)
+	}
+	if set.recv != nil {
+		s.method.observe(&s.method.recvs, set.recv, start, s.exemplar)
+	}
+	s.done(err)
+	return err
+}

@@ -1,0 +1,78 @@
+package grpcmetrics
+
+import (
+	"strings"
+	"testing"
+
+	provider "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
+)
+
+// The same calls, measured by the provider at once.
+func TestSameSeriesAsProvider(t *testing.T) {
+	for name, s := range map[string]setup{
+		"counters": {},
+		"histograms": {
+			server: []Option{WithHandlingTimeHistogram(nil)},
+			client: []Option{WithHandlingTimeHistogram([]float64{.1, 1}), WithStreamRecvHistogram(nil), WithStreamSendHistogram(nil)},
+			theirs: []provider.ServerMetricsOption{provider.WithServerHandlingTimeHistogram()},
+			theirs2: []provider.ClientMetricsOption{
+				provider.WithClientHandlingTimeHistogram(provider.WithHistogramBuckets([]float64{.1, 1})),
+				provider.WithClientStreamRecvHistogram(), provider.WithClientStreamSendHistogram(),
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, s)
+			w.calls(false)
+			w.settle()
+			ours, theirs := flatten(w.ours()), flatten(w.provider())
+			if len(ours) < 60 {
+				t.Errorf("only %d series", len(ours))
+			}
+			for _, line := range diff(ours, theirs) {
+				t.Error(line)
+			}
+		})
+	}
+}
+
+// The provider counts a client stream twice on the client: grpc reads its trailer by a second
+// RecvMsg. The server is the same.
+func TestClientStreamIsHandledOnce(t *testing.T) {
+	w := newWorld(t, setup{})
+	w.calls(true)
+	w.settle()
+	w.want("grpc_client_started_total", 3, "grpc_type", "client_stream")
+	w.want("grpc_client_handled_total", 3, "grpc_type", "client_stream")
+	w.want("grpc_client_handled_total", 2, "grpc_type", "client_stream", "grpc_code", "OK")
+	w.want("grpc_client_handled_total", 1, "grpc_type", "client_stream", "grpc_code", "InvalidArgument")
+	for _, line := range diff(flatten(w.ours()), flatten(w.provider())) {
+		if strings.HasPrefix(line, "grpc_client_handled_total") && strings.Contains(line, "client_stream") {
+			t.Log("known difference:", line)
+		} else {
+			t.Error(line)
+		}
+	}
+}
+
+func TestInitializeMetricsAsProvider(t *testing.T) {
+	w := newWorld(t, setup{
+		server: []Option{WithHandlingTimeHistogram(nil)},
+		theirs: []provider.ServerMetricsOption{provider.WithServerHandlingTimeHistogram()},
+	})
+	w.sm.InitializeMetrics(w.server)
+	sm := provider.NewServerMetrics(provider.WithServerHandlingTimeHistogram())
+	sm.InitializeMetrics(w.server)
+	w.theirs = newPrometheusRegistry(sm)
+	ours, theirs := flatten(w.ours()), flatten(w.provider())
+	delete(ours, "grpc_client_started_total")
+	for _, line := range diff(ours, theirs) {
+		t.Error(line)
+	}
+	if want := 20 * len(w.server.GetServiceInfo()["grpc.testing.TestService"].Methods); len(ours) < want {
+		t.Errorf("%d series, want at least %d", len(ours), want)
+	}
+	w.calls(false) // the calls use the same series
+	w.settle()
+	w.want("grpc_server_started_total", 3, "grpc_method", "EmptyCall")
+}
