@@ -42,11 +42,9 @@
 //
 // # Differences from the provider
 //
-//   - A call is handled exactly once. The provider counts a client stream twice, as "OK" and
-//     as "Unknown", since grpc-go reads the trailer by a second RecvMsg. The provider also
-//     counts a stream again if the caller calls RecvMsg after the end.
-//   - A stream of a client that cancels its context without a further RecvMsg is handled.
-//     The provider never counts its end.
+//   - A stream of a client is handled exactly once. The provider counts a stream again if the
+//     caller calls RecvMsg after the end. It never counts the end if the caller cancels the
+//     context, or closes the connection, without a further RecvMsg.
 //   - A panic of a handler is counted once as "Unknown" and continues to the caller. The
 //     provider does not count the call, unless a recovery interceptor is inside of the provider.
 //   - Method names that strangers choose are limited; see [WithMaxMethods].

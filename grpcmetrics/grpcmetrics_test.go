@@ -24,7 +24,6 @@ import (
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	pb "google.golang.org/grpc/interop/grpc_testing"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/reflection"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
@@ -295,9 +294,8 @@ func outputs(n int, st *pb.EchoStatus) *pb.StreamingOutputCallRequest {
 	return &pb.StreamingOutputCallRequest{ResponseParameters: make([]*pb.ResponseParameters, n), ResponseStatus: st}
 }
 
-// calls makes calls of all types and outcomes, in order. If clientStreams is false, there
-// are no calls of the type client_stream.
-func (w *world) calls(clientStreams bool) {
+// calls makes calls of all types and outcomes, in order.
+func (w *world) calls() {
 	ctx := context.Background()
 	unaryCall := func(ctx context.Context, st *pb.EchoStatus, opts ...grpc.CallOption) {
 		w.client.UnaryCall(ctx, &pb.SimpleRequest{ResponseStatus: st, Payload: &pb.Payload{Body: make([]byte, 100)}}, opts...)
@@ -332,11 +330,9 @@ func (w *world) calls(clientStreams bool) {
 	}
 	w.bidi(ctx, 1, echo(codes.DataLoss, ""))
 	w.bidi(ctx, 1, echo(0, "panic"))
-	if clientStreams {
-		w.clientStream(ctx, 4, "")
-		w.clientStream(ctx, 0, "")
-		w.clientStream(ctx, 1, "refuse")
-	}
+	w.clientStream(ctx, 4, "")
+	w.clientStream(ctx, 0, "")
+	w.clientStream(ctx, 1, "refuse")
 	h := healthpb.NewHealthClient(w.conn)
 	h.Check(ctx, &healthpb.HealthCheckRequest{})
 	h.Check(ctx, &healthpb.HealthCheckRequest{Service: "unknown"})
@@ -386,8 +382,6 @@ func (w *world) bidi(ctx context.Context, n int, st *pb.EchoStatus) error {
 	s.CloseSend()
 	return drain(func() error { _, err := s.Recv(); return err })
 }
-
-var _ = metadata.MD{}
 
 func newPrometheusRegistry(cs ...prometheus.Collector) *prometheus.Registry {
 	r := prometheus.NewRegistry()

@@ -1,0 +1,259 @@
+package grpcmetrics
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	provider "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
+	"google.golang.org/grpc"
+	pb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/stats"
+
+	"github.com/tachikoma/tacho"
+)
+
+// A side is a contestant of a benchmark. call makes n calls.
+type side struct {
+	name string
+	call func(n int)
+}
+
+// rounds measures the sides in alternating rounds, so that a slow moment of the machine is
+// a slow moment of each side. The metrics are the medians of the rounds: the time and the
+// allocations of a call, and the ratio of the last side to the side before.
+func rounds(b *testing.B, calls int, sides ...side) {
+	n := max(1, min(calls, b.N))
+	times, allocs := make([][]float64, len(sides)), make([][]float64, len(sides))
+	for _, s := range sides {
+		s.call(1) // creates the series
+	}
+	var before, after runtime.MemStats
+	b.ResetTimer()
+	for done := 0; done < b.N; done += n {
+		for i := range sides {
+			i = (i + done/n) % len(sides)
+			runtime.ReadMemStats(&before)
+			start := time.Now()
+			sides[i].call(n)
+			took := time.Since(start)
+			runtime.ReadMemStats(&after)
+			times[i] = append(times[i], float64(took.Nanoseconds())/float64(n))
+			allocs[i] = append(allocs[i], float64(after.Mallocs-before.Mallocs)/float64(n))
+		}
+	}
+	b.ReportMetric(0, "ns/op") // of all sides together
+	for i, s := range sides {
+		slices.Sort(times[i])
+		slices.Sort(allocs[i])
+		b.ReportMetric(times[i][len(times[i])/2], s.name+"-ns")
+		b.ReportMetric(allocs[i][len(allocs[i])/2], s.name+"-allocs")
+	}
+	ours, theirs := times[len(sides)-2], times[len(sides)-1]
+	if len(sides) == 3 { // the first side has no metrics
+		base := times[0][len(times[0])/2]
+		b.ReportMetric((theirs[len(theirs)/2]-base)/(ours[len(ours)/2]-base), "added-ratio")
+		return
+	}
+	b.ReportMetric(theirs[len(theirs)/2]/ours[len(ours)/2], "ratio")
+}
+
+// callsPerRound is the number of direct calls of a round, some ten microseconds.
+const callsPerRound = 2000
+
+var histogramCases = []struct {
+	name           string
+	server, client []Option
+	theirs         []provider.ServerMetricsOption
+	theirs2        []provider.ClientMetricsOption
+}{
+	{"counters", nil, nil, nil, nil},
+	{
+		"histograms",
+		[]Option{WithHandlingTimeHistogram(nil)},
+		[]Option{WithHandlingTimeHistogram(nil), WithStreamRecvHistogram(nil), WithStreamSendHistogram(nil)},
+		[]provider.ServerMetricsOption{provider.WithServerHandlingTimeHistogram()},
+		[]provider.ClientMetricsOption{provider.WithClientHandlingTimeHistogram(), provider.WithClientStreamRecvHistogram(), provider.WithClientStreamSendHistogram()},
+	},
+}
+
+// BenchmarkServerUnary calls the interceptors without a connection.
+func BenchmarkServerUnary(b *testing.B) {
+	for _, c := range histogramCases {
+		b.Run(c.name, func(b *testing.B) {
+			call := func(f grpc.UnaryServerInterceptor) func(int) {
+				ctx, req := context.Background(), any(&pb.Empty{})
+				info := &grpc.UnaryServerInfo{FullMethod: "/grpc.testing.TestService/UnaryCall"}
+				handler := func(_ context.Context, req any) (any, error) { return req, nil }
+				return func(n int) {
+					for range n {
+						f(ctx, req, info, handler)
+					}
+				}
+			}
+			ours, theirs := NewServerMetrics(tacho.NewRegistry(), c.server...), provider.NewServerMetrics(c.theirs...)
+			rounds(b, callsPerRound, side{"tacho", call(ours.UnaryServerInterceptor())}, side{"provider", call(theirs.UnaryServerInterceptor())})
+		})
+	}
+}
+
+type nopServerStream struct{ grpc.ServerStream }
+
+func (nopServerStream) Context() context.Context { return context.Background() }
+func (nopServerStream) SendMsg(any) error        { return nil }
+func (nopServerStream) RecvMsg(any) error        { return nil }
+
+// BenchmarkServerStream opens and ends a stream without messages.
+func BenchmarkServerStream(b *testing.B) {
+	call := func(f grpc.StreamServerInterceptor) func(int) {
+		info := &grpc.StreamServerInfo{FullMethod: "/grpc.testing.TestService/FullDuplexCall", IsClientStream: true, IsServerStream: true}
+		handler := func(any, grpc.ServerStream) error { return nil }
+		srv := any(service{})
+		return func(n int) {
+			for range n {
+				f(srv, nopServerStream{}, info, handler)
+			}
+		}
+	}
+	ours, theirs := NewServerMetrics(tacho.NewRegistry()), provider.NewServerMetrics()
+	rounds(b, callsPerRound, side{"tacho", call(ours.StreamServerInterceptor())}, side{"provider", call(theirs.StreamServerInterceptor())})
+}
+
+// BenchmarkServerMessage sends a message in a stream.
+func BenchmarkServerMessage(b *testing.B) {
+	call := func(f grpc.StreamServerInterceptor) func(int) {
+		info := &grpc.StreamServerInfo{FullMethod: "/grpc.testing.TestService/FullDuplexCall", IsClientStream: true, IsServerStream: true}
+		msg := any(&pb.Empty{})
+		return func(n int) {
+			f(service{}, nopServerStream{}, info, func(_ any, s grpc.ServerStream) error {
+				for range n {
+					s.SendMsg(msg)
+				}
+				return nil
+			})
+		}
+	}
+	ours, theirs := NewServerMetrics(tacho.NewRegistry()), provider.NewServerMetrics()
+	rounds(b, callsPerRound, side{"tacho", call(ours.StreamServerInterceptor())}, side{"provider", call(theirs.StreamServerInterceptor())})
+}
+
+// BenchmarkClientUnary calls the interceptors without a connection.
+func BenchmarkClientUnary(b *testing.B) {
+	for _, c := range histogramCases {
+		b.Run(c.name, func(b *testing.B) {
+			call := func(f grpc.UnaryClientInterceptor) func(int) {
+				ctx, req := context.Background(), any(&pb.Empty{})
+				opts := []grpc.CallOption{grpc.StaticMethod()}
+				invoker := func(context.Context, string, any, any, *grpc.ClientConn, ...grpc.CallOption) error { return nil }
+				return func(n int) {
+					for range n {
+						f(ctx, "/grpc.testing.TestService/UnaryCall", req, req, nil, invoker, opts...)
+					}
+				}
+			}
+			ours, theirs := NewClientMetrics(tacho.NewRegistry(), c.client...), provider.NewClientMetrics(c.theirs2...)
+			rounds(b, callsPerRound, side{"tacho", call(ours.UnaryClientInterceptor())}, side{"provider", call(theirs.UnaryClientInterceptor())})
+		})
+	}
+}
+
+type nopClientStream struct{ grpc.ClientStream }
+
+func (nopClientStream) SendMsg(any) error { return nil }
+func (nopClientStream) RecvMsg(any) error { return nil }
+
+// BenchmarkClientMessage receives a message in a stream.
+func BenchmarkClientMessage(b *testing.B) {
+	for _, c := range histogramCases {
+		b.Run(c.name, func(b *testing.B) {
+			call := func(f grpc.StreamClientInterceptor) func(int) {
+				desc, msg := &grpc.StreamDesc{ServerStreams: true}, any(&pb.Empty{})
+				s, _ := f(context.Background(), desc, nil, "/grpc.testing.TestService/StreamingOutputCall",
+					func(context.Context, *grpc.StreamDesc, *grpc.ClientConn, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+						return nopClientStream{}, nil
+					}, grpc.StaticMethod())
+				return func(n int) {
+					for range n {
+						s.RecvMsg(msg)
+					}
+				}
+			}
+			ours, theirs := NewClientMetrics(tacho.NewRegistry(), c.client...), provider.NewClientMetrics(c.theirs2...)
+			rounds(b, callsPerRound, side{"tacho", call(ours.StreamClientInterceptor())}, side{"provider", call(theirs.StreamClientInterceptor())})
+		})
+	}
+}
+
+// connect returns a client of a server with these options.
+func connect(b *testing.B, options []grpc.ServerOption, dial []grpc.DialOption) pb.TestServiceClient {
+	lis, memory := listen()
+	server := grpc.NewServer(options...)
+	pb.RegisterTestServiceServer(server, service{})
+	go server.Serve(lis)
+	b.Cleanup(server.Stop)
+	conn, err := grpc.NewClient("passthrough:///server", append(memory, dial...)...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { conn.Close() })
+	return pb.NewTestServiceClient(conn)
+}
+
+func emptyCalls(b *testing.B, client pb.TestServiceClient) func(int) {
+	return func(n int) {
+		for range n {
+			if _, err := client.EmptyCall(context.Background(), &pb.Empty{}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+// BenchmarkCall makes a unary call over a connection in memory. Client and server are
+// measured, with the histogram of the handling time. The metric added-ratio is the ratio of
+// what the provider and tacho add to the call without metrics.
+func BenchmarkCall(b *testing.B) {
+	sm, cm := NewServerMetrics(tacho.NewRegistry(), WithHandlingTimeHistogram(nil)), NewClientMetrics(tacho.NewRegistry(), WithHandlingTimeHistogram(nil))
+	psm, pcm := provider.NewServerMetrics(provider.WithServerHandlingTimeHistogram()), provider.NewClientMetrics(provider.WithClientHandlingTimeHistogram())
+	rounds(b, 50,
+		side{"none", emptyCalls(b, connect(b, nil, nil))},
+		side{"tacho", emptyCalls(b, connect(b, sm.ServerOptions(), cm.DialOptions()))},
+		side{"provider", emptyCalls(b, connect(b,
+			[]grpc.ServerOption{grpc.ChainUnaryInterceptor(psm.UnaryServerInterceptor()), grpc.ChainStreamInterceptor(psm.StreamServerInterceptor())},
+			[]grpc.DialOption{grpc.WithChainUnaryInterceptor(pcm.UnaryClientInterceptor()), grpc.WithChainStreamInterceptor(pcm.StreamClientInterceptor())}))})
+}
+
+// An idleStats is a stats.Handler that does nothing except that it keeps a value in the context, as
+// each stats.Handler that counts must.
+type idleStats struct{}
+
+func (idleStats) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context {
+	return context.WithValue(ctx, traceKey{}, new(int))
+}
+func (idleStats) HandleRPC(context.Context, stats.RPCStats)                         {}
+func (idleStats) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (idleStats) HandleConn(context.Context, stats.ConnStats)                       {}
+
+// BenchmarkHook compares a stats.Handler and interceptors that do nothing.
+func BenchmarkHook(b *testing.B) {
+	unary := func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		return handler(ctx, req)
+	}
+	client := func(ctx context.Context, name string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		return invoker(ctx, name, req, reply, cc, opts...)
+	}
+	b.Run("server", func(b *testing.B) {
+		rounds(b, 50,
+			side{"none", emptyCalls(b, connect(b, nil, nil))},
+			side{"interceptor", emptyCalls(b, connect(b, []grpc.ServerOption{grpc.UnaryInterceptor(unary)}, nil))},
+			side{"stats", emptyCalls(b, connect(b, []grpc.ServerOption{grpc.StatsHandler(idleStats{})}, nil))})
+	})
+	b.Run("client", func(b *testing.B) {
+		rounds(b, 50,
+			side{"none", emptyCalls(b, connect(b, nil, nil))},
+			side{"interceptor", emptyCalls(b, connect(b, nil, []grpc.DialOption{grpc.WithUnaryInterceptor(client)}))},
+			side{"stats", emptyCalls(b, connect(b, nil, []grpc.DialOption{grpc.WithStatsHandler(idleStats{})}))})
+	})
+}

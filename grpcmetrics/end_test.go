@@ -1,0 +1,356 @@
+package grpcmetrics
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
+	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/retry"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	pb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/status"
+
+	"github.com/tachikoma/tacho"
+)
+
+// once checks that each call of a type was handled once, with this code.
+func (w *world) once(side, typ, code string) {
+	w.t.Helper()
+	w.settle()
+	started := w.sum("grpc_"+side+"_started_total", "grpc_type", typ)
+	if started == 0 {
+		w.t.Errorf("no call of a %s of type %s", side, typ)
+	}
+	w.want("grpc_"+side+"_handled_total", started, "grpc_type", typ)
+	w.want("grpc_"+side+"_handled_total", started, "grpc_type", typ, "grpc_code", code)
+}
+
+func (w *world) openBidi(ctx context.Context) pb.TestService_FullDuplexCallClient {
+	w.t.Helper()
+	s, err := w.client.FullDuplexCall(ctx)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := s.Send(&pb.StreamingOutputCallRequest{}); err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := s.Recv(); err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}
+
+func TestRecvAfterTheEnd(t *testing.T) {
+	w := newWorld(t, setup{})
+	s := w.openBidi(t.Context())
+	s.CloseSend()
+	for range 5 {
+		if _, err := s.Recv(); err == nil {
+			t.Fatal("no end")
+		}
+	}
+	w.once("client", "bidi_stream", "OK")
+	w.once("server", "bidi_stream", "OK")
+}
+
+func TestStreamCanceledWithoutRecv(t *testing.T) {
+	w := newWorld(t, setup{})
+	ctx, cancel := context.WithCancel(t.Context())
+	w.openBidi(ctx)
+	cancel()
+	w.once("client", "bidi_stream", "Canceled")
+	w.once("server", "bidi_stream", "Canceled")
+}
+
+func TestStreamPastDeadlineWithoutRecv(t *testing.T) {
+	w := newWorld(t, setup{})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	w.openBidi(ctx)
+	w.once("client", "bidi_stream", "DeadlineExceeded")
+}
+
+func TestStreamOfClosedConnection(t *testing.T) {
+	w := newWorld(t, setup{})
+	w.openBidi(t.Context())
+	w.conn.Close()
+	w.once("client", "bidi_stream", "Canceled")
+	w.once("server", "bidi_stream", "Canceled")
+	if _, err := w.client.FullDuplexCall(t.Context()); err == nil {
+		t.Error("a call on a closed connection succeeds")
+	}
+	w.settle()
+	w.want("grpc_client_handled_total", 2)
+}
+
+func TestStreamCanceledDuringRecv(t *testing.T) {
+	w := newWorld(t, setup{})
+	ctx, cancel := context.WithCancel(t.Context())
+	s := w.openBidi(ctx)
+	time.AfterFunc(20*time.Millisecond, cancel)
+	if _, err := s.Recv(); status.Code(err) != codes.Canceled {
+		t.Errorf("Recv: %v", err)
+	}
+	w.once("client", "bidi_stream", "Canceled")
+	w.once("server", "bidi_stream", "Canceled")
+}
+
+func TestServerStops(t *testing.T) {
+	w := newWorld(t, setup{})
+	s := w.openBidi(t.Context())
+	stopped := make(chan struct{})
+	go func() { w.server.Stop(); close(stopped) }()
+	if _, err := s.Recv(); err == nil {
+		t.Error("Recv succeeds")
+	}
+	<-stopped
+	w.once("client", "bidi_stream", "Unavailable")
+	w.once("server", "bidi_stream", "Canceled")
+}
+
+func TestServerStopsGracefully(t *testing.T) {
+	w := newWorld(t, setup{})
+	s := w.openBidi(t.Context())
+	stopped := make(chan struct{})
+	go func() { w.server.GracefulStop(); close(stopped) }()
+	time.Sleep(20 * time.Millisecond)
+	s.CloseSend()
+	if _, err := s.Recv(); err != io.EOF {
+		t.Errorf("Recv: %v", err)
+	}
+	<-stopped
+	w.once("client", "bidi_stream", "OK")
+	w.once("server", "bidi_stream", "OK")
+}
+
+// A panic that reaches the interceptor is counted and continues. Here the recovery interceptor
+// is outside.
+func TestPanicReachesTheInterceptor(t *testing.T) {
+	reg := tacho.NewRegistry()
+	m := NewServerMetrics(reg, WithHandlingTimeHistogram(nil))
+	lis, dial := listen()
+	server := grpc.NewServer(append([]grpc.ServerOption{
+		grpc.ChainUnaryInterceptor(recovery.UnaryServerInterceptor()),
+		grpc.ChainStreamInterceptor(recovery.StreamServerInterceptor()),
+	}, m.ServerOptions()...)...)
+	pb.RegisterTestServiceServer(server, service{})
+	go server.Serve(lis)
+	defer server.Stop()
+	conn, err := grpc.NewClient("passthrough:///server", dial...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	w := &world{t: t, reg: reg, client: pb.NewTestServiceClient(conn)}
+	if _, err := w.client.UnaryCall(t.Context(), &pb.SimpleRequest{ResponseStatus: echo(0, "panic")}); status.Code(err) != codes.Unknown {
+		t.Error(err)
+	}
+	if err := w.serverStream(t.Context(), outputs(1, echo(0, "panic"))); status.Code(err) != codes.Unknown {
+		t.Error(err)
+	}
+	w.once("server", "unary", "Unknown")
+	w.once("server", "server_stream", "Unknown")
+	w.want("grpc_server_handling_seconds", 2)
+	w.want("grpc_server_msg_sent_total", 0, "grpc_type", "unary")
+}
+
+// An interceptor that retries, inside, makes several streams of one call.
+func TestRetryingInterceptor(t *testing.T) {
+	reg := tacho.NewRegistry()
+	m := NewClientMetrics(reg)
+	lis, dial := listen()
+	var mu sync.Mutex
+	attempts := 0
+	fail := func() error {
+		mu.Lock()
+		defer mu.Unlock()
+		if attempts++; attempts%3 != 0 {
+			return status.Error(codes.Unavailable, "again")
+		}
+		return nil
+	}
+	server := grpc.NewServer(grpc.UnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		if err := fail(); err != nil {
+			return nil, err
+		}
+		return handler(ctx, req)
+	}), grpc.StreamInterceptor(func(srv any, s grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+		if err := fail(); err != nil {
+			return err
+		}
+		return handler(srv, s)
+	}))
+	pb.RegisterTestServiceServer(server, service{})
+	go server.Serve(lis)
+	defer server.Stop()
+	again := []retry.CallOption{retry.WithMax(5), retry.WithBackoff(retry.BackoffLinear(time.Millisecond)), retry.WithCodes(codes.Unavailable)}
+	conn, err := grpc.NewClient("passthrough:///server", append(append(m.DialOptions(), dial...),
+		grpc.WithChainUnaryInterceptor(retry.UnaryClientInterceptor(again...)), grpc.WithChainStreamInterceptor(retry.StreamClientInterceptor(again...)))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	w := &world{t: t, reg: reg, client: pb.NewTestServiceClient(conn)}
+	if _, err := w.client.EmptyCall(t.Context(), &pb.Empty{}); err != nil {
+		t.Error(err)
+	}
+	if err := w.serverStream(t.Context(), outputs(2, nil)); err != io.EOF {
+		t.Error(err)
+	}
+	if attempts != 6 {
+		t.Errorf("%d attempts, want 6", attempts)
+	}
+	w.once("client", "unary", "OK")
+	w.once("client", "server_stream", "OK")
+	w.want("grpc_client_msg_received_total", 2, "grpc_type", "server_stream")
+}
+
+// A retry of grpc itself is a part of its call.
+func TestRetryPolicy(t *testing.T) {
+	w := newWorld(t, setup{})
+	var mu sync.Mutex
+	attempts := 0
+	lis, dial := listen()
+	server := grpc.NewServer(grpc.UnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if attempts++; attempts < 3 {
+			return nil, status.Error(codes.Unavailable, "again")
+		}
+		return handler(ctx, req)
+	}))
+	pb.RegisterTestServiceServer(server, service{})
+	go server.Serve(lis)
+	defer server.Stop()
+	conn, err := grpc.NewClient("passthrough:///server", append(append(w.cm.DialOptions(), dial...), grpc.WithDefaultServiceConfig(`{"methodConfig": [{"name": [{}],
+		"retryPolicy": {"maxAttempts": 4, "initialBackoff": "0.001s", "maxBackoff": "0.01s", "backoffMultiplier": 1, "retryableStatusCodes": ["UNAVAILABLE"]}}]}`))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := pb.NewTestServiceClient(conn).EmptyCall(t.Context(), &pb.Empty{}); err != nil {
+		t.Error(err)
+	}
+	if attempts != 3 {
+		t.Errorf("%d attempts, want 3", attempts)
+	}
+	w.once("client", "unary", "OK")
+	w.want("grpc_client_started_total", 1)
+}
+
+// A streamer that fails or panics ends the call.
+func TestStreamerFails(t *testing.T) {
+	w := &world{t: t, reg: tacho.NewRegistry()}
+	m := NewClientMetrics(w.reg)
+	desc := &grpc.StreamDesc{ServerStreams: true}
+	_, err := m.stream(t.Context(), desc, nil, "/s/m", func(context.Context, *grpc.StreamDesc, *grpc.ClientConn, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+		return nil, errors.New("no stream")
+	})
+	if err == nil {
+		t.Error("no error")
+	}
+	func() {
+		defer func() { recover() }()
+		m.stream(t.Context(), desc, nil, "/s/m", func(context.Context, *grpc.StreamDesc, *grpc.ClientConn, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+			panic("streamer")
+		})
+	}()
+	func() {
+		defer func() { recover() }()
+		m.unary(t.Context(), "/s/u", nil, nil, nil, func(context.Context, string, any, any, *grpc.ClientConn, ...grpc.CallOption) error { panic("invoker") })
+	}()
+	w.once("client", "server_stream", "Unknown")
+	w.once("client", "unary", "Unknown")
+	w.want("grpc_client_started_total", 3)
+}
+
+// A caller may end its stream between the end of a RecvMsg with a message and its next one.
+func TestEndDuringSuccessfulRecv(t *testing.T) {
+	for name, tt := range map[string]struct {
+		desc     grpc.StreamDesc
+		canceled bool
+		want     float64
+	}{
+		"the context is done":           {grpc.StreamDesc{ServerStreams: true}, true, 1},
+		"a retried stream":              {grpc.StreamDesc{ServerStreams: true}, false, 0},
+		"the response of client_stream": {grpc.StreamDesc{ClientStreams: true}, false, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &world{t: t, reg: tacho.NewRegistry()}
+			m := NewClientMetrics(w.reg)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			inner := &fakeStream{}
+			s, err := m.stream(ctx, &tt.desc, nil, "/s/m", func(_ context.Context, _ *grpc.StreamDesc, _ *grpc.ClientConn, _ string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+				inner.recv = func() {
+					if tt.canceled {
+						cancel()
+					}
+					opts[0].(grpc.OnFinishCallOption).OnFinish(nil)
+				}
+				return inner, nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.RecvMsg(nil)
+			w.want("grpc_client_handled_total", tt.want)
+		})
+	}
+}
+
+type fakeStream struct {
+	grpc.ClientStream
+	recv func()
+}
+
+func (s *fakeStream) RecvMsg(any) error {
+	s.recv()
+	return nil
+}
+
+// Clients of all kinds at once. The race detector checks the accesses.
+func TestConcurrentCalls(t *testing.T) {
+	w := newWorld(t, setup{server: []Option{WithHandlingTimeHistogram(nil)}, client: []Option{WithStreamRecvHistogram(nil)}})
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for j := range 20 {
+				ctx, cancel := context.WithCancel(t.Context())
+				switch (i + j) % 4 {
+				case 0:
+					w.client.EmptyCall(ctx, &pb.Empty{})
+				case 1:
+					w.serverStream(ctx, outputs(3, nil))
+				case 2:
+					w.clientStream(ctx, 3, "")
+				case 3:
+					if s, err := w.client.FullDuplexCall(ctx); err == nil {
+						go s.Send(&pb.StreamingOutputCallRequest{})
+						time.AfterFunc(time.Duration(j)*100*time.Microsecond, cancel)
+						if j%2 == 0 {
+							s.Recv()
+						}
+						<-ctx.Done()
+					}
+				}
+				cancel()
+				if j%10 == 0 {
+					w.ours()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	w.settle()
+	w.want("grpc_client_started_total", 160)
+	w.want("grpc_client_handled_total", 160)
+	w.want("grpc_server_handled_total", 40, "grpc_type", "unary", "grpc_code", "OK")
+	w.want("grpc_server_msg_sent_total", 120, "grpc_type", "server_stream")
+	w.want("grpc_server_msg_received_total", 120, "grpc_type", "client_stream")
+}
