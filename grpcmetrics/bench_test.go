@@ -22,46 +22,66 @@ type side struct {
 }
 
 // rounds measures the sides in alternating rounds, so that a slow moment of the machine is
-// a slow moment of each side. The metrics are the medians of the rounds: the time and the
-// allocations of a call, and the ratio of the last side to the side before.
+// a slow moment of each side. The metrics are the time of a call, as the median of the
+// rounds, the allocations of a call, and the ratio of the last side to the side before. With
+// three sides, the ratio is that of the times that the sides add to the first side.
 func rounds(b *testing.B, calls int, sides ...side) {
 	n := max(1, min(calls, b.N))
-	times, allocs := make([][]float64, len(sides)), make([][]float64, len(sides))
-	for _, s := range sides {
+	times := make([][]float64, len(sides))
+	allocs := make([]float64, len(sides))
+	for i, s := range sides {
 		s.call(1) // creates the series
+		allocs[i] = mallocs(func() { s.call(n) }) / float64(n)
 	}
-	var before, after runtime.MemStats
 	b.ResetTimer()
 	for done := 0; done < b.N; done += n {
 		for i := range sides {
 			i = (i + done/n) % len(sides)
-			runtime.ReadMemStats(&before)
 			start := time.Now()
 			sides[i].call(n)
-			took := time.Since(start)
-			runtime.ReadMemStats(&after)
-			times[i] = append(times[i], float64(took.Nanoseconds())/float64(n))
-			allocs[i] = append(allocs[i], float64(after.Mallocs-before.Mallocs)/float64(n))
+			times[i] = append(times[i], float64(time.Since(start).Nanoseconds())/float64(n))
 		}
 	}
 	b.ReportMetric(0, "ns/op") // of all sides together
-	for i, s := range sides {
-		slices.Sort(times[i])
-		slices.Sort(allocs[i])
-		b.ReportMetric(times[i][len(times[i])/2], s.name+"-ns")
-		b.ReportMetric(allocs[i][len(allocs[i])/2], s.name+"-allocs")
-	}
-	ours, theirs := times[len(sides)-2], times[len(sides)-1]
+	ours, theirs := median(times[len(sides)-2]), median(times[len(sides)-1])
 	if len(sides) == 3 { // the first side has no metrics
-		base := times[0][len(times[0])/2]
-		b.ReportMetric((theirs[len(theirs)/2]-base)/(ours[len(ours)/2]-base), "added-ratio")
-		return
+		ours, theirs = median(differences(times[1], times[0])), median(differences(times[2], times[0]))
+		b.ReportMetric(ours, sides[1].name+"-added-ns")
+		b.ReportMetric(theirs, sides[2].name+"-added-ns")
 	}
-	b.ReportMetric(theirs[len(theirs)/2]/ours[len(ours)/2], "ratio")
+	for i, s := range sides {
+		b.ReportMetric(median(times[i]), s.name+"-ns")
+		b.ReportMetric(allocs[i], s.name+"-allocs")
+	}
+	b.ReportMetric(theirs/ours, "ratio")
 }
 
-// callsPerRound is the number of direct calls of a round, some ten microseconds.
-const callsPerRound = 2000
+func median(list []float64) float64 {
+	list = slices.Sorted(slices.Values(list))
+	return list[len(list)/2]
+}
+
+// differences returns the differences of the rounds of two sides.
+func differences(a, b []float64) []float64 {
+	d := make([]float64, len(a))
+	for i := range d {
+		d[i] = a[i] - b[i]
+	}
+	return d
+}
+
+// mallocs returns the number of allocations of all goroutines while f runs.
+func mallocs(f func()) float64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return float64(after.Mallocs - before.Mallocs)
+}
+
+// callsPerRound is the number of direct calls of a round. A round is so short that the
+// operating system interrupts few rounds, so that the median has none of them.
+const callsPerRound = 100
 
 var histogramCases = []struct {
 	name           string
@@ -212,12 +232,11 @@ func emptyCalls(b *testing.B, client pb.TestServiceClient) func(int) {
 }
 
 // BenchmarkCall makes a unary call over a connection in memory. Client and server are
-// measured, with the histogram of the handling time. The metric added-ratio is the ratio of
-// what the provider and tacho add to the call without metrics.
+// measured, with the histogram of the handling time.
 func BenchmarkCall(b *testing.B) {
 	sm, cm := NewServerMetrics(tacho.NewRegistry(), WithHandlingTimeHistogram(nil)), NewClientMetrics(tacho.NewRegistry(), WithHandlingTimeHistogram(nil))
 	psm, pcm := provider.NewServerMetrics(provider.WithServerHandlingTimeHistogram()), provider.NewClientMetrics(provider.WithClientHandlingTimeHistogram())
-	rounds(b, 50,
+	rounds(b, 10,
 		side{"none", emptyCalls(b, connect(b, nil, nil))},
 		side{"tacho", emptyCalls(b, connect(b, sm.ServerOptions(), cm.DialOptions()))},
 		side{"provider", emptyCalls(b, connect(b,
@@ -245,13 +264,13 @@ func BenchmarkHook(b *testing.B) {
 		return invoker(ctx, name, req, reply, cc, opts...)
 	}
 	b.Run("server", func(b *testing.B) {
-		rounds(b, 50,
+		rounds(b, 10,
 			side{"none", emptyCalls(b, connect(b, nil, nil))},
 			side{"interceptor", emptyCalls(b, connect(b, []grpc.ServerOption{grpc.UnaryInterceptor(unary)}, nil))},
 			side{"stats", emptyCalls(b, connect(b, []grpc.ServerOption{grpc.StatsHandler(idleStats{})}, nil))})
 	})
 	b.Run("client", func(b *testing.B) {
-		rounds(b, 50,
+		rounds(b, 10,
 			side{"none", emptyCalls(b, connect(b, nil, nil))},
 			side{"interceptor", emptyCalls(b, connect(b, nil, []grpc.DialOption{grpc.WithUnaryInterceptor(client)}))},
 			side{"stats", emptyCalls(b, connect(b, nil, []grpc.DialOption{grpc.WithStatsHandler(idleStats{})}))})

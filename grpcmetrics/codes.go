@@ -10,7 +10,10 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-type withStatus interface{ GRPCStatus() *status.Status }
+type withStatus interface {
+	error
+	GRPCStatus() *status.Status
+}
 
 // codeOf returns the code that grpc sends for the error of a handler, and the code of an
 // error that grpc returns to a client.
@@ -18,9 +21,8 @@ func codeOf(err error) codes.Code {
 	if err == nil {
 		return codes.OK
 	}
-	// status.FromError copies the status of a wrapped error, and errors.As allocates.
-	s, ok := err.(withStatus)
-	if ok || errors.As(err, &s) {
+	// status.FromError copies the status of a wrapped error.
+	if s, ok := errors.AsType[withStatus](err); ok {
 		if st := s.GRPCStatus(); st != nil {
 			return st.Code()
 		}
