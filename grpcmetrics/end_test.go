@@ -269,6 +269,24 @@ func TestStreamerFails(t *testing.T) {
 	w.want("grpc_client_started_total", 3)
 }
 
+// A retry inside of the streamer: the first attempt ends before the stream exists.
+func TestRetryInsideTheStreamer(t *testing.T) {
+	w := &world{t: t, reg: tacho.NewRegistry()}
+	m := NewClientMetrics(w.reg)
+	s, err := m.stream(t.Context(), &grpc.StreamDesc{ServerStreams: true}, nil, "/s/m",
+		func(_ context.Context, _ *grpc.StreamDesc, _ *grpc.ClientConn, _ string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+			opts[0].(grpc.OnFinishCallOption).OnFinish(status.Error(codes.Unavailable, "again"))
+			return nopClientStream{}, nil
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.want("grpc_client_handled_total", 0)
+	s.(*clientStreamMetrics).onFinish(nil)
+	w.want("grpc_client_handled_total", 1, "grpc_code", "OK")
+	w.want("grpc_client_handled_total", 1)
+}
+
 // A caller may end its stream between the end of a RecvMsg with a message and its next one.
 func TestEndDuringSuccessfulRecv(t *testing.T) {
 	for name, tt := range map[string]struct {

@@ -260,7 +260,7 @@ func (w *world) sum(name string, labels ...string) float64 {
 // settle waits until all calls are handled, on both sides.
 func (w *world) settle() {
 	w.t.Helper()
-	for range 2000 {
+	for range 600 {
 		if w.sum("grpc_server_started_total") == w.sum("grpc_server_handled_total") && w.sum("grpc_client_started_total") == w.sum("grpc_client_handled_total") {
 			return
 		}

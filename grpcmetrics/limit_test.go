@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"google.golang.org/grpc"
@@ -88,6 +89,41 @@ func TestMaxMethods(t *testing.T) {
 		}
 		w.want("grpc_server_started_total", float64(10-2*max(n, 0)), "grpc_service", "other")
 		w.want("grpc_server_started_total", 10)
+	}
+}
+
+// A long name of a stranger is no label, also below the limit. A long name of the program is.
+func TestLongMethodNames(t *testing.T) {
+	w := &world{t: t, reg: tacho.NewRegistry()}
+	m := NewServerMetrics(w.reg)
+	long := strings.Repeat("x", maxName-len("/s/"))
+	stranger(m, "/s/"+long)
+	w.want("grpc_server_started_total", 1, "grpc_method", long)
+	stranger(m, "/s/x"+long)
+	w.want("grpc_server_started_total", 1, "grpc_method", "other")
+	m.stream(service{}, nil, &grpc.StreamServerInfo{FullMethod: "/s/x" + long}, func(any, grpc.ServerStream) error { return nil })
+	w.want("grpc_server_started_total", 1, "grpc_method", "x"+long)
+}
+
+// Calls of known methods and of names beyond the limit take no lock: here it is held.
+func TestCallsTakeNoLock(t *testing.T) {
+	w := &world{t: t, reg: tacho.NewRegistry()}
+	m := NewServerMetrics(w.reg, WithMaxMethods(1))
+	call := func() {
+		stranger(m, "/first/one")
+		stranger(m, "/second/one")
+		stranger(m, strings.Repeat("x", 1000))
+		m.unary(t.Context(), nil, &grpc.UnaryServerInfo{FullMethod: "/s/m"}, func(context.Context, any) (any, error) { return nil, nil })
+	}
+	call()
+	m.methods.mu.Lock()
+	defer m.methods.mu.Unlock()
+	done := make(chan struct{})
+	go func() { call(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Error("a call waits for the lock")
 	}
 }
 
