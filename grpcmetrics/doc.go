@@ -30,8 +30,9 @@
 //
 // The package uses interceptors, not a stats.Handler, for three reasons:
 //   - Cost: grpc allocates the events of a stats.Handler. A stats.Handler that does nothing
-//     adds about 18 allocations to a unary call on each side. An interceptor that does nothing
-//     adds none on the client and two on the server (BenchmarkHook).
+//     adds 20 allocations to a unary call on the server and 17 on the client, and 2 to 5
+//     microseconds on each side. An interceptor that does nothing adds 2 allocations on the
+//     server and none on the client, and less than 0.2 microseconds (BenchmarkHook).
 //   - Panics: the event stats.End has no error if a handler panics, so the call would be OK.
 //   - Calls: the client's events are those of attempts. A retried call would be several calls.
 //
@@ -48,5 +49,6 @@
 //   - A panic of a handler is counted once as "Unknown" and continues to the caller. The
 //     provider does not count the call, unless a recovery interceptor is inside of the provider.
 //   - Method names that strangers choose are limited; see [WithMaxMethods].
-//   - There are no labels from the context.
+//   - There are no labels from the context. A namespace or a subsystem is the prefix of a
+//     registry.
 package grpcmetrics

@@ -30,19 +30,26 @@ func (w *world) once(side, typ, code string) {
 	w.want("grpc_"+side+"_handled_total", started, "grpc_type", typ, "grpc_code", code)
 }
 
+// openBidi opens a stream and exchanges a message, so that the server has started the call.
 func (w *world) openBidi(ctx context.Context) pb.TestService_FullDuplexCallClient {
 	w.t.Helper()
-	s, err := w.client.FullDuplexCall(ctx)
+	s, err := w.tryBidi(ctx)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if err := s.Send(&pb.StreamingOutputCallRequest{}); err != nil {
-		w.t.Fatal(err)
-	}
-	if _, err := s.Recv(); err != nil {
-		w.t.Fatal(err)
-	}
 	return s
+}
+
+func (w *world) tryBidi(ctx context.Context) (pb.TestService_FullDuplexCallClient, error) {
+	s, err := w.client.FullDuplexCall(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Send(&pb.StreamingOutputCallRequest{}); err != nil {
+		return nil, err
+	}
+	_, err = s.Recv()
+	return s, err
 }
 
 func TestRecvAfterTheEnd(t *testing.T) {
@@ -56,6 +63,9 @@ func TestRecvAfterTheEnd(t *testing.T) {
 	}
 	w.once("client", "bidi_stream", "OK")
 	w.once("server", "bidi_stream", "OK")
+	if got := sum(w.provider(), "grpc_client_handled_total"); got != 5 {
+		t.Errorf("the provider counts %v ends, and doc.go 5", got)
+	}
 }
 
 func TestStreamCanceledWithoutRecv(t *testing.T) {
@@ -65,13 +75,20 @@ func TestStreamCanceledWithoutRecv(t *testing.T) {
 	cancel()
 	w.once("client", "bidi_stream", "Canceled")
 	w.once("server", "bidi_stream", "Canceled")
+	if got := sum(w.provider(), "grpc_client_handled_total"); got != 0 {
+		t.Errorf("the provider counts %v ends, and doc.go none", got)
+	}
 }
 
 func TestStreamPastDeadlineWithoutRecv(t *testing.T) {
 	w := newWorld(t, setup{})
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	w.openBidi(ctx)
+	for timeout := 50 * time.Millisecond; ; timeout *= 2 {
+		ctx, cancel := context.WithTimeout(t.Context(), timeout)
+		defer cancel()
+		if _, err := w.tryBidi(ctx); err == nil {
+			break
+		}
+	}
 	w.once("client", "bidi_stream", "DeadlineExceeded")
 }
 

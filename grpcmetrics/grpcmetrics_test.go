@@ -238,10 +238,12 @@ func diff(ours, theirs map[string]string) (lines []string) {
 	return lines
 }
 
-// sum returns the sum of the series of ours that have these labels.
-func (w *world) sum(name string, labels ...string) float64 {
+// sum returns the sum of the series that have these labels.
+func (w *world) sum(name string, labels ...string) float64 { return sum(w.ours(), name, labels...) }
+
+func sum(families map[string]*dto.MetricFamily, name string, labels ...string) float64 {
 	total := 0.0
-	for _, m := range w.ours()[name].GetMetric() {
+	for _, m := range families[name].GetMetric() {
 		got := map[string]string{}
 		for _, l := range m.GetLabel() {
 			got[l.GetName()] = l.GetValue()
