@@ -127,6 +127,31 @@ func TestCallsTakeNoLock(t *testing.T) {
 	}
 }
 
+// The methods of the program have no limit. Goroutines find them while the table grows.
+func TestManyMethodsAtOnce(t *testing.T) {
+	w := &world{t: t, reg: tacho.NewRegistry()}
+	m := NewServerMetrics(w.reg, WithMaxMethods(0))
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for i := range 1000 {
+				info := &grpc.UnaryServerInfo{FullMethod: fmt.Sprintf("/s/M%d", i)}
+				m.unary(t.Context(), nil, info, func(context.Context, any) (any, error) { return nil, nil })
+			}
+		})
+	}
+	wg.Wait()
+	handled := w.ours()["grpc_server_handled_total"].GetMetric()
+	if len(handled) != 1000 {
+		t.Errorf("%d methods, want 1000", len(handled))
+	}
+	for _, s := range handled {
+		if s.GetCounter().GetValue() != 4 {
+			t.Errorf("%v, want 4", s)
+		}
+	}
+}
+
 // Over a connection: without a handler of unknown services there are no series. With one there
 // are as many as the limit allows. A client has the code of each call.
 func TestUnknownServices(t *testing.T) {
