@@ -55,6 +55,7 @@ func TestMillionsOfMethodNames(t *testing.T) {
 	if grown := memory() - allocated; grown > 1<<20 {
 		t.Errorf("memory grew by %d bytes", grown)
 	}
+	runtime.KeepAlive(m)
 	if after := series(w); after != before {
 		t.Errorf("%d series, then %d", before, after)
 	}
@@ -125,6 +126,20 @@ func TestCallsTakeNoLock(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("a call waits for the lock")
 	}
+}
+
+// A name may be a part of a long string, which must not be kept.
+func TestNamesKeepNoLongString(t *testing.T) {
+	m := NewServerMetrics(tacho.NewRegistry())
+	before := memory()
+	for i := range 20 {
+		long := fmt.Sprintf("/s/M%02d", i) + strings.Repeat("x", 1<<20)
+		stranger(m, long[:6])
+	}
+	if grown := memory() - before; grown > 5<<20 {
+		t.Errorf("memory grew by %d bytes", grown)
+	}
+	runtime.KeepAlive(m)
 }
 
 // The methods of the program have no limit. Goroutines find them while the table grows.
