@@ -3,6 +3,7 @@ package tacho
 import (
 	"io"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -98,6 +99,65 @@ func BenchmarkLookup(b *testing.B) {
 	b.Run("with", func(b *testing.B) {
 		for i := range b.N {
 			v.With("GET", paths[i&63], "200").Inc()
+		}
+	})
+}
+
+// BenchmarkLabelSets compares forms that give values to three labels. struct and map are forms that
+// this package does not have: a struct whose fields reflection reads, and a map from names to values.
+func BenchmarkLabelSets(b *testing.B) {
+	names := []string{"method", "path", "status"}
+	v := NewRegistry().CounterVec("c_total", "", names)
+	for _, p := range benchPaths(64, benchCreated) {
+		v.With("GET", p, "200")
+	}
+	paths := benchPaths(64, benchLookedUp)
+	typed := Typed3[typedMethod, typedPath, typedStatus](v)
+	one, two := v.Curry("GET"), v.Curry("GET", paths[0])
+	b.Run("with", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := range b.N {
+			v.With("GET", paths[i&63], "200").Inc()
+		}
+	})
+	b.Run("typed", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := range b.N {
+			typed.With("GET", typedPath(paths[i&63]), "200").Inc()
+		}
+	})
+	b.Run("curry1", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := range b.N {
+			one.With(paths[i&63], "200").Inc()
+		}
+	})
+	b.Run("curry2", func(b *testing.B) {
+		b.ReportAllocs()
+		for range b.N {
+			two.With("200").Inc()
+		}
+	})
+	b.Run("struct", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := range b.N {
+			var values [3]string
+			fields := reflect.ValueOf(struct{ Method, Path, Status string }{"GET", paths[i&63], "200"})
+			for k := range values {
+				values[k] = fields.Field(k).String()
+			}
+			v.With(values[:]...).Inc()
+		}
+	})
+	b.Run("map", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := range b.N {
+			var values [3]string
+			set := map[string]string{"method": "GET", "path": paths[i&63], "status": "200"}
+			for k := range values {
+				values[k] = set[names[k]]
+			}
+			v.With(values[:]...).Inc()
 		}
 	})
 }

@@ -82,3 +82,46 @@ func ExampleWithConstLabels() {
 	// # TYPE up gauge
 	// up{region="eu",tier="web"} 1
 }
+
+// Queue and Result are the types of two labels.
+type (
+	Queue  string
+	Result string
+)
+
+func (Queue) LabelName() string  { return "queue" }
+func (Result) LabelName() string { return "result" }
+
+func ExampleTyped2() {
+	reg := tacho.NewRegistry()
+	jobs := tacho.Typed2[Queue, Result](reg.CounterVec("jobs_total", "Jobs done.", []string{"queue", "result"}))
+	queue, result := Queue("mail"), Result("ok")
+	jobs.With(queue, result).Inc() // jobs.With(result, queue) does not compile
+	reg.WriteText(os.Stdout)
+	// Output:
+	// # HELP jobs_total Jobs done.
+	// # TYPE jobs_total counter
+	// jobs_total{queue="mail",result="ok"} 1
+}
+
+func ExampleTyped2_swapped() {
+	reg := tacho.NewRegistry()
+	jobs := reg.CounterVec("jobs_total", "Jobs done.", []string{"result", "queue"})
+	_, err := tacho.Try(func() int { tacho.Typed2[Queue, Result](jobs); return 0 })
+	fmt.Println(err.(*tacho.DefinitionError).Reason)
+	// Output: label 1 is "result", and its type is for the label "queue"
+}
+
+func ExampleVec_Curry() {
+	reg := tacho.NewRegistry()
+	jobs := reg.CounterVec("jobs_total", "Jobs done.", []string{"queue", "result"})
+	mail := jobs.Curry("mail")
+	mail.With("ok").Add(3)
+	mail.With("failed").Inc()
+	reg.WriteText(os.Stdout)
+	// Output:
+	// # HELP jobs_total Jobs done.
+	// # TYPE jobs_total counter
+	// jobs_total{queue="mail",result="failed"} 1
+	// jobs_total{queue="mail",result="ok"} 3
+}

@@ -31,6 +31,7 @@ func TestInlining(t *testing.T) {
 		"Vec.With of gauges":         `\(\*Vec\[.*\.Gauge\]\)\.With`,
 		"Vec.With of float gauges":   `\(\*Vec\[.*\.FloatGauge\]\)\.With`,
 		"Vec.With of histograms":     `\(\*Vec\[.*\.Histogram\]\)\.With`,
+		"Curried.With":               `\(\*Curried\[go\.shape\..*\]\)\.With`,
 		"stripe.StackNumber":         `StackNumber`,
 	} {
 		missing[name] = regexp.MustCompile(`^` + pattern + `$`)
