@@ -99,19 +99,19 @@ func TestCurryWrongCounts(t *testing.T) {
 // curried from one do not share memory.
 func TestCurryCopies(t *testing.T) {
 	r := NewRegistry()
-	v := r.CounterVec("c_total", "", []string{"a", "b", "c"})
+	v := r.CounterVec("c_total", "", labelNames(5))
 	buf := []byte("xyz")
-	list := []string{unsafe.String(&buf[0], 3)}
+	list := []string{unsafe.String(&buf[0], 3), "b", "c"} // append leaves room behind three values
 	c := v.Curry(list...)
 	copy(buf, "???")
-	list[0] = "!"
+	list[1] = "!"
 	one, two := c.Curry("one"), c.Curry("two")
 	one.With("1").Inc()
 	two.With("2").Inc()
 	var got [][]string
 	v.DeleteFunc(func(values []string) bool { got = append(got, slices.Clone(values)); return false })
 	slices.SortFunc(got, slices.Compare)
-	if want := [][]string{{"xyz", "one", "1"}, {"xyz", "two", "2"}}; !slices.EqualFunc(got, want, slices.Equal) {
+	if want := [][]string{{"xyz", "b", "c", "one", "1"}, {"xyz", "b", "c", "two", "2"}}; !slices.EqualFunc(got, want, slices.Equal) {
 		t.Errorf("series %q, want %q", got, want)
 	}
 }

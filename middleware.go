@@ -70,9 +70,9 @@ type HTTPMetrics struct {
 	stream   chooser       // nil for none
 	hooks    atomic.Pointer[routeHooks]
 
-	routes *Vec[route] // all metrics of a method and path, for one lookup a request
+	routes *vec // of route: all metrics of a method and path, for one lookup a request
 
-	paths *Vec[pathLabel]
+	paths *vec // of pathLabel
 
 	lines       int // of the histograms of a route in a scrape
 	statusLines int // of each status of a route

@@ -94,8 +94,8 @@ func (m *HTTPMetrics) makeRoutes(o *options) {
 	table := func(makeMetric func(*family, int, bool, string) unsafe.Pointer, labels ...string) *vec {
 		return newVec(&family{labels: labels, metric: &metricType{single: true, make: makeMetric}, fault: m.requests.fam.fault}, limit{}, false)
 	}
-	m.routes = vecOf[route](table(m.newRoute, "method", "path")) // no scrape shows these two
-	m.paths = vecOf[pathLabel](table(newPathLabel, "path"))
+	m.routes = table(m.newRoute, "method", "path") // no scrape shows these two
+	m.paths = table(newPathLabel, "path")
 	thousands := min((max(o.maxPaths, 1)-1)/1000+1, 1000) // without overflow in 32 bits
 	for i := range m.budgets {
 		m.budgets[i].bytes, m.budgets[i].paths = budgetBytes[i]*thousands, o.maxPaths
@@ -143,7 +143,7 @@ func (m *HTTPMetrics) find(method, path string) *route {
 //go:noinline
 func (m *HTTPMetrics) slowRoute(method, path string, from origin, ownMethod bool) *route {
 	if path == overflowValue {
-		return m.routes.With(method, path)
+		return (*route)(m.routes.find([]string{method, path}, true))
 	}
 	if len(path) <= maxPathLabel {
 		var store [maxPathLabel * len("\uFFFD")]byte
@@ -158,7 +158,7 @@ func (m *HTTPMetrics) slowRoute(method, path string, from origin, ownMethod bool
 		}
 	}
 	m.requests.fam.overflowed()
-	return m.routes.With(method, overflowValue)
+	return (*route)(m.routes.find([]string{method, overflowValue}, true))
 }
 
 // admit makes a route, or returns nil if a limit refuses it. A named path is refused only
@@ -219,12 +219,12 @@ func (m *HTTPMetrics) admitLocked(method, path string, from origin, ownMethod bo
 		}
 	}
 	if p == nil {
-		p = m.paths.With(path)
+		p = (*pathLabel)(m.paths.find([]string{path}, true))
 		p.origin = from
 		b.paths--
 	}
 	b.bytes -= cost
-	rt := m.routes.With(method, path)
+	rt := (*route)(m.routes.find([]string{method, path}, true))
 	if p.routes++; from == named {
 		p.nameLocked(rt.method)
 	}
