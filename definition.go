@@ -76,6 +76,7 @@ type family struct {
 	functions unsafe.Pointer // *functionList, of functions; see internal/SIZE.md
 
 	fault      func(reason string) // counts in tacho_errors_total
+	hook       unsafe.Pointer      // *contextHook, or nil; fault and hook are an exemplar.Origin
 	overflowed func()              // counts in tacho_series_overflow_total
 }
 

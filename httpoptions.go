@@ -37,21 +37,27 @@ func WithPathLabel(f func(*http.Request) string) Option {
 // label pairs such as "trace_id", id, or none for no exemplar; see [Counter.AddExemplar].
 // If f panics, there is no exemplar and tacho_errors_total{metric,reason="panic"} counts.
 // f gets the same request as the function of [WithPathLabel]. So f can read a trace from a
-// context that a middleware inside of [HTTPMetrics.Handler] made. The option applies to
+// context that a middleware inside of [HTTPMetrics.Handler] made. Without WithExemplar, the
+// function of [WithContextExemplars] gets the context of that request. The option applies to
 // [NewHTTPMetrics].
 func WithExemplar(f func(*http.Request) []string) Option {
-	if f == nil {
-		return func(o *options) { o.exemplar = nil }
+	var leave leaveExemplar
+	if f != nil {
+		leave = exemplarsOf(f)
 	}
-	// A program without exemplars does not contain this code; see internal/SIZE.md.
-	leave := func(m *HTTPMetrics, r *http.Request, rt *route, count *Counter, d time.Duration, responseBytes int64) {
+	return func(o *options) { o.exemplar = leave }
+}
+
+// exemplarsOf returns a function that leaves the exemplars of f. A program without exemplars does
+// not contain this code; see internal/SIZE.md.
+func exemplarsOf(f func(*http.Request) []string) leaveExemplar {
+	return func(m *HTTPMetrics, r *http.Request, rt *route, count *Counter, d time.Duration, responseBytes int64) {
 		if labels, _ := callWith(m, f, r); len(labels) > 0 {
 			count.last.Record(1, labels)
 			rt.duration.leaveExemplar(d.Seconds(), labels)
 			rt.size.leaveExemplar(float64(responseBytes), labels)
 		}
 	}
-	return func(o *options) { o.exemplar = leave }
 }
 
 // WithMaxPaths limits the number of distinct path labels that the program names to n. It

@@ -121,6 +121,9 @@ func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 		stream:   o.stream,
 		states:   map[net.Conn]http.ConnState{},
 	}
+	if hook := (*contextHook)(reg.context); hook != nil && m.exemplar == nil {
+		m.exemplar = hook.request
+	}
 	m.hooks.Store(o.hooks)
 	m.makeRoutes(o)
 	return m

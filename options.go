@@ -24,6 +24,7 @@ type options struct {
 	created   bool
 	prefix    string
 	native    unsafe.Pointer // *nativeDef
+	context   unsafe.Pointer // *contextHook
 	utf8      *expo.UTF8Rules
 	//lint:ignore U1000 the build without HTTP does not read it
 	httpOptions // for the HTTP middleware

@@ -28,6 +28,7 @@ type Registry struct {
 	limit     limit          // of vectors without a limit of their own
 	created   bool           // series have a time of creation
 	native    unsafe.Pointer // *nativeDef of histograms without the option, or nil; see internal/SIZE.md
+	context   unsafe.Pointer // *contextHook, or nil; see WithContextExemplars and internal/SIZE.md
 	branch    unsafe.Pointer // *branch of Sub or Join; otherwise nil; see internal/SIZE.md
 }
 
@@ -77,13 +78,13 @@ func (r *Registry) shared() *space {
 var errorLabels = []string{"metric", "reason"}
 
 // NewRegistry returns an empty registry. [WithConstLabels], [WithPrefix], [WithMaxSeries],
-// [WithCreated], [WithUTF8Names] and [WithNative] apply. NewRegistry panics with a
-// *[DefinitionError] if an option is nil or bad.
+// [WithCreated], [WithUTF8Names], [WithNative] and [WithContextExemplars] apply. NewRegistry panics
+// with a *[DefinitionError] if an option is nil or bad.
 func NewRegistry(opts ...Option) *Registry {
 	o := makeOptions(opts)
 	r := &Registry{space: new(space)}
 	r.families, r.taken = map[string]*family{}, map[string]*family{}
-	r.consts, r.badConsts, r.created = o.consts, o.badConsts, o.created
+	r.consts, r.badConsts, r.created, r.context = o.consts, o.badConsts, o.created, o.context
 	r.root, r.names.UTF8 = r, o.utf8
 	if n := (*nativeDef)(o.native); n != nil {
 		n.define(r, n, nil)
@@ -210,7 +211,7 @@ func (r *Registry) define(t *metricType, def *histogramDef, name, help string, l
 	f := &family{labels: labels, metric: t, hist: def}
 	f.Name, f.Help, f.Kind = name, help, t.kind
 	o := r.apply(f, opts)
-	f.none = exemplar.None(f.fault)
+	f.none = exemplar.None((*exemplar.Origin)(unsafe.Pointer(&f.fault)))
 	if def != nil {
 		if n := (*nativeDef)(o.native); n != nil {
 			n.define(r, n, f)
@@ -238,6 +239,7 @@ func (r *Registry) apply(f *family, opts []Option) *options {
 		o.native = r.native
 	}
 	f.fault = func(reason string) { r.fault(f.Name, reason) }
+	f.hook = r.context
 	f.overflowed = func() { count(r.overflow, f.Name) }
 	f.utf8 = r.names.UTF8
 	f.where = callerOutside()

@@ -336,7 +336,7 @@ func TestNativeEmpty(t *testing.T) {
 // those of classic buckets.
 func TestNativeExemplars(t *testing.T) {
 	set := func(s *tachoexemplar.Slot, i int) {
-		s.Init(tachoexemplar.None(func(reason string) { t.Error(reason) }))
+		s.Init(tachoexemplar.None(&tachoexemplar.Origin{Fault: func(reason string) { t.Error(reason) }}))
 		s.Record(float64(i), []string{"id", strconv.Itoa(i)})
 		s.Load().At = time.Now().UnixMilli() + int64(i)
 	}

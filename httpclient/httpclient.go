@@ -74,7 +74,8 @@ type Config struct {
 	// [httptrace.ClientTrace]. BenchmarkRoundTrip measures the cost.
 	Phases bool
 	// Exemplar returns the exemplar of a request for the counter and the duration, see
-	// [tacho.WithExemplar]. If Exemplar is nil or panics, the request has no exemplar.
+	// [tacho.WithExemplar]. If Exemplar panics, the request has no exemplar. If Exemplar is
+	// nil, the context of the request has the exemplar, see [tacho.WithContextExemplars].
 	// Exemplar is called after the round trip, possibly from several goroutines.
 	Exemplar func(*http.Request) []string
 }
@@ -239,10 +240,12 @@ func (m *Metrics) record(req *http.Request, status int, failure string, d time.D
 	if label == "" {
 		label = m.hosts.status(host, status)
 	}
-	var exemplar []string
-	if m.exemplar != nil {
-		exemplar, _ = callHook(m.exemplar, req)
+	if m.exemplar == nil {
+		m.requests.With(method, host, label).AddContext(req.Context(), 1)
+		m.duration.With(method, host).ObserveContext(req.Context(), d.Seconds())
+		return
 	}
+	exemplar, _ := callHook(m.exemplar, req)
 	m.requests.With(method, host, label).AddExemplar(1, exemplar...)
 	m.duration.With(method, host).ObserveExemplar(d.Seconds(), exemplar...)
 }

@@ -16,18 +16,27 @@ import (
 
 // An Exemplar never changes: a new Exemplar replaces it.
 type Exemplar struct {
-	_      [0]func()           // no ==; see internal/SIZE.md
-	fault  func(reason string) // see [None]
-	Labels string              // rendered, as `{trace_id="abc"}`; "" for none
+	_      [0]func()      // no ==; see internal/SIZE.md
+	origin unsafe.Pointer // *Origin; see internal/SIZE.md
+	Labels string         // rendered, as `{trace_id="abc"}`; "" for none
 	Value  float64
 	At     int64    // Unix milliseconds
 	own    [56]byte // holds Labels if they fit, such as one trace ID: one allocation for both
 }
 
-// None returns an Exemplar without labels, in which the slots of a family start. fault
-// counts a refused recording of the family. A metric reaches fault through its slot, so
-// that it needs no field of its own for it.
-func None(fault func(reason string)) *Exemplar { return &Exemplar{fault: fault} }
+// An Origin is shared by the exemplars of a family. A metric reaches its Origin through its slots, so
+// that the metric needs no further field.
+type Origin struct {
+	_     [0]func()           // no ==; see internal/SIZE.md
+	Fault func(reason string) // counts a refused recording of the family
+	Hook  unsafe.Pointer      // of a type that the family knows, or nil
+}
+
+// None returns an Exemplar without labels, in which the slots of a family start.
+func None(o *Origin) *Exemplar { return &Exemplar{origin: unsafe.Pointer(o)} }
+
+// Origin returns the argument of None.
+func OriginOf(x *Exemplar) *Origin { return (*Origin)(x.origin) }
 
 // maxRunes is the maximum of the names and values of an exemplar's labels together, in
 // UTF-8 code points (OpenMetrics 1.0, "Exemplars").
@@ -53,8 +62,16 @@ func (s *Slot) Is(none *Exemplar) bool { return s.load() == none }
 // Fault counts a refused recording of the family.
 func (s *Slot) Fault(reason string) {
 	if x := s.load(); x != nil {
-		x.fault(reason)
+		OriginOf(x).Fault(reason)
 	}
+}
+
+// Hook returns the hook of the family, or nil; see [Origin].
+func HookOf(s *Slot) unsafe.Pointer {
+	if x := s.load(); x != nil {
+		return OriginOf(x).Hook
+	}
+	return nil
 }
 
 // Load returns the latest exemplar, or nil.
@@ -110,10 +127,10 @@ func (s *Slot) Record(v float64, labels []string) {
 	if last == nil {
 		return
 	}
-	x := &Exemplar{fault: last.fault, Value: v, At: time.Now().UnixMilli()}
+	x := &Exemplar{origin: last.origin, Value: v, At: time.Now().UnixMilli()}
 	block, ok := appendBlock(x.own[:0], labels)
 	if !ok {
-		x.fault(refused)
+		OriginOf(x).Fault(refused)
 		return
 	}
 	x.Labels = unsafe.String(unsafe.SliceData(block), len(block)) // nothing writes to block after this

@@ -96,18 +96,18 @@ func TestZeroSlot(t *testing.T) {
 	if s.Load() != nil {
 		t.Errorf("exemplar %+v", s.Load())
 	}
-	if s.Is(None(nil)) {
+	if s.Is(None(new(Origin))) {
 		t.Error("a zero slot holds an Exemplar")
 	}
 }
 
 func TestSlot(t *testing.T) {
 	var faults []string
-	none := None(func(reason string) { faults = append(faults, reason) })
+	none := None(&Origin{Fault: func(reason string) { faults = append(faults, reason) }})
 	var s, other Slot
 	s.Init(none)
 	other.Init(none)
-	if !s.Is(none) || s.Is(None(nil)) || s.Load() != nil {
+	if !s.Is(none) || s.Is(None(new(Origin))) || s.Load() != nil {
 		t.Errorf("a new slot: Is(none) is %v, Load returns %+v", s.Is(none), s.Load())
 	}
 
@@ -154,7 +154,7 @@ func TestSlot(t *testing.T) {
 func TestStringsAreCopied(t *testing.T) {
 	for n := range 100 {
 		var s Slot
-		s.Init(None(nil))
+		s.Init(None(new(Origin)))
 		buf := []byte("id" + strings.Repeat("x", n))
 		name, value := unsafe.String(&buf[0], 2), unsafe.String(unsafe.SliceData(buf[2:]), n)
 		s.Record(1, []string{name, value})
@@ -169,7 +169,7 @@ func TestStringsAreCopied(t *testing.T) {
 func TestConcurrentRecords(t *testing.T) {
 	var s Slot
 	var faults atomic.Int64
-	s.Init(None(func(string) { faults.Add(1) }))
+	s.Init(None(&Origin{Fault: func(string) { faults.Add(1) }}))
 	labels := [4]string{"a", "bb", "ccc", "dddd"}
 	total := testkit.Hammer(500, func(i int) {
 		value := labels[i%4]
@@ -191,7 +191,7 @@ func TestAllocations(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	var s Slot
-	s.Init(None(nil))
+	s.Init(None(new(Origin)))
 	if size := unsafe.Sizeof(Exemplar{}); size > 96 { // a size class of the allocator
 		t.Errorf("an Exemplar has %d bytes", size)
 	}
@@ -209,7 +209,7 @@ func TestAllocations(t *testing.T) {
 
 // TestTypesHaveNoEqual: a type that == cannot compare has no memory for that.
 func TestTypesHaveNoEqual(t *testing.T) {
-	for _, typ := range []reflect.Type{reflect.TypeFor[Exemplar](), reflect.TypeFor[Slot]()} {
+	for _, typ := range []reflect.Type{reflect.TypeFor[Exemplar](), reflect.TypeFor[Slot](), reflect.TypeFor[Origin]()} {
 		if typ.Comparable() || typ.Field(0).Type.Size() != 0 {
 			t.Errorf("%v: comparable %v, the first field has %d bytes", typ, typ.Comparable(), typ.Field(0).Type.Size())
 		}

@@ -130,7 +130,7 @@ func (r *source) exemplar() *exemplar.Exemplar {
 		return nil
 	}
 	var s exemplar.Slot
-	s.Init(exemplar.None(func(string) {})) // some texts have a NUL
+	s.Init(exemplar.None(&exemplar.Origin{Fault: func(string) {}})) // some texts have a NUL
 	s.Record(r.number(), []string{"id", r.text()})
 	x := s.Load()
 	if x != nil {

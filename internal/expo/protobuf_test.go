@@ -37,7 +37,7 @@ func readProtobuf(t *testing.T, s names.Scheme, ns *Names, families ...*Family) 
 func exemplarSlot(t *testing.T, v float64, at int64, labels ...string) *exemplar.Slot {
 	t.Helper()
 	var s exemplar.Slot
-	s.Init(exemplar.None(func(reason string) { t.Error(reason) }))
+	s.Init(exemplar.None(&exemplar.Origin{Fault: func(reason string) { t.Error(reason) }}))
 	s.Record(v, labels)
 	s.Load().At = at
 	return &s
