@@ -1,0 +1,67 @@
+package tacho
+
+import (
+	"iter"
+	"slices"
+	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/expo"
+)
+
+// A FamilyInfo describes the metrics of one name.
+type FamilyInfo struct {
+	Name string // as defined
+	Type string // "counter", "gauge" or "histogram"
+	Help string
+	Unit string // of WithUnit, or ""
+
+	// Labels has the names of the variable labels, in the order of With. Const labels are left
+	// out, because the definitions of one name can differ in them. The caller may change the
+	// slice.
+	Labels []string
+
+	// Series is the number of series. It is 0 for a vector without series, which no scrape
+	// shows. It is 1 for a CounterFunc and a GaugeFunc. A histogram counts as one series for
+	// each combination of label values.
+	Series int
+}
+
+// Families returns an iterator over the families that r defines, sorted by name. Among them
+// are the registry's own families, and families without series. Families that a collector
+// emits are left out, because only a scrape knows them. The iterator calls no function of a
+// CounterFunc, a GaugeFunc or a collector.
+//
+// Each range over the iterator has the families that are defined when the range begins. The
+// body of the loop runs without a lock, and may define and remove metrics. Families and the
+// iterator are safe for concurrent use.
+func (r *Registry) Families() iter.Seq[FamilyInfo] {
+	return func(yield func(FamilyInfo) bool) {
+		r.mu.Lock()
+		families := r.sortedLocked() // never changed
+		r.mu.Unlock()
+		yieldFamilies(families, yield)
+	}
+}
+
+// yieldFamilies passes the families of a list, which is sorted by name, to yield. It joins
+// families with the same name.
+func yieldFamilies(families []*expo.Family, yield func(FamilyInfo) bool) {
+	for i := 0; i < len(families); {
+		f := (*family)(unsafe.Pointer(families[i]))
+		info := FamilyInfo{f.Name, f.Kind.TextName(), f.Help, f.Unit, slices.Clone(f.labels), 0}
+		for ; i < len(families) && families[i].Name == info.Name; i++ {
+			info.Series += (*family)(unsafe.Pointer(families[i])).numSeries()
+		}
+		if !yield(info) {
+			return
+		}
+	}
+}
+
+// numSeries returns the number of series of f.
+func (f *family) numSeries() int {
+	if f.vec == nil { // a function
+		return 1
+	}
+	return f.vec.Len()
+}
