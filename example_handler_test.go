@@ -31,3 +31,16 @@ func ExampleRegistry_Handler() {
 	// application/json
 	// {"requests_total":[{"labels":{},"value":1}]}
 }
+
+func ExampleRegistry_JSONHandler_metadata() {
+	reg := tacho.NewRegistry()
+	reg.FloatCounter("busy_seconds_total", "Time spent on jobs.", tacho.WithUnit("seconds")).Add(1.5)
+	reg.Gauge("queued", "Jobs in the queue.").Set(4)
+
+	scrape := httptest.NewRecorder()
+	reg.JSONHandler().ServeHTTP(scrape, httptest.NewRequest("GET", "/metrics/json?metadata=1", nil))
+	fmt.Print(scrape.Body)
+	// Output:
+	// {"busy_seconds_total":{"type":"counter","help":"Time spent on jobs.","unit":"seconds","series":[{"labels":{},"value":1.5}]},
+	// "queued":{"type":"gauge","help":"Jobs in the queue.","series":[{"labels":{},"value":4}]}}
+}

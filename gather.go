@@ -25,6 +25,8 @@ type query struct {
 	done    <-chan struct{}      // closed if the client is gone; nil for never
 	timeout func() time.Duration // for the functions; nil for defaultTimeout
 	names   map[string]bool      // of the families to write; nil for all
+
+	metadata bool // the JSON view has types, help texts and units
 }
 
 // wants reports whether the family with this name is to be written.

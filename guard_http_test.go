@@ -125,8 +125,9 @@ func TestNoReadOutsideScrapeRequests(t *testing.T) {
 		header("Accept", "application/openmetrics-text;version=1.0.0;escaping=values;q=0.5,", "text/plain; version=\"0.0.4\" , ", "*/*;q=1.0000,", "\"\\", ";", "text/*"),
 		header("Accept-Encoding", "gzip;q=1.0,", "identity;q=0, *;q=0.1,", "\"\\"),
 		header("X-Prometheus-Scrape-Timeout-Seconds", "1", "9.", "x"),
-		{"query", []string{"name[]=a.b&name%5B%5D=%61.b&", "%", "&&=="}, func(s string) string {
-			return respond(reg.Handler(), func(r *http.Request) { r.URL = &url.URL{Path: "/metrics", RawQuery: s} })
+		{"query", []string{"name[]=a.b&name%5B%5D=%61.b&", "%", "&&==", "&metadata=1"}, func(s string) string {
+			change := func(r *http.Request) { r.URL = &url.URL{Path: "/metrics", RawQuery: s} }
+			return respond(reg.Handler(), change) + respond(reg.JSONHandler(), change)
 		}},
 		{"method", []string{"GET", "é"}, func(s string) string {
 			return respond(reg.Handler(), func(r *http.Request) { r.Method = s })

@@ -37,12 +37,12 @@ import (
 // server. Handler panics with a *[DefinitionError] if [NewRegistry] did not make r.
 func (r *Registry) Handler() http.Handler {
 	r.check("")
-	return r.serve("Accept, Accept-Encoding", func(req *http.Request) (string, *expo.Format, names.Scheme) {
+	return r.serve("Accept, Accept-Encoding", func(req *http.Request, _ *query) (string, *expo.Format, names.Scheme) {
 		var protobuf *expo.Format
 		if n := (*nativeDef)(r.offered()); n != nil {
 			protobuf = (*expo.Format)(n.code.ProtobufFormat())
 		}
-		f := accept.Negotiate(req.Header.Values("Accept"), protobuf != nil)
+		f := accept.Negotiate(req.Header["Accept"], protobuf != nil)
 		format := &expo.Text
 		switch {
 		case f.Protobuf:
@@ -61,10 +61,19 @@ func Handler(regs ...*Registry) http.Handler { return Join(regs...).Handler() }
 // JSONHandler returns the handler of /metrics/json. It serves the output of
 // [Registry.WriteJSON], whatever the header Accept is. Otherwise it is like
 // [Registry.Handler].
+//
+// With the query parameter metadata=1, each family is an object instead of a list:
+// {"type":"counter","help":"...","series":[...]}. The member "series" is the list of
+// WriteJSON. The type is a name of OpenMetrics, such as "unknown" and "info". A family with
+// a unit also has the member "unit".
 func (r *Registry) JSONHandler() http.Handler {
 	r.check("")
-	return r.serve("Accept-Encoding", func(*http.Request) (string, *expo.Format, names.Scheme) {
-		return "application/json", &expo.JSON, names.AllowUTF8
+	return r.serve("Accept-Encoding", func(_ *http.Request, q *query) (string, *expo.Format, names.Scheme) {
+		format := &expo.JSON
+		if q.metadata {
+			format = &expo.JSONMetadata
+		}
+		return "application/json", format, names.AllowUTF8
 	})
 }
 
@@ -72,28 +81,29 @@ func (r *Registry) JSONHandler() http.Handler {
 // in other packages would have a copy each.
 //
 //go:noinline
-func (r *Registry) serve(vary string, choose func(*http.Request) (string, *expo.Format, names.Scheme)) http.Handler {
+func (r *Registry) serve(vary string, choose func(*http.Request, *query) (string, *expo.Format, names.Scheme)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		h := w.Header()
 		if req.Method != http.MethodGet && req.Method != http.MethodHead {
-			h.Set("Allow", "GET, HEAD")
-			http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+			h["Allow"] = []string{"GET, HEAD"}
+			http.Error(w, "Method Not Allowed", http.StatusMethodNotAllowed)
 			return
 		}
-		contentType, format, scheme := choose(req)
-		h.Set("Content-Type", contentType)
-		h.Add("Vary", vary)
-		zip := accept.Gzip(req.Header.Values("Accept-Encoding"))
+		q := queryOf(req)
+		contentType, format, scheme := choose(req, q)
+		h["Content-Type"] = []string{contentType}
+		h["Vary"] = append(h["Vary"], vary)
+		zip := accept.Gzip(req.Header["Accept-Encoding"])
 		if zip {
-			h.Set("Content-Encoding", "gzip")
+			h["Content-Encoding"] = []string{"gzip"}
 		}
 		if req.Method == http.MethodHead {
 			return
 		}
 		// The functions of the program are called here, before a buffer is in use.
-		families := r.scrapedFor(queryOf(req))
+		families := r.scrapedFor(q)
 		if families == nil { // the context ended, but the client may be there
-			h.Del("Content-Encoding")
+			delete(h, "Content-Encoding")
 			http.Error(w, "the scrape was canceled", http.StatusServiceUnavailable)
 			return
 		}
@@ -109,7 +119,16 @@ func (r *Registry) serve(vary string, choose func(*http.Request) (string, *expo.
 
 // queryOf returns the part of a scrape that its request decides.
 func queryOf(req *http.Request) *query {
-	q := &query{done: req.Context().Done(), timeout: func() time.Duration { return timeoutOf(req) }}
+	q := &query{done: req.Context().Done(), timeout: func() time.Duration {
+		limit := accept.Timeout(req.Header.Get("X-Prometheus-Scrape-Timeout-Seconds"))
+		if s, _ := req.Context().Value(http.ServerContextKey).(*http.Server); s != nil && s.WriteTimeout > 0 && (limit == 0 || s.WriteTimeout < limit) {
+			limit = s.WriteTimeout
+		}
+		if limit == 0 {
+			return defaultTimeout
+		}
+		return shareOf(limit)
+	}}
 	if req.URL == nil {
 		return q
 	}
@@ -118,24 +137,17 @@ func queryOf(req *http.Request) *query {
 		pair, rest, _ = strings.Cut(rest, "&")
 		key, value, _ := strings.Cut(pair, "=")
 		key, badKey := url.QueryUnescape(key)
-		if value, badValue := url.QueryUnescape(value); badKey == nil && badValue == nil && key == "name[]" {
+		value, badValue := url.QueryUnescape(value)
+		switch {
+		case badKey != nil || badValue != nil:
+		case key == "name[]":
 			if q.names == nil {
 				q.names = map[string]bool{}
 			}
 			q.names[value] = true
+		case key == "metadata":
+			q.metadata = value == "1"
 		}
 	}
 	return q
-}
-
-// timeoutOf returns the time that the functions of a scrape have.
-func timeoutOf(req *http.Request) time.Duration {
-	limit := accept.Timeout(req.Header.Get("X-Prometheus-Scrape-Timeout-Seconds"))
-	if s, _ := req.Context().Value(http.ServerContextKey).(*http.Server); s != nil && s.WriteTimeout > 0 && (limit == 0 || s.WriteTimeout < limit) {
-		limit = s.WriteTimeout
-	}
-	if limit == 0 {
-		return defaultTimeout
-	}
-	return shareOf(limit)
 }

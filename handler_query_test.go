@@ -5,6 +5,7 @@ package tacho
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tachikoma/tacho/internal/escape"
 	"github.com/tachikoma/tacho/internal/testkit"
 )
 
@@ -79,6 +81,74 @@ func TestNames(t *testing.T) {
 	if got := get(r.JSONHandler(), "/metrics/json?name[]=z", ""); got != "{}\n" {
 		t.Errorf("JSON: %s", got)
 	}
+}
+
+// TestMetadata: with metadata=1, the JSON view has the type, the help text and the unit of each
+// family beside the same series. Other values change nothing.
+func TestMetadata(t *testing.T) {
+	r := NewRegistry()
+	if got := get(r.JSONHandler(), "/metrics/json?metadata=1", ""); got != "{}\n" {
+		t.Errorf("the empty registry: %s", got)
+	}
+	r.CounterVec("a_total", "A \"quoted\"\\\n\x00\x1f help \xff.", []string{"l"}).With("v").Inc()
+	r.GaugeVec("unused", "", nil)
+	r.Collect(func(e *Emitter) {
+		e.Info("b_info", "B.", "version", "1")
+		e.Untyped("c", "", 3)
+		e.Summary("d", "", SummarySnapshot{Count: 1, Sum: 2})
+	})
+	r.GaugeFunc("f_seconds", "", func() float64 { return 3 }, WithUnit("seconds"))
+	r.Histogram("h", "H.", []float64{1}).Observe(1)
+	plain := get(r.JSONHandler(), "/metrics/json", "")
+	describe := strings.NewReplacer(
+		`"a_total":[`, `"a_total":{"type":"counter","help":"A \"quoted\"\\\n\u0000\u001f help `+"\uFFFD"+`.","series":[`,
+		`"b_info":[`, `"b_info":{"type":"info","help":"B.","series":[`,
+		`"c":[`, `"c":{"type":"unknown","help":"","series":[`,
+		`"d":[`, `"d":{"type":"summary","help":"","series":[`,
+		`"f_seconds":[`, `"f_seconds":{"type":"gauge","help":"","unit":"seconds","series":[`,
+		`"h":[`, `"h":{"type":"histogram","help":"H.","series":[`,
+		"}],\n", "}]},\n", "}]}\n", "}]}}\n",
+	)
+	with := describe.Replace(plain)
+	if !json.Valid([]byte(with)) || strings.Count(with, `"series":`) != 6 {
+		t.Fatalf("not the JSON that the test wants: %s", with)
+	}
+	for query, want := range map[string]string{
+		"": plain, "?metadata": plain, "?metadata=": plain, "?metadata=0": plain, "?metadata=2": plain, "?metadata=%zz": plain, "?Metadata=1": plain,
+		"?metadata=1&metadata=0": plain, "?metadata=1": with, "?x=1&metadata=1": with, "?meta%64ata=%31": with,
+		"?metadata=1&name[]=f_seconds": `{"f_seconds":{"type":"gauge","help":"","unit":"seconds","series":[{"labels":{},"value":3}]}}` + "\n",
+		"?metadata=1&name[]=unused":    "{}\n",
+	} {
+		if got := get(r.JSONHandler(), "/metrics/json"+query, ""); got != want {
+			t.Errorf("%s:\n%s\nwant\n%s", query, got, want)
+		}
+	}
+	// The text format has no such parameter.
+	if got, want := get(r.Handler(), "/metrics?metadata=1", ""), get(r.Handler(), "/metrics", ""); got != want {
+		t.Errorf("the text format:\n%s\nwant\n%s", got, want)
+	}
+	rec := requestMetrics(r.JSONHandler(), http.MethodHead)
+	if got := rec.Header().Get("Content-Type"); got != "application/json" || rec.Body.Len() != 0 {
+		t.Errorf("HEAD: Content-Type %q and body %q", got, rec.Body)
+	}
+}
+
+// FuzzMetadata: the JSON view with metadata returns every help text.
+func FuzzMetadata(f *testing.F) {
+	f.Add("")
+	f.Add("\x00\x1f\x7f\u2028\\\"/\n\xff")
+	f.Fuzz(func(t *testing.T, s string) {
+		r := NewRegistry(WithUTF8Names())
+		r.Gauge("g", s).Set(1)
+		r.Collect(func(e *Emitter) { e.Gauge("h", s, 1) })
+		var got map[string]struct{ Help string }
+		if err := json.Unmarshal([]byte(get(r.JSONHandler(), "/?metadata=1", "")), &got); err != nil {
+			t.Fatal(err)
+		}
+		if want := escape.Valid(s); got["g"].Help != want || got["h"].Help != want {
+			t.Errorf("%q became %q", s, got)
+		}
+	})
 }
 
 // TestNamesKeepNames: a family has the same name in OpenMetrics whether the others are asked

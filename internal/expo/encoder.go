@@ -71,10 +71,14 @@ type moreFormat struct {
 	// nil, Encoder.Summary calls the function of the format. See internal/SIZE.md.
 	summary any
 	native  EncodeNative // see Encoder.Native
+
+	// describe appends the members of a family before its series; nil if the family is the list of
+	// its series.
+	describe func(b []byte, f *Family) []byte
 }
 
 // noSummary is the moreFormat of formats whose summaries are in [Encoder.Summary].
-var noSummary = moreFormat{nil, encodeNative}
+var noSummary = moreFormat{nil, encodeNative, nil}
 
 // The ids of formats.
 const (

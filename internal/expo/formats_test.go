@@ -2,6 +2,7 @@ package expo
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -478,6 +479,36 @@ func jsonReference(f *testFamily) (list []jsonElement) {
 	return list
 }
 
+// A jsonFamily is one family of the JSON view with metadata.
+type jsonFamily struct {
+	Type, Help *string // nil for none
+	Unit       *string
+	Series     []jsonElement
+}
+
+// metadataReference returns f in the JSON view with metadata.
+func metadataReference(f *testFamily) jsonFamily {
+	kind := map[Kind]string{Counter: "counter", Gauge: "gauge", Histogram: "histogram", Untyped: "unknown", Info: "info", Summary: "summary"}[f.Kind]
+	x := jsonFamily{Type: &kind, Help: &f.Help, Series: jsonReference(f)}
+	if f.Unit != "" {
+		x.Unit = &f.Unit
+	}
+	return x
+}
+
+// decodeJSON decodes the one JSON object that s has. It refuses unknown members.
+func decodeJSON(s string, into any) error {
+	d := json.NewDecoder(strings.NewReader(s))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if d.More() || !strings.HasSuffix(s, "}\n") {
+		return errors.New("more than an object and a line break")
+	}
+	return nil
+}
+
 // TestFormats compares each format with a second writer, which is simple and slow, for
 // random families of all kinds, under all schemes.
 func TestFormats(t *testing.T) {
@@ -503,12 +534,13 @@ func TestFormats(t *testing.T) {
 		}
 		for s := names.Underscores; s < names.NumSchemes; s++ {
 			text, open := "", ""
-			series := map[string][]jsonElement{}
+			series, described := map[string][]jsonElement{}, map[string]jsonFamily{}
 			for _, f := range all {
 				if len(f.samples) > 0 {
 					text += textReference(f, s)
 					open += openReference(f, s)
 					series[f.Name] = jsonReference(f)
+					described[f.Name] = metadataReference(f)
 				}
 			}
 			var b strings.Builder
@@ -524,10 +556,16 @@ func TestFormats(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := map[string][]jsonElement{}
-			d := json.NewDecoder(strings.NewReader(b.String()))
-			d.DisallowUnknownFields()
-			if err := d.Decode(&got); err != nil || d.More() || !reflect.DeepEqual(got, series) || !strings.HasSuffix(b.String(), "}\n") {
+			if err := decodeJSON(b.String(), &got); err != nil || !reflect.DeepEqual(got, series) {
 				t.Fatalf("seed %d: error %v, JSON\n%s\nis\n%+v\nwant\n%+v", seed, err, b.String(), got, series)
+			}
+			b.Reset()
+			if err := Write(&b, &JSONMetadata, s, families, ns); err != nil {
+				t.Fatal(err)
+			}
+			with := map[string]jsonFamily{}
+			if err := decodeJSON(b.String(), &with); err != nil || !reflect.DeepEqual(with, described) {
+				t.Fatalf("seed %d: error %v, JSON with metadata\n%s\nis\n%+v\nwant\n%+v", seed, err, b.String(), with, described)
 			}
 		}
 	}

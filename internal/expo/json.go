@@ -46,7 +46,10 @@ const (
 const jsonRoom = jsonOpenLen + maxMembers*memberSize + memberSize + 16 + 16
 
 func jsonBegin(e *Encoder, f *Family) {
-	before := "],\n"
+	before, describe := "],\n", (*moreFormat)(e.format.more).describe
+	if describe != nil {
+		before = "]},\n"
+	}
 	if e.json == nil {
 		e.json, before = unsafe.Pointer(new(jsonState)), "{"
 	}
@@ -60,9 +63,19 @@ func jsonBegin(e *Encoder, f *Family) {
 	if f.Quoted {
 		b = e.names.UTF8.rules().json(b, f.Name)
 	} else {
-		b = appendQuoted(b, f.Name, "")
+		b = putQuoted(b, f.Name)
+	}
+	if describe != nil {
+		b = describe(b, f)
 	}
 	e.buf = put(b, ":[")
+}
+
+// putQuoted appends s in double quotes, with the escapes of label values.
+//
+//go:noinline
+func putQuoted(b []byte, s string) []byte {
+	return put(escape.AppendLabelValue(put(b, `"`), s), `"`)
 }
 
 // jsonHead appends an element up to its value.
@@ -293,8 +306,11 @@ func appendJSONQuoted(b []byte, block string) ([]byte, string) {
 
 func jsonFinish(e *Encoder) {
 	end := "]}\n"
-	if e.json == nil {
+	switch {
+	case e.json == nil:
 		end = "{}\n"
+	case (*moreFormat)(e.format.more).describe != nil:
+		end = "]}}\n"
 	}
 	e.buf = put(e.buf, end)
 }
