@@ -56,17 +56,16 @@ var script string
 // path. The handler accepts GET and HEAD, and responds to any other method with status
 // 405. It is safe for concurrent use.
 //
-// The argument metrics is the path of [tacho.Registry.Handler] on the same server. An
-// empty string means /metrics, and a slash at the end is ignored. The page reads types
-// and help texts from this path. The page polls the values from the same path with the suffix /json, so a program must mount
-// [tacho.Registry.JSONHandler] there.
+// The argument metrics is the path of the metrics on the same server. An empty string
+// means /metrics, and a slash at the end is ignored. The page polls this path with the
+// suffix /json, so a program must mount [tacho.Registry.JSONHandler] there. The page
+// requests no other path.
 //
 // The page has no access control. A program that restricts access to its metrics should
 // restrict access to the page in the same way. The Content-Security-Policy of the page
 // allows only the script and the style of the page, by hash. Connections are allowed only
 // to the same origin.
 //
-// [tacho.Registry.Handler]: https://pkg.go.dev/github.com/tachikoma/tacho#Registry.Handler
 // [tacho.Registry.JSONHandler]: https://pkg.go.dev/github.com/tachikoma/tacho#Registry.JSONHandler
 func Handler(metrics string) http.Handler {
 	if metrics == "" {

@@ -13,7 +13,6 @@ const COLORS = ['#3b82f6', '#f59e0b', '#10b981', '#ef4444', '#8b5cf6', '#06b6d4'
 
 const $ = id => document.getElementById(id);
 const families = new Map();   // by name: { name, kind, help, count, series, distinct, histogram }
-const types = new Map();      // by name: { kind, help }, from the text format
 const times = new Float64Array(MAX_POLLS).fill(NaN);
 const state = {
   tick: -1, paused: false, search: '', bySize: false, cursor: '',
@@ -29,45 +28,24 @@ function element(tag, properties = {}, ...children) {
 // ---- polling ----
 
 async function poll() {
-  const response = await fetch(metrics + '/json', { cache: 'no-store' });
+  const response = await fetch(metrics + '/json?metadata=1', { cache: 'no-store' });
   if (!response.ok) throw new Error(`${metrics}/json: status ${response.status}`);
-  const data = await response.json();
-  if (Object.keys(data).some(name => !types.has(name))) await readTypes(data);
-  addPoll(data);
+  addPoll(await response.json());
 }
-
-// readTypes reads HELP and TYPE lines of the text format. The JSON view has no types.
-async function readTypes(data) {
-  const response = await fetch(metrics, { cache: 'no-store', headers: { Accept: 'text/plain;version=1.0.0;escaping=allow-utf-8' } });
-  const text = response.ok ? await response.text() : '';
-  const help = new Map();
-  for (const line of text.split('\n')) {
-    if (!line.startsWith('# ')) continue;
-    const m = /^# (HELP|TYPE) (?:"((?:[^"\\]|\\.)*)"|(\S+)) ?(.*)$/.exec(line);
-    if (!m) continue;
-    const name = m[2] === undefined ? m[3] : m[2].replace(/\\(.)/g, (_, c) => c === 'n' ? '\n' : c);
-    if (m[1] === 'HELP') help.set(name, m[4].replace(/\\(.)/g, (_, c) => c === 'n' ? '\n' : c));
-    else types.set(name, { kind: m[4], help: help.get(name) ?? '' });
-  }
-  for (const name of Object.keys(data)) if (!types.has(name)) types.set(name, { kind: guessKind(name), help: '' });
-}
-
-function guessKind(name) { return name.endsWith('_total') ? 'counter' : 'gauge'; }
 
 function addPoll(data) {
   state.tick++;
   const at = state.tick % MAX_POLLS;
   times[at] = Date.now() / 1000;
-  const total = Object.values(data).reduce((n, list) => n + list.length, 0);
+  const total = Object.values(data).reduce((n, { series }) => n + series.length, 0);
   for (const f of families.values()) {
     f.count = 0;
     if (f.histogram) clearColumn(f.histogram, at);
   }
-  for (const [name, list] of Object.entries(data)) {
+  for (const [name, { type, help, series: list }] of Object.entries(data)) {
     let f = families.get(name);
     if (!f) families.set(name, f = { name, series: new Map(), distinct: new Map(), count: 0 });
-    const { kind, help } = types.get(name);
-    Object.assign(f, { kind: list[0]?.buckets ? 'histogram' : kind, help, count: list.length });
+    Object.assign(f, { kind: type, help, count: list.length });
     f.distinct = distinct(list);
     if (total <= STORE_ALL || state.selected.has(name)) addValues(f, list, at);
     else f.series.clear();

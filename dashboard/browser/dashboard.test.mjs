@@ -82,6 +82,12 @@ test('a histogram has quantiles and a heat map', async () => {
   assertNoProblems();
 });
 
+// view returns the JSON view with metadata of families, which are lists of series by name.
+const view = families => Object.fromEntries(Object.entries(families).map(([name, series]) => {
+  const type = name.endsWith('_total') ? 'counter' : /_(seconds|volts)$/.test(name) ? 'histogram' : 'gauge';
+  return [name, { type, help: `Help of ${name}.`, series }];
+}));
+
 // native returns the JSON of a histogram without classic buckets. A bucket is [rule, left, right, count].
 const native = (...buckets) => {
   const count = buckets.reduce((n, b) => n + b[3], 0);
@@ -90,11 +96,11 @@ const native = (...buckets) => {
 
 test('a native histogram has exponential quantiles and a heat map of its buckets', async () => {
   let n = 0;
-  await page.route('**/metrics/json', route => {
+  await page.route('**/metrics/json?metadata=1', route => {
     const seconds = native();
     if (n++) Object.assign(seconds, native([0, 1, 2, 10 * n], [0, 1024, 2048, n]));
     const signs = native([1, -4, -2, n], [3, -1e-3, 1e-3, 6 * n], [0, 2, 4, n]);
-    route.fulfill({ json: { native_seconds: [seconds], signs_volts: [signs, { ...signs, labels: { a: 'b' } }] } });
+    route.fulfill({ json: view({ native_seconds: [seconds], signs_volts: [signs, { ...signs, labels: { a: 'b' } }] }) });
   });
   await page.keyboard.press('x');
   await item('native_seconds').click();
@@ -124,7 +130,7 @@ test('a lower resolution, a restart and a gap do not show observations twice', a
     { labels: {}, value: 1, count: 3000, buckets: [{ le: 4, count: 3000 }, { le: null, count: 3000 }] }, // another definition
   ];
   let n = 0;
-  await page.route('**/metrics/json', route => route.fulfill({ json: { h_seconds: [polls[Math.min(n++, polls.length - 1)]].filter(Boolean) } }));
+  await page.route('**/metrics/json?metadata=1', route => route.fulfill({ json: view({ h_seconds: [polls[Math.min(n++, polls.length - 1)]].filter(Boolean) }) }));
   await item('h_seconds').click();
   const seen = new Set();
   await until('all polls', async () => {
@@ -138,14 +144,14 @@ test('a lower resolution, a restart and a gap do not show observations twice', a
 
 test('a poll without a histogram does not show the poll that had its place', async () => {
   const series = { 0: native([0, 1, 2, 10]), 1: native([0, 1, 2, 20]), 100: native([0, 1, 2, 30]) };
-  await page.route('**/metrics/json', route => route.abort());
+  await page.route('**/metrics/json?metadata=1', route => route.abort());
   await page.evaluate(series => {
     const request = window.fetch;
     let n = -1; // 240 polls are stored, and the last has the place of the second
     window.fetch = async (url, options) => {
-      if (!url.endsWith('/json')) return request(url, options);
+      if (!url.endsWith('/json?metadata=1')) return request(url, options);
       if (++n > 241) throw new Error('the end');
-      return new Response(JSON.stringify({ other: [{ labels: {}, value: 1 }], ...series[n] && { h_seconds: [series[n]] } }));
+      return new Response(JSON.stringify({ other: { type: 'gauge', help: '', series: [{ labels: {}, value: 1 }] }, ...series[n] && { h_seconds: { type: 'histogram', help: '', series: [series[n]] } } }));
     };
     setInterval(() => document.querySelector('#interval').dispatchEvent(new Event('change')), 1);
   }, series);
@@ -153,6 +159,24 @@ test('a poll without a histogram does not show the poll that had its place', asy
   await until('the last poll', async () => /the end/.test(await page.locator('#status').textContent()));
   assert.match(await card('h_seconds').locator('.legend .note').textContent(), /^0 observations per second/);
   assert.equal(await card('h_seconds').locator('.legend .value').first().textContent(), '–');
+});
+
+test('types and help texts come with the values, and the page requests nothing else', async () => {
+  const requests = new Set();
+  page.on('request', r => requests.add(r.url()));
+  let n = 0;
+  await page.route('**/metrics/json?metadata=1', route => {
+    const series = [{ labels: {}, value: ++n }];
+    route.fulfill({ json: { count: { type: 'counter', help: 'A counter without a suffix.', series }, late_total: { type: 'unknown', help: `Poll ${n > 2}`, series } } });
+  });
+  await page.keyboard.press('x');
+  await item('count').click();
+  await item('late_total').click();
+  await until('the counter', async () => await card('count').locator('p').textContent() === 'counter, per second · 1 series · A counter without a suffix.');
+  await until('the latest help text', async () => await card('late_total').locator('p').textContent() === 'unknown · 1 series · Poll true');
+  assert.equal(await item('late_total').getAttribute('title'), 'Poll true');
+  assert.deepEqual([...requests], [`${url}/metrics/json?metadata=1`]);
+  assertNoProblems();
 });
 
 test('a gauge is a line with the value under the pointer', async () => {
@@ -186,7 +210,7 @@ test('the search filters the list and keys move the cursor', async () => {
 
 test('pause stops and resumes polling', async () => {
   let polls = 0;
-  page.on('request', r => { if (r.url().endsWith('/metrics/json')) polls++; });
+  page.on('request', r => { if (r.url().endsWith('/metrics/json?metadata=1')) polls++; });
   await until('polls', () => polls >= 2);
   await page.keyboard.press('p');
   assert.equal(await page.locator('#pause').getAttribute('aria-pressed'), 'true');
@@ -212,15 +236,15 @@ test('the families with the most series come first', async () => {
 });
 
 test('the status shows a failed request and the next response', async () => {
-  await page.route('**/metrics/json', route => route.abort());
+  await page.route('**/metrics/json?metadata=1', route => route.abort());
   await until('a failed request', async () => /request failed/.test(await page.locator('#status').textContent()));
-  await page.unroute('**/metrics/json');
+  await page.unroute('**/metrics/json?metadata=1');
   await until('a response', async () => /series in/.test(await page.locator('#status').textContent()));
 });
 
 test('HTML in names and label values is shown as text', async () => {
-  await page.route('**/metrics/json', route => route.fulfill({
-    json: { evil: [{ labels: { a: '<img src=x onerror=alert(1)>' }, value: 1 }], '<b>name</b>': [{ labels: {}, value: 2 }] },
+  await page.route('**/metrics/json?metadata=1', route => route.fulfill({
+    json: view({ evil: [{ labels: { a: '<img src=x onerror=alert(1)>' }, value: 1 }], '<b>name</b>': [{ labels: {}, value: 2 }] }),
   }));
   await until('the families', async () => (await page.locator('#list .name').allTextContents()).includes('<b>name</b>'));
   await item('evil').click();
@@ -231,7 +255,7 @@ test('HTML in names and label values is shown as text', async () => {
 test('the reset of a counter is not a negative rate', async () => {
   let n = 0;
   const values = [100, 110, 5, 15, 25, 35];
-  await page.route('**/metrics/json', route => route.fulfill({ json: { again_total: [{ labels: {}, value: values[Math.min(n++, values.length - 1)] }] } }));
+  await page.route('**/metrics/json?metadata=1', route => route.fulfill({ json: view({ again_total: [{ labels: {}, value: values[Math.min(n++, values.length - 1)] }] }) }));
   await item('again_total').click();
   const seen = new Set();
   await until('all values', async () => {
@@ -245,7 +269,7 @@ test('the reset of a counter is not a negative rate', async () => {
 test('a clock that goes back is not a negative rate', async () => {
   await page.evaluate(() => { const start = Date.now(); let calls = 0; Date.now = () => start - 1000 * calls++; });
   let n = 0;
-  await page.route('**/metrics/json', route => route.fulfill({ json: { back_total: [{ labels: {}, value: n++ }] } }));
+  await page.route('**/metrics/json?metadata=1', route => route.fulfill({ json: view({ back_total: [{ labels: {}, value: n++ }] }) }));
   await item('back_total').click();
   const seen = new Set();
   await until('some values', async () => {
