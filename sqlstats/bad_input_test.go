@@ -17,13 +17,16 @@ func TestNothingToMeasure(t *testing.T) {
 		"nil registry":            func() { Register(nil, db, "") },
 		"zero registry":           func() { Register(new(tacho.Registry), db, "") },
 		"nil pool":                func() { Register(good, nil, "") },
+		"nil registry, go_sql":    func() { RegisterGoSQL(nil, db, "") },
+		"zero registry, go_sql":   func() { RegisterGoSQL(new(tacho.Registry), db, "") },
+		"nil pool, go_sql":        func() { RegisterGoSQL(good, nil, "") },
 		"nil registry, durations": func() { QueryDuration(nil) },
 	} {
 		if _, err := tacho.Try(func() int { define(); return 0 }); err == nil {
 			t.Errorf("%s: accepted", what)
 		}
 	}
-	if good.Unregister("db_connections_active") {
+	if good.Unregister("db_connections_active") || good.Unregister("go_sql_open_connections") {
 		t.Error("a refused pool left a metric")
 	}
 	if err := good.WriteText(io.Discard); err != nil {

@@ -50,6 +50,33 @@ func ExampleRegister() {
 	// db_connections_wait_seconds_total{db="missions"} 0
 }
 
+// A program that had client_golang's collectors.NewDBStatsCollector(db, "missions") keeps its
+// names.
+func ExampleRegisterGoSQL() {
+	db := sql.OpenDB(fakeDriver{})
+	defer db.Close()
+	db.SetMaxOpenConns(20)
+
+	reg := tacho.NewRegistry()
+	stop := sqlstats.RegisterGoSQL(reg, db, "missions")
+	defer stop()
+	for f := range reg.Families() {
+		if f.Series > 0 {
+			fmt.Println(f.Type, f.Name, f.Labels)
+		}
+	}
+	// Output:
+	// gauge go_sql_idle_connections [db_name]
+	// gauge go_sql_in_use_connections [db_name]
+	// counter go_sql_max_idle_closed_total [db_name]
+	// counter go_sql_max_idle_time_closed_total [db_name]
+	// counter go_sql_max_lifetime_closed_total [db_name]
+	// gauge go_sql_max_open_connections [db_name]
+	// gauge go_sql_open_connections [db_name]
+	// counter go_sql_wait_count_total [db_name]
+	// counter go_sql_wait_duration_seconds_total [db_name]
+}
+
 func ExampleQueryDuration() {
 	reg := tacho.NewRegistry()
 	queries := sqlstats.QueryDuration(reg)

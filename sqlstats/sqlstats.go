@@ -1,6 +1,6 @@
 // Package sqlstats measures connection pools of package database/sql and the durations
-// of queries. [Register] exposes the statistics of a pool. [QueryDuration] defines a
-// histogram for queries:
+// of queries. [Register] exposes the statistics of a pool. [RegisterGoSQL] does so under the
+// names of client_golang. [QueryDuration] defines a histogram for queries:
 //
 //	db, err := sql.Open("pgx", dsn)
 //	if err != nil {
@@ -47,10 +47,37 @@ import (
 // same name, or if db is nil. Register also panics if some pools of reg have a name and
 // some have an empty name. Register, stop and the scrapes are safe for concurrent use.
 func Register(reg *tacho.Registry, db *sql.DB, name string) (stop func()) {
+	return register(reg, db, name, "db_connections_active", define, name != "")
+}
+
+// RegisterGoSQL defines the statistics of db in reg under the names, labels and help texts of
+// client_golang's collectors.NewDBStatsCollector, so dashboards for that collector show the
+// values:
+//
+//	go_sql_max_open_connections          gauge    limit of open connections, 0 without a limit
+//	go_sql_open_connections              gauge    connections in use and idle connections
+//	go_sql_in_use_connections            gauge    connections in use
+//	go_sql_idle_connections              gauge    idle connections
+//	go_sql_wait_count_total              counter  waits for a connection
+//	go_sql_wait_duration_seconds_total   counter  time of these waits
+//	go_sql_max_idle_closed_total         counter  connections closed because of SetMaxIdleConns
+//	go_sql_max_idle_time_closed_total    counter  connections closed because of SetConnMaxIdleTime
+//	go_sql_max_lifetime_closed_total     counter  connections closed because of SetConnMaxLifetime
+//
+// The metrics have the label db_name with the value dbName, which can be empty. The last stop
+// of a name deletes its series, also if the name is empty. Otherwise RegisterGoSQL is like
+// [Register]. A program can register a pool under both sets of names.
+func RegisterGoSQL(reg *tacho.Registry, db *sql.DB, dbName string) (stop func()) {
+	return register(reg, db, dbName, "go_sql_open_connections", defineGoSQL, true)
+}
+
+// register is Register for the families of define. If labeled is false, the families have no
+// label for the name. The name first is that of a family, for an error.
+func register(reg *tacho.Registry, db *sql.DB, name, first string, define func(*tacho.Registry, bool) families, labeled bool) (stop func()) {
 	if db == nil {
-		panic(&tacho.DefinitionError{Metric: "db_connections_active", Reason: "the pool is nil"})
+		panic(&tacho.DefinitionError{Metric: first, Reason: "the pool is nil"})
 	}
-	p := &pool{db: db, key: key{weak.Make(reg), name}, families: define(reg, name)}
+	p := &pool{db: db, key: key{weak.Make(reg), name, first}, labeled: labeled, families: define(reg, labeled)}
 	p.attach()
 	p.update(nil)
 	end := reg.Collect(p.update)
@@ -60,37 +87,75 @@ func Register(reg *tacho.Registry, db *sql.DB, name string) (stop func()) {
 	})
 }
 
-// The families of pools. The vectors have the label db if the pools have names.
+// The families of pools. The vectors have a label for the name of a pool if pools have names.
 type families struct {
 	active, idle, maxOpen *tacho.GaugeVec
+	open                  *tacho.GaugeVec // nil for none
 	waits                 *tacho.CounterVec
 	waitSeconds           *tacho.FloatCounterVec
-	closed                *tacho.CounterVec // by reason as well
+	closed                [numReasons]*tacho.CounterVec
+	byReason              bool // closed is the same vector for all reasons, with a label for the reason
 }
 
-func define(reg *tacho.Registry, name string) families {
+// The reasons for which a pool closes connections.
+const (
+	maxIdle = iota
+	maxIdleTime
+	maxLifetime
+	numReasons
+)
+
+var reasons = [numReasons]string{"max_idle", "max_idle_time", "max_lifetime"}
+
+func define(reg *tacho.Registry, labeled bool) families {
 	var labels []string
-	if name != "" {
+	if labeled {
 		labels = []string{"db"}
 	}
-	return families{
+	f := families{
 		active:  reg.GaugeVec("db_connections_active", "Active database connections", labels),
 		idle:    reg.GaugeVec("db_connections_idle", "Idle database connections", labels),
 		maxOpen: reg.GaugeVec("db_connections_max_open", "Limit of open database connections, 0 if there is none", labels),
 		waits:   reg.CounterVec("db_connections_wait_count_total", "Total waits for a database connection", labels),
 		waitSeconds: reg.FloatCounterVec("db_connections_wait_seconds_total", "Total time of waits for a database connection in seconds",
 			labels, tacho.WithUnit("seconds")),
-		closed: reg.CounterVec("db_connections_closed_total", "Total database connections closed because of a limit of the pool",
-			append(labels, "reason")),
+		byReason: true,
+	}
+	closed := reg.CounterVec("db_connections_closed_total", "Total database connections closed because of a limit of the pool",
+		append(labels, "reason"))
+	for i := range f.closed {
+		f.closed[i] = closed
+	}
+	return f
+}
+
+// The help texts are those of client_golang.
+func defineGoSQL(reg *tacho.Registry, _ bool) families {
+	labels := []string{"db_name"}
+	return families{
+		active:  reg.GaugeVec("go_sql_in_use_connections", "The number of connections currently in use.", labels),
+		idle:    reg.GaugeVec("go_sql_idle_connections", "The number of idle connections.", labels),
+		maxOpen: reg.GaugeVec("go_sql_max_open_connections", "Maximum number of open connections to the database.", labels),
+		open:    reg.GaugeVec("go_sql_open_connections", "The number of established connections both in use and idle.", labels),
+		waits:   reg.CounterVec("go_sql_wait_count_total", "The total number of connections waited for.", labels),
+		waitSeconds: reg.FloatCounterVec("go_sql_wait_duration_seconds_total", "The total time blocked waiting for a new connection.",
+			labels, tacho.WithUnit("seconds")),
+		closed: [numReasons]*tacho.CounterVec{
+			maxIdle: reg.CounterVec("go_sql_max_idle_closed_total",
+				"The total number of connections closed due to SetMaxIdleConns.", labels),
+			maxIdleTime: reg.CounterVec("go_sql_max_idle_time_closed_total",
+				"The total number of connections closed due to SetConnMaxIdleTime.", labels),
+			maxLifetime: reg.CounterVec("go_sql_max_lifetime_closed_total",
+				"The total number of connections closed due to SetConnMaxLifetime.", labels),
+		},
 	}
 }
 
-const maxIdle, maxIdleTime, maxLifetime = "max_idle", "max_idle_time", "max_lifetime"
-
 // A key identifies the series of pools with the same name. It does not keep the registry.
 type key struct {
-	reg  weak.Pointer[tacho.Registry]
-	name string
+	reg   weak.Pointer[tacho.Registry]
+	name  string
+	first string // the name of a family
 }
 
 // named counts the registered pools with a name. A pool without stop stays in named.
@@ -103,24 +168,35 @@ var named struct {
 // share a series.
 type pool struct {
 	key      key
+	labeled  bool
 	families families
 
-	active, idle, maxOpen             *tacho.Gauge
-	waits                             *tacho.Counter
-	waitSeconds                       *tacho.FloatCounter
-	maxIdle, maxIdleTime, maxLifetime *tacho.Counter
+	active, idle, maxOpen *tacho.Gauge
+	open                  *tacho.Gauge // nil for none
+	waits                 *tacho.Counter
+	waitSeconds           *tacho.FloatCounter
+	closed                [numReasons]*tacho.Counter
 
 	mu   sync.Mutex // held by update, because scrapes can overlap
 	db   *sql.DB    // nil after detach
 	last sql.DBStats
 }
 
-// values returns the values of the labels, with more at the end.
-func (p *pool) values(more ...string) []string {
-	if p.key.name == "" {
-		return more
+// values returns the values of the labels.
+func (p *pool) values() []string {
+	if !p.labeled {
+		return nil
 	}
-	return append([]string{p.key.name}, more...)
+	return []string{p.key.name}
+}
+
+// closedValues returns the values of the labels of closed connections.
+func (p *pool) closedValues(reason int) []string {
+	values := p.values()
+	if p.families.byReason {
+		values = append(values, reasons[reason])
+	}
+	return values
 }
 
 // attach creates the series, or shares them with other pools of the same name.
@@ -130,7 +206,7 @@ func (p *pool) attach() {
 	if named.pools == nil {
 		named.pools = map[key]int{}
 	}
-	if p.key.name != "" {
+	if p.labeled {
 		named.pools[p.key]++
 	}
 	f, values := &p.families, p.values()
@@ -139,9 +215,12 @@ func (p *pool) attach() {
 	p.maxOpen = f.maxOpen.With(values...)
 	p.waits = f.waits.With(values...)
 	p.waitSeconds = f.waitSeconds.With(values...)
-	p.maxIdle = f.closed.With(p.values(maxIdle)...)
-	p.maxIdleTime = f.closed.With(p.values(maxIdleTime)...)
-	p.maxLifetime = f.closed.With(p.values(maxLifetime)...)
+	for i, closed := range f.closed {
+		p.closed[i] = closed.With(p.closedValues(i)...)
+	}
+	if f.open != nil {
+		p.open = f.open.With(values...)
+	}
 }
 
 // detach removes the pool from the series, or deletes the series if no other pool shares
@@ -158,7 +237,7 @@ func (p *pool) detach() {
 		MaxLifetimeClosed: p.last.MaxLifetimeClosed,
 	})
 	p.mu.Unlock()
-	if p.key.name == "" {
+	if !p.labeled {
 		return // the program can hold the gauges, as package tachikoma does
 	}
 	named.Lock()
@@ -173,8 +252,11 @@ func (p *pool) detach() {
 	f.maxOpen.Delete(values...)
 	f.waits.Delete(values...)
 	f.waitSeconds.Delete(values...)
-	for _, reason := range []string{maxIdle, maxIdleTime, maxLifetime} {
-		f.closed.Delete(p.values(reason)...)
+	for i, closed := range f.closed {
+		closed.Delete(p.closedValues(i)...)
+	}
+	if f.open != nil {
+		f.open.Delete(values...)
 	}
 }
 
@@ -196,7 +278,10 @@ func (p *pool) add(now sql.DBStats) {
 	p.maxOpen.Add(int64(now.MaxOpenConnections - last.MaxOpenConnections))
 	p.waits.Add(uint64(now.WaitCount - last.WaitCount))
 	p.waitSeconds.Add((now.WaitDuration - last.WaitDuration).Seconds())
-	p.maxIdle.Add(uint64(now.MaxIdleClosed - last.MaxIdleClosed))
-	p.maxIdleTime.Add(uint64(now.MaxIdleTimeClosed - last.MaxIdleTimeClosed))
-	p.maxLifetime.Add(uint64(now.MaxLifetimeClosed - last.MaxLifetimeClosed))
+	p.closed[maxIdle].Add(uint64(now.MaxIdleClosed - last.MaxIdleClosed))
+	p.closed[maxIdleTime].Add(uint64(now.MaxIdleTimeClosed - last.MaxIdleTimeClosed))
+	p.closed[maxLifetime].Add(uint64(now.MaxLifetimeClosed - last.MaxLifetimeClosed))
+	if p.open != nil {
+		p.open.Add(int64(now.OpenConnections - last.OpenConnections))
+	}
 }

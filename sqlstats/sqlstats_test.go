@@ -156,6 +156,37 @@ func TestPoolsShareName(t *testing.T) {
 	wantLines(t, reg, `db_connections_active{db="shards"} 2`, `db_connections_idle{db="shards"} 1`)
 }
 
+// TestGoSQL: a pool has the names of client_golang, and can have both sets of names. The
+// series of a name go with its last pool.
+func TestGoSQL(t *testing.T) {
+	reg := tacho.NewRegistry()
+	a, b := open(t), open(t)
+	a.SetMaxOpenConns(5)
+	defer release(t, acquire(t, a, 2))
+	defer release(t, acquire(t, b, 1))
+	stopA := sqlstats.RegisterGoSQL(reg, a, "main")
+	stopB := sqlstats.RegisterGoSQL(reg, b, "main")
+	stopEmpty := sqlstats.RegisterGoSQL(reg, b, "")
+	stopBoth := sqlstats.Register(reg, a, "main")
+	release(t, acquire(t, a, 1))
+	wantLines(t, reg, "# TYPE go_sql_open_connections gauge", `go_sql_open_connections{db_name="main"} 4`, `go_sql_open_connections{db_name=""} 1`,
+		`go_sql_in_use_connections{db_name="main"} 3`, `go_sql_idle_connections{db_name="main"} 1`, `go_sql_max_open_connections{db_name="main"} 5`,
+		"# TYPE go_sql_max_idle_closed_total counter", `go_sql_max_idle_closed_total{db_name="main"} 0`,
+		`db_connections_active{db="main"} 2`)
+	stopA()
+	stopA()
+	stopBoth()
+	wantLines(t, reg, `go_sql_open_connections{db_name="main"} 1`, `go_sql_max_open_connections{db_name="main"} 0`)
+	if got := text(t, reg); strings.Contains(got, "db_connections") {
+		t.Errorf("after the stop of db_connections_*: got\n%s", got)
+	}
+	stopB()
+	stopEmpty()
+	if got := text(t, reg); got != "" {
+		t.Errorf("after the last stop: got\n%s", got)
+	}
+}
+
 func TestNameAndEmptyName(t *testing.T) {
 	reg := tacho.NewRegistry()
 	sqlstats.Register(reg, open(t), "")
