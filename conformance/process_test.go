@@ -9,8 +9,22 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/tachikoma/tacho"
+	tachocollectors "github.com/tachikoma/tacho/collectors"
 	"github.com/tachikoma/tacho/process"
 )
+
+// TestCollectors: one call of package collectors has every family of the collectors that
+// client_golang's users register.
+func TestCollectors(t *testing.T) {
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		t.Skip("without /proc the metrics of client_golang differ")
+	}
+	client := prometheus.NewRegistry()
+	client.MustRegister(collectors.NewGoCollector(), collectors.NewBuildInfoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	reg := tacho.NewRegistry()
+	tachocollectors.Register(reg)
+	compareFamilies(t, tachoFamilies(t, reg), clientFamilies(t, client))
+}
 
 // TestProcess compares package process with the process collector of client_golang,
 // metric by metric.

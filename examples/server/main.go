@@ -19,7 +19,7 @@
 // The path label of a route is its pattern, such as /missions/{id}. The path label of a
 // request without a route is the result of [tacho.NormalizePath].
 //
-// Packages goruntime and process add the metrics of the Go runtime and of the process. A
+// Package collectors adds the metrics of the Go runtime and of the process. A
 // request with a sampled W3C trace adds an exemplar. With the flag -write, the server also
 // pushes the metrics to a receiver of Prometheus' remote write protocol.
 //
@@ -42,8 +42,7 @@ import (
 	"time"
 
 	"github.com/tachikoma/tacho"
-	"github.com/tachikoma/tacho/goruntime"
-	"github.com/tachikoma/tacho/process"
+	"github.com/tachikoma/tacho/collectors"
 	"github.com/tachikoma/tacho/tachikoma"
 )
 
@@ -70,8 +69,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	metrics := tachikoma.New(tacho.WithExemplar(traceExemplar))
-	goruntime.Register(metrics.Registry)
-	process.Register(metrics.Registry)
+	collectors.Register(metrics.Registry)
 	if *write != "" {
 		pusher, err := newPusher(metrics.Registry, *write, listener.Addr().String())
 		if err != nil {

@@ -24,7 +24,7 @@ var order = [][]string{
 	{""},
 	{"internal/registration"},
 	{"goruntime", "process", "sqlstats", "httpclient", "dashboard", "push", "tachotest"},
-	{"tachikoma"},
+	{"collectors", "tachikoma"},
 	{"examples/server", "examples/push", "examples/minimal"},
 }
 
