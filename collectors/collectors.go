@@ -26,9 +26,10 @@ import (
 	"github.com/tachikoma/tacho/process"
 )
 
-// Register defines the metrics of [goruntime.Register] and [process.Register] in reg. They
-// have the names, types and labels of client_golang's NewGoCollector, NewBuildInfoCollector
-// and NewProcessCollector with default options.
+// Register defines the metrics of [goruntime.Register] and [process.Register] in reg. Names,
+// types and labels are those of client_golang's NewGoCollector, NewBuildInfoCollector and
+// NewProcessCollector with default options. On Linux these are all their families. Package
+// process lists the families on other systems.
 //
 // Register panics with a *[tacho.DefinitionError] if reg already has one of the names. After
 // a panic reg is unchanged. stop removes the metrics from reg; a second call of stop has no
