@@ -13,11 +13,12 @@ import (
 
 // TestBinarySize limits the bytes that tacho adds to a stripped program: 140,000 without
 // HTTP, and 295,000 for a server with the middleware and both handlers. To a program
-// without HTTP, WithNative adds at most 32,768 bytes, and WriteProtobuf 16,384. The programs
+// without HTTP, WithNative adds at most 32,768 bytes, and WriteProtobuf 16,384. To a program
+// that serves its metrics by hand over package net, tinyhttp adds at most 168,000. The programs
 // are in testdata/size. A file grows in pages of 4,096 bytes.
 func TestBinarySize(t *testing.T) {
 	if testing.Short() {
-		t.Skip("builds six programs")
+		t.Skip("builds eight programs")
 	}
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" || !strings.HasPrefix(runtime.Version(), "go1.26") {
 		t.Skip("the limits are for Go 1.26 on linux/amd64")
@@ -36,6 +37,7 @@ func TestBinarySize(t *testing.T) {
 		{"server", "", "barehttp", "tachohttp", 295_000},
 		{"WithNative", "tacho_nohttp", "tacho", "tachonative", 32_768},
 		{"WriteProtobuf", "tacho_nohttp", "tacho", "tachoprotobuf", 16_384},
+		{"tinyhttp", "tacho_nohttp", "tachonet", "tachotiny", 168_000},
 	} {
 		bare, with := binarySize(t, c.bare, c.tags), binarySize(t, c.with, c.tags)
 		t.Logf("%s: %d bytes, with it %d, a difference of %d", c.name, bare, with, with-bare)

@@ -23,9 +23,9 @@ var order = [][]string{
 	{"internal/expo"},
 	{""},
 	{"internal/registration"},
-	{"goruntime", "process", "sqlstats", "httpclient", "dashboard", "push", "tachotest"},
+	{"goruntime", "process", "sqlstats", "httpclient", "dashboard", "push", "tachotest", "tinyhttp"},
 	{"collectors", "tachikoma"},
-	{"examples/server", "examples/push", "examples/minimal"},
+	{"examples/server", "examples/push", "examples/minimal", "examples/tiny"},
 }
 
 // onlyTests have no code that a program contains.

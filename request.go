@@ -1,0 +1,27 @@
+package tacho
+
+import (
+	"io"
+	"time"
+	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/expo"
+)
+
+// respond serves a request of package tinyhttp. Only WriteOpenMetrics calls it: a program with
+// tinyhttp contains that format in any case.
+func (r *Registry) respond(req *expo.Request) error {
+	var protobuf *expo.Format
+	if n := (*nativeDef)(unsafe.Pointer(r.offer.Load())); n != nil {
+		protobuf = (*expo.Format)(n.code.ProtobufFormat()) // as Handler has it; see internal/SIZE.md
+	}
+	format, scheme := req.Choose(protobuf, r.names.UTF8 != nil)
+	if format == nil {
+		return nil
+	}
+	families := r.scrapedFor(&query{done: req.Done, timeout: func() time.Duration { return req.Timeout }, names: req.Names})
+	if families == nil { // the client is gone
+		return nil
+	}
+	return req.Respond(func(w io.Writer) error { return expo.Write(w, format, scheme, families, &r.names) })
+}
