@@ -77,7 +77,7 @@ func TestTargetsBelongToPaths(t *testing.T) {
 	for _, l := range memoryLoads(Full) {
 		names = append(names, seriesName(l))
 	}
-	sizes := []string{"server", "program", binaryRecording, binaryEncoder, binaryBoth, binaryNeither}
+	sizes := []string{"server", "program", binaryRecording, binaryEncoder, binaryBoth, binaryNeither, binaryTinyAMD64, binaryTinyARM}
 	for _, l := range nativeLoads(Full) {
 		sizes = append(sizes, nativeName(l))
 	}

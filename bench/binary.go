@@ -105,6 +105,55 @@ const (
 	binaryNeither   = "a program with neither"
 )
 
+// TinyBinaryBytes builds programs of testdata/size of the root module that serve /metrics, stripped,
+// for two platforms. Each result is the number of bytes that is added to a program that serves a
+// text over package net. The peers are a program that serves the metrics by hand over package net,
+// without limits, and a program with Registry.Handler and net/http. The programs without net/http
+// have the tag tacho_nohttp.
+func TinyBinaryBytes() ([]Size, error) {
+	dir, err := os.MkdirTemp("", "tacho-size")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	root, err := output(".", "git", "rev-parse", "--show-toplevel")
+	if err != nil {
+		return nil, err
+	}
+	var sizes []Size
+	for i, name := range []string{binaryTinyAMD64, binaryTinyARM} {
+		env := [][]string{{"GOOS=linux", "GOARCH=amd64"}, {"GOOS=linux", "GOARCH=arm", "GOARM=5"}}[i]
+		var bare int64
+		size := Size{Name: name}
+		for _, p := range []struct{ peer, program, tags string }{
+			{Bare, "barenet", "tacho_nohttp"},
+			{Tacho, "tachotiny", "tacho_nohttp"},
+			{byHand, "tachonet", "tacho_nohttp"},
+			{netHTTP, "tachohandler", ""},
+		} {
+			n, err := buildFor(env, root, filepath.Join(dir, "program"), "./testdata/size/"+p.program, "-tags="+p.tags)
+			if err != nil {
+				return nil, err
+			}
+			if p.peer == Bare {
+				bare, size.Bare, size.Without = n, float64(n), "barenet"
+				continue
+			}
+			size.add(p.peer, float64(n-bare))
+		}
+		sizes = append(sizes, size)
+	}
+	return sizes, nil
+}
+
+// Names of the rows and peers of TinyBinaryBytes.
+const (
+	binaryTinyAMD64 = "tinyhttp, linux/amd64"
+	binaryTinyARM   = "tinyhttp, linux/arm, GOARM=5"
+	byHand          = "by hand over net, no limits"
+	netHTTP         = "Registry.Handler and net/http"
+)
+
 // build returns the size of a program in bytes. The tag tacho_nohttp affects only
 // the programs with tacho.
 func build(dir, kind, name string) (int64, error) {
@@ -117,8 +166,15 @@ func build(dir, kind, name string) (int64, error) {
 
 // buildIn builds a program in a folder and returns the size of the file out.
 func buildIn(dir, out, program string, flags ...string) (int64, error) {
+	return buildFor(nil, dir, out, program, flags...)
+}
+
+// buildFor is buildIn with further variables of the environment.
+func buildFor(env []string, dir, out, program string, flags ...string) (int64, error) {
 	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out}, flags...)
-	if _, err := output(dir, "go", append(args, program)...); err != nil {
+	cmd := exec.Command("go", append(args, program)...)
+	cmd.Env = append(os.Environ(), env...)
+	if _, err := outputOf(dir, cmd); err != nil {
 		return 0, err
 	}
 	info, err := os.Stat(out)
@@ -130,7 +186,11 @@ func buildIn(dir, out, program string, flags ...string) (int64, error) {
 
 // output runs a command in a folder and returns its output without the last newline.
 func output(dir, name string, args ...string) (string, error) {
-	cmd := exec.Command(name, args...)
+	return outputOf(dir, exec.Command(name, args...))
+}
+
+// outputOf is output of a command that the caller made.
+func outputOf(dir string, cmd *exec.Cmd) (string, error) {
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -65,6 +65,8 @@ var ByteTargets = map[string]float64{
 	binaryEncoder:   16 << 10,
 	binaryBoth:      16 << 10,
 	binaryNeither:   0,
+	binaryTinyAMD64: 312_000,
+	binaryTinyARM:   270_000,
 
 	nativeName(nativeLoads(Full)[2]): 24 << 10,
 	nativeName(nativeLoads(Full)[3]): 24 << 10,

@@ -117,8 +117,12 @@ func measure(match *regexp.Regexp, rounds int, round time.Duration) []*table {
 		if err != nil {
 			log.Fatal(err)
 		}
+		tiny, err := bench.TinyBinaryBytes()
+		if err != nil {
+			log.Fatal(err)
+		}
 		t := sizeTable(bench.Binaries)
-		for _, s := range sizes {
+		for _, s := range append(sizes, tiny...) {
 			t.addSizes(s)
 		}
 		tables = append(tables, t)
