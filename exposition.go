@@ -37,7 +37,7 @@ func (r *Registry) WriteText(w io.Writer) error { return r.write(w, &expo.Text, 
 // The names of all samples are those of the text format.
 func (r *Registry) WriteOpenMetrics(w io.Writer) error {
 	if req, ok := w.(*expo.Request); ok { // w is of package tinyhttp
-		return r.respond(req)
+		return respond(r, req)
 	}
 	return r.write(w, &expo.OpenMetrics, names.Underscores)
 }

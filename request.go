@@ -8,9 +8,10 @@ import (
 	"github.com/tachikoma/tacho/internal/expo"
 )
 
-// respond serves a request of package tinyhttp. Only WriteOpenMetrics calls it: a program with
-// tinyhttp contains that format in any case.
-func (r *Registry) respond(req *expo.Request) error {
+// respond serves a request of package tinyhttp. Only WriteOpenMetrics calls respond: a program with
+// tinyhttp contains that format in any case. respond is not a method, because each program contains
+// the names of the methods of a Registry; see internal/SIZE.md.
+func respond(r *Registry, req *expo.Request) error {
 	var protobuf *expo.Format
 	if n := (*nativeDef)(unsafe.Pointer(r.offer.Load())); n != nil {
 		protobuf = (*expo.Format)(n.code.ProtobufFormat()) // as Handler has it; see internal/SIZE.md
