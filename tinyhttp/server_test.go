@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os/exec"
 	"regexp"
 	"runtime"
 	"strconv"
@@ -365,6 +366,34 @@ func TestClients(t *testing.T) {
 		}()
 	}
 	wg.Wait()
+}
+
+// TestCurl: curl gets the same response with all its ways to ask. Without curl the test is skipped.
+func TestCurl(t *testing.T) {
+	curl, err := exec.LookPath("curl")
+	if err != nil {
+		t.Skip("no curl: ", err)
+	}
+	r := registry()
+	want := written(t, r.WriteText)
+	url := "http://" + start(t, &Server{Registry: r}) + "/metrics"
+	for _, tt := range []struct{ args, want string }{
+		{"", want + "200 1\n"},
+		{"--compressed", want + "200 1\n"},
+		{"--http1.0", want + "200 1\n"},
+		{"-H Expect:100-continue", want + "200 1\n"},
+		{"--head -o /dev/null", "200 1\n"},
+		{"-d x=1", "Method Not Allowed\n405 1\n"},
+		{"-d x -H Transfer-Encoding:chunked", "Method Not Allowed\n405 1\n"},
+		{"-X GET -d x", "Content Too Large\n413 1\n"},
+		{url, want + "200 1\n" + want + "200 0\n"}, // both on one connection
+	} {
+		args := append([]string{"--noproxy", "*", "-s", "-w", "%{http_code} %{num_connects}\n", "-m", "20"}, strings.Fields(tt.args)...)
+		out, err := exec.Command(curl, append(args, url)...).CombinedOutput()
+		if err != nil || string(out) != tt.want {
+			t.Errorf("curl %s: %v and\n%s\nwant\n%s", tt.args, err, out, tt.want)
+		}
+	}
 }
 
 // TestLimits: a head of exactly the limit is served. Larger heads get 414 or 431.
