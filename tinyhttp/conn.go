@@ -40,12 +40,17 @@ const (
 // past is a deadline that ends all calls.
 var past = time.Unix(1, 0)
 
-// stop ends the connection. It does not block, so it does not call Close: a connection of TLS
-// waits for its client there.
+// stop ends the connection. It does not block, so it calls Close only if the deadline cannot be
+// set, and then in a goroutine: a connection of TLS waits for its client there.
 func (c *conn) stop() {
 	c.leave()
-	defer func() { _ = recover() }() // of a connection that panics
-	_ = c.nc.SetDeadline(past)
+	ended := false
+	defer func() {
+		if _ = recover(); !ended { // a connection of the program can panic
+			go closeQuietly(c.nc)
+		}
+	}()
+	ended = c.nc.SetDeadline(past) == nil
 }
 
 func (c *conn) leave() { c.once.Do(func() { close(c.gone) }) }
@@ -296,11 +301,8 @@ func (c *conn) appendFields(b []byte, q *request, contentType string, json, zip 
 
 // watch reads from the connection while functions run, so that the end of the connection ends the
 // scrape. The client may send its next request meanwhile. The function that watch returns ends the
-// read. A connection with bytes that were not used is not watched.
+// read.
 func (c *conn) watch() (stop func()) {
-	if len(c.buf) > 0 {
-		return func() {}
-	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -250,6 +250,9 @@ func TestDefault(t *testing.T) {
 			t.Errorf("%s: got %q", path, got)
 		}
 	}
+	if got := send(t, addr, "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 404 ") || !strings.HasSuffix(got, "\r\n\r\n") {
+		t.Errorf("HEAD: got %q", got)
+	}
 	s2 := &Server{Path: "/a b"}
 	if got := send(t, start(t, s2), "GET /a%20b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 200 OK\r\n") {
 		t.Errorf("got %q", got)
@@ -423,34 +426,42 @@ func TestLimits(t *testing.T) {
 // TestSlowHeads: clients that send nothing, or one byte after another, are disconnected. The time
 // of a head does not begin again with each byte.
 func TestSlowHeads(t *testing.T) {
-	s := &Server{Registry: registry(), ReadTimeout: 300 * time.Millisecond, IdleTimeout: 100 * time.Millisecond}
-	addr := start(t, s)
+	addr := start(t, &Server{Registry: registry(), ReadTimeout: 300 * time.Millisecond, IdleTimeout: time.Hour})
 	if got := send(t, addr, ""); got != "" {
 		t.Errorf("a silent client got %q", got)
 	}
 	if got := send(t, addr, "GET /metr"); !strings.HasPrefix(got, "HTTP/1.1 408 ") {
 		t.Errorf("a client that stops in its head got %q", got)
 	}
-	c := dial(t, addr)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		io.Copy(io.Discard, c)
-	}()
-	bytes := 0
-	for running := true; running; bytes++ {
-		select {
-		case <-ended:
-			running = false
-		case <-time.After(10 * time.Millisecond):
-			c.Write([]byte("x"))
+	for requests := range 2 {
+		c := dial(t, addr)
+		in := bufio.NewReader(c)
+		for range requests {
+			exchange(t, c, in, getMetrics)
 		}
-	}
-	if bytes > 1000 {
-		t.Errorf("a client sent %d bytes, one after another", bytes)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			io.Copy(io.Discard, in)
+		}()
+		bytes := 0
+		for running := true; running && bytes < 1000; bytes++ {
+			select {
+			case <-ended:
+				running = false
+			case <-time.After(10 * time.Millisecond):
+				c.Write([]byte("x"))
+			}
+		}
+		if bytes == 1000 {
+			t.Errorf("after %d requests, a client sent %d bytes, one after another", requests, bytes)
+		}
+		c.Close()
+		<-ended
 	}
 	// A connection that waits for its next request ends without a response.
-	c = dial(t, addr)
+	addr = start(t, &Server{Registry: registry(), ReadTimeout: time.Hour, IdleTimeout: 100 * time.Millisecond})
+	c := dial(t, addr)
 	in := bufio.NewReader(c)
 	exchange(t, c, in, getMetrics)
 	if b, err := in.ReadByte(); err != io.EOF {
@@ -458,21 +469,78 @@ func TestSlowHeads(t *testing.T) {
 	}
 }
 
-// TestConnTimeout: a connection ends, however many requests it sends.
+// TestConnTimeout: a connection ends, however many requests it sends, and also between requests.
 func TestConnTimeout(t *testing.T) {
-	addr := start(t, &Server{Registry: registry(), ConnTimeout: 200 * time.Millisecond})
-	c := dial(t, addr)
-	in := bufio.NewReader(c)
-	for {
-		if _, err := io.WriteString(c, getMetrics); err != nil {
-			break
+	for _, waits := range []bool{false, true} {
+		c := dial(t, start(t, &Server{Registry: registry(), ConnTimeout: 300 * time.Millisecond, IdleTimeout: time.Hour}))
+		c.SetDeadline(time.Now().Add(20 * time.Second))
+		in := bufio.NewReader(c)
+		for {
+			if _, err := io.WriteString(c, getMetrics); err != nil {
+				break
+			}
+			resp, err := http.ReadResponse(in, nil)
+			if err != nil {
+				if isTimeout(err) {
+					t.Error("the connection does not end")
+				}
+				break
+			}
+			io.Copy(io.Discard, resp.Body)
+			if waits {
+				if b, err := in.ReadByte(); err != io.EOF {
+					t.Errorf("between requests: %q, %v", b, err)
+				}
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
 		}
-		resp, err := http.ReadResponse(in, nil)
-		if err != nil {
-			break
+	}
+	if (&conn{end: past}).keeps(&request{}) || !(&conn{end: time.Now().Add(time.Hour)}).keeps(&request{}) {
+		t.Error("a response does not say whether the connection ends")
+	}
+}
+
+// TestRefusedClientsStay: clients that stay after a refusal do not keep others out.
+func TestRefusedClientsStay(t *testing.T) {
+	addr := start(t, &Server{Registry: registry(), MaxConns: 2})
+	for range 10 {
+		c := dial(t, addr)
+		io.WriteString(c, "x\r\n\r\n")
+		if b, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 400 ") {
+			t.Errorf("got %q, %v", b, err)
 		}
-		io.Copy(io.Discard, resp.Body)
-		time.Sleep(10 * time.Millisecond)
+	}
+	if got := send(t, addr, "GET /metrics HTTP/1.0\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
+		t.Errorf("got %q", got)
+	}
+}
+
+// A stuckConn ignores deadlines, and its Read does not return before release is closed.
+type stuckConn struct {
+	net.Conn
+	release chan struct{}
+}
+
+func (c stuckConn) Read([]byte) (int, error)        { <-c.release; return 0, io.EOF }
+func (c stuckConn) Close() error                    { return nil }
+func (c stuckConn) SetDeadline(time.Time) error     { return nil }
+func (c stuckConn) SetReadDeadline(time.Time) error { return nil }
+
+// TestStuckConnections: connections that were replaced and do not end are bounded.
+func TestStuckConnections(t *testing.T) {
+	l := &connListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+	s := &Server{Registry: registry(), MaxConns: 2}
+	serveOn(t, s, l)
+	release := make(chan struct{})
+	defer close(release)
+	for range 10 {
+		l.conns <- stuckConn{nil, release}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.conns); n > 4 {
+		t.Errorf("%d connections", n)
 	}
 }
 
@@ -688,9 +756,8 @@ func TestClientsDisconnect(t *testing.T) {
 func TestClose(t *testing.T) {
 	r := large(20_000)
 	release := make(chan struct{})
-	defer close(release)
 	s, blocked := &Server{Registry: r}, &Server{Registry: registry()}
-	entered := make(chan struct{}, 1)
+	entered := make(chan struct{}, 10)
 	blocked.Registry.GaugeFunc("blocked", "", func() float64 { entered <- struct{}{}; <-release; return 1 })
 	for _, s := range []*Server{s, blocked} {
 		addr := start(t, s)
@@ -720,6 +787,10 @@ func TestClose(t *testing.T) {
 		if err := s.ListenAndServe("127.0.0.1:0"); err != ErrServerClosed {
 			t.Errorf("ListenAndServe returned %v", err)
 		}
+	}
+	close(release)
+	if got := written(t, blocked.Registry.WriteText); strings.Contains(got, "timeout") || !strings.Contains(got, "blocked 1") {
+		t.Errorf("a timeout is counted:\n%s", got)
 	}
 	var unused Server
 	if err := unused.Close(); err != nil {
@@ -833,6 +904,7 @@ func TestFaultyListeners(t *testing.T) {
 type faultyConn struct {
 	net.Conn
 	method string
+	reads  int
 }
 
 func (c *faultyConn) fault(method string) {
@@ -840,7 +912,13 @@ func (c *faultyConn) fault(method string) {
 		panic(method)
 	}
 }
-func (c *faultyConn) Read(b []byte) (int, error)  { c.fault("Read"); return c.Conn.Read(b) }
+func (c *faultyConn) Read(b []byte) (int, error) {
+	if c.reads++; c.reads == 2 {
+		c.fault("second Read")
+	}
+	c.fault("Read")
+	return c.Conn.Read(b)
+}
 func (c *faultyConn) Write(b []byte) (int, error) { c.fault("Write"); return c.Conn.Write(b) }
 func (c *faultyConn) Close() error                { c.Conn.Close(); c.fault("Close"); return nil }
 func (c *faultyConn) SetDeadline(d time.Time) error {
@@ -875,25 +953,28 @@ func TestFaultyConnections(t *testing.T) {
 	l := &connListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 	s := &Server{Registry: registry()}
 	serveOn(t, s, l)
-	for _, method := range []string{"Read", "Write", "Close", "SetDeadline", "SetReadDeadline", "nil", ""} {
+	for _, method := range []string{"Read", "Write", "Close", "SetDeadline", "SetReadDeadline", "second Read", "nil", ""} {
 		client, server := net.Pipe()
 		if method == "nil" {
 			server.Close()
 			l.conns <- nil
 		} else {
-			l.conns <- &faultyConn{server, method}
+			l.conns <- &faultyConn{Conn: server, method: method}
 		}
 		go io.WriteString(client, "GET /metrics HTTP/1.0\r\n\r\n")
 		b, _ := io.ReadAll(client)
-		if complete := strings.HasSuffix(string(b), "\nf 3\n"); complete != (method == "Close" || method == "") {
+		if complete := strings.HasSuffix(string(b), "\nf 3\n"); method != "second Read" && complete != (method == "Close" || method == "") {
 			t.Errorf("%s: got %q", method, b)
 		}
 		client.Close()
 	}
-	// Connections that panic while they are stopped.
+	// A connection that panics while it is stopped is closed.
 	client, server := net.Pipe()
-	l.conns <- &faultyConn{server, ""}
-	defer client.Close()
+	l.conns <- &faultyConn{Conn: server, method: "SetDeadline"}
+	s.Close()
+	if b, err := io.ReadAll(client); err != nil || len(b) > 0 {
+		t.Errorf("got %q, %v", b, err)
+	}
 }
 
 // TestDates compares appendDate with net/http.
