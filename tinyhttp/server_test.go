@@ -951,7 +951,7 @@ func (l *connListener) Addr() net.Addr { return nil }
 // TestFaultyConnections: a connection that panics ends alone.
 func TestFaultyConnections(t *testing.T) {
 	l := &connListener{conns: make(chan net.Conn), closed: make(chan struct{})}
-	s := &Server{Registry: registry()}
+	s := &Server{Registry: registry(), ReadTimeout: time.Hour}
 	serveOn(t, s, l)
 	for _, method := range []string{"Read", "Write", "Close", "SetDeadline", "SetReadDeadline", "second Read", "nil", ""} {
 		client, server := net.Pipe()
