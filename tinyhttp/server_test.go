@@ -971,6 +971,8 @@ func TestFaultyConnections(t *testing.T) {
 	// A connection that panics while it is stopped is closed.
 	client, server := net.Pipe()
 	l.conns <- &faultyConn{Conn: server, method: "SetDeadline"}
+	io.WriteString(client, "G")
+	time.Sleep(50 * time.Millisecond) // the next Read has begun
 	s.Close()
 	if b, err := io.ReadAll(client); err != nil || len(b) > 0 {
 		t.Errorf("got %q, %v", b, err)
