@@ -65,7 +65,7 @@ func (r *Registry) WriteProtobuf(w io.Writer) error {
 
 // write writes all metrics. It holds no lock while w writes: w may be a slow client.
 func (r *Registry) write(w io.Writer, format *expo.Format, s names.Scheme) error {
-	return expo.Write(w, format, s, r.scraped(), &r.shared().names)
+	return expo.Write(w, format, s, r.scraped(), &spaceOf(r).names)
 }
 
 // scraped returns the families of a scrape, sorted by name. The list is never changed.
@@ -86,7 +86,7 @@ func (r *Registry) scraped() []*expo.Family {
 }
 
 // shownLocked returns the defined families that scrapes of r show, sorted by name.
-func (r *Registry) shownLocked() []*expo.Family {
+func shownLocked(r *Registry) []*expo.Family {
 	if b := (*branch)(r.branch); b != nil {
 		return b.shown()
 	}

@@ -21,19 +21,19 @@ type FuncVec struct {
 // CounterFuncVec defines a counter with variable labels whose series have functions; see
 // [FuncVec.Func]. The same definition returns the same functions; see [Registry.Counter].
 func (r *Registry) CounterFuncVec(name, help string, labels []string, opts ...Option) *FuncVec {
-	return r.funcVec(&family{Family: expo.Family{Name: name, Help: help, Kind: expo.Counter}}, labels, opts)
+	return defineFuncVec(r, &family{Family: expo.Family{Name: name, Help: help, Kind: expo.Counter}}, labels, opts)
 }
 
 // GaugeFuncVec defines a gauge with variable labels whose series have functions; see
 // [FuncVec.Func]. The same definition returns the same functions; see [Registry.Counter].
 func (r *Registry) GaugeFuncVec(name, help string, labels []string, opts ...Option) *FuncVec {
-	return r.funcVec(&family{Family: expo.Family{Name: name, Help: help, Kind: expo.Gauge}}, labels, opts)
+	return defineFuncVec(r, &family{Family: expo.Family{Name: name, Help: help, Kind: expo.Gauge}}, labels, opts)
 }
 
 // functionSeries is the metricType of vectors of functions. A vector of functions has no vec.
 var functionSeries metricType
 
-func (r *Registry) funcVec(f *family, labels []string, opts []Option) *FuncVec {
+func defineFuncVec(r *Registry, f *family, labels []string, opts []Option) *FuncVec {
 	f.labels, f.metric = labels, &functionSeries
 	r.apply(f, opts)
 	f.Encode = encodeNothing

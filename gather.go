@@ -445,7 +445,7 @@ func encodeNothing(*expo.Encoder) {}
 // scrapedFor returns the families of a scrape for a client; see scraped. It returns nil if
 // the client is gone before all functions returned.
 func (r *Registry) scrapedFor(q *query) []*expo.Family {
-	s := r.shared()
+	s := spaceOf(r)
 	s.mu.Lock()
 	f := (*functions)(s.functions)
 	s.mu.Unlock()
@@ -464,7 +464,7 @@ func (r *Registry) scrapedFor(q *query) []*expo.Family {
 // gather returns the families of a scrape, sorted by name, with the results of all
 // functions that the client wants. It returns nil if the client is gone.
 func (r *Registry) gather(q *query) []*expo.Family {
-	p := r.plan(q)
+	p := planOf(r, q)
 	results, ok := q.calls(p.sources)
 	if !ok {
 		return nil
@@ -488,10 +488,10 @@ type planned struct {
 	functions int // number of functions
 }
 
-func (r *Registry) plan(q *query) *plan {
+func planOf(r *Registry, q *query) *plan {
 	p := &plan{reg: r}
 	r.mu.Lock()
-	p.shown = r.shownLocked()
+	p.shown = shownLocked(r)
 	if f := (*functions)(r.functions); f != nil {
 		p.sources, p.merge = f.running(), f.merge
 	}
@@ -515,7 +515,7 @@ func (r *Registry) plan(q *query) *plan {
 func (p *plan) families(results []*call) []*expo.Family {
 	r := p.reg
 	r.mu.Lock()
-	shown := r.shownLocked() // with the metrics that functions have defined
+	shown := shownLocked(r) // with the metrics that functions have defined
 	r.mu.Unlock()
 	families := slices.Clone(shown)
 	indexes := p.indexes(shown)

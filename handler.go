@@ -39,7 +39,7 @@ func (r *Registry) Handler() http.Handler {
 	r.check("")
 	return r.serve("Accept, Accept-Encoding", func(req *http.Request, _ *query) (string, *expo.Format, names.Scheme) {
 		var protobuf *expo.Format
-		if n := (*nativeDef)(r.offered()); n != nil {
+		if n := (*nativeDef)(offered(r)); n != nil {
 			protobuf = (*expo.Format)(n.code.ProtobufFormat())
 		}
 		f := accept.Negotiate(req.Header["Accept"], protobuf != nil)
@@ -107,7 +107,7 @@ func (r *Registry) serve(vary string, choose func(*http.Request, *query) (string
 			http.Error(w, "the scrape was canceled", http.StatusServiceUnavailable)
 			return
 		}
-		write := func(w io.Writer) error { return expo.Write(w, format, scheme, families, &r.shared().names) }
+		write := func(w io.Writer) error { return expo.Write(w, format, scheme, families, &spaceOf(r).names) }
 		// An error means that the client is gone.
 		if zip {
 			_ = gzip.Write(w, write)

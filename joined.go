@@ -36,7 +36,7 @@ func Join(regs ...*Registry) *Registry {
 	}
 	var parts []*Registry
 	for i, r := range j.parts {
-		covered := func(other *Registry) bool { return r.within(other) && (r != other) }
+		covered := func(other *Registry) bool { return isWithin(r, other) && (r != other) }
 		if !slices.ContainsFunc(j.parts, covered) && !slices.Contains(j.parts[:i], r) {
 			parts = append(parts, r)
 		}
@@ -73,7 +73,7 @@ func refuseJoined(_ *Registry, name string) {
 // offer returns the first format that a part offers.
 func (j *joined) offer() unsafe.Pointer {
 	for _, r := range j.parts {
-		if n := r.offered(); n != nil {
+		if n := offered(r); n != nil {
 			return n
 		}
 	}
@@ -85,7 +85,7 @@ func (j *joined) shown() []*expo.Family {
 	lists := make([][]joinedFamily, len(j.parts))
 	for i, r := range j.parts {
 		r.mu.Lock()
-		lists[i] = partsOf(i, r.shownLocked())
+		lists[i] = partsOf(i, shownLocked(r))
 		r.mu.Unlock()
 	}
 	return j.resolve(merged(lists))
@@ -95,7 +95,7 @@ func (j *joined) scrape(q *query) []*expo.Family {
 	plans := make([]*plan, len(j.parts))
 	var sources []*source
 	for i, r := range j.parts {
-		plans[i] = r.plan(q)
+		plans[i] = planOf(r, q)
 		sources = append(sources, plans[i].sources...)
 	}
 	results, ok := q.calls(sources)

@@ -134,7 +134,7 @@ func TestJoinFormats(t *testing.T) {
 		v := r.HistogramVec("h", "", nil, []string{"l"})
 		for n := range 30 {
 			v.With(l).ObserveExemplar(float64(n), "trace_id", "x")
-			v.With(l+"2").Observe(float64(n * n))
+			v.With(l + "2").Observe(float64(n * n))
 		}
 		r.CounterVec("c_total", "", []string{"l"}).With(l).AddExemplar(1, "trace_id", "x")
 		r.Collect(func(e *Emitter) {

@@ -60,15 +60,15 @@ var noSpace space
 // offered returns the *nativeDef of space.offer, or nil.
 //
 //go:noinline
-func (r *Registry) offered() unsafe.Pointer {
+func offered(r *Registry) unsafe.Pointer {
 	if r.branch != nil && (*branch)(r.branch).offer != nil {
 		return (*branch)(r.branch).offer()
 	}
-	return unsafe.Pointer(r.shared().offer.Load())
+	return unsafe.Pointer(spaceOf(r).offer.Load())
 }
 
-// shared returns the space of r, also of a zero Registry.
-func (r *Registry) shared() *space {
+// spaceOf returns the space of r, also of a zero Registry.
+func spaceOf(r *Registry) *space {
 	if r.space == nil {
 		return &noSpace
 	}
@@ -333,19 +333,19 @@ func (r *Registry) Unregister(name string) bool {
 		return (*tree)(r.tree).remove(r, name)
 	}
 	f := r.families[name]
-	if f == nil || r.owns(f) {
+	if f == nil || owns(r, f) {
 		return false
 	}
-	r.unlistLocked(f)
-	r.freeLocked(f)
+	unlistLocked(r, f)
+	freeLocked(r, f)
 	return true
 }
 
 // owns reports whether f is a metric of the registry itself.
-func (r *Registry) owns(f *family) bool { return f == r.errors.fam || f == r.overflow.fam }
+func owns(r *Registry, f *family) bool { return f == r.errors.fam || f == r.overflow.fam }
 
 // unlistLocked makes scrapes show f no more.
-func (r *Registry) unlistLocked(f *family) {
+func unlistLocked(r *Registry, f *family) {
 	last := len(r.defined) - 1
 	r.defined[last].index = f.index
 	r.defined[f.index] = r.defined[last]
@@ -355,7 +355,7 @@ func (r *Registry) unlistLocked(f *family) {
 }
 
 // freeLocked makes the names of f free for other families.
-func (r *Registry) freeLocked(f *family) {
+func freeLocked(r *Registry, f *family) {
 	name := f.Name
 	delete(r.families, name)
 	for _, taken := range expo.SampleNames(name, f.Kind) {

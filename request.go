@@ -3,7 +3,6 @@ package tacho
 import (
 	"io"
 	"time"
-	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/expo"
 )
@@ -13,10 +12,10 @@ import (
 // the names of the methods of a Registry; see internal/SIZE.md.
 func respond(r *Registry, req *expo.Request) error {
 	var protobuf *expo.Format
-	if n := (*nativeDef)(unsafe.Pointer(r.offer.Load())); n != nil {
+	if n := (*nativeDef)(offered(r)); n != nil {
 		protobuf = (*expo.Format)(n.code.ProtobufFormat()) // as Handler has it; see internal/SIZE.md
 	}
-	format, scheme := req.Choose(protobuf, r.names.UTF8 != nil)
+	format, scheme := req.Choose(protobuf, spaceOf(r).names.UTF8 != nil)
 	if format == nil {
 		return nil
 	}
@@ -24,5 +23,5 @@ func respond(r *Registry, req *expo.Request) error {
 	if families == nil { // the client is gone
 		return nil
 	}
-	return req.Respond(func(w io.Writer) error { return expo.Write(w, format, scheme, families, &r.names) })
+	return req.Respond(func(w io.Writer) error { return expo.Write(w, format, scheme, families, &spaceOf(r).names) })
 }

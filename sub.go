@@ -108,7 +108,7 @@ func newBranch(sub, parent *Registry) *branch {
 		return sub.gather(q)
 	}
 	b.within = func(all []*source) []*source {
-		return slices.DeleteFunc(all, func(s *source) bool { return !s.reg.within(sub) })
+		return slices.DeleteFunc(all, func(s *source) bool { return !isWithin(s.reg, sub) })
 	}
 	(*tree)(parent.tree).of(parent).children[sub] = struct{}{}
 	return b
@@ -120,8 +120,8 @@ func (t *tree) checkLocked(r *Registry, name string) {
 	}
 }
 
-// within reports whether r is sub or one of its sub-registries.
-func (r *Registry) within(sub *Registry) bool {
+// isWithin reports whether r is sub or one of its sub-registries.
+func isWithin(r *Registry, sub *Registry) bool {
 	for r != sub && r.branch != nil && (*branch)(r.branch).parent != nil {
 		r = (*branch)(r.branch).parent
 	}
@@ -164,7 +164,7 @@ func (b *branch) close(r *Registry) {
 	b.closeLocked(r)
 	if list := (*functions)(r.functions); list != nil {
 		for _, s := range list.collectors {
-			if !s.stopped.Load() && s.reg.within(r) {
+			if !s.stopped.Load() && isWithin(s.reg, r) {
 				list.stopLocked(s)
 			}
 		}
@@ -301,7 +301,7 @@ func (t *tree) join(f *family, keys []string) {
 func (t *tree) removeLocked(r *Registry, name string) bool {
 	own := t.of(r).own
 	f := own[name]
-	if f == nil || r == t.reg && t.reg.owns(f) {
+	if f == nil || r == t.reg && owns(t.reg, f) {
 		return false
 	}
 	delete(own, name)
@@ -310,7 +310,7 @@ func (t *tree) removeLocked(r *Registry, name string) bool {
 	if m.uses--; m.uses > 0 {
 		return true
 	}
-	t.reg.unlistLocked(f)
+	unlistLocked(t.reg, f)
 	for _, key := range t.keys(f) {
 		delete(t.series, key)
 	}
@@ -321,7 +321,7 @@ func (t *tree) removeLocked(r *Registry, name string) bool {
 	g.list[last] = nil
 	if g.list = g.list[:last]; last == 0 {
 		delete(t.groups, name)
-		t.reg.freeLocked(f)
+		freeLocked(t.reg, f)
 		return true
 	}
 	other := g.list[0]

@@ -34,7 +34,7 @@ func (r *Registry) WriteOpenMetricsContext(ctx context.Context, w io.Writer) err
 func (r *Registry) WriteProtobufContext(ctx context.Context, w io.Writer) error {
 	format, scheme := &expo.Protobuf, names.AllowUTF8
 	if c, ok := w.(expo.Chooser); ok { // w is a writer of package push
-		format, scheme = c.Choose(r.offered() != nil)
+		format, scheme = c.Choose(offered(r) != nil)
 	}
 	return r.writeContext(ctx, w, format, scheme)
 }
@@ -50,7 +50,7 @@ func (r *Registry) writeContext(ctx context.Context, w io.Writer, format *expo.F
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return expo.Write(w, format, s, families, &r.shared().names)
+	return expo.Write(w, format, s, families, &spaceOf(r).names)
 }
 
 // shareOf returns the part of a limit that functions may take. The rest is for writing.
