@@ -92,3 +92,7 @@ func (e *Emitter) Unit(unit string) *Emitter {
 	}
 	return e
 }
+
+// UTF8Names reports whether the registry was made with [WithUTF8Names]. Otherwise samples whose
+// names are outside the legacy set are bad.
+func (e *Emitter) UTF8Names() bool { return e.collection != nil && e.reg.names.UTF8 != nil }

@@ -279,6 +279,24 @@ func TestPropertiesOfZeroEmitters(t *testing.T) {
 	}
 }
 
+// TestUTF8Names: an Emitter reports whether its registry allows UTF-8 names.
+func TestUTF8Names(t *testing.T) {
+	for want, opts := range map[bool][]Option{true: {WithUTF8Names()}, false: nil} {
+		r, called := NewRegistry(opts...), false
+		r.Collect(func(e *Emitter) {
+			if called = true; e.UTF8Names() != want || e.Fallback().UTF8Names() != want {
+				t.Errorf("want %v", want)
+			}
+		})
+		if text(t, r); !called {
+			t.Error("not called")
+		}
+	}
+	if new(Emitter).UTF8Names() {
+		t.Error("a zero Emitter allows UTF-8 names")
+	}
+}
+
 // FuzzEmitterProperties: whatever a collector emits, every parser accepts the scrape.
 func FuzzEmitterProperties(f *testing.F) {
 	f.Add("x_seconds", "seconds", "id", "1", 1.5, int64(1500), int64(2500), true)
