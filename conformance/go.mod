@@ -12,6 +12,7 @@ require (
 	github.com/prometheus/common v0.73.1
 	github.com/prometheus/prometheus v0.316.0
 	github.com/tachikoma/tacho v0.0.0
+	github.com/tachikoma/tacho/bridge/prometheus v0.0.0
 	go.yaml.in/yaml/v2 v2.4.4
 	google.golang.org/protobuf v1.36.12
 	k8s.io/api v0.37.2
@@ -155,3 +156,5 @@ require (
 )
 
 replace github.com/tachikoma/tacho => ../
+
+replace github.com/tachikoma/tacho/bridge/prometheus => ../bridge/prometheus
