@@ -113,6 +113,12 @@ func TestFallbackGivesWayToOneOnly(t *testing.T) {
 	if got := text(t, r); got != "# TYPE x_count gauge\nx_count 7\n# TYPE x_sum gauge\nx_sum 1\n" {
 		t.Errorf("got\n%s", got)
 	}
+	r.Collect(func(e *Emitter) { e.Fallback().Histogram("y", "", HistogramSnapshot{}) })
+	r.Collect(func(e *Emitter) { e.Fallback().Gauge("y_count", "", 7) })
+	r.Collect(func(e *Emitter) { e.Gauge("y", "", 1) }) // y gives way to y
+	if got := text(t, r); !strings.Contains(got, "y 1\n") || !strings.Contains(got, "y_count 7\n") {
+		t.Errorf("got\n%s", got)
+	}
 }
 
 // TestFallbackOfLateDefinition: a definition that a collector makes has precedence in the same scrape.
