@@ -15,7 +15,7 @@ import (
 // [FloatCounter.AddContext], [Histogram.ObserveContext] and [Histogram.ObserveSinceContext]. f
 // returns label pairs such as "trace_id", id, or none for no exemplar; see [Counter.AddExemplar].
 // The middleware of [HTTPMetrics.Handler] calls f too, unless [WithExemplar] is given. The option
-// applies to [NewRegistry] and to all metrics of the registry. A nil f is the default: no exemplars.
+// applies to [NewRegistry] and [Registry.Sub], and to all metrics of the registry. A nil f is the default: no exemplars.
 //
 // f runs after the value was recorded, on the goroutine that records, without a lock. If f panics,
 // there is no exemplar and tacho_errors_total{metric,reason="panic"} counts. f must not record with
@@ -28,7 +28,10 @@ func WithContextExemplars(f func(context.Context) []string) Option {
 	if f != nil {
 		hook = &contextHook{f, exemplarsOf(func(r *http.Request) []string { return f(r.Context()) })}
 	}
-	return func(o *options) { o.context = unsafe.Pointer(hook) }
+	return func(o *options) {
+		o.only(onRegistry|onSub, "WithContextExemplars")
+		o.context = unsafe.Pointer(hook)
+	}
 }
 
 // A contextHook is the function of WithContextExemplars.

@@ -34,8 +34,9 @@ func (r *Registry) GaugeFuncVec(name, help string, labels []string, opts ...Opti
 var functionSeries metricType
 
 func defineFuncVec(r *Registry, f *family, labels []string, opts []Option) *FuncVec {
-	f.labels, f.metric = labels, &functionSeries
-	r.apply(f, opts)
+	f.labels = labels
+	r.apply(f, opts) // a function has no metricType yet
+	f.metric = &functionSeries
 	f.Encode = encodeNothing
 	f.functions = unsafe.Pointer(&functionList{set: map[string]*source{}})
 	r.mu.Lock()

@@ -11,14 +11,20 @@ import (
 // [Registry.Histogram]. If buckets is nil, the buckets are those of [HTTPMetrics]. The
 // option applies to [NewHTTPMetrics].
 func WithDurationBuckets(buckets []float64) Option {
-	return func(o *options) { o.duration = buckets }
+	return func(o *options) {
+		o.only(onHTTP, "WithDurationBuckets")
+		o.duration = buckets
+	}
 }
 
 // WithSizeBuckets sets the buckets of http_response_size_bytes, in bytes; see
 // [Registry.Histogram]. If buckets is nil, the buckets are those of [HTTPMetrics]. The
 // option applies to [NewHTTPMetrics].
 func WithSizeBuckets(buckets []float64) Option {
-	return func(o *options) { o.size = buckets }
+	return func(o *options) {
+		o.only(onHTTP, "WithSizeBuckets")
+		o.size = buckets
+	}
 }
 
 // WithPathLabel makes f choose the path label of each request, after the request was
@@ -29,7 +35,10 @@ func WithSizeBuckets(buckets []float64) Option {
 // The request of f is that of the last call of [SetRoute], or of the innermost handler of
 // [HTTPMetrics.Route]. Without either it is the request of the middleware.
 func WithPathLabel(f func(*http.Request) string) Option {
-	return func(o *options) { o.pathLabel = f }
+	return func(o *options) {
+		o.only(onHTTP, "WithPathLabel")
+		o.pathLabel = f
+	}
 }
 
 // WithExemplar makes f choose the exemplar of each request, after the request was served.
@@ -45,7 +54,10 @@ func WithExemplar(f func(*http.Request) []string) Option {
 	if f != nil {
 		leave = exemplarsOf(f)
 	}
-	return func(o *options) { o.exemplar = leave }
+	return func(o *options) {
+		o.only(onHTTP, "WithExemplar")
+		o.exemplar = leave
+	}
 }
 
 // exemplarsOf returns a function that leaves the exemplars of f. A program without exemplars does
@@ -67,7 +79,10 @@ func exemplarsOf(f func(*http.Request) []string) leaveExemplar {
 // it, up to a million. Each HTTPMetrics has its own limits, also if two share a registry.
 // The option applies to [NewHTTPMetrics].
 func WithMaxPaths(n int) Option {
-	return func(o *options) { o.maxPaths, o.maxPathsSet = n, true }
+	return func(o *options) {
+		o.only(onHTTP, "WithMaxPaths")
+		o.maxPaths, o.maxPathsSet = n, true
+	}
 }
 
 // WithSkip leaves out the requests for which f returns true, before they are served. They
@@ -77,7 +92,10 @@ func WithMaxPaths(n int) Option {
 //
 // It is meant for requests that are no traffic, such as scrapes and health checks.
 func WithSkip(f func(*http.Request) bool) Option {
-	return func(o *options) { o.skip = choose(f) }
+	return func(o *options) {
+		o.only(onHTTP, "WithSkip")
+		o.skip = choose(f)
+	}
 }
 
 // WithStream marks the requests for which f returns true as streams, before they are
@@ -89,14 +107,20 @@ func WithSkip(f func(*http.Request) bool) Option {
 // The time for which an event stream is open is no latency. Hijacked connections need no
 // option; see [HTTPMetrics.Handler].
 func WithStream(f func(*http.Request) bool) Option {
-	return func(o *options) { o.stream = choose(f) }
+	return func(o *options) {
+		o.only(onHTTP, "WithStream")
+		o.stream = choose(f)
+	}
 }
 
 // WithSetRoute makes [SetRoute] work for the requests of [HTTPMetrics.Handler]. Each of
 // these requests then has a value in its context, which takes two allocations. The option
 // applies to [NewHTTPMetrics].
 func WithSetRoute() Option {
-	return func(o *options) { o.hooks = &setRouteHooks }
+	return func(o *options) {
+		o.only(onHTTP, "WithSetRoute")
+		o.hooks = &setRouteHooks
+	}
 }
 
 // A chooser chooses requests.

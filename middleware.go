@@ -5,7 +5,6 @@ package tacho
 import (
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -96,7 +95,7 @@ var (
 // [WithPathLabel], [WithSetRoute], [WithMaxPaths], [WithSkip], [WithStream], [WithExemplar],
 // [WithNative], [WithConstLabels] and, for metrics with the label path, [WithIdleExpiry].
 func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
-	o := makeOptions(opts)
+	o := makeOptions(&inHTTP, opts)
 	if o.duration == nil {
 		o.duration = durationBuckets
 	}
@@ -106,15 +105,21 @@ func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 	if !o.maxPathsSet {
 		o.maxPaths = 1000
 	}
-	// WithMaxPaths is the limit of these vectors, instead of a limit of the registry.
-	with := slices.Clip(append([]Option{unlimited}, opts...))
+	o.limited = true // by WithMaxPaths, instead of a limit of the registry
+	// Every metric has the options that it knows. The names end in the units.
+	with := func(unit string, expiry, native unsafe.Pointer) Option {
+		return func(metric *options) {
+			*metric = *o
+			metric.unit, metric.expiry, metric.native = unit, expiry, native
+		}
+	}
 	byRoute := []string{"method", "path"}
 	m := &HTTPMetrics{
-		requests: reg.CounterVec("http_requests_total", "Total HTTP requests", []string{"method", "path", "status"}, with...),
-		duration: reg.HistogramVec("http_request_duration_seconds", "HTTP request duration in seconds", o.duration, byRoute, append(with, WithUnit("seconds"))...),
-		size:     reg.HistogramVec("http_response_size_bytes", "HTTP response size in bytes", o.size, byRoute, append(with, WithUnit("bytes"))...),
-		inFlight: reg.Gauge("http_requests_in_flight", "Current number of HTTP requests being processed", opts...),
-		conns:    reg.GaugeVec("http_connections", "Current number of HTTP connections by state", []string{"state"}, append(with, WithIdleExpiry(0))...),
+		requests: reg.CounterVec("http_requests_total", "Total HTTP requests", []string{"method", "path", "status"}, with("", o.expiry, nil)),
+		duration: reg.HistogramVec("http_request_duration_seconds", "HTTP request duration in seconds", o.duration, byRoute, with("seconds", o.expiry, o.native)),
+		size:     reg.HistogramVec("http_response_size_bytes", "HTTP response size in bytes", o.size, byRoute, with("bytes", o.expiry, o.native)),
+		inFlight: reg.Gauge("http_requests_in_flight", "Current number of HTTP requests being processed", with("", nil, nil)),
+		conns:    reg.GaugeVec("http_connections", "Current number of HTTP connections by state", []string{"state"}, with("", nil, nil)),
 		label:    o.pathLabel,
 		exemplar: o.exemplar,
 		skip:     o.skip,
@@ -128,8 +133,6 @@ func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 	m.makeRoutes(o)
 	return m
 }
-
-func unlimited(o *options) { o.limit, o.limited = limit{}, true }
 
 // Handler returns a handler that calls next and measures each request. It is the
 // middleware.

@@ -67,18 +67,20 @@ func WithNative(config ...NativeConfig) Option {
 			n.threshold = c.ZeroThreshold
 		}
 	}
+	reason := "" // one store is smaller than four; see internal/SIZE.md
 	switch {
 	case len(config) > 1:
-		n.reason = "more than one NativeConfig"
+		reason = "more than one NativeConfig"
 	case !(n.factor > 1 && n.factor <= math.MaxFloat64):
-		n.reason = "Factor must be above 1 and finite"
+		reason = "Factor must be above 1 and finite"
 	case n.buckets < 1 || n.buckets > maxNativeBuckets:
-		n.reason = "MaxBuckets must be from 1 to 65000"
+		reason = "MaxBuckets must be from 1 to 65000"
 	case !(n.threshold >= 0 && n.threshold <= math.MaxFloat64):
-		n.reason = "ZeroThreshold must be finite and not negative"
+		reason = "ZeroThreshold must be finite and not negative"
 	}
+	n.reason = reason
 	p := unsafe.Pointer(n)
-	return func(o *options) { o.native = p }
+	return func(o *options) { o.native = p } // defineNative checks the place; see internal/SIZE.md
 }
 
 // A nativeDef is a WithNative option, or the part of a definition that the native buckets of all
@@ -91,7 +93,8 @@ type nativeDef struct {
 	classic int // number of finite bounds of classic buckets
 	rules   native.Config
 
-	// define gives f native buckets. If f is nil, define makes n the default of r.
+	// define gives f native buckets, or refuses f if f is no histogram. If f is nil, define makes
+	// n the default of r.
 	define func(r *Registry, n *nativeDef, f *family)
 	count  func(h *Histogram, counts []uint64) (sum float64)
 	code   expo.NativeSource // nativeCode
@@ -124,6 +127,9 @@ func defineNative(r *Registry, n *nativeDef, f *family) {
 		return
 	}
 	d := f.hist
+	if d == nil {
+		refuse(name, "WithNative does not apply to a "+f.Kind.TextName(), "")
+	}
 	if !d.given {
 		d = newHistogramDef(nil)
 	}

@@ -10,10 +10,35 @@ import (
 )
 
 // An Option configures a registry, a metric or the HTTP middleware. Each option documents
-// where it applies. Elsewhere it has no effect. A nil Option is refused.
+// where it applies. A definition with any other option, or with a nil Option, panics with a
+// *[DefinitionError] that names the option.
 type Option func(*options)
 
+// A place is a set of the places where an option can be given. A metric is at the place of its
+// kind, and at onVec too if it has labels. An alias is smaller; see internal/SIZE.md.
+type place = uint8
+
+const (
+	onRegistry place = 1 << iota // NewRegistry
+	onSub                        // Registry.Sub
+	onHTTP                       // NewHTTPMetrics
+	onVec
+
+	onCounter   = onVec << (1 + expo.Counter)
+	onGauge     = onVec << (1 + expo.Gauge)
+	onHistogram = onVec << (1 + expo.Histogram)
+
+	onMetric   = onCounter | onGauge | onHistogram
+	everywhere = onRegistry | onSub | onHTTP | onMetric
+)
+
+// Options of a registry have no family, and options of other places than metrics have one of
+// these families. This is smaller than a field for the place; see internal/SIZE.md.
+var inSub, inHTTP family
+
 type options struct {
+	fam *family // of the metric, nil, &inSub or &inHTTP
+
 	consts    []label.Label
 	badConsts bool // WithConstLabels had a name without a value
 	limit     limit
@@ -22,7 +47,6 @@ type options struct {
 	checkUnit func(*family) string // set with unit
 	expiry    unsafe.Pointer       // *expiry
 	created   bool
-	prefix    string
 	native    unsafe.Pointer // *nativeDef
 	context   unsafe.Pointer // *contextHook
 	utf8      *expo.UTF8Rules
@@ -30,11 +54,12 @@ type options struct {
 	httpOptions // for the HTTP middleware
 }
 
-// makeOptions is not inlined: three callers would have the loop.
+// makeOptions returns the options that were given for f; see options. It is not inlined: three
+// callers would have the loop.
 //
 //go:noinline
-func makeOptions(opts []Option) *options {
-	o := new(options)
+func makeOptions(f *family, opts []Option) *options {
+	o := &options{fam: f}
 	for _, opt := range opts {
 		if opt == nil {
 			refuse("", "an option is nil", "")
@@ -44,12 +69,41 @@ func makeOptions(opts []Option) *options {
 	return o
 }
 
+// only refuses an option that does not apply at the place of o. Each option except WithNative
+// calls only first. So a program without options does not contain this code.
+//
+//go:noinline
+func (o *options) only(places place, option string) {
+	at, metric, what, without := onRegistry, "", "registry", ""
+	switch f := o.fam; f {
+	case nil:
+	case &inSub:
+		at, what = onSub, "sub-registry"
+	case &inHTTP:
+		at, what = onHTTP, "middleware"
+	default:
+		at, metric, what = onVec<<(1+f.Kind), f.Name, f.Kind.TextName()
+		switch {
+		case f.metric == nil:
+			what = "function"
+		case len(f.labels) > 0:
+			at |= onVec
+		case places&onVec != 0:
+			without = " without labels"
+		}
+	}
+	if places&at == 0 {
+		refuse(metric, option+" does not apply to a "+what+without, "")
+	}
+}
+
 // WithConstLabels adds the labels, given as name, value, name, value, to every series of a
 // registry or a metric. They come before the variable labels, and the labels of the
 // registry come first. Invalid UTF-8 in a value is replaced by U+FFFD. A definition is
 // refused if a name is bad or already used, or the number of strings is odd.
 func WithConstLabels(pairs ...string) Option {
 	return func(o *options) {
+		o.only(everywhere, "WithConstLabels")
 		o.badConsts = o.badConsts || len(pairs)%2 != 0
 		for i := 0; i+1 < len(pairs); i += 2 {
 			o.consts = append(o.consts, label.Label{Name: pairs[i], Value: escape.Valid(pairs[i+1])})
@@ -57,24 +111,24 @@ func WithConstLabels(pairs ...string) Option {
 	}
 }
 
-// WithPrefix sets a text with which the names of all metrics of a registry begin.
-func WithPrefix(prefix string) Option { return func(o *options) { o.prefix = prefix } }
-
 // WithMaxSeries limits a vector to n series. Given to a registry, it limits every vector
-// without a limit of its own. If a vector is full, new combinations of label values are
+// without a limit of its own. It applies to registries and to metrics with labels. If a vector is full, new combinations of label values are
 // recorded in one more series whose values are all "other", and counted in
 // tacho_series_overflow_total{metric}. If n is 0 or less there is no limit, which is the
 // default.
 func WithMaxSeries(n int) Option {
-	return func(o *options) { o.limit, o.limited = limit{n, (*vec).overflowLocked}, true }
+	return func(o *options) {
+		o.only(onRegistry|onSub|onVec, "WithMaxSeries")
+		o.limit, o.limited = limit{n, (*vec).overflowLocked}, true
+	}
 }
 
 // WithIdleExpiry makes each scrape remove the series of a vector that have not changed for
 // d or longer. A later change, through [Vec.With] or through a pointer that the program
 // kept, brings a series back. Its value continues if the metric is still in memory, and
 // starts from zero otherwise. To set a gauge to its current value, or to add 0, is no
-// change. The option has no effect on a metric without labels. If d is 0 or less there is
-// no expiry, which is the default.
+// change. The option applies to metrics with labels and to [NewHTTPMetrics]. If d is 0 or less
+// there is no expiry, which is the default.
 //
 // The idle time is monotonic and begins at the first scrape that sees the series. A scrape
 // removes at most 16,384 series of a vector, and the following scrapes remove the others. If
@@ -89,15 +143,21 @@ func WithIdleExpiry(d time.Duration) Option {
 	if d > 0 {
 		e = newExpiry(d)
 	}
-	return func(o *options) { o.expiry = unsafe.Pointer(e) }
+	return func(o *options) {
+		o.only(onHTTP|onVec, "WithIdleExpiry")
+		o.expiry = unsafe.Pointer(e)
+	}
 }
 
 // WithUnit sets the unit of a metric, as the name ends in it: "seconds" for
 // request_duration_seconds, "bytes" for sent_bytes_total. OpenMetrics shows the unit
-// (OpenMetrics 1.0, "Unit"). A definition is refused if its name does not end in an
-// underscore and the unit, before the suffix _total of a counter.
+// (OpenMetrics 1.0, "Unit"). The option applies to metrics. A definition is refused if its
+// name does not end in an underscore and the unit, before the suffix _total of a counter.
 func WithUnit(unit string) Option {
-	return func(o *options) { o.unit, o.checkUnit = unit, (*family).checkUnit }
+	return func(o *options) {
+		o.only(onMetric, "WithUnit")
+		o.unit, o.checkUnit = unit, (*family).checkUnit
+	}
 }
 
 // WithCreated makes a registry store the time of creation of each series of its counters
@@ -107,8 +167,14 @@ func WithUnit(unit string) Option {
 // restarted from a counter that was not scraped before. Functions and collectors have no such
 // time.
 //
-// The default is off: each series has one sample more and takes 8 bytes more.
-func WithCreated() Option { return func(o *options) { o.created = true } }
+// The option applies to registries. The default is off: each series has one sample more and
+// takes 8 bytes more.
+func WithCreated() Option {
+	return func(o *options) {
+		o.only(onRegistry|onSub, "WithCreated")
+		o.created = true
+	}
+}
 
 // WithUTF8Names allows the metrics and labels of a registry to have any name that is valid
 // UTF-8 without NUL and does not begin with "U__", as Prometheus 3 does. Without it, names
@@ -120,4 +186,11 @@ func WithCreated() Option { return func(o *options) { o.created = true } }
 // (prometheus.io, "UTF-8 metric and label name escaping schemes"). If a scheme gives two
 // metrics the same name, both are escaped by the scheme "values". If it gives two labels
 // of one metric the same name, the definition is refused.
-func WithUTF8Names() Option { return func(o *options) { o.utf8 = &expo.UTF8 } }
+//
+// The option applies to [NewRegistry].
+func WithUTF8Names() Option {
+	return func(o *options) {
+		o.only(onRegistry, "WithUTF8Names")
+		o.utf8 = &expo.UTF8
+	}
+}

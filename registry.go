@@ -79,9 +79,9 @@ var errorLabels = []string{"metric", "reason"}
 
 // NewRegistry returns an empty registry. [WithConstLabels], [WithPrefix], [WithMaxSeries],
 // [WithCreated], [WithUTF8Names], [WithNative] and [WithContextExemplars] apply. NewRegistry panics
-// with a *[DefinitionError] if an option is nil or bad.
+// with a *[DefinitionError] if an option is nil or bad, or does not apply.
 func NewRegistry(opts ...Option) *Registry {
-	o := makeOptions(opts)
+	o := makeOptions(nil, opts)
 	r := &Registry{space: new(space)}
 	r.families, r.taken = map[string]*family{}, map[string]*family{}
 	r.consts, r.badConsts, r.created, r.context = o.consts, o.badConsts, o.created, o.context
@@ -213,13 +213,10 @@ func (r *Registry) define(t *metricType, def *histogramDef, name, help string, l
 	o := r.apply(f, opts)
 	f.none = exemplar.None((*exemplar.Origin)(unsafe.Pointer(&f.fault)))
 	if def != nil {
-		if n := (*nativeDef)(o.native); n != nil {
-			n.define(r, n, f)
-		}
 		f.hist.none, f.hist.fault = f.none, f.fault
 	}
 	f.vec = newVec(f, o.limit, r.created)
-	if o.expiry != nil && len(f.labels) > 0 {
+	if o.expiry != nil {
 		e := (*expiry)(o.expiry)
 		e.attach(f.vec, e)
 	}
@@ -231,12 +228,9 @@ func (r *Registry) define(t *metricType, def *histogramDef, name, help string, l
 func (r *Registry) apply(f *family, opts []Option) *options {
 	r.check(f.Name)
 	f.Name = r.prefix + f.Name
-	o := makeOptions(opts)
+	o := makeOptions(f, opts)
 	if !o.limited {
 		o.limit = r.limit
-	}
-	if o.native == nil {
-		o.native = r.native
 	}
 	f.fault = func(reason string) { r.fault(f.Name, reason) }
 	f.hook = r.context
@@ -256,6 +250,13 @@ func (r *Registry) apply(f *family, opts []Option) *options {
 	}
 	if reason != "" {
 		refuse(f.Name, reason, "")
+	}
+	n := (*nativeDef)(o.native)
+	if n == nil && f.hist != nil {
+		n = (*nativeDef)(r.native)
+	}
+	if n != nil {
+		n.define(r, n, f)
 	}
 	return o
 }

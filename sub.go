@@ -31,7 +31,7 @@ import (
 // [NewRegistry] only. [Registry.Close] removes the metrics of a sub-registry from all scrapes.
 func (r *Registry) Sub(opts ...Option) *Registry {
 	r.check("")
-	o := makeOptions(opts)
+	o := makeOptions(&inSub, opts)
 	if o.badConsts {
 		refuse("", badConsts, "")
 	}

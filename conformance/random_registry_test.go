@@ -111,8 +111,8 @@ func (r *randomRegistry) define(t testing.TB, g *generator) {
 		m.consts = append(m.consts, label{"k", valid(value)})
 		opts = append(opts, tacho.WithConstLabels("k", value))
 	}
-	if g.oneIn(4) && !r.concurrent {
-		m.limit = g.n(4)
+	if g.oneIn(4) && !r.concurrent && (len(m.labels) > 0 || g.oneIn(8)) {
+		m.limited, m.limit = true, g.n(4)
 		opts = append(opts, tacho.WithMaxSeries(m.limit))
 	}
 	if g.oneIn(2) {
@@ -190,6 +190,8 @@ func (r *randomRegistry) refuses(m *metric) (same bool, reason string) {
 		return false, "label le in a histogram"
 	case m.unit != "" && !m.hasUnit():
 		return false, "invalid unit"
+	case m.limited && len(m.labels) == 0:
+		return false, "WithMaxSeries without labels"
 	case !slices.IsSortedFunc(m.bounds, rising) || slices.ContainsFunc(m.bounds, func(b float64) bool { return b != b || math.IsInf(b, 0) }):
 		return false, "invalid bounds"
 	case r.taken(&metric{name: m.name}, nil) && r.metrics[m.name] == nil:

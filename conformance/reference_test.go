@@ -44,6 +44,7 @@ type metric struct {
 	labels           []string // variable labels; for an emitted metric, labels of all samples
 	consts           []label  // constant labels of the metric, without constant labels of the registry
 	bounds           []float64
+	limited          bool // WithMaxSeries was given
 	limit            int
 	function         bool // CounterFunc or GaugeFunc
 	emitted          bool // from a collector

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/tachikoma/tacho"
 	"github.com/tachikoma/tacho/tachikoma"
@@ -274,5 +275,15 @@ func TestRoutesWithoutURL(t *testing.T) {
 	tachikoma.New().Routes().ServeHTTP(rec, &http.Request{Method: "GET"})
 	if rec.Code != http.StatusNotFound {
 		t.Errorf("status %d, want 404", rec.Code)
+	}
+}
+
+// TestOptions: New passes its options to the HTTP metrics, also those that do not apply to each
+// of these metrics. Any other option is refused.
+func TestOptions(t *testing.T) {
+	tachikoma.New(tacho.WithIdleExpiry(time.Hour), tacho.WithNative(), tacho.WithMaxPaths(10), tacho.WithConstLabels("app", "x"))
+	_, err := tacho.Try(func() *tachikoma.AppMetrics { return tachikoma.New(tacho.WithMaxSeries(10)) })
+	if err == nil || !strings.Contains(err.Error(), "WithMaxSeries") {
+		t.Errorf("New with WithMaxSeries: error %v, want one that names the option", err)
 	}
 }
