@@ -74,3 +74,19 @@ func ExampleNormalizePath() {
 	fmt.Println(tacho.NormalizePath("/missions/42/logs/550e8400-e29b-41d4-a716-446655440000"))
 	// Output: /missions/:id/logs/:id
 }
+
+// The names of another library's dashboard.
+func ExampleWithLabelName() {
+	reg := tacho.NewRegistry()
+	m := tacho.NewHTTPMetrics(reg, tacho.WithPrefix("shop_"), tacho.WithLabelName("status", "code"), tacho.WithLabelName("path", "handler"))
+	m.Record("GET", "/items/7", 200, 20*time.Millisecond, 512)
+	var b strings.Builder
+	reg.WriteText(&b)
+	for _, line := range strings.Split(b.String(), "\n") {
+		if strings.HasPrefix(line, "shop_http_requests_total") {
+			fmt.Println(line)
+		}
+	}
+	// Output:
+	// shop_http_requests_total{method="GET",handler="/items/:id",code="200"} 1
+}

@@ -5,6 +5,8 @@ package tacho
 import (
 	"net/http"
 	"time"
+
+	"github.com/tachikoma/tacho/internal/escape"
 )
 
 // WithDurationBuckets sets the buckets of http_request_duration_seconds, in seconds; see
@@ -120,6 +122,29 @@ func WithSetRoute() Option {
 	return func(o *options) {
 		o.only(onHTTP, "WithSetRoute")
 		o.hooks = &setRouteHooks
+	}
+}
+
+// WithLabelName gives the label method, path, status or state of the HTTP metrics another name,
+// in all metrics with this label. A definition is refused if there is no such label, or if
+// the name is bad or used twice. The option applies to [NewHTTPMetrics].
+//
+// It is for dashboards of other libraries. Package dashboard and the dashboards of
+// directory ops use the names of [HTTPMetrics].
+func WithLabelName(label, name string) Option {
+	return func(o *options) {
+		o.only(onHTTP, "WithLabelName")
+		if o.labels == nil {
+			o.labels = append(o.labels, httpLabels...)
+		}
+		for i, l := range httpLabels {
+			if l == label {
+				o.longer += max(0, len(name)-len(l))
+				o.labels[i] = name
+				return
+			}
+		}
+		refuse("", "WithLabelName: no HTTP metric has the label "+escape.Quote(label), "")
 	}
 }
 

@@ -26,6 +26,28 @@ type httpOptions struct {
 	hooks          *routeHooks
 	maxPaths       int
 	maxPathsSet    bool
+	labels         []string       // nil for httpLabels
+	longer         int            // bytes by which labels may be longer than httpLabels
+	moreMetrics    unsafe.Pointer // *moreMetrics, or nil
+}
+
+// httpLabels are the names of the labels of the HTTP metrics.
+var httpLabels = []string{"method", "path", "status", "state"}
+
+// name returns the name of an HTTP metric.
+//
+//go:noinline
+func (o *options) name(name string) string { return o.prefix + name }
+
+// pass returns the options of an HTTP metric, whose name ends in the unit. A caller passes
+// expiry and native if the metric knows them.
+//
+//go:noinline
+func (o *options) pass(unit string, expiry, native unsafe.Pointer) Option {
+	return func(metric *options) {
+		*metric = *o
+		metric.unit, metric.expiry, metric.native = unit, expiry, native
+	}
 }
 
 // HTTPMetrics measures an HTTP server. All methods are safe for concurrent use.
@@ -35,6 +57,10 @@ type httpOptions struct {
 //	http_requests_in_flight                        gauge
 //	http_response_size_bytes{method,path}          histogram
 //	http_connections{state}                        gauge, see ConnState
+//	http_time_to_first_byte_seconds{method,path}   histogram, see WithTimeToFirstByte
+//	http_request_size_bytes{method,path}           histogram, see WithRequestSize
+//
+// [WithPrefix] and [WithLabelName] change the names.
 //
 // Durations have buckets from 1 ms to 10 s, and sizes from 100 bytes to 1 GB.
 //
@@ -57,25 +83,29 @@ type httpOptions struct {
 // normalized paths. The sums over all series stay exact. Requests with the path or status
 // "other" for such a reason, or with the method "other" past the limit, count in
 // tacho_series_overflow_total{metric="http_requests_total"}. [WithMaxPaths] raises the
-// limits, and [WithIdleExpiry] makes room again.
+// limits, and [WithIdleExpiry] makes room again. With [WithTimeToFirstByte] or
+// [WithRequestSize] a route has more lines. The limits of a scrape are the same, and the other
+// limits in bytes are half as large.
 type HTTPMetrics struct {
 	requests *CounterVec
 	duration *HistogramVec
 	size     *HistogramVec
 	inFlight *Gauge
 	label    func(*http.Request) string
-	exemplar leaveExemplar // nil for none
-	skip     chooser       // nil for none
-	stream   chooser       // nil for none
+	exemplar leaveExemplar  // nil for none
+	skip     chooser        // nil for none
+	stream   chooser        // nil for none
+	more     unsafe.Pointer // *moreMetrics, or nil
 	hooks    atomic.Pointer[routeHooks]
 
 	routes *vec // of route: all metrics of a method and path, for one lookup a request
 
 	paths *vec // of pathLabel
 
-	lines       int // of the histograms of a route in a scrape
-	statusLines int // of each status of a route
-	lineCost    int // bytes of a line, without method and path
+	halved      uint8 // 1 if the budgets are halved, for the free routes of moreMetrics
+	lines       int   // of the histograms of a route in a scrape
+	statusLines int   // of each status of a route
+	lineCost    int   // bytes of a line, without method and path
 
 	mu      sync.Mutex // held to make and drop routes and statuses, never to find them
 	budgets [origins]budget
@@ -93,7 +123,8 @@ var (
 // NewHTTPMetrics defines the HTTP metrics in reg. It panics with a *[DefinitionError] if a
 // definition conflicts. These options apply: [WithDurationBuckets], [WithSizeBuckets],
 // [WithPathLabel], [WithSetRoute], [WithMaxPaths], [WithSkip], [WithStream], [WithExemplar],
-// [WithNative], [WithConstLabels] and, for metrics with the label path, [WithIdleExpiry].
+// [WithTimeToFirstByte], [WithRequestSize], [WithLabelName], [WithPrefix], [WithNative],
+// [WithConstLabels] and, for metrics with the label path, [WithIdleExpiry].
 func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 	o := makeOptions(&inHTTP, opts)
 	if o.duration == nil {
@@ -106,30 +137,31 @@ func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 		o.maxPaths = 1000
 	}
 	o.limited = true // by WithMaxPaths, instead of a limit of the registry
-	// Every metric has the options that it knows. The names end in the units.
-	with := func(unit string, expiry, native unsafe.Pointer) Option {
-		return func(metric *options) {
-			*metric = *o
-			metric.unit, metric.expiry, metric.native = unit, expiry, native
-		}
+	labels := o.labels
+	if labels == nil {
+		labels = httpLabels
 	}
-	byRoute := []string{"method", "path"}
+	byRoute := labels[:2]
 	m := &HTTPMetrics{
-		requests: reg.CounterVec("http_requests_total", "Total HTTP requests", []string{"method", "path", "status"}, with("", o.expiry, nil)),
-		duration: reg.HistogramVec("http_request_duration_seconds", "HTTP request duration in seconds", o.duration, byRoute, with("seconds", o.expiry, o.native)),
-		size:     reg.HistogramVec("http_response_size_bytes", "HTTP response size in bytes", o.size, byRoute, with("bytes", o.expiry, o.native)),
-		inFlight: reg.Gauge("http_requests_in_flight", "Current number of HTTP requests being processed", with("", nil, nil)),
-		conns:    reg.GaugeVec("http_connections", "Current number of HTTP connections by state", []string{"state"}, with("", nil, nil)),
+		requests: reg.CounterVec(o.name("http_requests_total"), "Total HTTP requests", labels[:3], o.pass("", o.expiry, nil)),
+		duration: reg.HistogramVec(o.name("http_request_duration_seconds"), "HTTP request duration in seconds", o.duration, byRoute, o.pass("seconds", o.expiry, o.native)),
+		size:     reg.HistogramVec(o.name("http_response_size_bytes"), "HTTP response size in bytes", o.size, byRoute, o.pass("bytes", o.expiry, o.native)),
+		inFlight: reg.Gauge(o.name("http_requests_in_flight"), "Current number of HTTP requests being processed", o.pass("", nil, nil)),
+		conns:    reg.GaugeVec(o.name("http_connections"), "Current number of HTTP connections by state", labels[3:], o.pass("", nil, nil)),
 		label:    o.pathLabel,
 		exemplar: o.exemplar,
 		skip:     o.skip,
 		stream:   o.stream,
+		more:     o.moreMetrics,
 		states:   map[net.Conn]http.ConnState{},
 	}
 	if hook := (*contextHook)(reg.context); hook != nil && m.exemplar == nil {
 		m.exemplar = hook.request
 	}
 	m.hooks.Store(o.hooks)
+	if more := (*moreMetrics)(m.more); more != nil {
+		more.define(m, reg, o, byRoute)
+	}
 	m.makeRoutes(o)
 	return m
 }
@@ -165,6 +197,10 @@ func (m *HTTPMetrics) Handler(next http.Handler) http.Handler {
 		if m.stream != nil && m.stream(m, r) {
 			recorder.Time(rec)
 		}
+		var body unsafe.Pointer // *countedBody, or nil
+		if more := (*moreMetrics)(m.more); more != nil {
+			body = more.begin(m, r, rec)
+		}
 		in, l := m.attach(r)
 		pattern := r.Pattern
 		m.inFlight.Inc()
@@ -178,7 +214,10 @@ func (m *HTTPMetrics) Handler(next http.Handler) http.Handler {
 			if l != nil {
 				r.Pattern = in.Pattern // for middleware outside
 			}
-			m.finish(in, l, pattern, rec, start)
+			rt := m.finish(in, l, pattern, rec, start)
+			if more := (*moreMetrics)(m.more); more != nil {
+				more.end(m, rt, rec, start, body)
+			}
 		}()
 		next.ServeHTTP(recorder.Writer(rec), in)
 		returned = true
@@ -193,19 +232,22 @@ func (m *HTTPMetrics) attach(r *http.Request) (*http.Request, *link) {
 	return r, nil
 }
 
-// unwritten returns the status of a request for which the handler wrote none.
+// unwritten returns the status of a request for which the handler wrote none. Without a
+// response the status gets no time.
 func unwritten(rec *recorder.Recorder, returned bool) int {
+	status := http.StatusInternalServerError
 	switch {
 	case recorder.Gone(rec):
-		return recorder.StatusClientGone
+		status = recorder.StatusClientGone
 	case returned:
 		return http.StatusOK
 	}
-	return http.StatusInternalServerError
+	recorder.Untime(rec)
+	return status
 }
 
-// finish records a request. pattern is that of r before the next handler.
-func (m *HTTPMetrics) finish(r *http.Request, l *link, pattern string, rec *recorder.Recorder, start time.Duration) {
+// finish records a request and returns its route. pattern is that of r before the next handler.
+func (m *HTTPMetrics) finish(r *http.Request, l *link, pattern string, rec *recorder.Recorder, start time.Duration) *route {
 	elapsed := recorder.Elapsed(rec, start)
 	status := recorder.Status(rec)
 	inner, path, from, ownMethod := r, "", named, false
@@ -233,6 +275,7 @@ func (m *HTTPMetrics) finish(r *http.Request, l *link, pattern string, rec *reco
 	if m.exemplar != nil {
 		m.exemplar(m, inner, rt, count, elapsed, responseBytes)
 	}
+	return rt
 }
 
 // fromClient returns the origin of a path that the client chose.

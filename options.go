@@ -50,6 +50,7 @@ type options struct {
 	native    unsafe.Pointer // *nativeDef
 	context   unsafe.Pointer // *contextHook
 	utf8      *expo.UTF8Rules
+	prefix    string
 	//lint:ignore U1000 the build without HTTP does not read it
 	httpOptions // for the HTTP middleware
 }
@@ -192,5 +193,15 @@ func WithUTF8Names() Option {
 	return func(o *options) {
 		o.only(onRegistry, "WithUTF8Names")
 		o.utf8 = &expo.UTF8
+	}
+}
+
+// WithPrefix puts the prefix before the names of all metrics of a registry, or of the metrics of
+// [NewHTTPMetrics], such as "myapp_". The option applies to registries and to NewHTTPMetrics.
+// A definition is refused if its name with the prefix is bad.
+func WithPrefix(prefix string) Option {
+	return func(o *options) {
+		o.only(onRegistry|onSub|onHTTP, "WithPrefix")
+		o.prefix = prefix
 	}
 }

@@ -33,6 +33,10 @@ var optionPlaces = map[string]struct {
 	"WithSkip":            {WithSkip(nil), "http"},
 	"WithStream":          {WithStream(nil), "http"},
 	"WithSetRoute":        {WithSetRoute(), "http"},
+	"WithTimeToFirstByte": {WithTimeToFirstByte(), "http"},
+	"WithRequestSize":     {WithRequestSize(), "http"},
+	"WithLabelName":       {WithLabelName("status", "code"), "http"},
+	"WithPrefix":          {WithPrefix("app_"), "registry sub http"},
 }
 
 // TestOptionPlaces gives each option at each place. A place where the option does not apply

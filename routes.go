@@ -65,6 +65,7 @@ type route struct {
 	_              [0]func() // no ==; see internal/SIZE.md
 	method, path   string
 	duration, size *Histogram
+	more           unsafe.Pointer                  // *[2]*Histogram of moreMetrics, or nil
 	counters       atomic.Pointer[[]statusCounter] // replaced under the mutex, never changed
 	full           atomic.Bool                     // further statuses are "other"
 	foreign        atomic.Bool                     // clients caused it, and the program may claim it
@@ -98,9 +99,10 @@ func (m *HTTPMetrics) makeRoutes(o *options) {
 	m.paths = table(newPathLabel, "path")
 	thousands := min((max(o.maxPaths, 1)-1)/1000+1, 1000) // without overflow in 32 bits
 	for i := range m.budgets {
-		m.budgets[i].bytes, m.budgets[i].paths = budgetBytes[i]*thousands, o.maxPaths
+		m.budgets[i].bytes, m.budgets[i].paths = budgetBytes[i]*thousands>>m.halved, o.maxPaths
 	}
-	m.lineCost = lineOverhead + len(m.requests.fam.constBlock())
+	f := m.requests.fam
+	m.lineCost = lineOverhead + len(f.constBlock()) + len(f.Name) - len("http_requests_total") + o.longer
 	if m.exemplar != nil {
 		m.lineCost += exemplarOverhead
 	}
@@ -109,7 +111,7 @@ func (m *HTTPMetrics) makeRoutes(o *options) {
 		created = 1
 	}
 	// Each histogram has +Inf, _sum and _count.
-	m.lines = len(m.duration.fam.hist.Upper) + len(m.size.fam.hist.Upper) + 2*(3+created)
+	m.lines += len(m.duration.fam.hist.Upper) + len(m.size.fam.hist.Upper) + 2*(3+created)
 	m.statusLines = 1 + created
 	if e := (*expiry)(o.expiry); e != nil {
 		e.routes(unsafe.Pointer(m))
@@ -125,6 +127,9 @@ func (m *HTTPMetrics) newRoute(_ *family, _ int, _ bool, block string) unsafe.Po
 		rt.method, rt.path = values[0], values[1]
 		rt.duration = m.duration.With(values...)
 		rt.size = m.size.With(values...)
+		if more := (*moreMetrics)(m.more); more != nil {
+			more.route(m, rt)
+		}
 	}
 	return unsafe.Pointer(rt)
 }
@@ -213,7 +218,7 @@ func (m *HTTPMetrics) admitLocked(method, path string, from origin, ownMethod bo
 	cost := 0
 	if !p.free(method, from, ownMethod) {
 		cost = m.routeCost(method, path, freeStatuses[from])
-		if left := b.bytes - cost; left < 0 || from == named && left < statusReserve {
+		if left := b.bytes - cost; left < 0 || from == named && left < statusReserve>>m.halved {
 			b.full.Store(true)
 			return nil
 		}
@@ -379,6 +384,9 @@ func (m *HTTPMetrics) payStatusLocked(rt *route) bool {
 func expireRoutes(p unsafe.Pointer) {
 	m := (*HTTPMetrics)(p)
 	v := &m.size.vec // the last family of m in a scrape
+	if more := (*moreMetrics)(m.more); more != nil {
+		v = more.expiry(m)
+	}
 	v.orderMu.Lock()
 	v.mu.Lock()
 	defer v.orderMu.Unlock()
@@ -408,6 +416,9 @@ func (m *HTTPMetrics) dropExpired() {
 	for _, metric := range routes.Each {
 		rt := (*route)(metric)
 		used := m.duration.lists(unsafe.Pointer(rt.duration), rt.method, rt.path) || m.size.lists(unsafe.Pointer(rt.size), rt.method, rt.path)
+		if more := (*moreMetrics)(m.more); more != nil && !used {
+			used = more.lists(m, rt)
+		}
 		var kept, old []statusCounter
 		if list := rt.counters.Load(); list != nil {
 			old = *list

@@ -132,48 +132,52 @@ func TestScrapeIsBounded(t *testing.T) {
 	})
 	// The shortest paths have the most lines. 100 routes is what docs/http.md promises the
 	// bounds for. Strangers are first for half of them.
-	t.Run("all at once, shortest paths", func(t *testing.T) {
-		if testing.Short() {
-			t.Skip("330,000 requests take minutes on an emulator")
-		}
-		reg := NewRegistry(WithCreated())
-		status, n := 0, 0
-		mux := http.NewServeMux()
-		short := func(i int) string { return "/" + strconv.FormatInt(int64(i), 36) }
-		for i := range 100 {
-			mux.HandleFunc(short(i), func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200 + status) })
-		}
-		h := NewHTTPMetrics(reg).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			switch r.Host {
-			case "mux":
-				mux.ServeHTTP(w, r)
-			case "answered":
-				w.WriteHeader(300 + status)
-			default:
-				w.WriteHeader(404 + status%2)
+	// The limits hold with the histograms of options too.
+	for name, opts := range map[string][]Option{"": nil, ", time to first byte": {WithTimeToFirstByte()},
+		", request size": {WithRequestSize()}, ", both": {WithTimeToFirstByte(), WithRequestSize()}} {
+		t.Run("all at once, shortest paths"+name, func(t *testing.T) {
+			if testing.Short() {
+				t.Skip("330,000 requests take minutes on an emulator")
 			}
-		}))
-		all := func(host string, from, to int) {
-			for i := from; i < to; i++ {
-				for _, method := range []string{"other", "GET", "PUT", "HEAD", "POST", "TRACE", "PATCH", "DELETE", "OPTIONS", "CONNECT"} {
-					h.ServeHTTP(discardWriter{http.Header{}}, &http.Request{Method: method, Host: host, URL: &url.URL{Path: short(i)}})
-					n++
+			reg := NewRegistry(WithCreated())
+			status, n := 0, 0
+			mux := http.NewServeMux()
+			short := func(i int) string { return "/" + strconv.FormatInt(int64(i), 36) }
+			for i := range 100 {
+				mux.HandleFunc(short(i), func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200 + status) })
+			}
+			h := NewHTTPMetrics(reg, opts...).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch r.Host {
+				case "mux":
+					mux.ServeHTTP(w, r)
+				case "answered":
+					w.WriteHeader(300 + status)
+				default:
+					w.WriteHeader(404 + status%2)
+				}
+			}))
+			all := func(host string, from, to int) {
+				for i := from; i < to; i++ {
+					for _, method := range []string{"other", "GET", "PUT", "HEAD", "POST", "TRACE", "PATCH", "DELETE", "OPTIONS", "CONNECT"} {
+						h.ServeHTTP(discardWriter{http.Header{}}, &http.Request{Method: method, Host: host, URL: &url.URL{Path: short(i)}})
+						n++
+					}
 				}
 			}
-		}
-		for range 2 {
-			for status = range 30 {
-				all("mux", 0, 50)
-				all("answered", 50, 200)
-				all("missing", 200, 400)
+			for range 2 {
+				for status = range 30 {
+					all("mux", 0, 50)
+					all("answered", 50, 200)
+					all("missing", 200, 400)
+				}
+				for status = range 30 {
+					all("mux", 50, 100)
+					all("answered", 400, 500)
+				}
 			}
-			for status = range 30 {
-				all("mux", 50, 100)
-				all("answered", 400, 500)
-			}
-		}
-		checkScrapeBound(t, reg, n)
-	})
+			checkScrapeBound(t, reg, n)
+		})
+	}
 }
 
 // TestNamedRoutesKeepTheirLabels: strangers send 1,000 paths that do not exist, and 1,000
@@ -387,20 +391,26 @@ func TestExpiryKeepsTotals(t *testing.T) {
 // of ten digits, and each line costs at least lineOverhead bytes.
 func TestRouteCost(t *testing.T) {
 	for from := range origins {
-		for _, opts := range [][]Option{nil, {WithConstLabels("app", `a"b`)}, {WithSizeBuckets([]float64{}), WithDurationBuckets([]float64{})}} {
+		for _, opts := range [][]Option{nil, {WithConstLabels("app", `a"b`)}, {WithSizeBuckets([]float64{}), WithDurationBuckets([]float64{})},
+			{WithTimeToFirstByte()}, {WithTimeToFirstByte(), WithRequestSize()}, {WithPrefix("a_long_prefix_of_an_application_"), WithLabelName("method", "request_method"), WithLabelName("path", "handler")}} {
 			for _, path := range []string{"/a", backslashes(1), "/\n\"" + strings.Repeat("é", 100)} {
 				r := NewRegistry(WithCreated())
 				m := NewHTTPMetrics(r, opts...)
 				if from == named {
 					m.route("GET", path, from, false) // the first method is free
 				}
+				m.budgets[from].bytes = 1 << 20 // for the longest path with all histograms
 				before := len(open(t, r))
 				rt := m.route("OPTIONS", path, from, false)
 				for s := range freeStatuses[from] + 3 {
 					m.counter(rt, 200+s).Add(9_999_999_999)
 				}
 				m.counter(rt, 0).Add(9_999_999_999)
-				for _, h := range []*Histogram{rt.duration, rt.size} {
+				histograms := []*Histogram{rt.duration, rt.size}
+				if more := (*moreMetrics)(m.more); more != nil {
+					histograms = append(histograms, (*[2]*Histogram)(rt.more)[:len(more.list)]...)
+				}
+				for _, h := range histograms {
 					h.words()[0].Store(math.Float64bits(1234567.890123))
 					for i := range h.def.Upper {
 						h.words()[i+1].Store(100_000_000)

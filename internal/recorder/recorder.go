@@ -22,15 +22,17 @@ type Recorder struct {
 	_     [0]func() // no == for each writer type; see internal/SIZE.md
 	w     http.ResponseWriter
 	ctx   context.Context // of the request
-	state atomic.Uint64   // statusBits, timed, and the time of the status above timeShift
+	state atomic.Uint64   // statusBits, goesOn, timed, and the time of the status above timeShift
 	bytes atomic.Int64
 }
 
 // The parts of a state. A status is at most statusBits: a larger one is as invalid. A time
-// is an [Uptime] in nanoseconds, modulo 78 hours. It is not 0 if the duration has ended.
+// is an [Uptime] in nanoseconds, modulo 78 hours. It is not 0 if the duration has ended, or if
+// goesOn and the first final status is known.
 const (
-	statusBits = 1<<15 - 1
-	timed      = 1 << 15 // the first final status ends the duration
+	statusBits = 1<<14 - 1
+	goesOn     = 1 << 14 // the duration does not end at the time
+	timed      = 1 << 15 // the first final status has a time, which ends the duration
 	timeShift  = 16
 )
 
@@ -57,11 +59,35 @@ func Gone(r *Recorder) bool { return r.ctx.Err() == context.Canceled }
 // before the response is written.
 func Time(r *Recorder) { r.state.Store(timed) }
 
+// TimeFirst is like [Time], except that the duration goes on. It has no effect after Time.
+func TimeFirst(r *Recorder) { r.state.CompareAndSwap(0, timed|goesOn) }
+
+// Untime makes a status that is set afterwards have no time.
+//
+//go:noinline
+func Untime(r *Recorder) {
+	if s := r.state.Load(); s&statusBits == 0 {
+		r.state.CompareAndSwap(s, 0)
+	}
+}
+
+// FirstByte returns the time of the first final status since start, an [Uptime], for [Time] and
+// [TimeFirst]. If there is no such time, ok is false.
+func FirstByte(r *Recorder, start time.Duration) (d time.Duration, ok bool) {
+	first := r.state.Load() >> timeShift
+	return since(first, start), first != 0
+}
+
+// since returns the time from start to the time of a state.
+func since(t uint64, start time.Duration) time.Duration {
+	return time.Duration((t - uint64(start)) << timeShift >> timeShift)
+}
+
 // Elapsed returns the duration of the response since start, an [Uptime]. The duration has
 // ended if the connection was hijacked, or for Time. Otherwise it ends now.
 func Elapsed(r *Recorder, start time.Duration) time.Duration {
-	if end := r.state.Load() >> timeShift; end != 0 {
-		return time.Duration((end - uint64(start)) << timeShift >> timeShift)
+	if s := r.state.Load(); s>>timeShift != 0 && s&goesOn == 0 {
+		return since(s>>timeShift, start)
 	}
 	return Uptime() - start
 }
@@ -152,8 +178,8 @@ func (r *Recorder) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c, rw, err := r.w.(http.Hijacker).Hijack()
 	if err == nil {
 		SetStatus(r, http.StatusSwitchingProtocols)
-		if s := r.state.Load(); s>>timeShift == 0 {
-			r.state.CompareAndSwap(s, s|now())
+		if s := r.state.Load(); s>>timeShift == 0 || s&goesOn != 0 {
+			r.state.CompareAndSwap(s, s&(statusBits|timed)|now())
 		}
 	}
 	return c, rw, err
