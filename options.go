@@ -51,6 +51,7 @@ type options struct {
 	context   unsafe.Pointer // *contextHook
 	utf8      *expo.UTF8Rules
 	prefix    string
+	rename    func(r *Registry, f *family) *Registry // set with prefix
 	//lint:ignore U1000 the build without HTTP does not read it
 	httpOptions // for the HTTP middleware
 }
@@ -202,6 +203,6 @@ func WithUTF8Names() Option {
 func WithPrefix(prefix string) Option {
 	return func(o *options) {
 		o.only(onRegistry|onSub|onHTTP, "WithPrefix")
-		o.prefix = prefix
+		o.prefix, o.rename = prefix, renamed
 	}
 }

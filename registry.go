@@ -21,8 +21,9 @@ var Default = NewRegistry()
 // concurrent use. [NewRegistry] makes a Registry. A zero Registry refuses all definitions
 // and has no metrics.
 type Registry struct {
-	*space           // nil in a zero Registry
-	prefix    string // of all names
+	*space                                           // nil in a zero Registry
+	prefix    string                                 // of all names
+	rename    func(r *Registry, f *family) *Registry // renamed, of a sub-registry or with a prefix; otherwise nil
 	consts    []label.Label
 	badConsts bool
 	limit     limit          // of vectors without a limit of their own
@@ -93,7 +94,7 @@ func NewRegistry(opts ...Option) *Registry {
 		errorLabels, nil)
 	r.overflow = r.define(&counters, nil, "tacho_series_overflow_total", "Lookups beyond a limit of series.",
 		errorLabels[:1], nil)
-	r.limit, r.prefix = o.limit, o.prefix // not of those two
+	r.limit, r.prefix, r.rename = o.limit, o.prefix, o.rename // not of those two
 	return r
 }
 
@@ -227,7 +228,9 @@ func (r *Registry) define(t *metricType, def *histogramDef, name, help string, l
 // apply completes f by the options and checks f on its own.
 func (r *Registry) apply(f *family, opts []Option) *options {
 	r.check(f.Name)
-	f.Name = r.prefix + f.Name
+	if r.rename != nil {
+		r = r.rename(r, f)
+	}
 	o := makeOptions(f, opts)
 	if !o.limited {
 		o.limit = r.limit

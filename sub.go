@@ -18,8 +18,8 @@ import (
 //	b := tacho.NewHTTPMetrics(reg.Sub(tacho.WithConstLabels("server", "admin")))
 //
 // [WithConstLabels] adds to the labels of r, and [WithPrefix] to the prefix of r.
-// [WithMaxSeries], [WithNative] and [WithCreated] apply too, and otherwise are as in r. Sub panics
-// with a *[DefinitionError] if an option does not apply or is bad.
+// [WithMaxSeries], [WithNative], [WithCreated] and [WithContextExemplars] apply too, and otherwise are
+// as in r. Sub panics with a *[DefinitionError] if an option does not apply or is bad.
 //
 // Metrics with the same name must have the same type, help, unit and variable labels, and must
 // differ in a constant label. Otherwise a definition is refused. Empty constant labels do not
@@ -38,10 +38,15 @@ func (r *Registry) Sub(opts ...Option) *Registry {
 	sub := &Registry{
 		space:   r.space,
 		prefix:  r.prefix + o.prefix,
+		rename:  renamed,
 		consts:  append(slices.Clip(r.consts), o.consts...),
 		limit:   r.limit,
 		created: r.created || o.created,
 		native:  r.native,
+		context: r.context,
+	}
+	if o.context != nil {
+		sub.context = o.context
 	}
 	if o.limited {
 		sub.limit = o.limit
@@ -58,6 +63,17 @@ func (r *Registry) Sub(opts ...Option) *Registry {
 	}
 	sub.branch = unsafe.Pointer(newBranch(sub, r))
 	return sub
+}
+
+// renamed puts the prefix of r before the name of f, and returns r. The metrics of the registry itself,
+// which packages define to count in them, have neither a prefix nor the constant labels of a
+// sub-registry. renamed returns the registry of NewRegistry for them.
+func renamed(r *Registry, f *family) *Registry {
+	if f.Name == r.errors.fam.Name || f.Name == r.overflow.fam.Name {
+		return r.root
+	}
+	f.Name = r.prefix + f.Name
+	return r
 }
 
 // Close removes the metrics of a sub-registry, and those of its own sub-registries, from all

@@ -173,3 +173,21 @@ func TestSubConcurrent(t *testing.T) {
 		t.Errorf("left:\n%s", got)
 	}
 }
+
+// TestSubOwnMetrics: the metrics of the registry itself have neither a prefix nor other constant
+// labels, also if a package defines them in a sub-registry to count in them.
+func TestSubOwnMetrics(t *testing.T) {
+	for _, r := range []*Registry{NewRegistry(WithConstLabels("c", "1")), NewRegistry(WithConstLabels("c", "1"), WithPrefix("p_"))} {
+		for _, in := range []*Registry{r, r.Sub(WithConstLabels("s", "1"), WithPrefix("q_"))} {
+			v := in.CounterVec("tacho_errors_total", "Recordings and collected samples that were refused.", []string{"metric", "reason"})
+			if &v.vec != r.errors {
+				t.Error("tacho_errors_total is another metric")
+			}
+			in.Close()
+		}
+		r.errors.fam.fault("test")
+		if got, want := withoutHelp(text(t, r)), "tacho_errors_total{c=\"1\",metric=\"tacho_errors_total\",reason=\"test\"} 1\n"; got != want {
+			t.Errorf("got %s want %s", got, want)
+		}
+	}
+}
