@@ -21,8 +21,9 @@ type FamilyInfo struct {
 	Labels []string
 
 	// Series is the number of series. It is 0 for a vector without series, which no scrape
-	// shows. It is 1 for a CounterFunc and a GaugeFunc. A histogram counts as one series for
-	// each combination of label values.
+	// shows. It is the number of functions for a CounterFunc, a GaugeFunc and a [FuncVec]. A
+	// histogram counts as one series for each combination of label values. In a registry of
+	// [Join], a series that several registries have counts for each.
 	Series int
 }
 
@@ -36,8 +37,11 @@ type FamilyInfo struct {
 // iterator are safe for concurrent use.
 func (r *Registry) Families() iter.Seq[FamilyInfo] {
 	return func(yield func(FamilyInfo) bool) {
+		if r.space == nil { // a zero Registry
+			return
+		}
 		r.mu.Lock()
-		families := r.sortedLocked() // never changed
+		families := shownLocked(r) // never changed
 		r.mu.Unlock()
 		yieldFamilies(families, yield)
 	}
@@ -50,7 +54,9 @@ func yieldFamilies(families []*expo.Family, yield func(FamilyInfo) bool) {
 		f := (*family)(unsafe.Pointer(families[i]))
 		info := FamilyInfo{f.Name, f.Kind.TextName(), f.Help, f.Unit, slices.Clone(f.labels), 0}
 		for ; i < len(families) && families[i].Name == info.Name; i++ {
-			info.Series += (*family)(unsafe.Pointer(families[i])).numSeries()
+			if other := (*family)(unsafe.Pointer(families[i])); other.Kind == f.Kind { // Join has both kinds
+				info.Series += other.numSeries()
+			}
 		}
 		if !yield(info) {
 			return
@@ -60,8 +66,8 @@ func yieldFamilies(families []*expo.Family, yield func(FamilyInfo) bool) {
 
 // numSeries returns the number of series of f.
 func (f *family) numSeries() int {
-	if f.vec == nil { // a function
-		return 1
+	if f.vec == nil {
+		return functionsOf(&f.Family).num()
 	}
 	return f.vec.Len()
 }

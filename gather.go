@@ -394,6 +394,9 @@ func (l *functionList) all() []*source {
 	return l.sorted
 }
 
+// num returns the number of functions.
+func (l *functionList) num() int { return len(l.all()) }
+
 // functionsOf returns the functions of a family in space.sorted, or nil.
 func functionsOf(f *expo.Family) *functionList {
 	return (*functionList)((*family)(unsafe.Pointer(f)).functions)

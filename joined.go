@@ -80,7 +80,7 @@ func (j *joined) offer() unsafe.Pointer {
 	return nil
 }
 
-// shown returns the defined families of all parts.
+// shown returns the defined families of all parts, sorted by name.
 func (j *joined) shown() []*expo.Family {
 	lists := make([][]joinedFamily, len(j.parts))
 	for i, r := range j.parts {
@@ -88,7 +88,11 @@ func (j *joined) shown() []*expo.Family {
 		lists[i] = partsOf(i, shownLocked(r))
 		r.mu.Unlock()
 	}
-	return j.resolve(merged(lists))
+	var families []*expo.Family
+	for _, f := range merged(lists) {
+		families = append(families, f.Family)
+	}
+	return families
 }
 
 func (j *joined) scrape(q *query) []*expo.Family {

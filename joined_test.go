@@ -2,6 +2,7 @@ package tacho
 
 import (
 	"bytes"
+	"fmt"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -193,4 +194,32 @@ func closed() <-chan struct{} {
 	c := make(chan struct{})
 	close(c)
 	return c
+}
+
+// TestFamiliesOfSubAndJoin: Families lists each name once, with the series of all registries.
+func TestFamiliesOfSubAndJoin(t *testing.T) {
+	r, o := NewRegistry(), NewRegistry()
+	a, b := r.Sub(WithConstLabels("s", "a")), r.Sub(WithConstLabels("s", "b"), WithPrefix("p_"))
+	for _, in := range []*Registry{r, a, b, o} {
+		in.GaugeFuncVec("f", "F.", []string{"l"}).Func(zero, "1")
+		in.CounterVec("x_total", "X.", []string{"l"}).With("1")
+	}
+	o.GaugeFuncVec("f", "F.", []string{"l"}).Func(zero, "2")
+	o.Gauge("p_x_total", "") // of another type, left out
+	for name, c := range map[string]struct {
+		r    *Registry
+		want string
+	}{
+		"root": {r, "f 2, p_f 1, p_x_total 1, tacho_errors_total 0, tacho_series_overflow_total 0, x_total 2, "},
+		"sub":  {a, "f 1, x_total 1, "},
+		"join": {Join(r, o), "f 4, p_f 1, p_x_total 1, tacho_errors_total 0, tacho_series_overflow_total 0, x_total 3, "},
+	} {
+		got := ""
+		for f := range c.r.Families() {
+			got += fmt.Sprint(f.Name, " ", f.Series, ", ")
+		}
+		if got != c.want {
+			t.Errorf("%s: %s\nwant %s", name, got, c.want)
+		}
+	}
 }
