@@ -3,6 +3,7 @@ package tacho
 import (
 	"fmt"
 	"reflect"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -159,5 +160,6 @@ func TestFamiliesConcurrently(t *testing.T) {
 			}
 			last = f.Name
 		}
+		runtime.Gosched() // WebAssembly has one thread, and no preemption
 	}
 }
