@@ -57,7 +57,7 @@ func (r *Registry) Collect(f func(*Emitter)) (stop func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.tree != nil {
-		(*tree)(r.tree).check(r, "")
+		(*tree)(r.tree).collect(r, s)
 	}
 	list := r.functionsLocked()
 	// A program without collectors does not contain mergeCollected; see internal/SIZE.md.

@@ -187,7 +187,7 @@ func (c *collection) add(name, help string, k expo.Kind, sample row, pairs []str
 // newFamily returns a family that is not in the collection, or the reason for which there
 // cannot be one.
 func (c *collection) newFamily(name, help string, k expo.Kind) (*emitted, string) {
-	f := &emitted{Family: expo.Family{Name: name, Kind: k, Consts: c.reg.consts}}
+	f := &emitted{Family: expo.Family{Name: name, Kind: k, Consts: c.reg.consts, GivesWay: c.merge != nil}}
 	if utf8 := c.reg.names.UTF8; utf8 != nil && utf8.CheckMetric(&f.Family) != "" || utf8 == nil && !names.ValidMetric(name) {
 		return nil, reasonInvalid
 	}

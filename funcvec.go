@@ -47,12 +47,14 @@ func defineFuncVec(r *Registry, f *family, labels []string, opts []Option) *Func
 }
 
 // Func adds a series with these label values, in the order of the label names. Each scrape calls f
-// for its value, as [Registry.CounterFunc] and [Registry.GaugeFunc] have it. The result stop
-// removes the series and releases f. A scrape that begins after stop returned does not call f. A
-// second call of stop has no effect, and any goroutine may call stop.
+// for the value, under the rules of [Registry.CounterFunc] and [Registry.GaugeFunc]. If f has no
+// valid result in time, the scrape goes on without this series only. The result stop
+// removes the series and releases f. No call of f begins after stop returned. A second call of stop
+// has no effect, and any goroutine may call stop.
 //
 // Invalid UTF-8 in a value is replaced by U+FFFD. Func panics with a *[DefinitionError] if f is
-// nil, the number of values is wrong, or the series exists: functions cannot be compared.
+// nil, the number of values is wrong, or the series exists: functions cannot be compared. After
+// [Registry.Unregister] of the metric, and after [Registry.Close] of its registry, Func has no effect.
 func (v *FuncVec) Func(f func() float64, values ...string) (stop func()) {
 	block := v.check(f, values)
 	var current atomic.Pointer[func() float64] // nil after stop: f and its data are released
@@ -69,7 +71,7 @@ func (v *FuncVec) Func(f func() float64, values ...string) (stop func()) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if !s.stopped.Swap(true) {
-			current.Store(nil)
+			s.release()
 			delete(l.set, block)
 			l.sorted = nil
 		}

@@ -103,7 +103,7 @@ type source struct {
 	call    func(*call) // calls the function and sets the result
 	fault   func(reason string)
 	reg     *Registry // of a collector
-	release func()    // of a collector: releases the function
+	release func()    // releases the function
 	block   string    // the label block of a CounterFunc or GaugeFunc; "" for a collector
 	stopped atomic.Bool
 
@@ -397,6 +397,22 @@ func (l *functionList) all() []*source {
 // num returns the number of functions.
 func (l *functionList) num() int { return len(l.all()) }
 
+// release stops and releases all functions.
+func (l *functionList) release() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.sorted {
+		s.stopped.Store(true)
+		s.release()
+	}
+	for _, s := range l.set {
+		s.stopped.Store(true)
+		s.release()
+	}
+	clear(l.set)
+	l.sorted = nil
+}
+
 // functionsOf returns the functions of a family in space.sorted, or nil.
 func functionsOf(f *expo.Family) *functionList {
 	return (*functionList)((*family)(unsafe.Pointer(f)).functions)
@@ -405,7 +421,7 @@ func functionsOf(f *expo.Family) *functionList {
 // valueSource returns a source of f for the series with this label block. The source has no result
 // after value was set to nil.
 func (f *family) valueSource(block string, value *atomic.Pointer[func() float64]) *source {
-	return &source{fault: f.fault, block: block, call: func(c *call) {
+	return &source{fault: f.fault, block: block, release: func() { value.Store(nil) }, call: func(c *call) {
 		current := value.Load()
 		if current == nil {
 			return

@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/stringslite"
 )
 
 // Join returns a registry that shows the metrics of several registries as one: in every format, for
@@ -17,7 +18,8 @@ import (
 // A series that several registries have is shown once, with the value of the first, and
 // tacho_errors_total{metric,reason="duplicate"} of the other registry counts. If the types differ, or
 // the samples of two families would have the same name, the family of the later registry is left
-// out, and tacho_errors_total{metric,reason="conflict"} of this registry counts. The values of
+// out, and tacho_errors_total{metric,reason="conflict"} of this registry counts. Families of
+// [Emitter.Fallback] give way to those of the other registries too. The values of
 // tacho_errors_total and tacho_series_overflow_total are added.
 //
 // The functions of all registries run at the same time, with the time of one scrape. Definitions in
@@ -34,12 +36,16 @@ func Join(regs ...*Registry) *Registry {
 			j.parts = append(j.parts, r)
 		}
 	}
+	given := map[*Registry]bool{} // true until the registry is in parts
+	for _, r := range j.parts {
+		given[r] = true
+	}
 	var parts []*Registry
-	for i, r := range j.parts {
-		covered := func(other *Registry) bool { return isWithin(r, other) && (r != other) }
-		if !slices.ContainsFunc(j.parts, covered) && !slices.Contains(j.parts[:i], r) {
+	for _, r := range j.parts {
+		if given[r] && !isPartOf(r, given) {
 			parts = append(parts, r)
 		}
+		given[r] = false
 	}
 	j.parts = parts
 	reg := &Registry{space: &space{families: map[string]*family{}, taken: map[string]*family{}}}
@@ -50,12 +56,25 @@ func Join(regs ...*Registry) *Registry {
 		}
 	}
 	reg.tree = unsafe.Pointer(&tree{
-		check:  refuseJoined,
-		add:    func(r *Registry, f *family) *family { refuseJoined(r, f.Name); return nil },
-		remove: func(*Registry, string) bool { return false },
+		check:   refuseJoined,
+		add:     func(r *Registry, f *family) *family { refuseJoined(r, f.Name); return nil },
+		collect: func(r *Registry, _ *source) { refuseJoined(r, "") },
+		remove:  func(*Registry, string) bool { return false },
 	})
 	reg.branch = unsafe.Pointer(&branch{scrape: j.scrape, shown: j.shown, offer: j.offer, parts: append([]*Registry{}, parts...)})
 	return reg
+}
+
+// isPartOf reports whether r is a sub-registry, at any depth, of one of the registries that are keys
+// of set.
+func isPartOf(r *Registry, set map[*Registry]bool) bool {
+	for r.branch != nil {
+		r = (*branch)(r.branch).parent
+		if _, ok := set[r]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // joined has the registries of Join.
@@ -67,7 +86,7 @@ type joined struct {
 }
 
 func refuseJoined(_ *Registry, name string) {
-	refuse(name, "a joined registry has no definitions of its own", "")
+	refuse(name, expo.NoDefinitions, "")
 }
 
 // offer returns the first format that a part offers.
@@ -111,7 +130,7 @@ func (j *joined) scrape(q *query) []*expo.Family {
 		lists[i] = partsOf(i, p.families(results[:len(p.sources)]))
 		results = results[len(p.sources):]
 	}
-	return j.resolve(merged(lists))
+	return j.resolve(merged(lists), j.refuse)
 }
 
 // A joinedFamily is a family of one of several registries.
@@ -149,8 +168,9 @@ func merged(lists [][]joinedFamily) []joinedFamily {
 	return append(append(all, a...), b...)
 }
 
-// resolve returns the families of a scrape without conflicts between registries.
-func (j *joined) resolve(all []joinedFamily) []*expo.Family {
+// resolve returns the families of a scrape without conflicts between registries. It calls refuse for
+// each family that is left out, unless the family gives way.
+func (j *joined) resolve(all []joinedFamily, refuse func(p joinedFamily, reason string)) []*expo.Family {
 	dropped := j.conflicts(all)
 	families := make([]*expo.Family, 0, len(all))
 	for first := 0; first < len(all); {
@@ -160,13 +180,14 @@ func (j *joined) resolve(all []joinedFamily) []*expo.Family {
 		}
 		same := make([]joinedFamily, 0, end-first)
 		for i := first; i < end; i++ {
-			if dropped[i] {
-				j.refuse(all[i], reasonConflict)
-			} else {
+			switch {
+			case !dropped[i]:
 				same = append(same, all[i])
+			case !all[i].GivesWay:
+				refuse(all[i], reasonConflict)
 			}
 		}
-		families = append(families, j.join(same)...)
+		families = append(families, j.join(same, refuse)...)
 		first = end
 	}
 	return families
@@ -177,7 +198,7 @@ func (j *joined) refuse(p joinedFamily, reason string) {
 }
 
 // join returns one or more families with the samples of families that have the same name and kind.
-func (j *joined) join(same []joinedFamily) []*expo.Family {
+func (j *joined) join(same []joinedFamily, refuse func(p joinedFamily, reason string)) []*expo.Family {
 	families, own := make([]*expo.Family, len(same)), true
 	for i, p := range same {
 		families[i] = p.Family
@@ -187,7 +208,11 @@ func (j *joined) join(same []joinedFamily) []*expo.Family {
 	if len(same) < 2 || same[0].reg == same[len(same)-1].reg || disjoint(same) {
 		return families
 	}
-	return []*expo.Family{expo.Joined(families, own, func(i int) { j.refuse(same[i], reasonDuplicate) })}
+	return []*expo.Family{expo.Joined(families, own, func(i int) {
+		if !same[i].GivesWay {
+			refuse(same[i], reasonDuplicate)
+		}
+	})}
 }
 
 // disjoint reports whether a constant label shows that families of different registries have no
@@ -223,9 +248,14 @@ type keptConflicts struct {
 
 // A keptPart has the properties of a family that decide about conflicts.
 type keptPart struct {
-	name string
-	kind expo.Kind
-	reg  int
+	name     string
+	kind     expo.Kind
+	reg      int
+	givesWay bool
+}
+
+func (k *keptPart) is(p joinedFamily) bool {
+	return k.name == p.Name && k.kind == p.Kind && k.reg == p.reg && k.givesWay == p.GivesWay
 }
 
 // conflicts returns for each family whether it is left out. It computes a new result only if the
@@ -234,13 +264,12 @@ func (j *joined) conflicts(all []joinedFamily) []bool {
 	j.mu.Lock()
 	last := j.last
 	j.mu.Unlock()
-	same := func(k keptPart, p joinedFamily) bool { return k.name == p.Name && k.kind == p.Kind && k.reg == p.reg }
-	if last != nil && slices.EqualFunc(last.families, all, same) {
+	if last != nil && slices.EqualFunc(last.families, all, func(k keptPart, p joinedFamily) bool { return k.is(p) }) {
 		return last.dropped
 	}
-	k := &keptConflicts{make([]keptPart, len(all)), conflicts(all)}
+	k := &keptConflicts{make([]keptPart, len(all)), conflicts(all, len(j.parts))}
 	for i, p := range all {
-		k.families[i] = keptPart{string([]byte(p.Name)), p.Kind, p.reg} // a collector's name may be part of a large buffer
+		k.families[i] = keptPart{string([]byte(p.Name)), p.Kind, p.reg, p.GivesWay} // a collector's name may be part of a large buffer
 	}
 	j.mu.Lock()
 	j.last = k
@@ -248,31 +277,52 @@ func (j *joined) conflicts(all []joinedFamily) []bool {
 	return k.dropped
 }
 
-func conflicts(all []joinedFamily) []bool {
-	dropped := make([]bool, len(all))
-	first := map[string]int{} // the first family with each name
+// conflicts computes the result of joined.conflicts. The families of a registry conflict only with
+// those of the registries before it that are not left out. Families that give way come last.
+func conflicts(all []joinedFamily, regs int) []bool {
+	order := make([][]int, 2*regs) // indexes by registry
 	for i, p := range all {
-		if f, ok := first[p.Name]; !ok {
-			first[p.Name] = i
-		} else {
-			dropped[i] = all[f].Kind != p.Kind
+		at := p.reg
+		if p.GivesWay {
+			at += regs
 		}
+		order[at] = append(order[at], i)
 	}
-	for i, p := range all {
-		for _, name := range expo.SampleNames(p.Name, p.Kind) {
-			f, ok := first[name]
-			if !ok || dropped[i] {
+	dropped := make([]bool, len(all))
+	families := map[string]*expo.Family{} // by name
+	taken := map[string]bool{}            // names of samples that differ from the family's
+	for _, list := range order {
+		for _, i := range list {
+			dropped[i] = conflictsWith(all[i].Family, families, taken)
+		}
+		for _, i := range list {
+			f := all[i].Family
+			if dropped[i] || families[f.Name] != nil {
 				continue
 			}
-			for ; f < len(all) && all[f].Name == name; f++ {
-				switch {
-				case all[f].reg > p.reg:
-					dropped[f] = true
-				case all[f].reg < p.reg:
-					dropped[i] = true
-				}
+			families[f.Name] = f
+			for _, name := range expo.SampleNames(f.Name, f.Kind) {
+				taken[name] = true
 			}
 		}
 	}
 	return dropped
+}
+
+// conflictsWith reports whether f cannot be in an exposition with families whose samples have the
+// names taken. Two families may share the name of the sample of their times of creation; see
+// Registry.conflictLocked.
+func conflictsWith(f *expo.Family, families map[string]*expo.Family, taken map[string]bool) bool {
+	if old := families[f.Name]; old != nil {
+		return old.Kind != f.Kind || f.GivesWay && !old.GivesWay
+	}
+	if taken[f.Name] {
+		return true
+	}
+	for _, name := range expo.SampleNames(f.Name, f.Kind) {
+		if families[name] != nil || taken[name] && !stringslite.HasSuffix(name, "_created") {
+			return true
+		}
+	}
+	return false
 }

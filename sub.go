@@ -51,6 +51,11 @@ func (r *Registry) Sub(opts ...Option) *Registry {
 	if o.limited {
 		sub.limit = o.limit
 	}
+	like := &family{utf8: r.names.UTF8}
+	like.Name, like.Consts = sub.prefix+"a", sub.consts
+	if reason := like.check(); reason != "" {
+		refuse(sub.prefix, reason, "")
+	}
 	if n := (*nativeDef)(o.native); n != nil {
 		n.define(sub, n, nil)
 	}
@@ -77,10 +82,13 @@ func renamed(r *Registry, f *family) *Registry {
 }
 
 // Close removes the metrics of a sub-registry, and those of its own sub-registries, from all
-// scrapes. Pointers to the metrics stay valid. The functions and collectors of the registry are
-// called no more and released. Definitions in a closed registry are refused. Close of a registry
-// of [NewRegistry] or [Join] has no effect, and a second Close has no effect either. Close is safe
-// for concurrent use.
+// scrapes. Pointers to the metrics stay valid. The functions and collectors of these registries are
+// released: no call of one begins after Close returned. A call that has begun may still run. Close
+// does not wait for it. Definitions in a closed registry are refused, and its scrapes show nothing.
+//
+// Metrics that another registry has defined too stay, with their functions. Close of a registry
+// of [NewRegistry] or [Join] has no effect, and a second Close has no effect. Close is safe for
+// concurrent use. A function or a collector may call Close.
 func (r *Registry) Close() {
 	if r.branch != nil && (*branch)(r.branch).parent != nil {
 		(*branch)(r.branch).close(r)
@@ -100,18 +108,19 @@ type branch struct {
 	parent *Registry // nil except for a sub-registry
 
 	// The space's lock guards these fields.
-	closed   bool
-	own      map[string]*family // by name
-	children map[*Registry]struct{}
-	last     []*expo.Family // the last result of shown
-	lastOf   []*expo.Family // the families of the space at that time
+	closed     bool
+	own        map[string]*family // by name
+	children   map[*Registry]struct{}
+	collectors map[*source]struct{} // of the registry itself
+	last       []*expo.Family       // the result of shown; nil after a change, otherwise never changed
 }
 
 func newBranch(sub, parent *Registry) *branch {
 	b := &branch{
-		parent:   parent,
-		own:      map[string]*family{},
-		children: map[*Registry]struct{}{},
+		parent:     parent,
+		own:        map[string]*family{},
+		children:   map[*Registry]struct{}{},
+		collectors: map[*source]struct{}{},
 	}
 	b.shown = func() []*expo.Family { return b.shownLocked(sub) }
 	b.scrape = func(q *query) []*expo.Family {
@@ -146,17 +155,14 @@ func isWithin(r *Registry, sub *Registry) bool {
 
 // shownLocked returns the families of sub and its sub-registries.
 func (b *branch) shownLocked(sub *Registry) []*expo.Family {
-	all := sub.sortedLocked()
-	if len(all) == len(b.lastOf) && (len(all) == 0 || &all[0] == &b.lastOf[0]) && b.last != nil {
-		return b.last
-	}
-	set := map[*expo.Family]bool{}
-	b.addTo(set)
-	b.last, b.lastOf = make([]*expo.Family, 0, len(set)), all
-	for _, f := range all {
-		if set[f] {
+	if b.last == nil {
+		set := map[*expo.Family]bool{}
+		b.addTo(set)
+		b.last = make([]*expo.Family, 0, len(set))
+		for f := range set {
 			b.last = append(b.last, f)
 		}
+		(*tree)(sub.tree).sort(b.last)
 	}
 	return b.last
 }
@@ -176,14 +182,11 @@ func (b *branch) close(r *Registry) {
 	if b.closed {
 		return
 	}
-	delete((*tree)(r.tree).of(b.parent).children, r)
+	t := (*tree)(r.tree)
+	delete(t.of(b.parent).children, r)
+	t.changedLocked(b.parent)
 	b.closeLocked(r)
 	if list := (*functions)(r.functions); list != nil {
-		for _, s := range list.collectors {
-			if !s.stopped.Load() && isWithin(s.reg, r) {
-				list.stopLocked(s)
-			}
-		}
 		list.compactLocked()
 	}
 }
@@ -191,22 +194,26 @@ func (b *branch) close(r *Registry) {
 func (b *branch) closeLocked(r *Registry) {
 	b.closed = true
 	for name := range b.own {
-		(*tree)(r.tree).remove(r, name)
+		(*tree)(r.tree).take(r, name)
+	}
+	for s := range b.collectors {
+		(*functions)(r.functions).stopLocked(s)
 	}
 	for child := range b.children {
 		(*branch)(child.branch).closeLocked(child)
 	}
-	b.children, b.last, b.lastOf = nil, nil, nil
+	b.children, b.last = nil, nil
 }
 
 // A tree has the functions and the names of a space with sub-registries. The space's lock guards
 // a tree.
 type tree struct {
-	_      [0]func()                      // no ==; see internal/SIZE.md
-	check  func(r *Registry, name string) // refuses a definition in r if r takes none
-	add    func(r *Registry, f *family) *family
-	remove func(r *Registry, name string) bool
-	sort   func(families []*expo.Family)
+	_       [0]func()                      // no ==; see internal/SIZE.md
+	check   func(r *Registry, name string) // refuses a definition in r if r takes none
+	add     func(r *Registry, f *family) *family
+	collect func(r *Registry, s *source)
+	remove  func(r *Registry, name string) bool
+	sort    func(families []*expo.Family)
 
 	reg    *Registry          // of NewRegistry
 	root   *branch            // of reg, which has none of its own; only own and children are set
@@ -228,7 +235,7 @@ func memberOf(f *family) *member { return (*member)(f.member) }
 
 func newTree(r *Registry) *tree {
 	t := &tree{reg: r, groups: map[string]*group{}, series: map[string]*family{}}
-	t.check, t.add, t.remove, t.sort = t.checkLocked, t.addLocked, t.removeLocked, t.sortLocked
+	t.check, t.add, t.collect, t.remove, t.sort = t.checkLocked, t.addLocked, t.collectLocked, t.removeLocked, t.sortLocked
 	t.root = &branch{own: map[string]*family{}, children: map[*Registry]struct{}{}}
 	for _, f := range r.defined {
 		t.root.own[f.Name] = f
@@ -262,7 +269,7 @@ func (t *tree) addLocked(r *Registry, f *family) *family {
 		if b.own[f.Name] == nil {
 			b.own[f.Name] = old
 			memberOf(old).uses++
-			t.reg.sorted = nil
+			t.changedLocked(r)
 		}
 		return old
 	}
@@ -274,6 +281,7 @@ func (t *tree) addLocked(r *Registry, f *family) *family {
 	}
 	t.join(f, all)
 	b.own[f.Name] = f
+	t.changedLocked(r)
 	if g == nil {
 		return nil
 	}
@@ -281,6 +289,28 @@ func (t *tree) addLocked(r *Registry, f *family) *family {
 	t.reg.defined = append(t.reg.defined, f)
 	t.reg.sorted = nil
 	return f
+}
+
+// collectLocked adds a collector to r, until the collector is stopped.
+func (t *tree) collectLocked(r *Registry, s *source) {
+	t.checkLocked(r, "")
+	if r == t.reg {
+		return // Close of r has no effect
+	}
+	b, release := t.of(r), s.release
+	b.collectors[s] = struct{}{}
+	s.release = func() {
+		delete(b.collectors, s)
+		release()
+	}
+}
+
+// changedLocked is called after a change of what r shows.
+func (t *tree) changedLocked(r *Registry) {
+	for r != nil {
+		b := t.of(r)
+		b.last, r = nil, b.parent
+	}
 }
 
 // fits refuses f if it cannot have the name of old.
@@ -315,18 +345,29 @@ func (t *tree) join(f *family, keys []string) {
 
 // removeLocked is Registry.Unregister.
 func (t *tree) removeLocked(r *Registry, name string) bool {
-	own := t.of(r).own
-	f := own[name]
+	f := t.of(r).own[name]
 	if f == nil || r == t.reg && owns(t.reg, f) {
 		return false
 	}
+	t.changedLocked(r)
+	t.take(r, name)
+	return true
+}
+
+// take removes a metric from r. If no other registry has defined the metric, take also removes the
+// metric from the space, and releases its functions.
+func (t *tree) take(r *Registry, name string) {
+	own := t.of(r).own
+	f := own[name]
 	delete(own, name)
-	t.reg.sorted = nil
 	m := memberOf(f)
 	if m.uses--; m.uses > 0 {
-		return true
+		return
 	}
 	unlistLocked(t.reg, f)
+	if list := functionsOf(&f.Family); list != nil {
+		list.release()
+	}
 	for _, key := range t.keys(f) {
 		delete(t.series, key)
 	}
@@ -338,7 +379,7 @@ func (t *tree) removeLocked(r *Registry, name string) bool {
 	if g.list = g.list[:last]; last == 0 {
 		delete(t.groups, name)
 		freeLocked(t.reg, f)
-		return true
+		return
 	}
 	other := g.list[0]
 	t.reg.families[name] = other
@@ -347,7 +388,6 @@ func (t *tree) removeLocked(r *Registry, name string) bool {
 			t.reg.taken[taken] = other
 		}
 	}
-	return true
 }
 
 // sortLocked sorts families by name, and those with the same name by their constant labels.

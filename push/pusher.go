@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/internal/expo"
 )
 
 // ErrClosed is the error of [Pusher.Push], [Pusher.Run] and [Pusher.Shutdown] after
@@ -23,7 +24,8 @@ type Config struct {
 	// Registry is the registry to push. If Registry is nil, tacho.Default is pushed.
 	Registry *tacho.Registry
 	// Metrics is the registry for the metrics of the pusher. If Metrics is nil, the
-	// metrics of the pusher are defined in Registry.
+	// metrics of the pusher are defined in Registry. If Registry is from [tacho.Join], they are
+	// then defined in a registry of their own, which is pushed with Registry.
 	Metrics *tacho.Registry
 
 	// Client sends the requests. If Client is nil, http.DefaultClient sends the
@@ -147,7 +149,14 @@ func New(t Target, c Config) (*Pusher, error) {
 	if metrics == nil {
 		metrics = p.reg
 	}
-	if err := p.define(metrics); err != nil {
+	err = p.define(metrics)
+	var refused *tacho.DefinitionError
+	if c.Metrics == nil && errors.As(err, &refused) && refused.Reason == expo.NoDefinitions {
+		metrics = tacho.NewRegistry()
+		p.reg = tacho.Join(p.reg, metrics)
+		err = p.define(metrics)
+	}
+	if err != nil {
 		return nil, err
 	}
 	p.client = p.redirecting(c.Client)

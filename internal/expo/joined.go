@@ -11,6 +11,9 @@ import (
 	"github.com/tachikoma/tacho/internal/stringslite"
 )
 
+// NoDefinitions is the reason for which a joined registry refuses definitions.
+const NoDefinitions = "a joined registry has no definitions of its own"
+
 // Joined returns a family with the samples of families that have the same name and kind, sorted by
 // their labels. A series that several families have is in the result once, with the first sample.
 // repeated is called with the index of the family of each further sample. If sum is true, the values
