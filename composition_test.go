@@ -26,6 +26,7 @@ func TestSubRefusesBadOptions(t *testing.T) {
 		"a bad label":            func() { r.Sub(WithConstLabels("9", "x")) },
 		"a label of the parent":  func() { r.Sub(WithConstLabels("s", "2")) },
 		"a label without value":  func() { r.Sub(WithConstLabels("x")) },
+		"a bad prefix of a root": func() { NewRegistry(WithPrefix("p-")) },
 		"a bad prefix":           func() { r.Sub(WithPrefix("p-")) },
 		"a prefix with a digit":  func() { r.Sub(WithPrefix("9")) },
 		"a nil option":           func() { r.Sub(nil) },
@@ -485,6 +486,73 @@ func TestJoinNative(t *testing.T) {
 		got := series(protobufText(t, joined))
 		if len(want) < 10 || !slices.Equal(got, want) {
 			t.Fatalf("%d series, want %d\ngot\n%s\nwant\n%s", len(got), len(want), strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+}
+
+// TestJoinCopies: the samples of a joined family are those of the parts, for each series: classic
+// histograms, summaries, times, exemplars and times of creation.
+func TestJoinCopies(t *testing.T) {
+	part := func(l string) *Registry {
+		r := NewRegistry(WithCreated())
+		classic, both := r.HistogramVec("h", "", []float64{1, 2, 3}, []string{"l"}), r.HistogramVec("both", "", []float64{1, 2, 3}, []string{"l"}, WithNative())
+		c := r.CounterVec("c_total", "", []string{"l"})
+		for i := range 4 {
+			for n := range 4 * (i + 1) {
+				classic.With(fmt.Sprint(l, i)).ObserveExemplar(float64(n%(i+2)), "n", fmt.Sprint(i))
+				both.With(fmt.Sprint(l, i)).ObserveExemplar(float64(n%(i+2)), "n", fmt.Sprint(i))
+			}
+			c.With(fmt.Sprint(l, i)).AddExemplar(uint64(i), "n", fmt.Sprint(i))
+		}
+		r.Collect(func(e *Emitter) {
+			for i := range 4 {
+				v := float64(i)
+				e.At(time.Unix(int64(i), 0)).Summary("s", "", SummarySnapshot{uint64(i), v, []Quantile{{0.5, v}, {0.9, 2 * v}}}, "l", fmt.Sprint(l, i))
+				e.Exemplars(Exemplar{v, []string{"n", l}, time.Unix(int64(i), 0)}).Histogram("e", "", HistogramSnapshot{Count: uint64(i), Buckets: []Bucket{{v, uint64(i)}}}, "l", fmt.Sprint(l, i))
+			}
+		})
+		return r
+	}
+	a, b := part("a"), part("b")
+	lines := func(texts ...string) (list []string) {
+		for _, s := range texts {
+			for line := range strings.Lines(s) {
+				if !strings.HasPrefix(line, "#") {
+					list = append(list, line)
+				}
+			}
+		}
+		slices.Sort(list)
+		return list
+	}
+	j := Join(a, b)
+	for name, w := range map[string]func(*Registry) string{"text": func(r *Registry) string { return text(t, r) }, "OpenMetrics": func(r *Registry) string { return open(t, r) }} {
+		if got, want := lines(w(j)), lines(w(a), w(b)); len(want) < 60 || !slices.Equal(got, want) {
+			t.Errorf("%s: got\n%s\nwant\n%s", name, got, want)
+		}
+	}
+	series := func(texts ...string) (list []string) {
+		for _, s := range texts {
+			list = append(list, strings.Split(strings.ReplaceAll(s, "\n", " "), "metric:{")...)
+		}
+		list = slices.DeleteFunc(list, func(s string) bool { return strings.HasPrefix(s, "name:") })
+		for i, s := range list {
+			list[i], _, _ = strings.Cut(s, "} name:") // the next message follows
+			list[i] = strings.TrimRight(list[i], "} ")
+		}
+		slices.Sort(list)
+		return list
+	}
+	if got, want := series(protobufText(t, j)), series(protobufText(t, a), protobufText(t, b)); len(want) < 30 || !slices.Equal(got, want) {
+		t.Errorf("protobuf: got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	samples := map[string]float64{}
+	for _, s := range testkit.ParseText(t, text(t, j)) {
+		samples[s.Key()] = s.Value
+	}
+	for _, s := range testkit.ParseJSON(t, jsonText(t, j)) {
+		if v, ok := samples[s.Key()]; !ok || v != s.Value {
+			t.Errorf("JSON: %s is %v, want %v, %v", s.Key(), s.Value, v, ok)
 		}
 	}
 }

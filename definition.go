@@ -17,7 +17,7 @@ import (
 // A DefinitionError is a definition that was refused. Definitions panic with a
 // *DefinitionError, and [Try] returns it.
 type DefinitionError struct {
-	Metric string // the name in the definition
+	Metric string // the name in the definition, with the prefix of the registry
 	Reason string // the reason for the refusal
 	First  string // file:line of the first definition, or "" if there is no conflict
 }

@@ -197,9 +197,12 @@ func WithUTF8Names() Option {
 	}
 }
 
-// WithPrefix puts the prefix before the names of all metrics of a registry, or of the metrics of
-// [NewHTTPMetrics], such as "myapp_". The option applies to registries and to NewHTTPMetrics.
-// A definition is refused if its name with the prefix is bad.
+// WithPrefix puts the prefix, such as "myapp_", before the names of all metrics of a registry, or of
+// the metrics of [NewHTTPMetrics]. Names that collectors emit begin with the prefix too. The
+// registry's own metrics, whose names begin with tacho_, have no prefix. A prefix with which no name
+// would be valid is refused. Of several prefixes the last applies. The prefix of a sub-registry
+// follows the prefix of its parent. The option applies to [NewRegistry], [Registry.Sub] and
+// [NewHTTPMetrics].
 func WithPrefix(prefix string) Option {
 	return func(o *options) {
 		o.only(onRegistry|onSub|onHTTP, "WithPrefix")

@@ -95,6 +95,9 @@ func NewRegistry(opts ...Option) *Registry {
 	r.overflow = r.define(&counters, nil, "tacho_series_overflow_total", "Lookups beyond a limit of series.",
 		errorLabels[:1], nil)
 	r.limit, r.prefix, r.rename = o.limit, o.prefix, o.rename // not of those two
+	if r.rename != nil {
+		r.rename(r, nil) // checks the prefix
+	}
 	return r
 }
 

@@ -51,11 +51,7 @@ func (r *Registry) Sub(opts ...Option) *Registry {
 	if o.limited {
 		sub.limit = o.limit
 	}
-	like := &family{utf8: r.names.UTF8}
-	like.Name, like.Consts = sub.prefix+"a", sub.consts
-	if reason := like.check(); reason != "" {
-		refuse(sub.prefix, reason, "")
-	}
+	checkNames(sub)
 	if n := (*nativeDef)(o.native); n != nil {
 		n.define(sub, n, nil)
 	}
@@ -72,13 +68,27 @@ func (r *Registry) Sub(opts ...Option) *Registry {
 
 // renamed puts the prefix of r before the name of f, and returns r. The metrics of the registry itself,
 // which packages define to count in them, have neither a prefix nor the constant labels of a
-// sub-registry. renamed returns the registry of NewRegistry for them.
+// sub-registry. renamed returns the registry of NewRegistry for them. If f is nil, renamed checks the
+// prefix and the constant labels of r.
 func renamed(r *Registry, f *family) *Registry {
+	if f == nil {
+		checkNames(r)
+		return r
+	}
 	if f.Name == r.errors.fam.Name || f.Name == r.overflow.fam.Name {
 		return r.root
 	}
 	f.Name = r.prefix + f.Name
 	return r
+}
+
+// checkNames refuses a prefix or constant labels with which each definition in r would be refused.
+func checkNames(r *Registry) {
+	f := &family{utf8: r.names.UTF8}
+	f.Name, f.Consts = r.prefix+"a", r.consts
+	if reason := f.check(); reason != "" {
+		refuse(r.prefix, reason, "")
+	}
 }
 
 // Close removes the metrics of a sub-registry, and those of its own sub-registries, from all
