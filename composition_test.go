@@ -454,9 +454,9 @@ func TestJoinNative(t *testing.T) {
 			m := v.With(fmt.Sprint(l, i))
 			for n := range 40 {
 				x := float64(n*n*(i+1)) - 50
-				if i%2 == 0 {
+				if i%2 == 0 || n%8 > 0 {
 					m.Observe(x)
-				} else {
+				} else { // so few that their times do not decide which are kept
 					m.ObserveExemplar(x, "trace_id", fmt.Sprint(n))
 				}
 			}
@@ -553,6 +553,32 @@ func TestJoinCopies(t *testing.T) {
 	for _, s := range testkit.ParseJSON(t, jsonText(t, j)) {
 		if v, ok := samples[s.Key()]; !ok || v != s.Value {
 			t.Errorf("JSON: %s is %v, want %v, %v", s.Key(), s.Value, v, ok)
+		}
+	}
+}
+
+// TestJoinLabelOrder: label names in another order make the same series.
+func TestJoinLabelOrder(t *testing.T) {
+	a, b := NewRegistry(), NewRegistry(WithConstLabels("x", ""))
+	a.CounterVec("c_total", "", []string{"l", "m"}).With("1", "2").Add(1)
+	b.CounterVec("c_total", "", []string{"m", "l"}).With("2", "1").Add(2)
+	got, _, _ := strings.Cut(withoutHelp(text(t, Join(a, b))), "tacho_")
+	if want := "c_total{l=\"1\",m=\"2\"} 1\n"; got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+// TestJoinInfoTimes: OpenMetrics shows a gauge if only some samples of an info have a time, also if
+// these are of different registries. Some parsers refuse such an info.
+func TestJoinInfoTimes(t *testing.T) {
+	a, b := NewRegistry(WithConstLabels("r", "a")), NewRegistry(WithConstLabels("r", "b"))
+	a.Collect(func(e *Emitter) { e.At(time.Unix(1, 0)).Info("i_info", ""); e.Info("j_info", "") })
+	b.Collect(func(e *Emitter) { e.Info("i_info", ""); e.Info("j_info", "") })
+	got := open(t, Join(a, b))
+	testkit.ParseOpenMetrics(t, got)
+	for _, line := range []string{"# TYPE i_info gauge\n", "# TYPE j info\n"} {
+		if !strings.Contains(got, line) {
+			t.Errorf("no %s in\n%s", line, got)
 		}
 	}
 }
