@@ -1,3 +1,5 @@
+//go:build !tacho_nohttp
+
 package tacho
 
 import (
