@@ -87,7 +87,10 @@ func (s *Slot) Copy(from *Slot) { s.store(from.load()) }
 
 // Slots are the slots of the buckets of a histogram. The zero Slots have none. An
 // atomic.Pointer[[]Slot] is larger; see internal/SIZE.md.
-type Slots struct{ p atomic.Pointer[byte] }
+type Slots struct {
+	_ [0]func() // no ==; see internal/SIZE.md
+	p atomic.Pointer[byte]
+}
 
 // Load returns the slots, or nil if there are none.
 func (s *Slots) Load() *[]Slot { return (*[]Slot)(unsafe.Pointer(s.p.Load())) }
