@@ -192,7 +192,7 @@ func (c *collection) newFamily(name, help string, k expo.Kind) (*emitted, string
 		return nil, reasonInvalid
 	}
 	c.reg.mu.Lock()
-	defined := c.reg.families[name]
+	defined := familyIn(c.reg, c.reg.families, name)
 	if defined == nil {
 		defined, _ = c.reg.conflictLocked(name, k)
 	}

@@ -127,7 +127,7 @@ func (r *Registry) merge(families, collected []*expo.Family, silent bool) []*exp
 		for len(families) > 0 && families[0].Name < f.Name {
 			merged, families = append(merged, families[0]), families[1:]
 		}
-		if other, _ := r.conflictLocked(f.Name, f.Kind); other != nil || r.families[f.Name] != nil || len(families) > 0 && families[0].Name == f.Name {
+		if other, _ := r.conflictLocked(f.Name, f.Kind); other != nil || familyIn(r, r.families, f.Name) != nil || len(families) > 0 && families[0].Name == f.Name {
 			refused = append(refused, f.Name)
 		} else {
 			merged = append(merged, f)

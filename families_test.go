@@ -83,7 +83,7 @@ func TestFamiliesOfOneName(t *testing.T) {
 		for n := range i + 1 {
 			v.With(fmt.Sprint(n))
 		}
-		list = append(list, &r.families[name].Family)
+		list = append(list, &familyIn(r, r.families, name).Family)
 	}
 	var got []FamilyInfo
 	yieldFamilies(list, func(f FamilyInfo) bool { got = append(got, f); return true })

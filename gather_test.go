@@ -433,7 +433,7 @@ func TestBlockedFunctionBesideABusyOne(t *testing.T) {
 			t.Errorf("got\n%s", got)
 		}
 	})
-	b := functionsOf(&r.families["b"].Family).all()[0]
+	b := functionsOf(&familyIn(r, r.families, "b").Family).all()[0]
 	waiting := func() bool {
 		b.mu.Lock()
 		defer b.mu.Unlock()

@@ -194,7 +194,7 @@ func stamp(r *Registry) {
 			x.At = 1520879607789
 		}
 	}
-	for _, f := range r.families {
+	for _, f := range r.defined {
 		if f.vec == nil {
 			continue
 		}

@@ -48,7 +48,7 @@ func Join(regs ...*Registry) *Registry {
 		given[r] = false
 	}
 	j.parts = parts
-	reg := &Registry{space: &space{families: map[string]*family{}, taken: map[string]*family{}}}
+	reg := &Registry{space: &space{families: map[string]int{}, taken: map[string]int{}}}
 	reg.root = reg
 	for _, r := range parts {
 		if reg.names.UTF8 == nil {

@@ -45,12 +45,12 @@ type space struct {
 	offer atomic.Pointer[byte]
 
 	mu        sync.Mutex
-	families  map[string]*family // by name; one of those with the same name
-	defined   []*family          // all families
-	taken     map[string]*family // by the names of samples that differ from the family's
-	functions unsafe.Pointer     // *functions; nil before the first; see internal/SIZE.md
-	sorted    []*expo.Family     // families by name; nil after a change, otherwise never changed
-	tree      unsafe.Pointer     // *tree; nil without sub-registries; see internal/SIZE.md
+	defined   []*family      // all families
+	families  map[string]int // by name; see familyIn. One of those with the same name
+	taken     map[string]int // by the names of samples that differ from the family's; see familyIn
+	functions unsafe.Pointer // *functions; nil before the first; see internal/SIZE.md
+	sorted    []*expo.Family // families by name; nil after a change, otherwise never changed
+	tree      unsafe.Pointer // *tree; nil without sub-registries; see internal/SIZE.md
 
 	errors, overflow *vec // of counters
 }
@@ -76,6 +76,17 @@ func spaceOf(r *Registry) *space {
 	return r.space
 }
 
+// familyIn returns the family with a name in a map of the space of r, or nil. The maps have the index
+// in space.defined plus 1, because a map of pointers is larger; see internal/SIZE.md.
+//
+//go:noinline
+func familyIn(r *Registry, m map[string]int, name string) *family {
+	if i := m[name]; i > 0 {
+		return r.defined[i-1]
+	}
+	return nil
+}
+
 var errorLabels = []string{"metric", "reason"}
 
 // NewRegistry returns an empty registry. [WithConstLabels], [WithPrefix], [WithMaxSeries],
@@ -84,7 +95,7 @@ var errorLabels = []string{"metric", "reason"}
 func NewRegistry(opts ...Option) *Registry {
 	o := makeOptions(nil, opts)
 	r := &Registry{space: new(space)}
-	r.families, r.taken = map[string]*family{}, map[string]*family{}
+	r.families, r.taken = map[string]int{}, map[string]int{}
 	r.consts, r.badConsts, r.created, r.context = o.consts, o.badConsts, o.created, o.context
 	r.root, r.names.UTF8 = r, o.utf8
 	if n := (*nativeDef)(o.native); n != nil {
@@ -288,7 +299,7 @@ func (r *Registry) add(f *family) *family {
 			return old
 		}
 	}
-	if old := r.families[f.Name]; old != nil {
+	if old := familyIn(r, r.families, f.Name); old != nil {
 		if reason := f.differs(old); reason != "" {
 			refuse(f.Name, "already defined"+reason, old.where)
 		}
@@ -297,13 +308,13 @@ func (r *Registry) add(f *family) *family {
 	if old, name := r.conflictLocked(f.Name, f.Kind); old != nil {
 		refuse(f.Name, "sample name "+escape.Quote(name)+" is that of metric "+escape.Quote(old.Name), old.where)
 	}
-	r.families[f.Name] = f
-	for _, name := range expo.SampleNames(f.Name, f.Kind) {
-		r.taken[name] = f
-	}
 	f.index = len(r.defined)
 	r.defined = append(r.defined, f)
 	r.sorted = nil
+	r.families[f.Name] = f.index + 1
+	for _, name := range expo.SampleNames(f.Name, f.Kind) {
+		r.taken[name] = f.index + 1
+	}
 	return f
 }
 
@@ -311,14 +322,14 @@ func (r *Registry) add(f *family) *family {
 // one, and that name. Two families may share the name of the sample of their times of
 // creation: a histogram x and a counter x_total are distinct in every format.
 func (r *Registry) conflictLocked(name string, k expo.Kind) (*family, string) {
-	if old := r.taken[name]; old != nil {
+	if old := familyIn(r, r.taken, name); old != nil {
 		return old, name
 	}
 	for _, n := range expo.SampleNames(name, k) {
-		if old := r.families[n]; old != nil {
+		if old := familyIn(r, r.families, n); old != nil {
 			return old, n
 		}
-		if old := r.taken[n]; old != nil && !stringslite.HasSuffix(n, "_created") {
+		if old := familyIn(r, r.taken, n); old != nil && !stringslite.HasSuffix(n, "_created") {
 			return old, n
 		}
 	}
@@ -339,26 +350,42 @@ func (r *Registry) Unregister(name string) bool {
 	if r.tree != nil {
 		return (*tree)(r.tree).remove(r, name)
 	}
-	f := r.families[name]
+	f := familyIn(r, r.families, name)
 	if f == nil || owns(r, f) {
 		return false
 	}
-	unlistLocked(r, f)
 	freeLocked(r, f)
+	unlistLocked(r, f)
 	return true
 }
 
 // owns reports whether f is a metric of the registry itself.
 func owns(r *Registry, f *family) bool { return f == r.errors.fam || f == r.overflow.fam }
 
-// unlistLocked makes scrapes show f no more.
+// unlistLocked makes scrapes show f no more. No name refers to f.
 func unlistLocked(r *Registry, f *family) {
 	last := len(r.defined) - 1
-	r.defined[last].index = f.index
-	r.defined[f.index] = r.defined[last]
+	moved := r.defined[last]
+	moved.index = f.index
+	r.defined[f.index] = moved
 	r.defined[last] = nil
 	r.defined = r.defined[:last]
 	r.sorted = nil
+	referLocked(r, last, moved)
+}
+
+// referLocked makes the names of f refer to f if they refer to the family with the index old, which has
+// the same names, or is f before a move.
+func referLocked(r *Registry, old int, f *family) {
+	refer := func(m map[string]int, name string) {
+		if m[name] == old+1 {
+			m[name] = f.index + 1
+		}
+	}
+	refer(r.families, f.Name)
+	for _, name := range expo.SampleNames(f.Name, f.Kind) {
+		refer(r.taken, name)
+	}
 }
 
 // freeLocked makes the names of f free for other families.
@@ -366,16 +393,16 @@ func freeLocked(r *Registry, f *family) {
 	name := f.Name
 	delete(r.families, name)
 	for _, taken := range expo.SampleNames(name, f.Kind) {
-		if r.taken[taken] == f {
+		if r.taken[taken] == f.index+1 {
 			delete(r.taken, taken)
 		}
 	}
 	// Another family can have the same name for its times of creation.
 	base := stringslite.TrimSuffix(name, "_total")
 	for _, name := range []string{base, base + "_total"} {
-		if other := r.families[name]; other != nil {
+		if other := familyIn(r, r.families, name); other != nil {
 			for _, taken := range expo.SampleNames(name, other.Kind) {
-				r.taken[taken] = other
+				r.taken[taken] = other.index + 1
 			}
 		}
 	}

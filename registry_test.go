@@ -3,11 +3,13 @@ package tacho
 import (
 	"errors"
 	"math"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/tachikoma/tacho/internal/expo"
 	"github.com/tachikoma/tacho/internal/testkit"
 )
 
@@ -134,5 +136,55 @@ func TestManyFamilies(t *testing.T) {
 		if f.index != i {
 			t.Fatalf("index %d of the definition %d", f.index, i)
 		}
+	}
+}
+
+// TestNamesAfterUnregister: the names of the other families still refer to these families, with and
+// without sub-registries.
+func TestNamesAfterUnregister(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	r := NewRegistry()
+	registries := []*Registry{r}
+	for range 3 {
+		defined := [][2]int{} // a registry and a name
+		for i := range 200 {
+			at, name := random.IntN(len(registries)), "h"+strconv.Itoa(i/2)
+			registries[at].Histogram(name, "", nil)
+			defined = append(defined, [2]int{at, i / 2})
+		}
+		random.Shuffle(len(defined), func(i, j int) { defined[i], defined[j] = defined[j], defined[i] })
+		for n, d := range defined {
+			registries[d[0]].Unregister("h" + strconv.Itoa(d[1]))
+			if n%20 == 0 || n == len(defined)-1 {
+				checkNames(t, r)
+			}
+		}
+		if len(r.families) != 2 || len(r.taken) != 2 {
+			t.Errorf("%v and %v are left", r.families, r.taken)
+		}
+		registries = append(registries, r.Sub(WithConstLabels("sub", strconv.Itoa(len(registries)))))
+	}
+}
+
+// checkNames checks that each name of a family refers to a family with this name.
+func checkNames(t *testing.T, r *Registry) {
+	t.Helper()
+	names := map[string]bool{}
+	for i, f := range r.defined {
+		if f.index != i {
+			t.Errorf("%s has the index %d, want %d", f.Name, f.index, i)
+		}
+		if got := familyIn(r, r.families, f.Name); got == nil || got.Name != f.Name {
+			t.Errorf("the name %s refers to %v", f.Name, got)
+		}
+		names[f.Name] = true
+		for _, name := range expo.SampleNames(f.Name, f.Kind) {
+			if got := familyIn(r, r.taken, name); got == nil || got.Name != f.Name {
+				t.Errorf("the sample %s refers to %v", name, got)
+			}
+		}
+	}
+	if len(names) != len(r.families) {
+		t.Errorf("%d names, want %d", len(r.families), len(names))
 	}
 }

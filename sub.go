@@ -51,7 +51,7 @@ func (r *Registry) Sub(opts ...Option) *Registry {
 	if o.limited {
 		sub.limit = o.limit
 	}
-	checkNames(sub)
+	checkRegistry(sub)
 	if n := (*nativeDef)(o.native); n != nil {
 		n.define(sub, n, nil)
 	}
@@ -72,7 +72,7 @@ func (r *Registry) Sub(opts ...Option) *Registry {
 // prefix and the constant labels of r.
 func renamed(r *Registry, f *family) *Registry {
 	if f == nil {
-		checkNames(r)
+		checkRegistry(r)
 		return r
 	}
 	if f.Name == r.errors.fam.Name || f.Name == r.overflow.fam.Name {
@@ -82,8 +82,8 @@ func renamed(r *Registry, f *family) *Registry {
 	return r
 }
 
-// checkNames refuses a prefix or constant labels with which each definition in r would be refused.
-func checkNames(r *Registry) {
+// checkRegistry refuses a prefix or constant labels with which each definition in r would be refused.
+func checkRegistry(r *Registry) {
 	f := &family{utf8: r.names.UTF8}
 	f.Name, f.Consts = r.prefix+"a", r.consts
 	if reason := f.check(); reason != "" {
@@ -374,7 +374,6 @@ func (t *tree) take(r *Registry, name string) {
 	if m.uses--; m.uses > 0 {
 		return
 	}
-	unlistLocked(t.reg, f)
 	if list := functionsOf(&f.Family); list != nil {
 		list.release()
 	}
@@ -389,15 +388,10 @@ func (t *tree) take(r *Registry, name string) {
 	if g.list = g.list[:last]; last == 0 {
 		delete(t.groups, name)
 		freeLocked(t.reg, f)
-		return
+	} else {
+		referLocked(t.reg, f.index, g.list[0])
 	}
-	other := g.list[0]
-	t.reg.families[name] = other
-	for _, taken := range expo.SampleNames(name, f.Kind) {
-		if t.reg.taken[taken] == f {
-			t.reg.taken[taken] = other
-		}
-	}
+	unlistLocked(t.reg, f)
 }
 
 // sortLocked sorts families by name, and those with the same name by their constant labels.
