@@ -30,7 +30,9 @@ func WithContextExemplars(f func(context.Context) []string) Option {
 	}
 	return func(o *options) {
 		o.only(onRegistry|onSub, "WithContextExemplars")
-		o.context = unsafe.Pointer(hook)
+		if hook != nil {
+			o.context = unsafe.Pointer(hook)
+		}
 	}
 }
 

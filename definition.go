@@ -75,9 +75,9 @@ type family struct {
 
 	functions unsafe.Pointer // *functionList, of functions; see internal/SIZE.md
 
-	fault      func(reason string) // counts in tacho_errors_total
-	hook       unsafe.Pointer      // *contextHook, or nil; fault and hook are an exemplar.Origin
-	overflowed func()              // counts in tacho_series_overflow_total
+	reg   *Registry
+	fault func(reason string) // counts in tacho_errors_total
+	hook  unsafe.Pointer      // *contextHook, or nil; fault and hook are an exemplar.Origin
 }
 
 // check returns an error text for a bad name or label, or "".
@@ -107,12 +107,14 @@ func (f *family) checkUnit() string {
 	return "the name must end in the unit, " + escape.Quote("_"+f.Unit)
 }
 
+// checkLabels is check for the labels. It copies the names of the variable labels.
 func (f *family) checkLabels() string {
 	all := make([]string, len(f.Consts)+len(f.labels))
 	for i := range f.Consts {
 		all[i] = f.Consts[i].Name
 	}
 	copy(all[len(f.Consts):], f.labels)
+	f.labels = all[len(f.Consts):] // the caller may change its slice
 	for i, name := range all {
 		reason := ""
 		switch {

@@ -91,7 +91,7 @@ func (c *collection) refuse(name, reason string) {
 	if !valid || len(name) > maxChargedName {
 		name = ""
 	} else if errors.Len() >= maxCharged && errors.find([]string{name, reason}, false) == nil {
-		errors.fam.overflowed()
+		countOverflow(errors.fam)
 		name = ""
 	}
 	c.reg.fault(name, reason)

@@ -2,7 +2,6 @@ package tacho
 
 import (
 	"iter"
-	"slices"
 	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/expo"
@@ -52,7 +51,7 @@ func (r *Registry) Families() iter.Seq[FamilyInfo] {
 func yieldFamilies(families []*expo.Family, yield func(FamilyInfo) bool) {
 	for i := 0; i < len(families); {
 		f := (*family)(unsafe.Pointer(families[i]))
-		info := FamilyInfo{f.Name, f.Kind.TextName(), f.Help, f.Unit, slices.Clone(f.labels), 0}
+		info := FamilyInfo{f.Name, f.Kind.TextName(), f.Help, f.Unit, append([]string(nil), f.labels...), 0}
 		for ; i < len(families) && families[i].Name == info.Name; i++ {
 			if other := (*family)(unsafe.Pointer(families[i])); other.Kind == f.Kind { // Join has both kinds
 				info.Series += other.numSeries()

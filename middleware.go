@@ -126,7 +126,7 @@ var (
 // [WithTimeToFirstByte], [WithRequestSize], [WithLabelName], [WithPrefix], [WithNative],
 // [WithConstLabels] and, for metrics with the label path, [WithIdleExpiry].
 func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
-	o := makeOptions(&inHTTP, opts)
+	o := makeOptions(reg, &inHTTP, opts)
 	if o.duration == nil {
 		o.duration = durationBuckets
 	}
@@ -136,7 +136,7 @@ func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 	if !o.maxPathsSet {
 		o.maxPaths = 1000
 	}
-	o.limited = true // by WithMaxPaths, instead of a limit of the registry
+	o.limit = limit{} // WithMaxPaths limits the series instead
 	labels := o.labels
 	if labels == nil {
 		labels = httpLabels

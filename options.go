@@ -1,6 +1,7 @@
 package tacho
 
 import (
+	"slices"
 	"time"
 	"unsafe"
 
@@ -36,19 +37,24 @@ const (
 // these families. This is smaller than a field for the place; see internal/SIZE.md.
 var inSub, inHTTP family
 
+// inherited has the options of a registry that its sub-registries and its metrics have too, unless
+// they have such an option of their own.
+type inherited struct {
+	consts    []label.Label
+	limit     limit          // of vectors
+	context   unsafe.Pointer // *contextHook, or nil; see WithContextExemplars and internal/SIZE.md
+	badConsts bool           // WithConstLabels had a name without a value
+	created   bool           // series have a time of creation
+}
+
 type options struct {
 	fam *family // of the metric, nil, &inSub or &inHTTP
 
-	consts    []label.Label
-	badConsts bool // WithConstLabels had a name without a value
-	limit     limit
-	limited   bool // WithMaxSeries was given, maybe with no limit
+	inherited
 	unit      string
 	checkUnit func(*family) string // set with unit
 	expiry    unsafe.Pointer       // *expiry
-	created   bool
-	native    unsafe.Pointer // *nativeDef
-	context   unsafe.Pointer // *contextHook
+	native    unsafe.Pointer       // *nativeDef
 	utf8      *expo.UTF8Rules
 	prefix    string
 	rename    func(r *Registry, f *family) *Registry // set with prefix
@@ -56,12 +62,16 @@ type options struct {
 	httpOptions // for the HTTP middleware
 }
 
-// makeOptions returns the options that were given for f; see options. It is not inlined: three
-// callers would have the loop.
+// makeOptions returns the options that were given for f, and those of r, which may be nil; see options.
+// It is not inlined: three callers would have the loop.
 //
 //go:noinline
-func makeOptions(f *family, opts []Option) *options {
+func makeOptions(r *Registry, f *family, opts []Option) *options {
 	o := &options{fam: f}
+	if r != nil {
+		o.inherited = r.inherited
+		o.consts = slices.Clip(o.consts)
+	}
 	for _, opt := range opts {
 		if opt == nil {
 			refuse("", "an option is nil", "")
@@ -121,7 +131,7 @@ func WithConstLabels(pairs ...string) Option {
 func WithMaxSeries(n int) Option {
 	return func(o *options) {
 		o.only(onRegistry|onSub|onVec, "WithMaxSeries")
-		o.limit, o.limited = limit{n, (*vec).overflowLocked}, true
+		o.limit = limit{n, (*vec).overflowLocked}
 	}
 }
 

@@ -53,7 +53,7 @@ func TestOptionPlaces(t *testing.T) {
 		kind   string // of a function, in the error of WithNative
 	}{
 		{"registry", "", "a registry", func(_ *Registry, o ...Option) { NewRegistry(o...) }, ""},
-		{"sub", "", "a sub-registry", func(_ *Registry, o ...Option) { makeOptions(&inSub, o) }, ""},
+		{"sub", "", "a sub-registry", func(_ *Registry, o ...Option) { makeOptions(nil, &inSub, o) }, ""},
 		{"http", "", "a middleware", func(r *Registry, o ...Option) { NewHTTPMetrics(r, o...) }, ""},
 		{"single", "a_seconds", "a counter", func(r *Registry, o ...Option) { r.Counter("a_seconds", "", o...) }, ""},
 		{"single", "a_seconds", "a counter", func(r *Registry, o ...Option) { r.FloatCounter("a_seconds", "", o...) }, ""},

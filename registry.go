@@ -1,7 +1,6 @@
 package tacho
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -9,7 +8,6 @@ import (
 	"github.com/tachikoma/tacho/internal/escape"
 	"github.com/tachikoma/tacho/internal/exemplar"
 	"github.com/tachikoma/tacho/internal/expo"
-	"github.com/tachikoma/tacho/internal/label"
 	"github.com/tachikoma/tacho/internal/stringslite"
 )
 
@@ -22,15 +20,11 @@ var Default = NewRegistry()
 // and has no metrics.
 type Registry struct {
 	*space                                           // nil in a zero Registry
+	inherited                                        // by sub-registries and metrics
 	prefix    string                                 // of all names
 	rename    func(r *Registry, f *family) *Registry // renamed, of a sub-registry or with a prefix; otherwise nil
-	consts    []label.Label
-	badConsts bool
-	limit     limit          // of vectors without a limit of their own
-	created   bool           // series have a time of creation
-	native    unsafe.Pointer // *nativeDef of histograms without the option, or nil; see internal/SIZE.md
-	context   unsafe.Pointer // *contextHook, or nil; see WithContextExemplars and internal/SIZE.md
-	branch    unsafe.Pointer // *branch of Sub or Join; otherwise nil; see internal/SIZE.md
+	native    unsafe.Pointer                         // *nativeDef of histograms without the option, or nil; see internal/SIZE.md
+	branch    unsafe.Pointer                         // *branch of Sub or Join; otherwise nil; see internal/SIZE.md
 }
 
 // A space has what a registry shares with its sub-registries: the names and the families.
@@ -93,10 +87,11 @@ var errorLabels = []string{"metric", "reason"}
 // [WithCreated], [WithUTF8Names], [WithNative] and [WithContextExemplars] apply. NewRegistry panics
 // with a *[DefinitionError] if an option is nil or bad, or does not apply.
 func NewRegistry(opts ...Option) *Registry {
-	o := makeOptions(nil, opts)
+	o := makeOptions(nil, nil, opts)
 	r := &Registry{space: new(space)}
 	r.families, r.taken = map[string]int{}, map[string]int{}
-	r.consts, r.badConsts, r.created, r.context = o.consts, o.badConsts, o.created, o.context
+	r.inherited = o.inherited
+	r.limit.max = 0 // of the registry's own metrics
 	r.root, r.names.UTF8 = r, o.utf8
 	if n := (*nativeDef)(o.native); n != nil {
 		n.define(r, n, nil)
@@ -105,7 +100,7 @@ func NewRegistry(opts ...Option) *Registry {
 		errorLabels, nil)
 	r.overflow = r.define(&counters, nil, "tacho_series_overflow_total", "Lookups beyond a limit of series.",
 		errorLabels[:1], nil)
-	r.limit, r.prefix, r.rename = o.limit, o.prefix, o.rename // not of those two
+	r.limit.max, r.prefix, r.rename = o.limit.max, o.prefix, o.rename // not of those two
 	if r.rename != nil {
 		r.rename(r, nil) // checks the prefix
 	}
@@ -114,6 +109,11 @@ func NewRegistry(opts ...Option) *Registry {
 
 // fault counts a refused recording or sample of a metric.
 func (r *Registry) fault(metric, reason string) { count(r.errors, metric, reason) }
+
+// countOverflow counts a lookup beyond the limit of series of f.
+//
+//go:noinline
+func countOverflow(f *family) { count(f.reg.overflow, f.Name) }
 
 // count adds 1 to a counter of the registry's own vectors. It is not inlined: no hit calls
 // it.
@@ -230,7 +230,7 @@ func (r *Registry) define(t *metricType, def *histogramDef, name, help string, l
 	if def != nil {
 		f.hist.none, f.hist.fault = f.none, f.fault
 	}
-	f.vec = newVec(f, o.limit, r.created)
+	f.vec = newVec(f, o.limit, o.created)
 	if o.expiry != nil {
 		e := (*expiry)(o.expiry)
 		e.attach(f.vec, e)
@@ -245,24 +245,18 @@ func (r *Registry) apply(f *family, opts []Option) *options {
 	if r.rename != nil {
 		r = r.rename(r, f)
 	}
-	o := makeOptions(f, opts)
-	if !o.limited {
-		o.limit = r.limit
-	}
-	f.fault = func(reason string) { r.fault(f.Name, reason) }
-	f.hook = r.context
-	f.overflowed = func() { count(r.overflow, f.Name) }
+	o := makeOptions(r, f, opts)
+	f.reg, f.hook = r, o.context
+	f.fault = func(reason string) { f.reg.fault(f.Name, reason) }
 	f.utf8 = r.names.UTF8
 	f.where = callerOutside()
 	f.Help = escape.Valid(f.Help)
-	f.Unit = o.unit
-	f.labels = append([]string(nil), f.labels...)
-	f.Consts = append(slices.Clip(r.consts), o.consts...)
+	f.Unit, f.Consts = o.unit, o.consts
 	reason := f.check()
 	if reason == "" && o.checkUnit != nil {
 		reason = o.checkUnit(f)
 	}
-	if o.badConsts || r.badConsts {
+	if o.badConsts {
 		reason = badConsts
 	}
 	if reason != "" {

@@ -162,7 +162,7 @@ func (m *HTTPMetrics) slowRoute(method, path string, from origin, ownMethod bool
 			return rt
 		}
 	}
-	m.requests.fam.overflowed()
+	countOverflow(m.requests.fam)
 	return (*route)(m.routes.find([]string{method, overflowValue}, true))
 }
 
@@ -273,7 +273,7 @@ func (m *HTTPMetrics) pathLabel(path string) *pathLabel {
 
 // withOtherMethod returns the route of a named path for the methods past the budget.
 func (m *HTTPMetrics) withOtherMethod(path string) *route {
-	m.requests.fam.overflowed()
+	countOverflow(m.requests.fam)
 	if rt := m.find(overflowValue, path); rt != nil {
 		return rt
 	}
@@ -321,7 +321,7 @@ func (m *HTTPMetrics) newCounter(rt *route, status int) *Counter {
 	case status < 100 || status > 999:
 		status = 0
 	case rt.full.Load():
-		m.requests.fam.overflowed()
+		countOverflow(m.requests.fam)
 		status = 0
 	}
 	if c := rt.find(status); c != nil {
@@ -331,7 +331,7 @@ func (m *HTTPMetrics) newCounter(rt *route, status int) *Counter {
 	defer m.mu.Unlock()
 	if status != 0 && rt.find(status) == nil && !m.payStatusLocked(rt) {
 		rt.full.Store(true)
-		m.requests.fam.overflowed()
+		countOverflow(m.requests.fam)
 		status = 0
 	}
 	if c := rt.find(status); c != nil {

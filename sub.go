@@ -31,25 +31,16 @@ import (
 // [NewRegistry] only. [Registry.Close] removes the metrics of a sub-registry from all scrapes.
 func (r *Registry) Sub(opts ...Option) *Registry {
 	r.check("")
-	o := makeOptions(&inSub, opts)
+	o := makeOptions(r, &inSub, opts)
 	if o.badConsts {
 		refuse("", badConsts, "")
 	}
 	sub := &Registry{
-		space:   r.space,
-		prefix:  r.prefix + o.prefix,
-		rename:  renamed,
-		consts:  append(slices.Clip(r.consts), o.consts...),
-		limit:   r.limit,
-		created: r.created || o.created,
-		native:  r.native,
-		context: r.context,
-	}
-	if o.context != nil {
-		sub.context = o.context
-	}
-	if o.limited {
-		sub.limit = o.limit
+		space:     r.space,
+		inherited: o.inherited,
+		prefix:    r.prefix + o.prefix,
+		rename:    renamed,
+		native:    r.native,
 	}
 	checkRegistry(sub)
 	if n := (*nativeDef)(o.native); n != nil {

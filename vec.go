@@ -127,7 +127,7 @@ func (v *vec) slow(values []string, create bool) unsafe.Pointer {
 		return m
 	}
 	if full != nil {
-		v.fam.overflowed()
+		countOverflow(v.fam)
 		return unsafe.Pointer(full)
 	}
 	v.mu.Lock() // no deferred Unlock: none of the program's code runs until Unlock
@@ -137,7 +137,7 @@ func (v *vec) slow(values []string, create bool) unsafe.Pointer {
 	}
 	if m == nil && v.limit.max > 0 && v.store.Len() >= v.limit.max {
 		if m = v.limit.overflow(v); m != nil {
-			v.fam.overflowed()
+			countOverflow(v.fam)
 		}
 	}
 	if m == nil {
