@@ -31,7 +31,7 @@ type Counter struct {
 // A CounterVec is a [Vec] of counters.
 type CounterVec = Vec[Counter]
 
-var counters = metricType{expo.Counter, unsafe.Sizeof(Counter{}), false, newCounter, encodeCounters}
+var counters = metricType{expo.Counter, false, unsafe.Sizeof(Counter{}), newCounter, encodeCounters}
 
 func newCounter(f *family, n int, apart bool, _ string) unsafe.Pointer {
 	list := make([]Counter, metricsPerAllocation(n, apart, unsafe.Sizeof(Counter{})))
@@ -174,7 +174,7 @@ type FloatCounter struct {
 // A FloatCounterVec is a [Vec] of float counters.
 type FloatCounterVec = Vec[FloatCounter]
 
-var floatCounters = metricType{expo.Counter, unsafe.Sizeof(FloatCounter{}), false, newFloatCounter, encodeFloatCounters}
+var floatCounters = metricType{expo.Counter, false, unsafe.Sizeof(FloatCounter{}), newFloatCounter, encodeFloatCounters}
 
 func newFloatCounter(f *family, n int, apart bool, _ string) unsafe.Pointer {
 	list := make([]FloatCounter, metricsPerAllocation(n, apart, unsafe.Sizeof(FloatCounter{})))

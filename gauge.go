@@ -22,7 +22,7 @@ type Gauge struct{ n atomic.Int64 }
 // A GaugeVec is a [Vec] of gauges.
 type GaugeVec = Vec[Gauge]
 
-var gauges = metricType{expo.Gauge, unsafe.Sizeof(Gauge{}), false, newGauge, encodeGauges}
+var gauges = metricType{expo.Gauge, false, unsafe.Sizeof(Gauge{}), newGauge, encodeGauges}
 
 func newGauge(_ *family, n int, apart bool, _ string) unsafe.Pointer {
 	return unsafe.Pointer(&make([]Gauge, metricsPerAllocation(n, apart, unsafe.Sizeof(Gauge{})))[0])
@@ -68,7 +68,7 @@ type FloatGauge struct{ bits atomic.Uint64 }
 // A FloatGaugeVec is a [Vec] of float gauges.
 type FloatGaugeVec = Vec[FloatGauge]
 
-var floatGauges = metricType{expo.Gauge, unsafe.Sizeof(FloatGauge{}), false, newFloatGauge, encodeFloatGauges}
+var floatGauges = metricType{expo.Gauge, false, unsafe.Sizeof(FloatGauge{}), newFloatGauge, encodeFloatGauges}
 
 func newFloatGauge(_ *family, n int, apart bool, _ string) unsafe.Pointer {
 	return unsafe.Pointer(&make([]FloatGauge, metricsPerAllocation(n, apart, unsafe.Sizeof(FloatGauge{})))[0])

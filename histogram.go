@@ -134,7 +134,7 @@ type Histogram struct {
 // A HistogramVec is a [Vec] of histograms.
 type HistogramVec = Vec[Histogram]
 
-var histograms = metricType{expo.Histogram, unsafe.Sizeof(Histogram{}), false, newHistogram, encodeHistograms}
+var histograms = metricType{expo.Histogram, false, unsafe.Sizeof(Histogram{}), newHistogram, encodeHistograms}
 
 // words returns the row of h. A slice in each Histogram would take 16 bytes more.
 func (h *Histogram) words() []atomic.Uint64 {

@@ -151,7 +151,7 @@ type nativeHistogram struct {
 	restart   unsafe.Pointer       // *restart, or nil; needs the lock of nativeRules; see internal/SIZE.md
 }
 
-var nativeHistograms = metricType{expo.Histogram, unsafe.Sizeof(nativeHistogram{}), false, newNativeHistogram, encodeNativeHistograms}
+var nativeHistograms = metricType{expo.Histogram, false, unsafe.Sizeof(nativeHistogram{}), newNativeHistogram, encodeNativeHistograms}
 
 func nativeOf(h *Histogram) *nativeHistogram { return (*nativeHistogram)(unsafe.Pointer(h)) }
 

@@ -88,11 +88,10 @@ var errorLabels = []string{"metric", "reason"}
 // with a *[DefinitionError] if an option is nil or bad, or does not apply.
 func NewRegistry(opts ...Option) *Registry {
 	o := makeOptions(nil, nil, opts)
-	r := &Registry{space: new(space)}
-	r.families, r.taken = map[string]int{}, map[string]int{}
-	r.inherited = o.inherited
+	s := &space{names: expo.Names{UTF8: o.utf8}, families: map[string]int{}, taken: map[string]int{}}
+	r := &Registry{space: s, inherited: o.inherited}
+	s.root = r
 	r.limit.max = 0 // of the registry's own metrics
-	r.root, r.names.UTF8 = r, o.utf8
 	if n := (*nativeDef)(o.native); n != nil {
 		n.define(r, n, nil)
 	}
@@ -223,8 +222,7 @@ func (r *Registry) defineFunc(f *family, value func() float64, opts []Option) {
 // define adds a family of series, or returns the vector of the same definition. def is nil
 // except for histograms.
 func (r *Registry) define(t *metricType, def *histogramDef, name, help string, labels []string, opts []Option) *vec {
-	f := &family{labels: labels, metric: t, hist: def}
-	f.Name, f.Help, f.Kind = name, help, t.kind
+	f := &family{Family: expo.Family{Name: name, Help: help, Kind: t.kind}, labels: labels, metric: t, hist: def}
 	o := r.apply(f, opts)
 	f.none = exemplar.None((*exemplar.Origin)(unsafe.Pointer(&f.fault)))
 	if def != nil {

@@ -39,8 +39,8 @@ type vec struct {
 // contains the types that its program defines.
 type metricType struct {
 	kind   expo.Kind
-	size   uintptr // of a metric
 	single bool    // each metric is an allocation of its own
+	size   uintptr // of a metric
 	make   func(f *family, n int, apart bool, block string) unsafe.Pointer
 	encode func(*vec, *expo.Encoder)
 }

@@ -46,18 +46,22 @@ func AppendHelp(b []byte, s string) []byte { return appendEscapes(b, s, '\\') }
 //go:noinline
 func appendEscapes(b []byte, s string, also byte) []byte {
 	start := 0
-	for i := 0; i < len(s); i++ {
-		esc := s[i]
-		switch {
-		case esc == '\n':
-			esc = 'n'
-		case esc != '\\' && esc != also:
-			continue
+	for i := 0; ; i++ {
+		esc := byte(0) // at the end
+		if i < len(s) {
+			if esc = s[i]; esc == '\n' {
+				esc = 'n'
+			} else if esc != '\\' && esc != also {
+				continue
+			}
 		}
-		b = append(append(b, s[start:i]...), '\\', esc)
+		b = append(b, s[start:i]...) // one append for both cases; see internal/SIZE.md
+		if i == len(s) {
+			return b
+		}
+		b = append(b, '\\', esc)
 		start = i + 1
 	}
-	return append(b, s[start:]...)
 }
 
 // Unquote returns the label value that s begins with, without its escapes, and the text
