@@ -109,10 +109,8 @@ type histogramDef struct {
 }
 
 func newHistogramDef(bounds []float64) *histogramDef {
-	d := &histogramDef{
-		Bounds: expo.NewBounds(bounds),
-		stride: stripe.RowStride(1 + len(bounds) + 1), // sum, counts
-	}
+	b := expo.NewBounds(bounds)
+	d := &histogramDef{Bounds: b, stride: stripe.RowStride(1 + len(bounds) + 1)} // sum, counts
 	d.index.init(bounds)
 	return d
 }

@@ -225,8 +225,8 @@ func (r *Registry) define(t *metricType, def *histogramDef, name, help string, l
 	f := &family{Family: expo.Family{Name: name, Help: help, Kind: t.kind}, labels: labels, metric: t, hist: def}
 	o := r.apply(f, opts)
 	f.none = exemplar.None((*exemplar.Origin)(unsafe.Pointer(&f.fault)))
-	if def != nil {
-		f.hist.none, f.hist.fault = f.none, f.fault
+	if d := f.hist; d != nil {
+		d.none, d.fault = f.none, f.fault
 	}
 	f.vec = newVec(f, o.limit, o.created)
 	if o.expiry != nil {
@@ -244,12 +244,11 @@ func (r *Registry) apply(f *family, opts []Option) *options {
 		r = r.rename(r, f)
 	}
 	o := makeOptions(r, f, opts)
-	f.reg, f.hook = r, o.context
-	f.fault = func(reason string) { f.reg.fault(f.Name, reason) }
-	f.utf8 = r.names.UTF8
-	f.where = callerOutside()
-	f.Help = escape.Valid(f.Help)
-	f.Unit, f.Consts = o.unit, o.consts
+	fault := func(reason string) { f.reg.fault(f.Name, reason) }
+	where, help := callerOutside(), escape.Valid(f.Help)
+	// Stores without calls between them are smaller; see internal/SIZE.md.
+	f.reg, f.hook, f.utf8, f.fault = r, o.context, r.names.UTF8, fault
+	f.where, f.Help, f.Unit, f.Consts = where, help, o.unit, o.consts
 	reason := f.check()
 	if reason == "" && o.checkUnit != nil {
 		reason = o.checkUnit(f)
