@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/sortkeys"
 )
 
 // sorted returns the rows of f by key.
@@ -140,4 +141,12 @@ func (r *Registry) merge(families, collected []*expo.Family, silent bool) []*exp
 		}
 	}
 	return append(merged, families...)
+}
+
+// sortFamilies sorts families by name, in place. Names are unique.
+func sortFamilies(families []*expo.Family) {
+	list := slices.Clone(families)
+	for i, n := range sortkeys.Strings(len(list), func(i uint32) string { return list[i].Name }) {
+		families[i] = list[n]
+	}
 }

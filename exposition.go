@@ -2,7 +2,6 @@ package tacho
 
 import (
 	"io"
-	"slices"
 
 	"github.com/tachikoma/tacho/internal/expo"
 	"github.com/tachikoma/tacho/internal/names"
@@ -93,26 +92,22 @@ func shownLocked(r *Registry) []*expo.Family {
 	return r.sortedLocked()
 }
 
-// sortedLocked returns the defined families, sorted by name.
+// sortedLocked returns the defined families, sorted by name, and those with the same name by their
+// constant labels.
 func (r *Registry) sortedLocked() []*expo.Family {
 	if r.sorted == nil {
 		r.sorted = make([]*expo.Family, len(r.defined))
-		for i, f := range r.defined {
-			r.sorted[i] = &f.Family
-		}
-		if r.tree != nil {
-			(*tree)(r.tree).sort(r.sorted)
-		} else {
-			sortFamilies(r.sorted)
+		order := sortkeys.Sort(len(r.defined), func(i uint32, at int) (uint64, bool) {
+			f := r.defined[i]
+			key := f.Name
+			if f.member != nil {
+				key = memberOf(f).order
+			}
+			return sortkeys.Part(key, at)
+		})
+		for i, n := range order {
+			r.sorted[i] = &r.defined[n].Family
 		}
 	}
 	return r.sorted
-}
-
-// sortFamilies sorts families by name, in place. Names are unique.
-func sortFamilies(families []*expo.Family) {
-	list := slices.Clone(families)
-	for i, n := range sortkeys.Strings(len(list), func(i uint32) string { return list[i].Name }) {
-		families[i] = list[n]
-	}
 }

@@ -123,7 +123,7 @@ func newBranch(sub, parent *Registry) *branch {
 		children:   map[*Registry]struct{}{},
 		collectors: map[*source]struct{}{},
 	}
-	b.shown = func() []*expo.Family { return b.shownLocked(sub) }
+	b.shown = b.shownLocked
 	b.scrape = func(q *query) []*expo.Family {
 		sub.mu.Lock()
 		families, functions := b.shown(), sub.functions
@@ -154,8 +154,8 @@ func isWithin(r *Registry, sub *Registry) bool {
 	return r == sub
 }
 
-// shownLocked returns the families of sub and its sub-registries.
-func (b *branch) shownLocked(sub *Registry) []*expo.Family {
+// shownLocked returns the families of a sub-registry and its own sub-registries.
+func (b *branch) shownLocked() []*expo.Family {
 	if b.last == nil {
 		set := map[*expo.Family]bool{}
 		b.addTo(set)
@@ -163,9 +163,17 @@ func (b *branch) shownLocked(sub *Registry) []*expo.Family {
 		for f := range set {
 			b.last = append(b.last, f)
 		}
-		(*tree)(sub.tree).sort(b.last)
+		sortMembers(b.last)
 	}
 	return b.last
+}
+
+// sortMembers sorts families of a tree by name, and those with the same name by their constant labels.
+func sortMembers(families []*expo.Family) {
+	list := slices.Clone(families)
+	for i, n := range sortkeys.Strings(len(list), func(i uint32) string { return memberOf((*family)(unsafe.Pointer(list[i]))).order }) {
+		families[i] = list[n]
+	}
 }
 
 func (b *branch) addTo(set map[*expo.Family]bool) {
@@ -214,7 +222,6 @@ type tree struct {
 	add     func(r *Registry, f *family) *family
 	collect func(r *Registry, s *source)
 	remove  func(r *Registry, name string) bool
-	sort    func(families []*expo.Family)
 
 	reg    *Registry          // of NewRegistry
 	root   *branch            // of reg, which has none of its own; only own and children are set
@@ -236,7 +243,7 @@ func memberOf(f *family) *member { return (*member)(f.member) }
 
 func newTree(r *Registry) *tree {
 	t := &tree{reg: r, groups: map[string]*group{}, series: map[string]*family{}}
-	t.check, t.add, t.collect, t.remove, t.sort = t.checkLocked, t.addLocked, t.collectLocked, t.removeLocked, t.sortLocked
+	t.check, t.add, t.collect, t.remove = t.checkLocked, t.addLocked, t.collectLocked, t.removeLocked
 	t.root = &branch{own: map[string]*family{}, children: map[*Registry]struct{}{}}
 	for _, f := range r.defined {
 		t.root.own[f.Name] = f
@@ -383,14 +390,6 @@ func (t *tree) take(r *Registry, name string) {
 		referLocked(t.reg, f.index, g.list[0])
 	}
 	unlistLocked(t.reg, f)
-}
-
-// sortLocked sorts families by name, and those with the same name by their constant labels.
-func (t *tree) sortLocked(families []*expo.Family) {
-	list := slices.Clone(families)
-	for i, n := range sortkeys.Strings(len(list), func(i uint32) string { return memberOf((*family)(unsafe.Pointer(list[i]))).order }) {
-		families[i] = list[n]
-	}
 }
 
 // keys returns texts that differ for families whose series differ. In a registry with UTF-8 names
