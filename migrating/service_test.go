@@ -249,7 +249,7 @@ func familyOf(name string, families map[string]map[string]string) string {
 // varies matches the series whose values are of the process, or durations.
 var varies = regexp.MustCompile(`^(go_(goroutines|threads|gc|memstats|sched)|process_)|_(duration|time)_.*(ns|seconds_total)$|^http_.*_seconds_(bucket|sum)$|^(grpc_.*|shop_pack)_seconds_(bucket|sum)$`)
 
-// quantiles of the library's summary cover the last 10 seconds.
+// agedQuantiles matches the summary of go-metrics, whose quantiles are those of the last 10 seconds.
 var agedQuantiles = regexp.MustCompile(`^raft_commitTime$`)
 
 // values leaves out the values that two runs of the program do not share.
