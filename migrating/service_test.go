@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	promcollectors "github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
@@ -214,7 +215,7 @@ func scrape(t *testing.T, h http.Handler, accept string) map[string]series {
 			s.properties["exemplars"] += fmt.Sprintf("%v %v ", x.Labels, x.Value)
 		}
 		p.Labels(&s.labels)
-		s.family = familyOf(s.labels.Get(labels.MetricName), family)
+		s.family = familyOf(s.labels.Get(model.MetricNameLabel), family)
 		for name, value := range family[s.family] { // a family with this name can follow
 			s.properties[name] = value
 		}
@@ -258,7 +259,7 @@ func (s series) values() map[string]string {
 	for key, value := range s.properties {
 		properties[key] = value
 	}
-	name := s.labels.Get(labels.MetricName)
+	name := s.labels.Get(model.MetricNameLabel)
 	if le := s.labels.Get("le"); varies.MatchString(name) && le != "+Inf" || agedQuantiles.MatchString(name) {
 		delete(properties, "value")
 	}
@@ -297,7 +298,7 @@ func parsePattern(t *testing.T, text string) pattern {
 
 func (p pattern) matches(s series) bool {
 	name := regexp.MustCompile("^" + strings.ReplaceAll(p.name, "*", ".*") + "$")
-	if !name.MatchString(s.labels.Get(labels.MetricName)) && !name.MatchString(s.family) {
+	if !name.MatchString(s.labels.Get(model.MetricNameLabel)) && !name.MatchString(s.family) {
 		return false
 	}
 	for _, l := range p.labels {
@@ -321,8 +322,8 @@ func (p pattern) renamed(s series, now pattern) labels.Labels {
 		b.Set(l.name, l.value)
 	}
 	if p.name != now.name {
-		name := s.labels.Get(labels.MetricName)
-		b.Set(labels.MetricName, now.name+strings.TrimPrefix(name, p.name))
+		name := s.labels.Get(model.MetricNameLabel)
+		b.Set(model.MetricNameLabel, now.name+strings.TrimPrefix(name, p.name))
 	}
 	return b.Labels()
 }
