@@ -55,14 +55,16 @@ type Family struct {
 // SampleNames returns the names, besides name itself, that the samples of a family with
 // this name and kind have in an exposition. No other family may have one of these names.
 func SampleNames(name string, k Kind) []string {
-	var suffixes []string
+	// A counter has only the time of its creation, and a summary has no buckets.
+	suffixes := []string{"_bucket", "_sum", "_count", "_created"}
 	switch k {
 	case Counter:
-		name, suffixes = stringslite.TrimSuffix(name, "_total"), histogramSuffixes[3:]
+		name, suffixes = stringslite.TrimSuffix(name, "_total"), suffixes[3:]
 	case Histogram:
-		suffixes = histogramSuffixes
 	case Summary:
-		suffixes = histogramSuffixes[1:]
+		suffixes = suffixes[1:]
+	default:
+		suffixes = nil
 	}
 	all := make([]string, len(suffixes))
 	for i, suffix := range suffixes {
@@ -70,6 +72,3 @@ func SampleNames(name string, k Kind) []string {
 	}
 	return all
 }
-
-// A summary has no buckets, and a counter has only the time of its creation.
-var histogramSuffixes = []string{"_bucket", "_sum", "_count", "_created"}
