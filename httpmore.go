@@ -52,7 +52,7 @@ type moreMetrics struct {
 
 	define func(m *HTTPMetrics, reg *Registry, o *options, labels []string)
 	begin  func(m *HTTPMetrics, r *http.Request, rec *recorder.Recorder) (body unsafe.Pointer)
-	end    func(m *HTTPMetrics, rt *route, rec *recorder.Recorder, start time.Duration, body unsafe.Pointer)
+	end    func(m *HTTPMetrics, rt *route, rec *recorder.Recorder, start time.Duration, body unsafe.Pointer, exemplar []string)
 	route  func(m *HTTPMetrics, rt *route)
 	lists  func(m *HTTPMetrics, rt *route) bool
 	expiry func(m *HTTPMetrics) *vec
@@ -130,12 +130,13 @@ func beginMore(m *HTTPMetrics, r *http.Request, rec *recorder.Recorder) unsafe.P
 	return unsafe.Pointer(body)
 }
 
-// endMore observes the histograms of a request that was recorded.
-func endMore(m *HTTPMetrics, rt *route, rec *recorder.Recorder, start time.Duration, p unsafe.Pointer) {
+// endMore observes the histograms of a request that was recorded. exemplar has the labels of the
+// request's exemplar, or none.
+func endMore(m *HTTPMetrics, rt *route, rec *recorder.Recorder, start time.Duration, p unsafe.Pointer, exemplar []string) {
 	more, list := (*moreMetrics)(m.more), (*[2]*Histogram)(rt.more)[:]
 	if more.firstByte {
 		if d, ok := recorder.FirstByte(rec, start); ok {
-			list[0].ObserveDuration(d)
+			list[0].ObserveExemplar(d.Seconds(), exemplar...)
 		}
 		list = list[1:]
 	}
@@ -147,7 +148,7 @@ func endMore(m *HTTPMetrics, rt *route, rec *recorder.Recorder, start time.Durat
 				body.r.Body = body.ReadCloser // for middleware outside
 			}
 		}
-		list[0].Observe(float64(n))
+		list[0].ObserveExemplar(float64(n), exemplar...)
 	}
 }
 

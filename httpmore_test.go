@@ -217,6 +217,108 @@ func TestMoreMetricsExpire(t *testing.T) {
 	wantSamples(t, r, ofRoute(firstByteSeries+"_count", "/x1y"), "2", ofRoute(requestSizeSeries+"_count", "/x1y"), "2")
 }
 
+// TestExemplarsOfMoreMetrics: the exemplar of a request is also in the histograms of options that
+// the request is observed in, from WithExemplar or from the context. The function runs once a request.
+func TestExemplarsOfMoreMetrics(t *testing.T) {
+	both := []Option{WithTimeToFirstByte(), WithRequestSize()}
+	for name, c := range map[string]struct {
+		opts []Option
+		want map[string]int // exemplars of the histograms
+	}{
+		"both":               {both, map[string]int{firstByteSeries: 1, requestSizeSeries: 1}},
+		"time to first byte": {both[:1], map[string]int{firstByteSeries: 1}},
+		"request size":       {both[1:], map[string]int{requestSizeSeries: 1}},
+		"no response":        {both, map[string]int{requestSizeSeries: 1}},
+	} {
+		for _, fromContext := range []bool{false, true} {
+			calls := 0
+			trace := func(ctx context.Context) []string { calls++; return traceOf(ctx) }
+			r, opts := NewRegistry(), c.opts
+			if fromContext {
+				r = NewRegistry(WithContextExemplars(trace))
+			} else {
+				opts = append(opts[:len(opts):len(opts)], WithExemplar(func(r *http.Request) []string { return trace(r.Context()) }))
+			}
+			h := NewHTTPMetrics(r, opts...).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				io.Copy(io.Discard, r.Body)
+				if name == "no response" {
+					panic(http.ErrAbortHandler)
+				}
+			}))
+			for _, ctx := range []context.Context{traced("abc"), context.Background()} {
+				func() {
+					defer func() { recover() }()
+					h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/x", strings.NewReader("12345")).WithContext(ctx))
+				}()
+			}
+			got := open(t, r)
+			for _, series := range []string{firstByteSeries, requestSizeSeries} {
+				n := 0
+				for line := range strings.Lines(got) {
+					if strings.HasPrefix(line, series) && strings.Contains(line, `# {trace_id="abc"} `) {
+						n++
+					}
+				}
+				if n != c.want[series] {
+					t.Errorf("%s, from the context: %v: %d exemplars of %s, want %d in\n%s", name, fromContext, n, series, c.want[series], got)
+				}
+			}
+			if c.want[requestSizeSeries] == 1 && !strings.Contains(got, `le="100.0"} 2 # {trace_id="abc"} 5.0`) {
+				t.Errorf("%s: the exemplar has not the value 5:\n%s", name, got)
+			}
+			if calls != 2 {
+				t.Errorf("%s, from the context: %v: the function ran %d times for 2 requests", name, fromContext, calls)
+			}
+		}
+	}
+}
+
+// TestMoreMetricsKeepTheirRoute: a route stays if a scrape has removed all of its series except the
+// one of an option. Otherwise the route would be free although the scrape shows it.
+func TestMoreMetricsKeepTheirRoute(t *testing.T) {
+	for name, opts := range map[string][]Option{
+		firstByteSeries: {WithTimeToFirstByte()}, requestSizeSeries: {WithRequestSize()},
+		"both": {WithTimeToFirstByte(), WithRequestSize()},
+	} {
+		m := NewHTTPMetrics(NewRegistry(), append(opts, WithIdleExpiry(time.Hour))...)
+		m.Record("GET", "/x", 200, time.Second, 1)
+		rt, list := m.find("GET", "/x"), (*moreMetrics)(m.more).list
+		m.requests.Reset()
+		m.duration.Reset()
+		m.size.Reset()
+		for _, v := range list[1:] {
+			v.Reset()
+		}
+		m.dropExpired()
+		if m.find("GET", "/x") != rt {
+			t.Errorf("%s: the route is dropped", name)
+		}
+		list[0].Reset()
+		m.dropExpired()
+		if m.find("GET", "/x") != nil {
+			t.Errorf("%s: a route without series stays", name)
+		}
+	}
+}
+
+// TestLongLabelNamesAreBounded: the limits of a scrape hold with long names of labels.
+func TestLongLabelNamesAreBounded(t *testing.T) {
+	r := NewRegistry()
+	h := NewHTTPMetrics(r, WithLabelName("path", strings.Repeat("p", 400)), WithLabelName("method", strings.Repeat("m", 200))).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(map[string]int{"/a": 200, "/b": 404}[r.URL.Path[:2]])
+	}))
+	for i := range 1000 {
+		for _, method := range strangersMethods {
+			send(h, method, "/a"+strconv.Itoa(i)+"x")
+			send(h, method, "/b"+strconv.Itoa(i)+"x")
+		}
+	}
+	got := text(t, r)
+	if len(got) > maxScrapeBytes || !strings.Contains(got, `="/a0x"`) || !strings.Contains(got, `="/b0x"`) {
+		t.Errorf("a scrape has %d bytes, want at most %d and both kinds of paths", len(got), maxScrapeBytes)
+	}
+}
+
 // TestNamesOfHTTPMetrics: WithPrefix and WithLabelName change the names of metrics and labels.
 func TestNamesOfHTTPMetrics(t *testing.T) {
 	r := NewRegistry()

@@ -44,13 +44,15 @@ func WithPathLabel(f func(*http.Request) string) Option {
 }
 
 // WithExemplar makes f choose the exemplar of each request, after the request was served.
-// The exemplar is left with the count, the duration and the size of the request. f returns
-// label pairs such as "trace_id", id, or none for no exemplar; see [Counter.AddExemplar].
-// If f panics, there is no exemplar and tacho_errors_total{metric,reason="panic"} counts.
+// The exemplar is left with the count of the request and with each histogram that observes the
+// request, also those of [WithTimeToFirstByte] and [WithRequestSize]. f returns label pairs such
+// as "trace_id", id, or none for no exemplar; see [Counter.AddExemplar]. If f panics, there is no
+// exemplar and tacho_errors_total{metric,reason="panic"} counts. The option applies to
+// [NewHTTPMetrics].
+//
 // f gets the same request as the function of [WithPathLabel]. So f can read a trace from a
 // context that a middleware inside of [HTTPMetrics.Handler] made. Without WithExemplar, the
-// function of [WithContextExemplars] gets the context of that request. The option applies to
-// [NewHTTPMetrics].
+// function of [WithContextExemplars] gets the context of that request.
 func WithExemplar(f func(*http.Request) []string) Option {
 	var leave leaveExemplar
 	if f != nil {
@@ -65,12 +67,14 @@ func WithExemplar(f func(*http.Request) []string) Option {
 // exemplarsOf returns a function that leaves the exemplars of f. A program without exemplars does
 // not contain this code; see internal/SIZE.md.
 func exemplarsOf(f func(*http.Request) []string) leaveExemplar {
-	return func(m *HTTPMetrics, r *http.Request, rt *route, count *Counter, d time.Duration, responseBytes int64) {
-		if labels, _ := callWith(m, f, r); len(labels) > 0 {
+	return func(m *HTTPMetrics, r *http.Request, rt *route, count *Counter, d time.Duration, responseBytes int64) []string {
+		labels, _ := callWith(m, f, r)
+		if len(labels) > 0 {
 			count.last.Record(1, labels)
 			rt.duration.leaveExemplar(d.Seconds(), labels)
 			rt.size.leaveExemplar(float64(responseBytes), labels)
 		}
+		return labels
 	}
 }
 

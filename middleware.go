@@ -214,10 +214,7 @@ func (m *HTTPMetrics) Handler(next http.Handler) http.Handler {
 			if l != nil {
 				r.Pattern = in.Pattern // for middleware outside
 			}
-			rt := m.finish(in, l, pattern, rec, start)
-			if more := (*moreMetrics)(m.more); more != nil {
-				more.end(m, rt, rec, start, body)
-			}
+			m.finish(in, l, pattern, rec, start, body)
 		}()
 		next.ServeHTTP(recorder.Writer(rec), in)
 		returned = true
@@ -246,8 +243,9 @@ func unwritten(rec *recorder.Recorder, returned bool) int {
 	return status
 }
 
-// finish records a request and returns its route. pattern is that of r before the next handler.
-func (m *HTTPMetrics) finish(r *http.Request, l *link, pattern string, rec *recorder.Recorder, start time.Duration) *route {
+// finish records a request. pattern is that of r before the next handler, and body the result of
+// beginMore.
+func (m *HTTPMetrics) finish(r *http.Request, l *link, pattern string, rec *recorder.Recorder, start time.Duration, body unsafe.Pointer) {
 	elapsed := recorder.Elapsed(rec, start)
 	status := recorder.Status(rec)
 	inner, path, from, ownMethod := r, "", named, false
@@ -272,10 +270,13 @@ func (m *HTTPMetrics) finish(r *http.Request, l *link, pattern string, rec *reco
 	}
 	rt := m.route(methodLabel(r.Method), path, from, ownMethod)
 	count := m.record(rt, status, elapsed, responseBytes)
+	var exemplar []string
 	if m.exemplar != nil {
-		m.exemplar(m, inner, rt, count, elapsed, responseBytes)
+		exemplar = m.exemplar(m, inner, rt, count, elapsed, responseBytes)
 	}
-	return rt
+	if more := (*moreMetrics)(m.more); more != nil {
+		more.end(m, rt, rec, start, body, exemplar)
+	}
 }
 
 // fromClient returns the origin of a path that the client chose.
@@ -372,8 +373,8 @@ func (m *HTTPMetrics) route(method, path string, from origin, ownMethod bool) *r
 	return rt
 }
 
-// A leaveExemplar leaves the exemplar of a request that was recorded.
-type leaveExemplar func(m *HTTPMetrics, r *http.Request, rt *route, count *Counter, d time.Duration, responseBytes int64)
+// A leaveExemplar leaves the exemplar of a request that was recorded, and returns its labels.
+type leaveExemplar func(m *HTTPMetrics, r *http.Request, rt *route, count *Counter, d time.Duration, responseBytes int64) []string
 
 func methodLabel(method string) string {
 	switch method {
