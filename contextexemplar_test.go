@@ -8,8 +8,10 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/race"
@@ -107,7 +109,7 @@ func TestContextWithoutHook(t *testing.T) {
 		c, h := r.Counter("c_total", ""), r.Histogram("h", "", nil)
 		c.AddContext(ctx, 3)
 		h.ObserveContext(ctx, 1)
-		if c.Value() != 3 || h.Snapshot().Count != 1 || strings.Contains(open(t, r), "# {") {
+		if got := open(t, r); c.Value() != 3 || h.Snapshot().Count != 1 || strings.Contains(got, "# {") || strings.Contains(got, "tacho_errors_total") {
 			t.Errorf("%s", open(t, r))
 		}
 	}
@@ -148,6 +150,96 @@ func TestMiddlewareContextExemplars(t *testing.T) {
 		if got := open(t, r); strings.Count(got, "# "+want) != 3 {
 			t.Errorf("not 3 exemplars %s in\n%s", want, got)
 		}
+	}
+}
+
+// TestContextExemplarsOfSubRegistries: a sub-registry has the function of its parent unless it has
+// one of its own. The middleware uses the function of its registry.
+func TestContextExemplarsOfSubRegistries(t *testing.T) {
+	own := func(context.Context) []string { return []string{"own", "1"} }
+	r := NewRegistry(WithContextExemplars(traceOf))
+	for prefix, c := range map[string]struct {
+		reg  *Registry
+		want string
+	}{
+		"inherits_":   {r.Sub(WithPrefix("inherits_")), `{trace_id="abc"}`},
+		"two_levels_": {r.Sub().Sub(WithPrefix("two_levels_")), `{trace_id="abc"}`},
+		"own_":        {r.Sub(WithPrefix("own_"), WithContextExemplars(own)), `{own="1"}`},
+		"below_own_":  {r.Sub(WithContextExemplars(own)).Sub(WithPrefix("below_own_")), `{own="1"}`},
+		"only_":       {NewRegistry().Sub(WithPrefix("only_"), WithContextExemplars(own)), `{own="1"}`},
+	} {
+		c.reg.Counter("c_total", "").AddContext(traced("abc"), 1)
+		c.reg.HistogramVec("h", "", []float64{1}, []string{"l"}).With("x").ObserveContext(traced("abc"), 1)
+		h := NewHTTPMetrics(c.reg).Handler(http.NotFoundHandler())
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil).WithContext(traced("abc")))
+		n := 0
+		for line := range strings.Lines(open(t, c.reg)) {
+			if strings.HasPrefix(line, prefix) && strings.Contains(line, "# "+c.want) {
+				n++
+			}
+		}
+		if n != 5 {
+			t.Errorf("%s: %d exemplars %s, want 5 in\n%s", prefix, n, c.want, open(t, c.reg))
+		}
+	}
+}
+
+// TestObserveSinceContext: the value is the time since start, also by defer, and its exemplar has
+// that value.
+func TestObserveSinceContext(t *testing.T) {
+	r := NewRegistry(WithContextExemplars(traceOf))
+	h := r.Histogram("h", "", []float64{10, 1000})
+	func() { defer h.ObserveSinceContext(traced("abc"), time.Now().Add(-100*time.Second)) }()
+	x := (*h.last.Load())[1].Load()
+	if s := h.Snapshot(); s.Count != 1 || s.Sum < 100 || s.Sum >= 1000 || x == nil || x.Labels != `{trace_id="abc"}` || x.Value != s.Sum {
+		t.Errorf("%+v with the exemplar %+v, want one value from 100 to 1000", s, x)
+	}
+	new(Histogram).ObserveSinceContext(traced("abc"), time.Now())
+}
+
+// TestContextExemplarsOfReturningSeries: an exemplar of a context is in a series that came back after
+// it was replaced or had expired. A series that Replace keeps has its exemplar.
+func TestContextExemplarsOfReturningSeries(t *testing.T) {
+	r := NewRegistry(WithContextExemplars(traceOf))
+	v := r.CounterVec("c_total", "", []string{"l"}, WithIdleExpiry(time.Nanosecond))
+	c := v.With("x")
+	c.AddContext(traced("old"), 1)
+	text(t, r)
+	time.Sleep(time.Millisecond)
+	if got := open(t, r); strings.Contains(got, "trace_id") {
+		t.Errorf("an exemplar of an expired series:\n%s", got)
+	}
+	c.AddContext(traced("back"), 1)
+	if got := open(t, r); !strings.Contains(got, `c_total{l="x"} 2.0 # {trace_id="back"} 1`) {
+		t.Errorf("no exemplar after the return of the series:\n%s", got)
+	}
+	g := r.HistogramVec("h", "", []float64{1}, []string{"l"})
+	g.With("gone").ObserveContext(traced("gone"), 1)
+	g.With("kept").ObserveContext(traced("kept"), 1)
+	g.Replace(func(set *HistogramVec) { set.With("kept").ObserveContext(traced("new"), 1) })
+	if got := open(t, r); strings.Contains(got, "gone") || strings.Contains(got, `"kept"}  # `) || !strings.Contains(got, `h_bucket{l="kept",le="1.0"} 1 # {trace_id="new"} 1`) {
+		t.Errorf("after Replace:\n%s", got)
+	}
+}
+
+// TestContextFunctionUsesTheRegistry: the function may define, look up, record without its context,
+// and scrape.
+func TestContextFunctionUsesTheRegistry(t *testing.T) {
+	var r *Registry
+	r = NewRegistry(WithContextExemplars(func(ctx context.Context) []string {
+		calls := r.CounterVec("calls_total", "", []string{"l"})
+		calls.With("x").Inc()
+		calls.With("y").AddContext(nil, 1)
+		r.Histogram("inner", "", nil).Observe(1)
+		r.Unregister("inner")
+		return []string{"n", strconv.Itoa(strings.Count(text(t, r), "calls_total{"))}
+	}))
+	r.Counter("c_total", "").AddContext(context.Background(), 1)
+	r.Histogram("h", "", []float64{1}).ObserveContext(context.Background(), 1)
+	h := NewHTTPMetrics(r).Handler(http.NotFoundHandler())
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	if got := open(t, r); strings.Count(got, `# {n="2"} `) != 5 || !strings.Contains(got, `calls_total{l="x"} 3`) {
+		t.Errorf("not 5 exemplars of 3 calls in\n%s", got)
 	}
 }
 

@@ -56,7 +56,8 @@ type Config struct {
 	// hosts have the label "other", and so do requests with a host label over 261 bytes.
 	// If a limit of 0 or more causes the label "other",
 	// tacho_series_overflow_total{metric="http_client_requests_total"} counts the
-	// request. The limit applies to each Metrics separately.
+	// request. This name has no prefix, also in a registry with [tacho.WithPrefix]. The limit
+	// applies to each Metrics separately.
 	//
 	// The server of a host chooses the statuses. A host label that is not in Hosts has at
 	// most 20 of them. Further ones are "other" and count in the same way.
@@ -78,6 +79,9 @@ type Config struct {
 	// nil, the context of the request has the exemplar, see [tacho.WithContextExemplars].
 	// Exemplar is called after the round trip, possibly from several goroutines.
 	Exemplar func(*http.Request) []string
+	// StatusLabel is the name of the label status, for example "code" for the dashboards of
+	// client_golang. If StatusLabel is empty, the name is "status".
+	StatusLabel string
 }
 
 // Metrics measures HTTP clients. All methods are safe for concurrent use.
@@ -86,6 +90,8 @@ type Config struct {
 //	http_client_request_duration_seconds{method,host}     histogram
 //	http_client_requests_in_flight                        gauge
 //	http_client_phase_duration_seconds{phase}             histogram, see [Config]
+//
+// [tacho.Registry.Sub] with [tacho.WithPrefix] puts a prefix before the names.
 //
 // Every round trip counts. Each redirect and each retry is a further round trip.
 //
@@ -132,10 +138,14 @@ func New(reg *tacho.Registry, c Config) *Metrics {
 	if buckets == nil {
 		buckets = []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 	}
+	status := c.StatusLabel
+	if status == "" {
+		status = "status"
+	}
 	// Config.MaxHosts already limits the number of series.
 	unlimited, seconds, expiry := tacho.WithMaxSeries(0), tacho.WithUnit("seconds"), tacho.WithIdleExpiry(c.IdleExpiry)
 	m := &Metrics{
-		requests: reg.CounterVec("http_client_requests_total", "HTTP requests sent.", []string{"method", "host", "status"}, unlimited, expiry),
+		requests: reg.CounterVec("http_client_requests_total", "HTTP requests sent.", []string{"method", "host", status}, unlimited, expiry),
 		duration: reg.HistogramVec("http_client_request_duration_seconds", "Time from an HTTP request to the headers of its response.",
 			buckets, []string{"method", "host"}, unlimited, seconds, expiry),
 		inFlight: reg.Gauge("http_client_requests_in_flight", "HTTP requests whose response is not read to its end."),

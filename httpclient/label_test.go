@@ -4,6 +4,7 @@ package httpclient
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"runtime"
@@ -128,6 +129,80 @@ func TestExemplars(t *testing.T) {
 	}
 	if got := m.requests.With("GET", "bad", "200").Value(); got != 1 {
 		t.Error("the request is not counted after a panic in Exemplar")
+	}
+}
+
+// The function of the registry's contexts gives the exemplars unless Config.Exemplar does.
+func TestContextExemplars(t *testing.T) {
+	type trace struct{}
+	reg := tacho.NewRegistry(tacho.WithContextExemplars(func(ctx context.Context) []string {
+		if id, ok := ctx.Value(trace{}).(string); ok {
+			return []string{"trace_id", id}
+		}
+		return nil
+	}))
+	own := New(reg.Sub(tacho.WithPrefix("own_")), Config{Exemplar: func(*http.Request) []string { return []string{"own", "1"} }})
+	for m, prefix := range map[*Metrics]string{New(reg, Config{}): "http", own: "own_http"} {
+		for _, id := range []any{"abc", nil} {
+			req := request(t, "GET", "http://h")
+			req = req.WithContext(context.WithValue(req.Context(), trace{}, id))
+			if _, err := m.RoundTripper(respond(200, http.NoBody)).RoundTrip(req); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := map[string]string{"http": `# {trace_id="abc"}`, "own_http": `# {own="1"}`}[prefix]
+		var om bytes.Buffer
+		if err := reg.WriteOpenMetrics(&om); err != nil {
+			t.Fatal(err)
+		}
+		counters, buckets := 0, 0
+		for line := range strings.Lines(om.String()) {
+			if strings.HasPrefix(line, prefix+"_client_requests_total{") && strings.Contains(line, " 2.0 "+want) {
+				counters++
+			}
+			if strings.HasPrefix(line, prefix+"_client_request_duration_seconds_bucket{") && strings.Contains(line, want) {
+				buckets++
+			}
+		}
+		if counters != 1 || buckets == 0 {
+			t.Errorf("%s: no exemplars %s in\n%s", prefix, want, om.String())
+		}
+	}
+}
+
+// A sub-registry gives the metrics a prefix and constant labels. The overflow of hosts
+// counts with the name without the prefix.
+func TestSubRegistries(t *testing.T) {
+	reg := tacho.NewRegistry()
+	for _, api := range []string{"a", "b"} {
+		m := New(reg.Sub(tacho.WithPrefix("app_"), tacho.WithConstLabels("api", api)), Config{MaxHosts: 1, Phases: true, StatusLabel: "code"})
+		for _, url := range []string{"http://h", "http://h2"} {
+			if _, err := m.RoundTripper(respond(200, http.NoBody)).RoundTrip(request(t, "GET", url)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	got := scrape(t, reg)
+	for _, want := range []string{
+		`app_http_client_requests_total{api="a",method="GET",host="h",code="200"} 1`,
+		`app_http_client_requests_total{api="b",method="GET",host="other",code="200"} 1`,
+		`app_http_client_request_duration_seconds_count{api="b",method="GET",host="h"} 1`,
+		`app_http_client_requests_in_flight{api="a"} 0`,
+		`app_http_client_phase_duration_seconds_count{api="a",phase="body"} 0`,
+		`tacho_series_overflow_total{metric="http_client_requests_total"} 2`,
+	} {
+		if !strings.Contains(got, want+"\n") {
+			t.Errorf("no %s in\n%s", want, got)
+		}
+	}
+}
+
+// A bad name of the status label is refused.
+func TestStatusLabelName(t *testing.T) {
+	for _, name := range []string{"a b", "host", "\xff"} {
+		if _, err := tacho.Try(func() *Metrics { return New(tacho.NewRegistry(), Config{StatusLabel: name}) }); err == nil {
+			t.Errorf("the name %q is not refused", name)
+		}
 	}
 }
 
