@@ -12,14 +12,16 @@ import (
 )
 
 // WithContextExemplars makes f choose the exemplars of [Counter.AddContext],
-// [FloatCounter.AddContext], [Histogram.ObserveContext] and [Histogram.ObserveSinceContext]. f
-// returns label pairs such as "trace_id", id, or none for no exemplar; see [Counter.AddExemplar].
-// The middleware of [HTTPMetrics.Handler] calls f too, unless [WithExemplar] is given. The option
-// applies to [NewRegistry] and [Registry.Sub], and to all metrics of the registry. A nil f is the default: no exemplars.
+// [FloatCounter.AddContext], [Histogram.ObserveContext] and [Histogram.ObserveSinceContext], for
+// all metrics of a registry. f returns label pairs such as "trace_id", id, or none for no exemplar;
+// see [Counter.AddExemplar]. The middleware of [HTTPMetrics.Handler] calls f too, unless
+// [WithExemplar] is given. The option applies to [NewRegistry] and [Registry.Sub]. If f is nil,
+// the option has no effect. A sub-registry without a function has that of its parent.
 //
 // f runs after the value was recorded, on the goroutine that records, without a lock. If f panics,
-// there is no exemplar and tacho_errors_total{metric,reason="panic"} counts. f must not record with
-// its context, which would call f again. f is not called with a nil context.
+// there is no exemplar and tacho_errors_total{metric,reason="panic"} counts. f is not called with a
+// nil context. f may use the registry. f must not call these four methods with its context: they
+// would call f again without end. f may call them with nil.
 //
 // f is meant for the trace of a context. It should return nil for a trace that is not sampled: such
 // an exemplar refers to nothing, and takes an allocation.
@@ -75,7 +77,7 @@ func (c *Counter) AddContext(ctx context.Context, n uint64) {
 	}
 }
 
-// AddContext adds v and leaves an exemplar; see [Counter.AddContext]. If v is negative or NaN, the
+// AddContext adds v, and leaves an exemplar; see [Counter.AddContext]. If v is negative or NaN, the
 // counter does not change and there is no exemplar; see [FloatCounter.Add].
 func (c *FloatCounter) AddContext(ctx context.Context, v float64) {
 	if c.add(v) {
@@ -85,8 +87,10 @@ func (c *FloatCounter) AddContext(ctx context.Context, v float64) {
 	}
 }
 
-// ObserveContext observes v and leaves an exemplar for the bucket of v; see [Counter.AddContext] and
-// [Histogram.ObserveExemplar]. If v is NaN, there is no exemplar.
+// ObserveContext observes v, and leaves the exemplar that the function of [WithContextExemplars]
+// returns for ctx, as [Histogram.ObserveExemplar] does. Without that option, ObserveContext is
+// [Histogram.Observe]. If v is NaN, the histogram does not change and there is no exemplar. A nil
+// ctx leaves no exemplar.
 func (h *Histogram) ObserveContext(ctx context.Context, v float64) {
 	if h.observe(v) < 0 {
 		return
@@ -102,7 +106,7 @@ func (h *Histogram) ObserveContext(ctx context.Context, v float64) {
 	}
 }
 
-// ObserveSinceContext observes the seconds since start, as [Histogram.ObserveSince] does, and leaves
+// ObserveSinceContext observes the seconds since start, as [Histogram.ObserveSince] does. It leaves
 // an exemplar; see [Histogram.ObserveContext].
 //
 // A deferred call of ObserveContext would compute the duration when the function begins:

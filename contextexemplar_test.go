@@ -164,6 +164,7 @@ func TestContextExemplarsOfSubRegistries(t *testing.T) {
 	}{
 		"inherits_":   {r.Sub(WithPrefix("inherits_")), `{trace_id="abc"}`},
 		"two_levels_": {r.Sub().Sub(WithPrefix("two_levels_")), `{trace_id="abc"}`},
+		"nil_":        {r.Sub(WithPrefix("nil_"), WithContextExemplars(nil)), `{trace_id="abc"}`},
 		"own_":        {r.Sub(WithPrefix("own_"), WithContextExemplars(own)), `{own="1"}`},
 		"below_own_":  {r.Sub(WithContextExemplars(own)).Sub(WithPrefix("below_own_")), `{own="1"}`},
 		"only_":       {NewRegistry().Sub(WithPrefix("only_"), WithContextExemplars(own)), `{own="1"}`},

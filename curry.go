@@ -16,7 +16,7 @@ type curried struct {
 	first  [4]string // begins with up to 4 of values
 }
 
-// Curry returns a vector whose first label values are fixed. Its With takes the other values, in the
+// Curry returns a vector whose first label values are fixed. Its With takes the others, in the
 // order of the label names. Curry creates no series and copies the values. If there are more values
 // than labels, each With of the result counts tacho_errors_total{metric,reason="label_count"}.
 //

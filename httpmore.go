@@ -12,13 +12,13 @@ import (
 	"github.com/tachikoma/tacho/internal/recorder"
 )
 
-// WithTimeToFirstByte adds the histogram http_time_to_first_byte_seconds{method,path}. It has
-// the time until the first final status, write or flush, and the buckets of the duration. If
-// a handler returns without a write, the time is the duration, because the server responds
-// then. If a handler hijacks the connection, the time ends there. A request without a response
-// has no such time: the handler panicked before it wrote, or the client left and the handler
-// wrote nothing. [HTTPMetrics.Record] observes no such time. The option applies to
-// [NewHTTPMetrics].
+// WithTimeToFirstByte adds the histogram http_time_to_first_byte_seconds{method,path}. The
+// histogram observes the time until the first final status, write or flush, and has the buckets
+// of the duration. If a handler returns without a write, the time is the duration, because the
+// server responds then. If a handler hijacks the connection, the time ends there. A request
+// without a response is not observed: the handler panicked before it wrote, or the client left
+// and the handler wrote nothing. [HTTPMetrics.Record] observes no such time. The option applies
+// to [NewHTTPMetrics].
 //
 // The duration includes the time in which a client reads the response. This time does not.
 func WithTimeToFirstByte() Option {
@@ -28,10 +28,10 @@ func WithTimeToFirstByte() Option {
 	}
 }
 
-// WithRequestSize adds the histogram http_request_size_bytes{method,path}. It has the number of
-// bytes of the body that the handler read, and the buckets of the response size. A body that
-// the handler reads after it returned is not counted. [HTTPMetrics.Record] observes no such
-// size. A request with a body takes one more allocation. The option applies to
+// WithRequestSize adds the histogram http_request_size_bytes{method,path}. The histogram observes
+// the number of bytes of the body that the handler read, and has the buckets of the response size.
+// Bytes that the handler reads after it returned are not counted. [HTTPMetrics.Record] observes no
+// such size. A request with a body takes one more allocation. The option applies to
 // [NewHTTPMetrics].
 //
 // The header Content-Length is not used. A client can announce any length and send nothing.

@@ -9,9 +9,9 @@ import (
 	"github.com/tachikoma/tacho/internal/escape"
 )
 
-// WithDurationBuckets sets the buckets of http_request_duration_seconds, in seconds; see
-// [Registry.Histogram]. If buckets is nil, the buckets are those of [HTTPMetrics]. The
-// option applies to [NewHTTPMetrics].
+// WithDurationBuckets sets the buckets of http_request_duration_seconds and of
+// http_time_to_first_byte_seconds, in seconds; see [Registry.Histogram]. If buckets is nil, the
+// buckets are those of [HTTPMetrics]. The option applies to [NewHTTPMetrics].
 func WithDurationBuckets(buckets []float64) Option {
 	return func(o *options) {
 		o.only(onHTTP, "WithDurationBuckets")
@@ -19,8 +19,8 @@ func WithDurationBuckets(buckets []float64) Option {
 	}
 }
 
-// WithSizeBuckets sets the buckets of http_response_size_bytes, in bytes; see
-// [Registry.Histogram]. If buckets is nil, the buckets are those of [HTTPMetrics]. The
+// WithSizeBuckets sets the buckets of http_response_size_bytes and http_request_size_bytes, in
+// bytes; see [Registry.Histogram]. If buckets is nil, the buckets are those of [HTTPMetrics]. The
 // option applies to [NewHTTPMetrics].
 func WithSizeBuckets(buckets []float64) Option {
 	return func(o *options) {
@@ -130,8 +130,8 @@ func WithSetRoute() Option {
 }
 
 // WithLabelName gives the label method, path, status or state of the HTTP metrics another name,
-// in all metrics with this label. A definition is refused if there is no such label, or if
-// the name is bad or used twice. The option applies to [NewHTTPMetrics].
+// in all metrics with this label. The values of the label stay. A definition is refused if there
+// is no such label, or if the name is bad or used twice. The option applies to [NewHTTPMetrics].
 //
 // It is for dashboards of other libraries. Package dashboard and the dashboards of
 // directory ops use the names of [HTTPMetrics].

@@ -112,7 +112,8 @@ func (o *options) only(places place, option string) {
 // WithConstLabels adds the labels, given as name, value, name, value, to every series of a
 // registry or a metric. They come before the variable labels, and the labels of the
 // registry come first. Invalid UTF-8 in a value is replaced by U+FFFD. A definition is
-// refused if a name is bad or already used, or the number of strings is odd.
+// refused if a name is bad or already used, or the number of strings is odd. The option applies
+// to [NewRegistry], [Registry.Sub], [NewHTTPMetrics], metrics and functions.
 func WithConstLabels(pairs ...string) Option {
 	return func(o *options) {
 		o.only(everywhere, "WithConstLabels")
@@ -123,11 +124,11 @@ func WithConstLabels(pairs ...string) Option {
 	}
 }
 
-// WithMaxSeries limits a vector to n series. Given to a registry, it limits every vector
-// without a limit of its own. It applies to registries and to metrics with labels. If a vector is full, new combinations of label values are
-// recorded in one more series whose values are all "other", and counted in
-// tacho_series_overflow_total{metric}. If n is 0 or less there is no limit, which is the
-// default.
+// WithMaxSeries limits a vector to n series. If a vector is full, new combinations of label
+// values are recorded in one more series. Its values are all "other", and
+// tacho_series_overflow_total{metric} counts. If n is 0 or less there is no limit, which is the
+// default. The option applies to [NewRegistry], [Registry.Sub] and metrics with labels. The limit
+// of a registry is for every vector without a limit of its own.
 func WithMaxSeries(n int) Option {
 	return func(o *options) {
 		o.only(onRegistry|onSub|onVec, "WithMaxSeries")
@@ -139,8 +140,8 @@ func WithMaxSeries(n int) Option {
 // d or longer. A later change, through [Vec.With] or through a pointer that the program
 // kept, brings a series back. Its value continues if the metric is still in memory, and
 // starts from zero otherwise. To set a gauge to its current value, or to add 0, is no
-// change. The option applies to metrics with labels and to [NewHTTPMetrics]. If d is 0 or less
-// there is no expiry, which is the default.
+// change. If d is 0 or less there is no expiry, which is the default. The option applies to
+// metrics with labels and to [NewHTTPMetrics].
 //
 // The idle time is monotonic and begins at the first scrape that sees the series. A scrape
 // removes at most 16,384 series of a vector, and the following scrapes remove the others. If
@@ -163,8 +164,9 @@ func WithIdleExpiry(d time.Duration) Option {
 
 // WithUnit sets the unit of a metric, as the name ends in it: "seconds" for
 // request_duration_seconds, "bytes" for sent_bytes_total. OpenMetrics shows the unit
-// (OpenMetrics 1.0, "Unit"). The option applies to metrics. A definition is refused if its
-// name does not end in an underscore and the unit, before the suffix _total of a counter.
+// (OpenMetrics 1.0, "Unit"). A definition is refused if its name does not end in an underscore
+// and the unit, before the suffix _total of a counter. The option applies to metrics and
+// functions.
 func WithUnit(unit string) Option {
 	return func(o *options) {
 		o.only(onMetric, "WithUnit")
@@ -179,8 +181,8 @@ func WithUnit(unit string) Option {
 // restarted from a counter that was not scraped before. Functions and collectors have no such
 // time.
 //
-// The option applies to registries. The default is off: each series has one sample more and
-// takes 8 bytes more.
+// The option applies to [NewRegistry] and [Registry.Sub]. The default is off: each series has
+// one sample more and takes 8 bytes more.
 func WithCreated() Option {
 	return func(o *options) {
 		o.only(onRegistry|onSub, "WithCreated")
@@ -207,11 +209,11 @@ func WithUTF8Names() Option {
 	}
 }
 
-// WithPrefix puts the prefix, such as "myapp_", before the names of all metrics of a registry, or of
-// the metrics of [NewHTTPMetrics]. Names that collectors emit begin with the prefix too. The
-// registry's own metrics, whose names begin with tacho_, have no prefix. A prefix with which no name
-// would be valid is refused. Of several prefixes the last applies. The prefix of a sub-registry
-// follows the prefix of its parent. The option applies to [NewRegistry], [Registry.Sub] and
+// WithPrefix puts the prefix, such as "myapp_", before the names of all metrics of a registry or of
+// an [HTTPMetrics]. Names that collectors emit begin with the prefix too. The prefix of a
+// sub-registry or an HTTPMetrics comes behind the prefix of its registry. tacho_errors_total and
+// tacho_series_overflow_total have no prefix. A prefix with which no name would be valid is refused.
+// Of several prefixes the last applies. The option applies to [NewRegistry], [Registry.Sub] and
 // [NewHTTPMetrics].
 func WithPrefix(prefix string) Option {
 	return func(o *options) {

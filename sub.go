@@ -18,8 +18,8 @@ import (
 //	b := tacho.NewHTTPMetrics(reg.Sub(tacho.WithConstLabels("server", "admin")))
 //
 // [WithConstLabels] adds to the labels of r, and [WithPrefix] to the prefix of r.
-// [WithMaxSeries], [WithNative], [WithCreated] and [WithContextExemplars] apply too, and otherwise are
-// as in r. Sub panics with a *[DefinitionError] if an option does not apply or is bad.
+// [WithMaxSeries], [WithNative], [WithCreated] and [WithContextExemplars] apply too, and otherwise
+// are as in r. Sub panics with a *[DefinitionError] if an option does not apply or is bad.
 //
 // Metrics with the same name must have the same type, help, unit and variable labels, and must
 // differ in a constant label. Otherwise a definition is refused. Empty constant labels do not

@@ -14,11 +14,11 @@ import (
 //
 //	func (Method) LabelName() string { return "method" }
 //
-// LabelName must return the name of the label, whatever the value is. [Typed2], [Typed3] and [Typed4]
-// compare it with the name in the definition of a vector.
+// LabelName must return the name of the label for every value. [Typed2], [Typed3] and [Typed4]
+// compare the name with the definition of a vector.
 //
-// An untyped string constant converts to every Label. So With("/users", "GET") compiles with any order
-// of labels, and no check finds the mistake. Constants of a Label are safe:
+// An untyped string constant converts to every Label. So With("/users", "GET") compiles with any
+// order of labels, and no check finds the mistake. Constants of a Label are safe:
 //
 //	const Get Method = "GET"
 type Label interface {
@@ -32,8 +32,8 @@ type Label interface {
 type TypedVec2[A, B Label, M any] struct{ vec *vec }
 
 // Typed2 returns v with typed label values. It panics with a *[DefinitionError] unless v has two
-// labels, and A and B have the names of these labels in this order. v remains usable, for example for
-// [Vec.DeleteFunc].
+// labels, and A and B have the names of these labels in this order. v remains usable, for example
+// for [Vec.DeleteFunc].
 func Typed2[A, B Label, M any](v *Vec[M]) TypedVec2[A, B, M] {
 	var a A
 	var b B
@@ -96,8 +96,8 @@ func (t TypedVec4[A, B, C, D, M]) Delete(a A, b B, c C, d D) bool {
 	return t.vec.Delete(string(a), string(b), string(c), string(d))
 }
 
-// typed returns the vec of a *Vec, which may be nil. It refuses the vec unless names are the names of
-// its labels.
+// typed returns the vec of a *Vec, which may be nil. It refuses the vec unless names are the names
+// of its labels.
 //
 //go:noinline
 func typed(p unsafe.Pointer, names ...string) *vec {
