@@ -35,7 +35,7 @@ type Origin struct {
 // None returns an Exemplar without labels, in which the slots of a family start.
 func None(o *Origin) *Exemplar { return &Exemplar{origin: unsafe.Pointer(o)} }
 
-// Origin returns the argument of None.
+// OriginOf returns the argument of None.
 func OriginOf(x *Exemplar) *Origin { return (*Origin)(x.origin) }
 
 // maxRunes is the maximum of the names and values of an exemplar's labels together, in
@@ -66,7 +66,7 @@ func (s *Slot) Fault(reason string) {
 	}
 }
 
-// Hook returns the hook of the family, or nil; see [Origin].
+// HookOf returns the hook of the family, or nil; see [Origin].
 func HookOf(s *Slot) unsafe.Pointer {
 	if x := s.load(); x != nil {
 		return OriginOf(x).Hook
