@@ -31,9 +31,10 @@
 //	var requests = tacho.Default.Counter("requests_total", "Requests served.")
 //
 // A bad or conflicting definition panics with a *[DefinitionError], so that a mistake shows
-// at the start of the program. For names that come from configuration, [Try] returns that
-// error instead. The same definition twice returns the same metric. Call
-// [Registry.Unregister] to remove a metric.
+// at the start of the program. An option that does not apply is refused in the same way. For
+// names that come from configuration, [Try] returns that error instead. The same definition
+// twice returns the same metric. Call [Registry.Unregister] to remove a metric, and
+// [Registry.Families] to list the definitions.
 //
 // # Recording
 //
@@ -66,6 +67,9 @@
 // removed by [Vec.Delete], [Vec.DeleteFunc] and [Vec.Reset]. The option [WithConstLabels]
 // adds labels that never change.
 //
+// The functions [Typed2], [Typed3] and [Typed4] give each label of a vector a type, so swapped
+// variables do not compile. The method [Vec.Curry] fixes the first label values.
+//
 // # Cardinality
 //
 // If clients choose label values, limit the number of series. The option [WithMaxSeries]
@@ -80,13 +84,22 @@
 //
 // A function given to [Registry.CounterFunc] or [Registry.GaugeFunc] runs at each scrape.
 // A collector given to [Registry.Collect] emits whole families through an [Emitter]. If
-// a function or collector panics, the scrape goes on without its samples.
+// a function or collector panics, the scrape goes on without its samples. A [FuncVec] is a
+// family whose series have a function each.
+//
+// # Several registries
+//
+// The method [Registry.Sub] returns a registry whose metrics stand in the scrapes of its
+// parent, with labels or a prefix of its own ([WithPrefix]). So two servers share the families
+// of a scrape. The functions [Join] and [Handler] show several registries as one.
 //
 // # Exemplars
 //
 // An exemplar is a reference to an event, such as the trace of a request. It is left by
 // [Counter.AddExemplar] or [Histogram.ObserveExemplar], and for HTTP requests by
-// [WithExemplar]. OpenMetrics and protobuf show the latest exemplar of each counter and bucket.
+// [WithExemplar]. The option [WithContextExemplars] gives a registry one function from a
+// context to an exemplar, for [Counter.AddContext], [Histogram.ObserveContext] and HTTP
+// requests. OpenMetrics and protobuf show the latest exemplar of each counter and bucket.
 //
 // # Names
 //
@@ -113,7 +126,8 @@
 // # HTTP servers
 //
 // [HTTPMetrics] is middleware for [net/http]. It measures requests by method, path and
-// status, their durations and response sizes, requests in flight, and connections:
+// status, their durations and response sizes, requests in flight, and connections. Options
+// add the time to the first byte and the request size, and change names:
 //
 //	m := tacho.NewHTTPMetrics(tacho.Default)
 //	http.ListenAndServe(addr, m.Handler(mux))
@@ -130,5 +144,6 @@
 // # Without HTTP
 //
 // The build tag tacho_nohttp leaves out everything that needs net/http, and
-// [NormalizePath]. The rest imports none of net, fmt, reflect and encoding/json.
+// [NormalizePath], [WithContextExemplars] and its methods. The rest imports none of net, fmt,
+// reflect and encoding/json. Package tinyhttp then serves /metrics over package net.
 package tacho
