@@ -53,14 +53,15 @@ func span(ctx context.Context) context.Context {
 	}))
 }
 
-// An observation leads to the trace of its context.
+// An observation leads to the trace of its context. The metrics of an HTTP server do so too; see the
+// other example.
 func ExampleTraceExemplar() {
-	reg := tacho.NewRegistry()
+	reg := tacho.NewRegistry(tacho.WithContextExemplars(otelbridge.TraceExemplar))
 	wait := reg.Histogram("wait_seconds", "Waits.", []float64{1})
 
 	ctx := span(context.Background())
-	wait.ObserveExemplar(0.25, otelbridge.TraceExemplar(ctx)...)
-	wait.ObserveExemplar(0.5, otelbridge.TraceExemplar(context.Background())...) // without a span, there is no exemplar
+	wait.ObserveContext(ctx, 0.25)
+	wait.ObserveContext(context.Background(), 0.5) // without a span, there is no exemplar
 
 	scopes, _ := otelbridge.NewProducer(reg).Produce(context.Background())
 	point := scopes[0].Metrics[0].Data.(metricdata.Histogram[float64]).DataPoints[0]
@@ -76,10 +77,8 @@ func ExampleTraceExemplar() {
 // The metrics of an HTTP server lead to the traces of its requests. The middleware of OpenTelemetry is
 // outside of the middleware of tacho, so that the context of a request has a span.
 func ExampleTraceExemplar_http() {
-	reg := tacho.NewRegistry()
-	m := tacho.NewHTTPMetrics(reg, tacho.WithExemplar(func(r *http.Request) []string {
-		return otelbridge.TraceExemplar(r.Context())
-	}))
+	reg := tacho.NewRegistry(tacho.WithContextExemplars(otelbridge.TraceExemplar))
+	m := tacho.NewHTTPMetrics(reg)
 	handler := m.Handler(http.NotFoundHandler())
 	tracing := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // for otelhttp.NewHandler
 		handler.ServeHTTP(w, r.WithContext(span(r.Context())))

@@ -185,6 +185,39 @@ func TestCreated(t *testing.T) {
 	}
 }
 
+// TestCreatedOfCollector: the start time of an emitted sample is that of Emitter.Created. Without it, the
+// start time is the time of NewProducer.
+func TestCreatedOfCollector(t *testing.T) {
+	at := time.Now().Add(-time.Hour).Truncate(time.Millisecond)
+	reg := tacho.NewRegistry(tacho.WithNative())
+	reg.Collect(func(e *tacho.Emitter) {
+		s := tacho.SummarySnapshot{Count: 4, Sum: 2, Quantiles: []tacho.Quantile{{Quantile: 0.5, Value: 1}}}
+		h := tacho.HistogramSnapshot{Count: 1, Buckets: []tacho.Bucket{{UpperBound: 1, Count: 1}}}
+		e.Summary("undated", "", s)
+		e = e.Created(at)
+		e.Counter("a_total", "", 1)
+		e.Gauge("b", "", 1)
+		e.Histogram("c", "", h)
+		e.Summary("d", "", s)
+		e.Summary("empty", "", tacho.SummarySnapshot{})
+	})
+	before := time.Now()
+	producer := NewProducer(reg)
+	after := time.Now()
+	all := produce(t, producer)
+	for _, name := range []string{"a_total", "c", "d", "empty"} {
+		if start := timesOf(all[name])[0][0]; !start.Equal(at) {
+			t.Errorf("%s: start time %v, want %v", name, start, at)
+		}
+	}
+	if start := timesOf(all["b"])[0][0]; !start.IsZero() {
+		t.Errorf("a gauge has the start time %v", start)
+	}
+	if start := timesOf(all["undated"])[0][0]; start.Before(before) || start.After(after) {
+		t.Errorf("without a time of creation, the start time is %v", start)
+	}
+}
+
 // TestStartIsNotAfterTime has a series that is newer than the scrape.
 func TestStartIsNotAfterTime(t *testing.T) {
 	reg := tacho.NewRegistry(tacho.WithCreated())
@@ -350,7 +383,9 @@ func TestConcurrent(t *testing.T) {
 	var recording, reading sync.WaitGroup
 	done := make(chan struct{})
 	for g := range 2 {
-		recording.Go(func() {
+		recording.Add(1)
+		go func() {
+			defer recording.Done()
 			for i := g; ; i++ {
 				select {
 				case <-done:
@@ -362,10 +397,12 @@ func TestConcurrent(t *testing.T) {
 				both.With(label).Observe(float64(i % 200))
 				native.With(label).ObserveExemplar(float64(i%200), "id", label)
 			}
-		})
+		}()
 	}
 	for range 3 {
-		reading.Go(func() {
+		reading.Add(1)
+		go func() {
+			defer reading.Done()
 			last := map[attribute.Distinct]float64{}
 			for range 20 {
 				all, err := p.Produce(t.Context())
@@ -388,7 +425,7 @@ func TestConcurrent(t *testing.T) {
 					}
 				}
 			}
-		})
+		}()
 	}
 	reading.Wait()
 	close(done)
