@@ -20,8 +20,9 @@ type Exemplar struct {
 
 // Exemplars returns an Emitter of the same scrape whose counters and histograms have these
 // exemplars, instead of those of e. Other types show none. A counter shows the latest exemplar.
-// A classic bucket of a histogram shows the latest exemplar whose value is in the bucket. The
-// protobuf format also shows all exemplars of a native histogram.
+// A classic bucket of a histogram shows the latest exemplar whose value is in the bucket. Of the
+// exemplars with the same time, the last in list is the latest. The protobuf format also shows
+// all exemplars of a native histogram.
 //
 // A bad exemplar is left out, and tacho_errors_total{metric,reason="exemplar"} counts. An
 // exemplar is bad if it has no labels or bad labels; see [Counter.AddExemplar]. It is also bad

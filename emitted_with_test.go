@@ -222,6 +222,27 @@ func TestEmittedTimesOfInfos(t *testing.T) {
 	}
 }
 
+// TestEmittedExemplarsOfOneTime: the last exemplar of the latest time is shown, also if an earlier one
+// follows it in the list.
+func TestEmittedExemplarsOfOneTime(t *testing.T) {
+	r := NewRegistry()
+	r.Collect(func(e *Emitter) {
+		list := []Exemplar{
+			{1, []string{"id", "first"}, time.UnixMilli(2000)},
+			{1, []string{"id", "second"}, time.UnixMilli(2000)},
+			{1, []string{"id", "early"}, time.UnixMilli(1000)},
+		}
+		e.Exemplars(list...).Counter("a_total", "", 3)
+		e.Exemplars(list...).Histogram("b", "", HistogramSnapshot{Count: 1, Buckets: []Bucket{{1, 1}}})
+	})
+	got := open(t, r)
+	for _, want := range []string{"a_total 3.0 # {id=\"second\"} 1.0 2\n", "b_bucket{le=\"1.0\"} 1 # {id=\"second\"} 1.0 2\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}
+
 // TestEmittedHistogramExemplars: each classic bucket shows the latest exemplar with a value in the
 // bucket, and a native histogram all exemplars in the order of their times, each once.
 func TestEmittedHistogramExemplars(t *testing.T) {
