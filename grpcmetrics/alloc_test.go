@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/grpcmetrics/internal/grpctest"
 )
 
 // Once the series exist, a unary call and a message allocate nothing. A stream allocates what
@@ -24,7 +25,7 @@ func TestAllocations(t *testing.T) {
 	strangeInfo := &grpc.StreamServerInfo{FullMethod: "/strange/name", IsClientStream: true, IsServerStream: true}
 	errs := []error{nil, status.Error(codes.NotFound, ""), status.Error(77, ""), context.Canceled, errors.New("plain")}
 	var result error
-	var srv any = service{}
+	var srv any = grpctest.Service{}
 	var clientStream grpc.ClientStream
 	var serverStream grpc.ServerStream
 	streamer := func(context.Context, *grpc.StreamDesc, *grpc.ClientConn, string, ...grpc.CallOption) (grpc.ClientStream, error) {
@@ -54,3 +55,14 @@ func TestAllocations(t *testing.T) {
 		}
 	}
 }
+
+type nopServerStream struct{ grpc.ServerStream }
+
+func (nopServerStream) Context() context.Context { return context.Background() }
+func (nopServerStream) SendMsg(any) error        { return nil }
+func (nopServerStream) RecvMsg(any) error        { return nil }
+
+type nopClientStream struct{ grpc.ClientStream }
+
+func (nopClientStream) SendMsg(any) error { return nil }
+func (nopClientStream) RecvMsg(any) error { return nil }

@@ -22,7 +22,7 @@ func codeOf(err error) codes.Code {
 		return codes.OK
 	}
 	// status.FromError copies the status of a wrapped error.
-	if s, ok := errors.AsType[withStatus](err); ok {
+	if s, ok := asStatus(err); ok {
 		if st := s.GRPCStatus(); st != nil {
 			return st.Code()
 		}
@@ -35,6 +35,21 @@ func codeOf(err error) codes.Code {
 	default:
 		return codes.Unknown
 	}
+}
+
+// asStatus returns the first error with a status in the tree of err. It allocates only if err wraps
+// another error.
+func asStatus(err error) (withStatus, bool) {
+	if s, ok := err.(withStatus); ok {
+		return s, true
+	}
+	switch err.(type) {
+	case interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ As(any) bool }:
+		var s withStatus // on the heap
+		ok := errors.As(err, &s)
+		return s, ok
+	}
+	return nil, false
 }
 
 // codeOfEnd returns the code of the error that ended a stream of a client.

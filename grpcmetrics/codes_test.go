@@ -7,7 +7,6 @@ import (
 	"io"
 	"testing"
 
-	provider "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -17,18 +16,44 @@ type nilStatus struct{ error }
 func (nilStatus) GRPCStatus() *status.Status { return nil }
 func (e nilStatus) Unwrap() error            { return e.error }
 
-// The code of an error is the code of the provider, and of grpc itself.
-func TestCodeOfAsProvider(t *testing.T) {
+// asNotFound is an error without Unwrap that is a status for errors.As.
+type asNotFound struct{ error }
+
+func (asNotFound) As(target any) bool {
+	s, ok := target.(*withStatus)
+	if ok {
+		*s = status.Error(codes.NotFound, "as").(withStatus)
+	}
+	return ok
+}
+
+// The code of an error is the code that grpc sends. Module grpcmetrics/conformance compares the codes
+// with those of the provider.
+func TestCodeOf(t *testing.T) {
 	found := status.Error(codes.NotFound, "inner")
-	for _, err := range []error{
-		nil, found, io.EOF, errors.New("plain"), context.Canceled, context.DeadlineExceeded,
-		fmt.Errorf("wrapped: %w", found), fmt.Errorf("wrapped: %w", context.Canceled),
-		errors.Join(context.Canceled, found), errors.Join(errors.New("plain"), context.DeadlineExceeded),
-		nilStatus{errors.New("plain")}, nilStatus{context.Canceled}, nilStatus{found}, fmt.Errorf("wrapped: %w", nilStatus{context.Canceled}),
-		status.Error(99, ""),
+	for _, tt := range []struct {
+		err  error
+		want codes.Code
+	}{
+		{nil, codes.OK},
+		{found, codes.NotFound},
+		{io.EOF, codes.Unknown},
+		{errors.New("plain"), codes.Unknown},
+		{context.Canceled, codes.Canceled},
+		{context.DeadlineExceeded, codes.DeadlineExceeded},
+		{fmt.Errorf("wrapped: %w", found), codes.NotFound},
+		{fmt.Errorf("wrapped: %w", context.Canceled), codes.Canceled},
+		{errors.Join(context.Canceled, found), codes.NotFound},
+		{errors.Join(errors.New("plain"), context.DeadlineExceeded), codes.DeadlineExceeded},
+		{nilStatus{errors.New("plain")}, codes.Unknown},
+		{nilStatus{context.Canceled}, codes.Canceled},
+		{nilStatus{found}, codes.Unknown},
+		{fmt.Errorf("wrapped: %w", nilStatus{context.Canceled}), codes.Canceled},
+		{status.Error(99, ""), 99},
+		{asNotFound{errors.New("plain")}, codes.NotFound},
 	} {
-		if got, want := codeOf(err), provider.FromError(err).Code(); got != want {
-			t.Errorf("%v: %v, want %v", err, got, want)
+		if got := codeOf(tt.err); got != tt.want {
+			t.Errorf("%v: %v, want %v", tt.err, got, tt.want)
 		}
 	}
 }

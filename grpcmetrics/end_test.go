@@ -8,14 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
-	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/retry"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	pb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/status"
 
 	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/grpcmetrics/internal/grpctest"
 )
 
 // once checks that each call of a type was handled once, with this code.
@@ -63,9 +62,6 @@ func TestRecvAfterTheEnd(t *testing.T) {
 	}
 	w.once("client", "bidi_stream", "OK")
 	w.once("server", "bidi_stream", "OK")
-	if got := sum(w.provider(), "grpc_client_handled_total"); got != 5 {
-		t.Errorf("the provider counts %v ends, and doc.go 5", got)
-	}
 }
 
 func TestStreamCanceledWithoutRecv(t *testing.T) {
@@ -75,9 +71,6 @@ func TestStreamCanceledWithoutRecv(t *testing.T) {
 	cancel()
 	w.once("client", "bidi_stream", "Canceled")
 	w.once("server", "bidi_stream", "Canceled")
-	if got := sum(w.provider(), "grpc_client_handled_total"); got != 0 {
-		t.Errorf("the provider counts %v ends, and doc.go none", got)
-	}
 }
 
 func TestStreamPastDeadlineWithoutRecv(t *testing.T) {
@@ -150,24 +143,12 @@ func TestServerStopsGracefully(t *testing.T) {
 func TestPanicReachesTheInterceptor(t *testing.T) {
 	reg := tacho.NewRegistry()
 	m := NewServerMetrics(reg, WithHandlingTimeHistogram(nil))
-	lis, dial := listen()
-	server := grpc.NewServer(append([]grpc.ServerOption{
-		grpc.ChainUnaryInterceptor(recovery.UnaryServerInterceptor()),
-		grpc.ChainStreamInterceptor(recovery.StreamServerInterceptor()),
-	}, m.ServerOptions()...)...)
-	pb.RegisterTestServiceServer(server, service{})
-	go server.Serve(lis)
-	defer server.Stop()
-	conn, err := grpc.NewClient("passthrough:///server", dial...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	_, conn := grpctest.Serve(t, append(grpctest.Recovery(), m.ServerOptions()...), nil)
 	w := &world{t: t, reg: reg, client: pb.NewTestServiceClient(conn)}
-	if _, err := w.client.UnaryCall(t.Context(), &pb.SimpleRequest{ResponseStatus: echo(0, "panic")}); status.Code(err) != codes.Unknown {
+	if _, err := w.client.UnaryCall(t.Context(), &pb.SimpleRequest{ResponseStatus: grpctest.Echo(0, "panic")}); status.Code(err) != codes.Unknown {
 		t.Error(err)
 	}
-	if err := w.serverStream(t.Context(), outputs(1, echo(0, "panic"))); status.Code(err) != codes.Unknown {
+	if err := w.serverStream(t.Context(), grpctest.Outputs(1, grpctest.Echo(0, "panic"))); status.Code(err) != codes.Unknown {
 		t.Error(err)
 	}
 	w.once("server", "unary", "Unknown")
@@ -176,80 +157,20 @@ func TestPanicReachesTheInterceptor(t *testing.T) {
 	w.want("grpc_server_msg_sent_total", 0, "grpc_type", "unary")
 }
 
-// An interceptor that retries, inside, makes several streams of one call.
-func TestRetryingInterceptor(t *testing.T) {
-	reg := tacho.NewRegistry()
-	m := NewClientMetrics(reg)
-	lis, dial := listen()
-	var mu sync.Mutex
-	attempts := 0
-	fail := func() error {
-		mu.Lock()
-		defer mu.Unlock()
-		if attempts++; attempts%3 != 0 {
-			return status.Error(codes.Unavailable, "again")
-		}
-		return nil
-	}
-	server := grpc.NewServer(grpc.UnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-		if err := fail(); err != nil {
-			return nil, err
-		}
-		return handler(ctx, req)
-	}), grpc.StreamInterceptor(func(srv any, s grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-		if err := fail(); err != nil {
-			return err
-		}
-		return handler(srv, s)
-	}))
-	pb.RegisterTestServiceServer(server, service{})
-	go server.Serve(lis)
-	defer server.Stop()
-	again := []retry.CallOption{retry.WithMax(5), retry.WithBackoff(retry.BackoffLinear(time.Millisecond)), retry.WithCodes(codes.Unavailable)}
-	conn, err := grpc.NewClient("passthrough:///server", append(append(m.DialOptions(), dial...),
-		grpc.WithChainUnaryInterceptor(retry.UnaryClientInterceptor(again...)), grpc.WithChainStreamInterceptor(retry.StreamClientInterceptor(again...)))...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	w := &world{t: t, reg: reg, client: pb.NewTestServiceClient(conn)}
-	if _, err := w.client.EmptyCall(t.Context(), &pb.Empty{}); err != nil {
-		t.Error(err)
-	}
-	if err := w.serverStream(t.Context(), outputs(2, nil)); err != io.EOF {
-		t.Error(err)
-	}
-	if attempts != 6 {
-		t.Errorf("%d attempts, want 6", attempts)
-	}
-	w.once("client", "unary", "OK")
-	w.once("client", "server_stream", "OK")
-	w.want("grpc_client_msg_received_total", 2, "grpc_type", "server_stream")
-}
-
 // A retry of grpc itself is a part of its call.
 func TestRetryPolicy(t *testing.T) {
 	w := newWorld(t, setup{})
 	var mu sync.Mutex
 	attempts := 0
-	lis, dial := listen()
-	server := grpc.NewServer(grpc.UnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	_, conn := grpctest.Serve(t, []grpc.ServerOption{grpc.UnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if attempts++; attempts < 3 {
 			return nil, status.Error(codes.Unavailable, "again")
 		}
 		return handler(ctx, req)
-	}))
-	pb.RegisterTestServiceServer(server, service{})
-	go server.Serve(lis)
-	defer server.Stop()
-	conn, err := grpc.NewClient("passthrough:///server", append(append(w.cm.DialOptions(), dial...), grpc.WithDefaultServiceConfig(`{"methodConfig": [{"name": [{}],
-		"retryPolicy": {"maxAttempts": 4, "initialBackoff": "0.001s", "maxBackoff": "0.01s", "backoffMultiplier": 1, "retryableStatusCodes": ["UNAVAILABLE"]}}]}`))...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	})}, append(w.cm.DialOptions(), grpc.WithDefaultServiceConfig(`{"methodConfig": [{"name": [{}],
+		"retryPolicy": {"maxAttempts": 4, "initialBackoff": "0.001s", "maxBackoff": "0.01s", "backoffMultiplier": 1, "retryableStatusCodes": ["UNAVAILABLE"]}}]}`)))
 	if _, err := pb.NewTestServiceClient(conn).EmptyCall(t.Context(), &pb.Empty{}); err != nil {
 		t.Error(err)
 	}
@@ -354,16 +275,18 @@ func TestConcurrentCalls(t *testing.T) {
 	w := newWorld(t, setup{server: []Option{WithHandlingTimeHistogram(nil)}, client: []Option{WithStreamRecvHistogram(nil)}})
 	var wg sync.WaitGroup
 	for i := range 8 {
-		wg.Go(func() {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
 			for j := range 20 {
 				ctx, cancel := context.WithCancel(t.Context())
 				switch (i + j) % 4 {
 				case 0:
 					w.client.EmptyCall(ctx, &pb.Empty{})
 				case 1:
-					w.serverStream(ctx, outputs(3, nil))
+					w.serverStream(ctx, grpctest.Outputs(3, nil))
 				case 2:
-					w.clientStream(ctx, 3, "")
+					grpctest.ClientStream(ctx, w.client, 3, "")
 				case 3:
 					if s, err := w.client.FullDuplexCall(ctx); err == nil {
 						go s.Send(&pb.StreamingOutputCallRequest{})
@@ -376,10 +299,10 @@ func TestConcurrentCalls(t *testing.T) {
 				}
 				cancel()
 				if j%10 == 0 {
-					w.ours()
+					w.samples()
 				}
 			}
-		})
+		}()
 	}
 	wg.Wait()
 	w.settle()

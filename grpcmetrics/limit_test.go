@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/grpcmetrics/internal/grpctest"
 )
 
 // stranger calls the stream interceptor of m as the handler of grpc.UnknownServiceHandler
@@ -27,12 +28,7 @@ func stranger(m *ServerMetrics, name string) {
 	m.stream(nil, nil, info, func(any, grpc.ServerStream) error { return status.Error(codes.Unimplemented, "unknown") })
 }
 
-func series(w *world) (n int) {
-	for _, f := range w.ours() {
-		n += len(f.GetMetric())
-	}
-	return n
-}
+func series(w *world) int { return len(w.samples()) }
 
 // Remote clients choose the methods of the handler of grpc.UnknownServiceHandler.
 func TestMillionsOfMethodNames(t *testing.T) {
@@ -67,7 +63,7 @@ func TestMillionsOfMethodNames(t *testing.T) {
 	w.want("grpc_server_started_total", 1, "grpc_service", "made.up", "grpc_method", "M7")
 	// The methods of the program still get series.
 	m.unary(t.Context(), nil, &grpc.UnaryServerInfo{FullMethod: "/own/Method"}, func(context.Context, any) (any, error) { return nil, nil })
-	m.stream(service{}, nil, &grpc.StreamServerInfo{FullMethod: "/own/Stream"}, func(any, grpc.ServerStream) error { return nil })
+	m.stream(grpctest.Service{}, nil, &grpc.StreamServerInfo{FullMethod: "/own/Stream"}, func(any, grpc.ServerStream) error { return nil })
 	w.want("grpc_server_handled_total", 2, "grpc_service", "own", "grpc_code", "OK")
 }
 
@@ -102,7 +98,7 @@ func TestLongMethodNames(t *testing.T) {
 	w.want("grpc_server_started_total", 1, "grpc_method", long)
 	stranger(m, "/s/x"+long)
 	w.want("grpc_server_started_total", 1, "grpc_method", "other")
-	m.stream(service{}, nil, &grpc.StreamServerInfo{FullMethod: "/s/x" + long}, func(any, grpc.ServerStream) error { return nil })
+	m.stream(grpctest.Service{}, nil, &grpc.StreamServerInfo{FullMethod: "/s/x" + long}, func(any, grpc.ServerStream) error { return nil })
 	w.want("grpc_server_started_total", 1, "grpc_method", "x"+long)
 }
 
@@ -148,20 +144,22 @@ func TestManyMethodsAtOnce(t *testing.T) {
 	m := NewServerMetrics(w.reg, WithMaxMethods(0))
 	var wg sync.WaitGroup
 	for range 4 {
-		wg.Go(func() {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
 			for i := range 1000 {
 				info := &grpc.UnaryServerInfo{FullMethod: fmt.Sprintf("/s/M%d", i)}
 				m.unary(t.Context(), nil, info, func(context.Context, any) (any, error) { return nil, nil })
 			}
-		})
+		}()
 	}
 	wg.Wait()
-	handled := w.ours()["grpc_server_handled_total"].GetMetric()
+	handled := w.find("grpc_server_handled_total")
 	if len(handled) != 1000 {
 		t.Errorf("%d methods, want 1000", len(handled))
 	}
 	for _, s := range handled {
-		if s.GetCounter().GetValue() != 4 {
+		if s.Value != 4 {
 			t.Errorf("%v, want 4", s)
 		}
 	}
@@ -179,14 +177,16 @@ func TestUnknownServices(t *testing.T) {
 			w := newWorld(t, s)
 			var wg sync.WaitGroup
 			for g := range 4 {
-				wg.Go(func() {
+				wg.Add(1)
+				go func() {
+					defer wg.Done()
 					for i := range 500 {
 						err := w.conn.Invoke(t.Context(), fmt.Sprintf("/made.up%d/M%d", g, i), &pb.Empty{}, &pb.Empty{})
 						if err == nil {
 							t.Error("an unknown method succeeds")
 						}
 					}
-				})
+				}()
 			}
 			wg.Wait()
 			w.settle()
@@ -196,11 +196,11 @@ func TestUnknownServices(t *testing.T) {
 			}
 			w.want("grpc_server_started_total", started)
 			w.want("grpc_server_handled_total", started, "grpc_code", code, "grpc_type", "bidi_stream")
-			if n := len(w.ours()["grpc_server_started_total"].GetMetric()); n != methods {
+			if n := len(w.find("grpc_server_started_total")); n != methods {
 				t.Errorf("%d methods of the server, want %d", n, methods)
 			}
 			w.want("grpc_client_handled_total", 2000, "grpc_code", code, "grpc_type", "unary")
-			if n := len(w.ours()["grpc_client_started_total"].GetMetric()); n != 8 {
+			if n := len(w.find("grpc_client_started_total")); n != 8 {
 				t.Errorf("%d methods of the client, want 8", n)
 			}
 			// Generated code has grpc.StaticMethod and needs no room.
@@ -216,16 +216,18 @@ func TestUnspecifiedCodes(t *testing.T) {
 	m := NewServerMetrics(w.reg)
 	var wg sync.WaitGroup
 	for range 2 {
-		wg.Go(func() {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
 			for code := range codes.Code(1000) {
 				m.unary(t.Context(), nil, &grpc.UnaryServerInfo{FullMethod: "/s/m"}, func(context.Context, any) (any, error) {
 					return nil, status.Error(code, "")
 				})
 			}
-		})
+		}()
 	}
 	wg.Wait()
-	if n := len(w.ours()["grpc_server_handled_total"].GetMetric()); n != 17+16+1 {
+	if n := len(w.find("grpc_server_handled_total")); n != 17+16+1 {
 		t.Errorf("%d codes, want 34", n)
 	}
 	w.want("grpc_server_handled_total", 2000)
@@ -241,7 +243,7 @@ func TestTypesOfOneName(t *testing.T) {
 	m := NewServerMetrics(w.reg)
 	for _, client := range []bool{false, true} {
 		for _, server := range []bool{false, true} {
-			m.stream(service{}, nil, &grpc.StreamServerInfo{FullMethod: "/s/m", IsClientStream: client, IsServerStream: server}, func(any, grpc.ServerStream) error { return nil })
+			m.stream(grpctest.Service{}, nil, &grpc.StreamServerInfo{FullMethod: "/s/m", IsClientStream: client, IsServerStream: server}, func(any, grpc.ServerStream) error { return nil })
 		}
 	}
 	w.want("grpc_server_handled_total", 1, "grpc_type", "client_stream")
@@ -298,7 +300,7 @@ func TestNoServer(t *testing.T) {
 	defer conn.Close()
 	w.client = pb.NewTestServiceClient(conn)
 	w.client.EmptyCall(t.Context(), &pb.Empty{})
-	w.serverStream(t.Context(), outputs(1, nil))
+	w.serverStream(t.Context(), grpctest.Outputs(1, nil))
 	w.once("client", "unary", "Unavailable")
 	w.once("client", "server_stream", "Unavailable")
 	if err := w.reg.WriteText(new(bytes.Buffer)); err != nil {

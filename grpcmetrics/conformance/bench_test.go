@@ -1,4 +1,4 @@
-package grpcmetrics
+package grpcconformance
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc/stats"
 
 	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/grpcmetrics"
+	"github.com/tachikoma/tacho/grpcmetrics/internal/grpctest"
 )
 
 // A side is a contestant of a benchmark. call makes n calls.
@@ -85,15 +87,15 @@ const callsPerRound = 100
 
 var histogramCases = []struct {
 	name           string
-	server, client []Option
+	server, client []grpcmetrics.Option
 	theirs         []provider.ServerMetricsOption
 	theirs2        []provider.ClientMetricsOption
 }{
 	{"counters", nil, nil, nil, nil},
 	{
 		"histograms",
-		[]Option{WithHandlingTimeHistogram(nil)},
-		[]Option{WithHandlingTimeHistogram(nil), WithStreamRecvHistogram(nil), WithStreamSendHistogram(nil)},
+		[]grpcmetrics.Option{grpcmetrics.WithHandlingTimeHistogram(nil)},
+		[]grpcmetrics.Option{grpcmetrics.WithHandlingTimeHistogram(nil), grpcmetrics.WithStreamRecvHistogram(nil), grpcmetrics.WithStreamSendHistogram(nil)},
 		[]provider.ServerMetricsOption{provider.WithServerHandlingTimeHistogram()},
 		[]provider.ClientMetricsOption{provider.WithClientHandlingTimeHistogram(), provider.WithClientStreamRecvHistogram(), provider.WithClientStreamSendHistogram()},
 	},
@@ -113,7 +115,7 @@ func BenchmarkServerUnary(b *testing.B) {
 					}
 				}
 			}
-			ours, theirs := NewServerMetrics(tacho.NewRegistry(), c.server...), provider.NewServerMetrics(c.theirs...)
+			ours, theirs := grpcmetrics.NewServerMetrics(tacho.NewRegistry(), c.server...), provider.NewServerMetrics(c.theirs...)
 			rounds(b, callsPerRound, side{"tacho", call(ours.UnaryServerInterceptor())}, side{"provider", call(theirs.UnaryServerInterceptor())})
 		})
 	}
@@ -130,14 +132,14 @@ func BenchmarkServerStream(b *testing.B) {
 	call := func(f grpc.StreamServerInterceptor) func(int) {
 		info := &grpc.StreamServerInfo{FullMethod: "/grpc.testing.TestService/FullDuplexCall", IsClientStream: true, IsServerStream: true}
 		handler := func(any, grpc.ServerStream) error { return nil }
-		srv := any(service{})
+		srv := any(grpctest.Service{})
 		return func(n int) {
 			for range n {
 				f(srv, nopServerStream{}, info, handler)
 			}
 		}
 	}
-	ours, theirs := NewServerMetrics(tacho.NewRegistry()), provider.NewServerMetrics()
+	ours, theirs := grpcmetrics.NewServerMetrics(tacho.NewRegistry()), provider.NewServerMetrics()
 	rounds(b, callsPerRound, side{"tacho", call(ours.StreamServerInterceptor())}, side{"provider", call(theirs.StreamServerInterceptor())})
 }
 
@@ -147,7 +149,7 @@ func BenchmarkServerMessage(b *testing.B) {
 		info := &grpc.StreamServerInfo{FullMethod: "/grpc.testing.TestService/FullDuplexCall", IsClientStream: true, IsServerStream: true}
 		msg := any(&pb.Empty{})
 		return func(n int) {
-			f(service{}, nopServerStream{}, info, func(_ any, s grpc.ServerStream) error {
+			f(grpctest.Service{}, nopServerStream{}, info, func(_ any, s grpc.ServerStream) error {
 				for range n {
 					s.SendMsg(msg)
 				}
@@ -155,7 +157,7 @@ func BenchmarkServerMessage(b *testing.B) {
 			})
 		}
 	}
-	ours, theirs := NewServerMetrics(tacho.NewRegistry()), provider.NewServerMetrics()
+	ours, theirs := grpcmetrics.NewServerMetrics(tacho.NewRegistry()), provider.NewServerMetrics()
 	rounds(b, callsPerRound, side{"tacho", call(ours.StreamServerInterceptor())}, side{"provider", call(theirs.StreamServerInterceptor())})
 }
 
@@ -173,7 +175,7 @@ func BenchmarkClientUnary(b *testing.B) {
 					}
 				}
 			}
-			ours, theirs := NewClientMetrics(tacho.NewRegistry(), c.client...), provider.NewClientMetrics(c.theirs2...)
+			ours, theirs := grpcmetrics.NewClientMetrics(tacho.NewRegistry(), c.client...), provider.NewClientMetrics(c.theirs2...)
 			rounds(b, callsPerRound, side{"tacho", call(ours.UnaryClientInterceptor())}, side{"provider", call(theirs.UnaryClientInterceptor())})
 		})
 	}
@@ -200,7 +202,7 @@ func BenchmarkClientMessage(b *testing.B) {
 					}
 				}
 			}
-			ours, theirs := NewClientMetrics(tacho.NewRegistry(), c.client...), provider.NewClientMetrics(c.theirs2...)
+			ours, theirs := grpcmetrics.NewClientMetrics(tacho.NewRegistry(), c.client...), provider.NewClientMetrics(c.theirs2...)
 			rounds(b, callsPerRound, side{"tacho", call(ours.StreamClientInterceptor())}, side{"provider", call(theirs.StreamClientInterceptor())})
 		})
 	}
@@ -208,16 +210,7 @@ func BenchmarkClientMessage(b *testing.B) {
 
 // connect returns a client of a server with these options.
 func connect(b *testing.B, options []grpc.ServerOption, dial []grpc.DialOption) pb.TestServiceClient {
-	lis, memory := listen()
-	server := grpc.NewServer(options...)
-	pb.RegisterTestServiceServer(server, service{})
-	go server.Serve(lis)
-	b.Cleanup(server.Stop)
-	conn, err := grpc.NewClient("passthrough:///server", append(memory, dial...)...)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { conn.Close() })
+	_, conn := grpctest.Serve(b, options, dial)
 	return pb.NewTestServiceClient(conn)
 }
 
@@ -234,14 +227,13 @@ func emptyCalls(b *testing.B, client pb.TestServiceClient) func(int) {
 // BenchmarkCall makes a unary call over a connection in memory. Client and server are
 // measured, with the histogram of the handling time.
 func BenchmarkCall(b *testing.B) {
-	sm, cm := NewServerMetrics(tacho.NewRegistry(), WithHandlingTimeHistogram(nil)), NewClientMetrics(tacho.NewRegistry(), WithHandlingTimeHistogram(nil))
+	sm, cm := grpcmetrics.NewServerMetrics(tacho.NewRegistry(), grpcmetrics.WithHandlingTimeHistogram(nil)), grpcmetrics.NewClientMetrics(tacho.NewRegistry(), grpcmetrics.WithHandlingTimeHistogram(nil))
 	psm, pcm := provider.NewServerMetrics(provider.WithServerHandlingTimeHistogram()), provider.NewClientMetrics(provider.WithClientHandlingTimeHistogram())
 	rounds(b, 10,
 		side{"none", emptyCalls(b, connect(b, nil, nil))},
 		side{"tacho", emptyCalls(b, connect(b, sm.ServerOptions(), cm.DialOptions()))},
 		side{"provider", emptyCalls(b, connect(b,
-			[]grpc.ServerOption{grpc.ChainUnaryInterceptor(psm.UnaryServerInterceptor()), grpc.ChainStreamInterceptor(psm.StreamServerInterceptor())},
-			[]grpc.DialOption{grpc.WithChainUnaryInterceptor(pcm.UnaryClientInterceptor()), grpc.WithChainStreamInterceptor(pcm.StreamClientInterceptor())}))})
+			serverOptions(psm), dialOptions(pcm)))})
 }
 
 // An idleStats is a stats.Handler that does nothing except that it keeps a value in the context, as
@@ -249,7 +241,7 @@ func BenchmarkCall(b *testing.B) {
 type idleStats struct{}
 
 func (idleStats) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context {
-	return context.WithValue(ctx, traceKey{}, new(int))
+	return context.WithValue(ctx, idleStats{}, new(int))
 }
 func (idleStats) HandleRPC(context.Context, stats.RPCStats)                         {}
 func (idleStats) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
