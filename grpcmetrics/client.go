@@ -54,32 +54,30 @@ func (m *ClientMetrics) method(name string, typ callType, opts []grpc.CallOption
 
 func (m *ClientMetrics) unary(ctx context.Context, name string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	method, set := m.method(name, unary, opts), m.methods
-	exemplar := set.exemplar(ctx)
-	start := method.start(exemplar)
-	method.countSent(exemplar)
+	start := method.start(ctx)
+	method.countSent(ctx)
 	if set.send != nil {
-		method.observe(&method.sends, set.send, start, exemplar)
+		method.observe(ctx, &method.sends, set.send, start)
 	}
 	code := codes.Unknown // of a panic and of runtime.Goexit
-	defer func() { method.end(code, start, exemplar) }()
+	defer func() { method.end(ctx, code, start) }()
 	err := invoker(ctx, name, req, reply, cc, opts...)
 	if code = codeOf(err); err == nil {
-		method.countReceived(exemplar)
+		method.countReceived(ctx)
 	}
 	if set.recv != nil {
-		method.observe(&method.recvs, set.recv, start, exemplar)
+		method.observe(ctx, &method.recvs, set.recv, start)
 	}
 	return err
 }
 
 func (m *ClientMetrics) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, name string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	s := &clientStreamMetrics{
-		ctx:      ctx,
-		method:   m.method(name, streamType(desc.ClientStreams, desc.ServerStreams), opts),
-		exemplar: m.methods.exemplar(ctx),
-		single:   !desc.ServerStreams,
+		ctx:    ctx,
+		method: m.method(name, streamType(desc.ClientStreams, desc.ServerStreams), opts),
+		single: !desc.ServerStreams,
 	}
-	s.start = s.method.start(s.exemplar)
+	s.start = s.method.start(ctx)
 	s.busy.Store(true)
 	returned := false
 	defer func() {
@@ -106,8 +104,7 @@ type clientStreamMetrics struct {
 	grpc.ClientStream
 	ctx      context.Context // of the caller
 	method   *method
-	exemplar []string
-	start    time.Time
+	start    time.Duration
 	single   bool          // the server sends one message
 	busy     atomic.Bool   // RecvMsg or the streamer runs
 	finished atomic.Uint64 // the code of the last call of onFinish, plus 1
@@ -117,7 +114,7 @@ type clientStreamMetrics struct {
 // end counts the end of the stream, once.
 func (s *clientStreamMetrics) end(code codes.Code) {
 	if s.ended.CompareAndSwap(false, true) {
-		s.method.end(code, s.start, s.exemplar)
+		s.method.end(s.ctx, code, s.start)
 	}
 }
 
@@ -141,32 +138,32 @@ func (s *clientStreamMetrics) done(err error) {
 }
 
 func (s *clientStreamMetrics) SendMsg(msg any) error {
-	set, start := s.method.set, time.Time{}
+	set, start := s.method.set, time.Duration(0)
 	if set.send != nil {
-		start = time.Now()
+		start = time.Since(epoch)
 	}
 	err := s.ClientStream.SendMsg(msg)
 	if err == nil {
-		s.method.countSent(s.exemplar)
+		s.method.countSent(s.ctx)
 	}
 	if set.send != nil {
-		s.method.observe(&s.method.sends, set.send, start, s.exemplar)
+		s.method.observe(s.ctx, &s.method.sends, set.send, start)
 	}
 	return err
 }
 
 func (s *clientStreamMetrics) RecvMsg(msg any) error {
-	set, start := s.method.set, time.Time{}
+	set, start := s.method.set, time.Duration(0)
 	if set.recv != nil {
-		start = time.Now()
+		start = time.Since(epoch)
 	}
 	s.busy.Store(true)
 	err := s.ClientStream.RecvMsg(msg)
 	if err == nil {
-		s.method.countReceived(s.exemplar)
+		s.method.countReceived(s.ctx)
 	}
 	if set.recv != nil {
-		s.method.observe(&s.method.recvs, set.recv, start, s.exemplar)
+		s.method.observe(s.ctx, &s.method.recvs, set.recv, start)
 	}
 	s.done(err)
 	return err

@@ -26,6 +26,12 @@
 // "NotFound". A code above 16 is "Code(17)". Further codes after the first 16 such codes
 // are "other".
 //
+// The exemplars of a call are those of its context, if the registry has
+// [tacho.WithContextExemplars]. Two servers of a program share the families and have labels of
+// their own in sub-registries:
+//
+//	m := grpcmetrics.NewServerMetrics(reg.Sub(tacho.WithConstLabels("server", "public")))
+//
 // # Interceptors
 //
 // The package uses interceptors, not a stats.Handler, for three reasons:
@@ -50,5 +56,5 @@
 //     provider does not count the call, unless a recovery interceptor is inside of the provider.
 //   - Method names that strangers choose are limited; see [WithMaxMethods].
 //   - There are no labels from the context. A namespace or a subsystem is the prefix of a
-//     registry.
+//     registry; see [tacho.WithPrefix].
 package grpcmetrics

@@ -31,14 +31,13 @@ type setup struct {
 	client     []Option
 	options    []grpc.ServerOption
 	noRecovery bool
+
+	serverSub, clientSub []tacho.Option // of the sub-registries of the metrics
 }
 
 func newWorld(t testing.TB, s setup) *world {
-	return newWorldIn(t, tacho.NewRegistry(), s)
-}
-
-func newWorldIn(t testing.TB, reg *tacho.Registry, s setup) *world {
-	w := &world{t: t, reg: reg, sm: NewServerMetrics(reg, s.server...), cm: NewClientMetrics(reg, s.client...)}
+	reg := tacho.NewRegistry()
+	w := &world{t: t, reg: reg, sm: NewServerMetrics(reg.Sub(s.serverSub...), s.server...), cm: NewClientMetrics(reg.Sub(s.clientSub...), s.client...)}
 	options := w.sm.ServerOptions()
 	if !s.noRecovery {
 		options = append(options, grpctest.Recovery()...)
@@ -108,4 +107,29 @@ func (w *world) want(name string, want float64, labels ...string) {
 
 func (w *world) serverStream(ctx context.Context, req *pb.StreamingOutputCallRequest) error {
 	return grpctest.ServerStream(ctx, w.client, req)
+}
+
+// InitializeMetrics creates the series of the registered methods. Calls use the same series.
+func TestInitializeMetrics(t *testing.T) {
+	w := newWorld(t, setup{server: []Option{WithHandlingTimeHistogram(nil)}})
+	w.sm.InitializeMetrics(w.server)
+	methods := 0
+	for _, info := range w.server.GetServiceInfo() {
+		methods += len(info.Methods)
+	}
+	for name, n := range map[string]int{
+		"grpc_server_started_total": 1, "grpc_server_msg_received_total": 1, "grpc_server_msg_sent_total": 1,
+		"grpc_server_handled_total": 17, "grpc_server_handling_seconds_count": 1,
+	} {
+		if got := len(w.find(name)); got != n*methods {
+			t.Errorf("%d series of %s, want %d", got, name, n*methods)
+		}
+		w.want(name, 0)
+	}
+	w.client.EmptyCall(t.Context(), &pb.Empty{})
+	w.settle()
+	w.want("grpc_server_handled_total", 1, "grpc_type", "unary", "grpc_method", "EmptyCall", "grpc_code", "OK")
+	if got := len(w.find("grpc_server_handled_total")); got != 17*methods {
+		t.Errorf("%d series after a call, want %d", got, 17*methods)
+	}
 }

@@ -50,8 +50,7 @@ type methods struct {
 	prefix                           string
 	started, handled, received, sent *tacho.CounterVec
 	handling, recv, send             *tacho.HistogramVec // nil unless enabled
-	errors, overflow                 *tacho.CounterVec   // of tacho
-	exemplarFunc                     func(context.Context) []string
+	overflow                         *tacho.CounterVec   // of tacho
 	codes                            codeSet
 
 	seed  maphash.Seed
@@ -88,10 +87,9 @@ func newMethods(reg *tacho.Registry, c *config) *methods {
 		help = &clientHelp
 	}
 	s := &methods{
-		prefix:       c.prefix(),
-		exemplarFunc: c.exemplar,
-		seed:         maphash.MakeSeed(),
-		left:         c.maxMethods,
+		prefix: c.prefix(),
+		seed:   maphash.MakeSeed(),
+		left:   c.maxMethods,
 	}
 	// The number of methods is limited already. An option of the program comes later and
 	// replaces the first.
@@ -111,7 +109,6 @@ func newMethods(reg *tacho.Registry, c *config) *methods {
 	s.handling = hist(c.handling, "handling_seconds", help.handling)
 	s.recv = hist(c.recv, "msg_recv_handling_seconds", help.recv)
 	s.send = hist(c.send, "msg_send_handling_seconds", help.send)
-	s.errors = reg.CounterVec("tacho_errors_total", "Recordings and collected samples that were refused.", []string{"metric", "reason"})
 	s.overflow = reg.CounterVec("tacho_series_overflow_total", "Lookups beyond a limit of series.", []string{"metric"})
 	s.full.Store(s.left <= 0)
 	for typ := range s.others {
@@ -210,79 +207,51 @@ func (s *methods) newMethod(name string, typ callType) *method {
 	return &method{set: s, name: name, typ: typ, labels: [3]string{typeNames[typ], service, short}}
 }
 
-// exemplar returns the labels of the exemplar of a call. A panic of the function must not
-// change the result of the call.
-func (s *methods) exemplar(ctx context.Context) (labels []string) {
-	if s.exemplarFunc == nil {
-		return nil
-	}
-	returned := false
-	defer func() {
-		if !returned {
-			recover()
-			s.errors.With(s.prefix+"started_total", "panic").Inc()
-		}
-	}()
-	labels = s.exemplarFunc(ctx)
-	returned = true
-	return labels
-}
-
 // inc adds 1 to the counter that p points to, which is a series of v.
-func (m *method) inc(p *atomic.Pointer[tacho.Counter], v *tacho.CounterVec, exemplar []string) {
+func (m *method) inc(ctx context.Context, p *atomic.Pointer[tacho.Counter], v *tacho.CounterVec) {
 	c := p.Load()
 	if c == nil {
 		c = v.With(m.labels[:]...)
 		p.Store(c)
 	}
-	if exemplar == nil {
-		c.Inc()
-	} else {
-		c.AddExemplar(1, exemplar...)
-	}
+	inc(ctx, c)
 }
+
+// epoch is a time of the process. A time of the package is a duration since epoch: a reading of the
+// monotonic clock alone is cheaper than time.Now (BenchmarkClientMessage of module conformance).
+var epoch = time.Now()
 
 // observe observes the seconds since start in the histogram that p points to, which is a
 // series of v.
-func (m *method) observe(p *atomic.Pointer[tacho.Histogram], v *tacho.HistogramVec, start time.Time, exemplar []string) {
+func (m *method) observe(ctx context.Context, p *atomic.Pointer[tacho.Histogram], v *tacho.HistogramVec, start time.Duration) {
 	h := p.Load()
 	if h == nil {
 		h = v.With(m.labels[:]...)
 		p.Store(h)
 	}
-	seconds := time.Since(start).Seconds()
-	if exemplar == nil {
-		h.Observe(seconds)
-	} else {
-		h.ObserveExemplar(seconds, exemplar...)
-	}
+	observe(ctx, h, (time.Since(epoch) - start).Seconds())
 }
 
 // start counts the start of a call and returns its time, if a histogram needs it.
-func (m *method) start(exemplar []string) (t time.Time) {
+func (m *method) start(ctx context.Context) (t time.Duration) {
 	if m.beyond {
 		m.set.overflow.With(m.set.prefix + "started_total").Inc()
 	}
-	m.inc(&m.started, m.set.started, exemplar)
+	m.inc(ctx, &m.started, m.set.started)
 	if m.set.handling != nil || m.set.recv != nil || m.set.send != nil {
-		t = time.Now()
+		t = time.Since(epoch)
 	}
 	return t
 }
 
-func (m *method) countReceived(exemplar []string) { m.inc(&m.received, m.set.received, exemplar) }
-func (m *method) countSent(exemplar []string)     { m.inc(&m.sent, m.set.sent, exemplar) }
+func (m *method) countReceived(ctx context.Context) { m.inc(ctx, &m.received, m.set.received) }
+func (m *method) countSent(ctx context.Context)     { m.inc(ctx, &m.sent, m.set.sent) }
 
 // end counts the end of a call.
-func (m *method) end(code codes.Code, start time.Time, exemplar []string) {
-	c := m.handledAs(code)
-	if exemplar == nil {
-		c.Inc()
-	} else {
-		c.AddExemplar(1, exemplar...)
-	}
+func (m *method) end(ctx context.Context, code codes.Code, start time.Duration) {
+	inc(ctx, m.handledAs(code))
 	if m.set.handling != nil {
-		m.observe(&m.handling, m.set.handling, start, exemplar)
+		m.observe(ctx, &m.handling, m.set.handling, start)
 	}
 }
 

@@ -1,10 +1,6 @@
 package grpcmetrics
 
-import (
-	"context"
-
-	"github.com/tachikoma/tacho"
-)
+import "github.com/tachikoma/tacho"
 
 // An Option configures [NewServerMetrics] or [NewClientMetrics]. A nil Option is refused.
 type Option func(*config)
@@ -22,7 +18,6 @@ type config struct {
 	handling   histogram
 	recv, send histogram
 	maxMethods int
-	exemplar   func(context.Context) []string
 }
 
 func makeConfig(client bool, opts []Option) *config {
@@ -102,13 +97,4 @@ func WithCounterOptions(opts ...tacho.Option) Option {
 // choose, and calls of a client by names from a variable. A proxy has both.
 func WithMaxMethods(n int) Option {
 	return func(c *config) { c.maxMethods = n }
-}
-
-// WithExemplarFromContext makes f choose the exemplar of each call, from the context that
-// the interceptor gets. f returns label pairs such as "trace_id", id, or none for no
-// exemplar; see [tacho.Counter.AddExemplar]. All metrics of the call have the exemplar. f
-// is called once for a call, before the call, possibly from several goroutines. If f panics,
-// the call has no exemplar and tacho_errors_total{metric,reason="panic"} counts.
-func WithExemplarFromContext(f func(context.Context) []string) Option {
-	return func(c *config) { c.exemplar = f }
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"strings"
 	"testing"
 
@@ -12,7 +11,6 @@ import (
 	pb "google.golang.org/grpc/interop/grpc_testing"
 
 	"github.com/tachikoma/tacho"
-	"github.com/tachikoma/tacho/grpcmetrics/internal/grpctest"
 )
 
 func TestRefusedOptions(t *testing.T) {
@@ -72,66 +70,32 @@ func TestTwoServers(t *testing.T) {
 	w.want("grpc_server_handled_total", 2, "grpc_service", "s")
 }
 
-func TestExemplars(t *testing.T) {
-	f := func(ctx context.Context) []string {
-		if id, ok := ctx.Value(traceKey{}).(string); ok {
-			return []string{"trace_id", id}
-		}
-		return nil
-	}
-	w := newWorld(t, setup{
-		client: []Option{WithExemplarFromContext(f), WithHandlingTimeHistogram(nil), WithStreamRecvHistogram(nil), WithStreamSendHistogram(nil)},
-		server: []Option{WithExemplarFromContext(func(context.Context) []string { return []string{"trace_id", "server"} }), WithHandlingTimeHistogram(nil)},
-	})
-	w.client.EmptyCall(t.Context(), &pb.Empty{})
-	if text := w.openMetrics(); strings.Contains(text, "client") && strings.Contains(text, `trace_id="c`) {
-		t.Errorf("an exemplar without a trace:\n%s", text)
-	}
-	ctx := context.WithValue(t.Context(), traceKey{}, "c1")
-	w.client.EmptyCall(ctx, &pb.Empty{})
-	if err := w.serverStream(context.WithValue(t.Context(), traceKey{}, "c2"), grpctest.Outputs(1, nil)); err != io.EOF {
-		t.Error(err)
-	}
-	w.settle()
-	text := w.openMetrics()
-	for _, name := range []string{"started_total", "handled_total", "msg_received_total", "msg_sent_total", "handling_seconds_bucket"} {
-		for _, side := range []string{"server", "client"} {
-			want := []string{`# {trace_id="c1"}`, `# {trace_id="c2"}`}
-			if side == "server" {
-				want = []string{`# {trace_id="server"}`, `# {trace_id="server"}`}
-			}
-			for i, typ := range []string{"unary", "server_stream"} {
-				found := false
-				for line := range strings.Lines(text) {
-					found = found || strings.HasPrefix(line, "grpc_"+side+"_"+name) && strings.Contains(line, `grpc_type="`+typ+`"`) && strings.Contains(line, want[i])
-				}
-				if !found {
-					t.Errorf("grpc_%s_%s of type %s has no exemplar %s", side, name, typ, want[i])
-				}
-			}
+// Two servers share the families. Each has its series, which Close of its registry removes.
+func TestServersInSubRegistries(t *testing.T) {
+	reg := tacho.NewRegistry()
+	w := &world{t: t, reg: reg}
+	public, admin := reg.Sub(tacho.WithConstLabels("server", "public")), reg.Sub(tacho.WithConstLabels("server", "admin"))
+	call := func(m *ServerMetrics, n int) {
+		for range n {
+			m.unary(t.Context(), nil, &grpc.UnaryServerInfo{FullMethod: "/s/m"}, func(context.Context, any) (any, error) { return nil, nil })
+			stranger(m, "/strange/name")
 		}
 	}
-	for _, name := range []string{"grpc_client_msg_recv_handling_seconds_bucket", "grpc_client_msg_send_handling_seconds_bucket"} {
-		if !strings.Contains(text, name) {
-			t.Errorf("no %s", name)
-		}
+	opts := []Option{WithHandlingTimeHistogram(nil), WithMaxMethods(0)}
+	call(NewServerMetrics(public, opts...), 2)
+	call(NewServerMetrics(admin, opts...), 3)
+	call(NewServerMetrics(reg.Sub(tacho.WithPrefix("myapp_")), opts...), 4)
+	for _, name := range []string{"grpc_server_started_total", "grpc_server_handled_total", "grpc_server_handling_seconds"} {
+		w.want(name, 2, "server", "public", "grpc_service", "s")
+		w.want(name, 3, "server", "admin", "grpc_service", "s")
+		w.want(name, 10)
+		w.want("myapp_"+name, 8)
 	}
-}
-
-type traceKey struct{}
-
-// A panic of the function must not change the result of the call.
-func TestExemplarPanics(t *testing.T) {
-	f := WithExemplarFromContext(func(context.Context) []string { panic("no trace") })
-	w := newWorld(t, setup{client: []Option{f}, server: []Option{f}, noRecovery: true})
-	if _, err := w.client.EmptyCall(t.Context(), &pb.Empty{}); err != nil {
-		t.Error(err)
+	// The metrics of the registry itself have no labels and no prefix.
+	w.want("tacho_series_overflow_total", 9, "metric", "grpc_server_started_total")
+	if n := len(w.find("tacho_series_overflow_total")); n != 1 {
+		t.Errorf("%d series of tacho_series_overflow_total, want 1", n)
 	}
-	if err := w.serverStream(t.Context(), grpctest.Outputs(1, nil)); err != io.EOF {
-		t.Error(err)
-	}
-	w.settle()
-	w.want("tacho_errors_total", 2, "metric", "grpc_client_started_total", "reason", "panic")
-	w.want("tacho_errors_total", 2, "metric", "grpc_server_started_total", "reason", "panic")
-	w.want("grpc_server_handled_total", 2, "grpc_code", "OK")
+	admin.Close()
+	w.want("grpc_server_handled_total", 4)
 }

@@ -58,14 +58,13 @@ func (m *ServerMetrics) unary(ctx context.Context, req any, info *grpc.UnaryServ
 	if method == nil {
 		method = m.methods.add(info.FullMethod, unary, true) // unary methods are registered
 	}
-	exemplar := m.methods.exemplar(ctx)
-	start := method.start(exemplar)
-	method.countReceived(exemplar)
+	start := method.start(ctx)
+	method.countReceived(ctx)
 	code := codes.Unknown // of a panic and of runtime.Goexit
-	defer func() { method.end(code, start, exemplar) }()
+	defer func() { method.end(ctx, code, start) }()
 	resp, err = handler(ctx, req)
 	if code = codeOf(err); err == nil {
-		method.countSent(exemplar)
+		method.countSent(ctx)
 	}
 	return resp, err
 }
@@ -77,13 +76,10 @@ func (m *ServerMetrics) stream(srv any, stream grpc.ServerStream, info *grpc.Str
 		// The handler of grpc.UnknownServiceHandler has no srv.
 		method = m.methods.add(info.FullMethod, typ, srv != nil)
 	}
-	s := &serverStreamMetrics{ServerStream: stream, method: method}
-	if m.methods.exemplarFunc != nil {
-		s.exemplar = m.methods.exemplar(stream.Context())
-	}
-	start := method.start(s.exemplar)
+	s := &serverStreamMetrics{ServerStream: stream, ctx: stream.Context(), method: method}
+	start := method.start(s.ctx)
 	code := codes.Unknown // of a panic and of runtime.Goexit
-	defer func() { method.end(code, start, s.exemplar) }()
+	defer func() { method.end(s.ctx, code, start) }()
 	err := handler(srv, s)
 	code = codeOf(err)
 	return err
@@ -92,14 +88,14 @@ func (m *ServerMetrics) stream(srv any, stream grpc.ServerStream, info *grpc.Str
 // A serverStreamMetrics counts the messages of a stream.
 type serverStreamMetrics struct {
 	grpc.ServerStream
-	method   *method
-	exemplar []string
+	ctx    context.Context // of the call
+	method *method
 }
 
 func (s *serverStreamMetrics) SendMsg(msg any) error {
 	err := s.ServerStream.SendMsg(msg)
 	if err == nil {
-		s.method.countSent(s.exemplar)
+		s.method.countSent(s.ctx)
 	}
 	return err
 }
@@ -107,7 +103,7 @@ func (s *serverStreamMetrics) SendMsg(msg any) error {
 func (s *serverStreamMetrics) RecvMsg(msg any) error {
 	err := s.ServerStream.RecvMsg(msg)
 	if err == nil {
-		s.method.countReceived(s.exemplar)
+		s.method.countReceived(s.ctx)
 	}
 	return err
 }

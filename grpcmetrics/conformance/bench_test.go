@@ -2,12 +2,14 @@ package grpcconformance
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"slices"
 	"testing"
 	"time"
 
 	provider "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	pb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/stats"
@@ -101,24 +103,36 @@ var histogramCases = []struct {
 	},
 }
 
+// unaryCalls returns a function that calls an interceptor without a connection.
+func unaryCalls(f grpc.UnaryServerInterceptor) func(int) {
+	ctx, req := context.Background(), any(&pb.Empty{})
+	info := &grpc.UnaryServerInfo{FullMethod: "/grpc.testing.TestService/UnaryCall"}
+	handler := func(_ context.Context, req any) (any, error) { return req, nil }
+	return func(n int) {
+		for range n {
+			f(ctx, req, info, handler)
+		}
+	}
+}
+
 // BenchmarkServerUnary calls the interceptors without a connection.
 func BenchmarkServerUnary(b *testing.B) {
 	for _, c := range histogramCases {
 		b.Run(c.name, func(b *testing.B) {
-			call := func(f grpc.UnaryServerInterceptor) func(int) {
-				ctx, req := context.Background(), any(&pb.Empty{})
-				info := &grpc.UnaryServerInfo{FullMethod: "/grpc.testing.TestService/UnaryCall"}
-				handler := func(_ context.Context, req any) (any, error) { return req, nil }
-				return func(n int) {
-					for range n {
-						f(ctx, req, info, handler)
-					}
-				}
-			}
 			ours, theirs := grpcmetrics.NewServerMetrics(tacho.NewRegistry(), c.server...), provider.NewServerMetrics(c.theirs...)
-			rounds(b, callsPerRound, side{"tacho", call(ours.UnaryServerInterceptor())}, side{"provider", call(theirs.UnaryServerInterceptor())})
+			rounds(b, callsPerRound, side{"tacho", unaryCalls(ours.UnaryServerInterceptor())}, side{"provider", unaryCalls(theirs.UnaryServerInterceptor())})
 		})
 	}
+	// Each call has a trace of its own. tacho asks for the labels once for each metric, and the provider
+	// once for each call.
+	b.Run("exemplars", func(b *testing.B) {
+		c, id := histogramCases[1], 0
+		next := func() string { id++; return fmt.Sprintf("%032x", id) }
+		reg := tacho.NewRegistry(tacho.WithContextExemplars(func(context.Context) []string { return []string{"trace_id", next()} }))
+		ours, theirs := grpcmetrics.NewServerMetrics(reg, c.server...), provider.NewServerMetrics(c.theirs...)
+		exemplar := provider.WithExemplarFromContext(func(context.Context) prometheus.Labels { return prometheus.Labels{"trace_id": next()} })
+		rounds(b, callsPerRound, side{"tacho", unaryCalls(ours.UnaryServerInterceptor())}, side{"provider", unaryCalls(theirs.UnaryServerInterceptor(exemplar))})
+	})
 }
 
 type nopServerStream struct{ grpc.ServerStream }
