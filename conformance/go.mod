@@ -13,7 +13,9 @@ require (
 	github.com/prometheus/prometheus v0.316.0
 	github.com/tachikoma/tacho v0.0.0
 	github.com/tachikoma/tacho/bridge/prometheus v0.0.0
+	github.com/tachikoma/tacho/grpcmetrics v0.0.0
 	go.yaml.in/yaml/v2 v2.4.4
+	google.golang.org/grpc v1.84.0
 	google.golang.org/protobuf v1.36.12
 	k8s.io/api v0.37.2
 	k8s.io/apimachinery v0.37.2
@@ -144,7 +146,6 @@ require (
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/api v0.305.0 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20261012220534-4341edf3f941 // indirect
-	google.golang.org/grpc v1.84.0 // indirect
 	gopkg.in/inf.v0 v0.9.1 // indirect
 	k8s.io/client-go v0.37.1 // indirect
 	k8s.io/klog/v2 v2.140.0 // indirect
@@ -158,3 +159,5 @@ require (
 replace github.com/tachikoma/tacho => ../
 
 replace github.com/tachikoma/tacho/bridge/prometheus => ../bridge/prometheus
+
+replace github.com/tachikoma/tacho/grpcmetrics => ../grpcmetrics

@@ -7,6 +7,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,9 +21,18 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/cog/plugins"
 	foundation "github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"github.com/prometheus/prometheus/promql/parser"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/tachikoma/tacho"
 	"github.com/tachikoma/tacho/goruntime"
+	"github.com/tachikoma/tacho/grpcmetrics"
 	"github.com/tachikoma/tacho/httpclient"
 	"github.com/tachikoma/tacho/process"
 	"github.com/tachikoma/tacho/push"
@@ -56,7 +66,14 @@ func newOpsProgram(t *testing.T, opts ...tacho.Option) *opsProgram {
 	sqlstats.Register(reg, db, "missions")
 	queries := sqlstats.QueryDuration(reg)
 
-	metrics := tacho.NewHTTPMetrics(reg)
+	audit := sql.OpenDB(noDatabase{})
+	t.Cleanup(func() { audit.Close() })
+	audit.SetMaxOpenConns(1)
+	sqlstats.RegisterGoSQL(reg, audit, "audit")
+
+	calls := newOpsCalls(t, reg)
+
+	metrics := tacho.NewHTTPMetrics(reg, tacho.WithTimeToFirstByte(), tacho.WithRequestSize())
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /missions", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "[]") })
 	mux.HandleFunc("GET /broken", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
@@ -86,20 +103,10 @@ func newOpsProgram(t *testing.T, opts ...tacho.Option) *opsProgram {
 			io.Copy(io.Discard, response.Body)
 			response.Body.Close()
 		}
-		// The pool has one connection: a second caller waits until the release.
-		conn, err := db.Conn(t.Context())
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		time.AfterFunc(5*time.Millisecond, func() { conn.Close() })
-		second, err := db.Conn(t.Context())
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		second.Close()
+		waitForConn(t, db)
+		waitForConn(t, audit)
 		queries.With("select").Observe(0.1)
+		calls()
 		if err := pusher.Push(t.Context()); err != nil {
 			t.Error(err)
 		}
@@ -109,6 +116,24 @@ func newOpsProgram(t *testing.T, opts ...tacho.Option) *opsProgram {
 		}
 		small.With("too", "many").Inc()
 	}}
+}
+
+// waitForConn waits for a connection of a pool that has one connection: a second caller waits until the
+// first releases it.
+func waitForConn(t *testing.T, db *sql.DB) {
+	t.Helper()
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	time.AfterFunc(5*time.Millisecond, func() { conn.Close() })
+	second, err := db.Conn(t.Context())
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	second.Close()
 }
 
 // names returns the names of the samples of a scrape.
@@ -131,51 +156,55 @@ func (p *opsProgram) names(t *testing.T) map[string]bool {
 	return names
 }
 
-// Metrics of the dashboards that packages of this module's program do not have.
 var (
 	// fromPrometheus lists the metrics that Prometheus adds to each scrape.
 	fromPrometheus = []string{"up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_series_added"}
-	// fromGRPC lists the metrics of go-grpc-middleware's provider v1.1.1 with their labels.
-	fromGRPC = map[string][]string{
-		"grpc_server_started_total":      {"grpc_type", "grpc_service", "grpc_method"},
-		"grpc_server_handled_total":      {"grpc_type", "grpc_service", "grpc_method", "grpc_code"},
-		"grpc_server_msg_received_total": {"grpc_type", "grpc_service", "grpc_method"},
-		"grpc_server_msg_sent_total":     {"grpc_type", "grpc_service", "grpc_method"},
-		"grpc_server_handling_seconds":   {"grpc_type", "grpc_service", "grpc_method"},
-		"grpc_client_handled_total":      {"grpc_type", "grpc_service", "grpc_method", "grpc_code"},
-		"grpc_client_handling_seconds":   {"grpc_type", "grpc_service", "grpc_method"},
+	// fromGRPC lists metrics of package grpcmetrics that the dashboard must have.
+	fromGRPC = []string{
+		"grpc_server_started_total", "grpc_server_handled_total", "grpc_server_msg_received_total", "grpc_server_msg_sent_total",
+		"grpc_server_handling_seconds", "grpc_client_handled_total", "grpc_client_handling_seconds",
 	}
-	// fromSQL lists the metrics of client_golang's collector of database statistics.
+	// fromSQL lists metrics of sqlstats.RegisterGoSQL that the dashboard must have.
 	fromSQL = []string{
 		"go_sql_max_open_connections", "go_sql_in_use_connections", "go_sql_idle_connections", "go_sql_wait_count_total",
 		"go_sql_wait_duration_seconds_total", "go_sql_max_idle_closed_total", "go_sql_max_idle_time_closed_total", "go_sql_max_lifetime_closed_total",
 	}
+	// fromOptions lists metrics of options of NewHTTPMetrics that the dashboard must have.
+	fromOptions = []string{"http_time_to_first_byte_seconds", "http_request_size_bytes"}
 )
 
-// addOthers defines metrics of other programs and returns a function that records.
-func (p *opsProgram) addOthers() (record func()) {
-	var steps []func()
-	for name, labels := range fromGRPC {
-		values := []string{"unary", "missions.v1.Missions", "Create", "Internal"}[:len(labels)]
-		if strings.HasSuffix(name, "_seconds") {
-			h := p.reg.HistogramVec(name, "Help.", nil, labels).With(values...)
-			steps = append(steps, func() { h.Observe(0.1) })
-		} else {
-			c := p.reg.CounterVec(name, "Help.", labels).With(values...)
-			steps = append(steps, func() { c.Inc() })
-		}
+// newOpsCalls starts a gRPC server and returns a function that makes calls: a unary one, a stream, and
+// one that fails.
+func newOpsCalls(t *testing.T, reg *tacho.Registry) (calls func()) {
+	t.Helper()
+	times := grpcmetrics.WithHandlingTimeHistogram(nil)
+	server := grpc.NewServer(grpcmetrics.NewServerMetrics(reg, times).ServerOptions()...)
+	healthpb.RegisterHealthServer(server, health.NewServer())
+	testpb.RegisterTestServiceServer(server, testpb.UnimplementedTestServiceServer{})
+	listener := bufconn.Listen(1 << 20)
+	go server.Serve(listener)
+	t.Cleanup(server.Stop)
+	conn, err := grpc.NewClient("passthrough:///server", append(grpcmetrics.NewClientMetrics(reg, times).DialOptions(),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))...)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, name := range fromSQL {
-		if strings.HasSuffix(name, "_total") {
-			c := p.reg.CounterVec(name, "Help.", []string{"db_name"}).With("audit")
-			steps = append(steps, func() { c.Inc() })
-		} else {
-			p.reg.GaugeVec(name, "Help.", []string{"db_name"}).With("audit").Set(10)
-		}
-	}
+	t.Cleanup(func() { conn.Close() })
+	client := healthpb.NewHealthClient(conn)
 	return func() {
-		for _, step := range steps {
-			step()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		_, err := client.Check(ctx, &healthpb.HealthCheckRequest{})
+		if _, failed := testpb.NewTestServiceClient(conn).EmptyCall(ctx, &testpb.Empty{}); status.Code(failed) != codes.Unimplemented {
+			t.Errorf("EmptyCall: %v", failed)
+		}
+		watch, streamErr := client.Watch(ctx, &healthpb.HealthCheckRequest{})
+		if streamErr == nil {
+			_, streamErr = watch.Recv()
+		}
+		if err := errors.Join(err, streamErr); err != nil {
+			t.Error(err)
 		}
 	}
 }
@@ -200,18 +229,12 @@ func selectors(t *testing.T, expr string) (names []string) {
 var opsDashboards = []string{"grafana.json", "grafana-tachikoma.json"}
 
 // TestOpsDashboardNames parses each query of the dashboards. A scrape of a program with every
-// package must have the metrics, or a list above.
+// package must have the metrics, except those of Prometheus.
 func TestOpsDashboardNames(t *testing.T) {
 	p := newOpsProgram(t)
 	p.record()
 	names := p.names(t)
 	for _, name := range fromPrometheus {
-		names[name] = true
-	}
-	for name := range fromGRPC {
-		names[name], names[name+"_bucket"] = true, true
-	}
-	for _, name := range fromSQL {
 		names[name] = true
 	}
 	seen := map[string]bool{}
@@ -228,12 +251,7 @@ func TestOpsDashboardNames(t *testing.T) {
 	if len(seen) < 60 {
 		t.Errorf("the queries select %d metrics, want at least 60", len(seen))
 	}
-	for _, name := range slices.Concat(fromPrometheus, fromSQL) {
-		if !seen[name] {
-			t.Errorf("no query selects %s", name)
-		}
-	}
-	for name := range fromGRPC {
+	for _, name := range slices.Concat(fromPrometheus, fromGRPC, fromSQL, fromOptions) {
 		if !seen[name] && !seen[name+"_bucket"] {
 			t.Errorf("no query selects %s", name)
 		}
@@ -254,12 +272,10 @@ func TestOpsDashboardHasData(t *testing.T) {
 		{job: "native", handler: native.reg.Handler(), config: "scrape_native_histograms: true"},
 		{job: "plain", handler: plain.Handler()},
 	}
-	others := []func(){classic.addOthers(), native.addOthers()}
 	s := newServer(t, targets)
 	for range 4 {
-		for i, p := range []*opsProgram{classic, native} {
+		for _, p := range []*opsProgram{classic, native} {
 			p.record()
-			others[i]()
 		}
 		s.wait(t, targets)
 	}

@@ -18,7 +18,7 @@ var dashboards = map[string]dashboard{
 	"grafana.json": {
 		uid: "tacho", title: "tacho",
 		description: "HTTP, Go, process, SQL, gRPC, HTTP client and push metrics of programs that use tacho.",
-		rows:        []row{overview, httpRow, goRow, processRow, sqlRow, grpcRow, clientRow, pushRow, tachoRow},
+		rows:        []row{overview, anyHTTPRow, goRow, processRow, sqlRow, grpcRow, clientRow, pushRow, tachoRow},
 	},
 	"grafana-tachikoma.json": {
 		uid: "tachikoma", title: "Tachikoma",
@@ -148,7 +148,8 @@ var overview = row{title: "Overview", panels: []panel{
 	stat("Refused recordings", "Since the start of the programs. A refused recording is a mistake in the program.", "short", total("tacho_errors_total"), anySteps...),
 }}
 
-var httpRow = row{title: "HTTP", panels: []panel{
+// httpPanels are the panels of HTTP that each dashboard has.
+var httpPanels = []panel{
 	{title: "Requests by status", unit: "reqps", stacked: true, queries: []query{{"sum by (status) (rate(http_requests_total{@}[$__rate_interval]))", "{{status}}"}}},
 	{
 		title: "Errors", description: "The part of all requests.", unit: "percentunit", steps: errorSteps,
@@ -167,8 +168,24 @@ var httpRow = row{title: "HTTP", panels: []panel{
 		title: "Errors by route", description: "The part of the requests of a route with status 5xx.", unit: "percentunit", steps: errorSteps,
 		queries: []query{{ratioBy("http_requests_total", failed, "method, path"), "{{method}} {{path}}"}},
 	},
+}
+
+var httpRow = row{title: "HTTP", panels: slices.Concat(httpPanels, []panel{
 	{title: "Connections", width: 24, height: 6, stacked: true, queries: []query{{"sum by (state) (http_connections{@})", "{{state}}"}}},
-}}
+})}
+
+// anyHTTPRow also has the metrics of options of tacho.NewHTTPMetrics.
+var anyHTTPRow = row{title: "HTTP", panels: slices.Concat(httpPanels, []panel{
+	{title: "Connections", stacked: true, queries: []query{{"sum by (state) (http_connections{@})", "{{state}}"}}},
+	{
+		title: "Time to first byte, p90", description: "Needs tacho.WithTimeToFirstByte. " + nativeLines, unit: "s", steps: latencySteps,
+		queries: slowest("http_time_to_first_byte_seconds", "path"),
+	},
+	{
+		title: "Bytes received", description: "Needs tacho.WithRequestSize.", unit: "Bps",
+		queries: []query{{"sum by (path) (rate(http_request_size_bytes_sum{@}[$__rate_interval]) or histogram_sum(rate(http_request_size_bytes{@}[$__rate_interval])))", "{{path}}"}},
+	},
+})}
 
 var tachikomaRow = row{title: "Tachikoma", panels: []panel{
 	{title: "Missions created", unit: "ops", queries: []query{{"sum by (status) (rate(tachikoma_missions_total{@}[$__rate_interval]))", "{{status}}"}}},
@@ -606,8 +623,9 @@ func TestDashboardStructure(t *testing.T) {
 				latency = latency || strings.Contains(q.Expr, "histogram_quantile(") && !strings.Contains(q.Expr, "_phase_")
 			}
 			for _, q := range p.Targets {
-				if latency && (!q.Exemplar || len(p.FieldConfig.Defaults.Thresholds.Steps) < 2) {
-					t.Errorf("%s: panel %q has no exemplars, or no thresholds", name, p.Title)
+				hasExemplars := !strings.Contains(q.Expr, "_first_byte_") // the metric has none
+				if latency && (q.Exemplar != hasExemplars || len(p.FieldConfig.Defaults.Thresholds.Steps) < 2) {
+					t.Errorf("%s: panel %q: exemplars %t, or no thresholds", name, p.Title, q.Exemplar)
 				}
 				if q.Instant != (p.Type == "stat") || q.Range {
 					t.Errorf("%s: panel %q: instant %t, range %t", name, p.Title, q.Instant, q.Range)
