@@ -350,6 +350,8 @@ func TestOpsDashboardHasData(t *testing.T) {
 
 // grafana decodes a dashboard with Grafana's types. The text old is replaced before. A field
 // that Grafana does not know is a problem.
+//
+//lint:ignore SA1019 the dashboards have the schema of version 1
 func grafana(t *testing.T, name, old, replacement string) (d foundation.Dashboard, problem string) {
 	t.Helper()
 	plugins.RegisterDefaultPlugins()

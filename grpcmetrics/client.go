@@ -99,7 +99,8 @@ func (m *ClientMetrics) stream(ctx context.Context, desc *grpc.StreamDesc, cc *g
 // grpc reports the end of a stream to RecvMsg and to onFinish. RecvMsg is not enough: the
 // caller may cancel the context and never call RecvMsg again. onFinish is not enough: an
 // interceptor that retries, inside of this one, makes several streams. So the result of a
-// running RecvMsg is the end, and onFinish is the end if no RecvMsg is running.
+// running RecvMsg is the end, and onFinish is the end if no RecvMsg is running. If both happen at
+// once and RecvMsg has a message, the stream is either at its end or a retried one; see watch.
 type clientStreamMetrics struct {
 	grpc.ClientStream
 	ctx      context.Context // of the caller
@@ -109,12 +110,38 @@ type clientStreamMetrics struct {
 	busy     atomic.Bool   // RecvMsg or the streamer runs
 	finished atomic.Uint64 // the code of the last call of onFinish, plus 1
 	ended    atomic.Bool
+	unwatch  atomic.Pointer[func() bool] // see watch
 }
 
 // end counts the end of the stream, once.
 func (s *clientStreamMetrics) end(code codes.Code) {
 	if s.ended.CompareAndSwap(false, true) {
+		s.stopWatching()
 		s.method.end(s.ctx, code, s.start)
+	}
+}
+
+// watch ends the stream with code when the context of the inner stream is done. grpc ends that context
+// with the stream, and a retried stream has another one.
+func (s *clientStreamMetrics) watch(code uint64) {
+	stop := context.AfterFunc(s.ClientStream.Context(), func() {
+		s.finished.CompareAndSwap(0, code)
+		if code := s.finished.Load(); code != 0 && !s.busy.Load() {
+			s.end(codes.Code(code - 1))
+		}
+	})
+	if old := s.unwatch.Swap(&stop); old != nil {
+		(*old)()
+	}
+	if s.ended.Load() {
+		s.stopWatching()
+	}
+}
+
+// stopWatching releases s from a context that outlives the stream.
+func (s *clientStreamMetrics) stopWatching() {
+	if stop := s.unwatch.Swap(nil); stop != nil {
+		(*stop)()
 	}
 }
 
@@ -127,13 +154,20 @@ func (s *clientStreamMetrics) onFinish(err error) {
 	}
 }
 
-// done is called with the result of RecvMsg or of the streamer.
+// done is called with the result of RecvMsg or of the streamer. A stream that ends within the streamer is
+// not watched, because grpc.ClientStream allows no call of Context before RecvMsg. Its end is that of the
+// context of the call, or the next RecvMsg.
 func (s *clientStreamMetrics) done(err error) {
 	s.busy.Store(false)
 	if err != nil {
 		s.end(codeOfEnd(err))
-	} else if code := s.finished.Load(); code != 0 && (s.single || s.ctx.Err() != nil) {
-		s.end(codes.Code(code - 1))
+	} else if code := s.finished.Load(); code != 0 {
+		switch {
+		case s.single || s.ctx.Err() != nil:
+			s.end(codes.Code(code - 1))
+		case s.ClientStream != nil && s.finished.CompareAndSwap(code, 0): // after RecvMsg
+			s.watch(code)
+		}
 	}
 }
 

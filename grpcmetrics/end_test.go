@@ -225,16 +225,21 @@ func TestRetryInsideTheStreamer(t *testing.T) {
 	w.want("grpc_client_handled_total", 1)
 }
 
-// A caller may end its stream between the end of a RecvMsg with a message and its next one.
+// A stream may end while RecvMsg returns a message, and the caller may never call RecvMsg again. A
+// retried stream goes on.
 func TestEndDuringSuccessfulRecv(t *testing.T) {
 	for name, tt := range map[string]struct {
 		desc     grpc.StreamDesc
-		canceled bool
+		canceled bool // the context of the call
+		closed   bool // the context of the inner stream
+		later    bool // the context of the inner stream is done after RecvMsg
 		want     float64
 	}{
-		"the context is done":           {grpc.StreamDesc{ServerStreams: true}, true, 1},
-		"a retried stream":              {grpc.StreamDesc{ServerStreams: true}, false, 0},
-		"the response of client_stream": {grpc.StreamDesc{ClientStreams: true}, false, 1},
+		"the context is done":           {grpc.StreamDesc{ServerStreams: true}, true, false, false, 1},
+		"the connection is closed":      {grpc.StreamDesc{ServerStreams: true}, false, true, false, 1},
+		"grpc ends the context later":   {grpc.StreamDesc{ServerStreams: true}, false, false, true, 1},
+		"a retried stream":              {grpc.StreamDesc{ServerStreams: true}, false, false, false, 0},
+		"the response of client_stream": {grpc.StreamDesc{ClientStreams: true}, false, false, false, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := &world{t: t, reg: tacho.NewRegistry()}
@@ -242,12 +247,18 @@ func TestEndDuringSuccessfulRecv(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			inner := &fakeStream{}
+			var end context.CancelFunc
+			inner.ctx, end = context.WithCancel(t.Context())
+			defer end()
 			s, err := m.stream(ctx, &tt.desc, nil, "/s/m", func(_ context.Context, _ *grpc.StreamDesc, _ *grpc.ClientConn, _ string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 				inner.recv = func() {
 					if tt.canceled {
 						cancel()
 					}
-					opts[0].(grpc.OnFinishCallOption).OnFinish(nil)
+					opts[0].(grpc.OnFinishCallOption).OnFinish(status.Error(codes.Canceled, "closed"))
+					if tt.closed {
+						end()
+					}
 				}
 				return inner, nil
 			})
@@ -255,15 +266,97 @@ func TestEndDuringSuccessfulRecv(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.RecvMsg(nil)
+			if tt.later {
+				w.want("grpc_client_handled_total", 0)
+				end()
+			}
+			if tt.want > 0 {
+				w.settle()
+			}
 			w.want("grpc_client_handled_total", tt.want)
+			w.want("grpc_client_handled_total", tt.want, "grpc_code", "Canceled")
+			if stop := s.(*clientStreamMetrics).unwatch.Load(); (stop != nil) != (tt.want == 0) {
+				t.Errorf("the context of the stream keeps the metrics: %t", stop != nil)
+			}
 		})
+	}
+}
+
+// A context that an interceptor chose may outlive its stream, and must keep nothing of it.
+func TestRetriedStreamLetsGo(t *testing.T) {
+	for name, endsAtOnce := range map[string]bool{"ends later": false, "ends at once": true} {
+		t.Run(name, func(t *testing.T) {
+			w := &world{t: t, reg: tacho.NewRegistry()}
+			m := NewClientMetrics(w.reg)
+			watched := &watchedContext{Context: t.Context(), done: make(chan struct{}), kept: map[int]bool{}}
+			inner := &fakeStream{ctx: watched}
+			var finish func(error)
+			s, err := m.stream(t.Context(), &grpc.StreamDesc{ServerStreams: true}, nil, "/s/m", func(_ context.Context, _ *grpc.StreamDesc, _ *grpc.ClientConn, _ string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+				finish = opts[0].(grpc.OnFinishCallOption).OnFinish
+				return inner, nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 3 { // retries
+				inner.recv = func() { finish(status.Error(codes.Unavailable, "again")) }
+				s.RecvMsg(nil)
+				inner.recv = func() {}
+				for range 10 {
+					s.RecvMsg(nil)
+				}
+			}
+			if watched.calls != 3 || len(watched.kept) != 1 {
+				t.Errorf("3 retries: %d functions of the context, %d are kept, want 3 and 1", watched.calls, len(watched.kept))
+			}
+			if endsAtOnce {
+				watched.then = func() { finish(nil) }
+				inner.recv = func() { finish(status.Error(codes.Unavailable, "again")) }
+				s.RecvMsg(nil)
+			} else {
+				finish(nil)
+			}
+			w.want("grpc_client_handled_total", 1, "grpc_code", "OK")
+			w.want("grpc_client_handled_total", 1)
+			if len(watched.kept) != 0 {
+				t.Errorf("the context keeps %d functions", len(watched.kept))
+			}
+		})
+	}
+}
+
+// A watchedContext counts the functions of context.AfterFunc. It calls none.
+type watchedContext struct {
+	context.Context
+	done  chan struct{}
+	calls int
+	kept  map[int]bool
+	then  func() // if not nil, called by AfterFunc
+}
+
+func (c *watchedContext) Done() <-chan struct{} { return c.done }
+
+func (c *watchedContext) AfterFunc(func()) (stop func() bool) {
+	c.calls++
+	id := c.calls
+	c.kept[id] = true
+	if c.then != nil {
+		c.then()
+	}
+	return func() bool {
+		kept := c.kept[id]
+		delete(c.kept, id)
+		return kept
 	}
 }
 
 type fakeStream struct {
 	grpc.ClientStream
+	ctx  context.Context
 	recv func()
 }
+
+func (s *fakeStream) Context() context.Context { return s.ctx }
 
 func (s *fakeStream) RecvMsg(any) error {
 	s.recv()
