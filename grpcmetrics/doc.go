@@ -38,7 +38,8 @@
 //   - Cost: grpc allocates the events of a stats.Handler. A stats.Handler that does nothing
 //     adds 20 allocations to a unary call on the server and 17 on the client, and 2 to 5
 //     microseconds on each side. An interceptor that does nothing adds 2 allocations on the
-//     server and none on the client, and less than 0.2 microseconds (BenchmarkHook).
+//     server and none on the client, and less than 0.2 microseconds (BenchmarkHook of module
+//     grpcmetrics/conformance).
 //   - Panics: the event stats.End has no error if a handler panics, so the call would be OK.
 //   - Calls: the client's events are those of attempts. A retried call would be several calls.
 //

@@ -218,7 +218,8 @@ func (m *method) inc(ctx context.Context, p *atomic.Pointer[tacho.Counter], v *t
 }
 
 // epoch is a time of the process. A time of the package is a duration since epoch: a reading of the
-// monotonic clock alone is cheaper than time.Now (BenchmarkClientMessage of module conformance).
+// monotonic clock alone is cheaper than time.Now (BenchmarkClientMessage of module
+// grpcmetrics/conformance).
 var epoch = time.Now()
 
 // observe observes the seconds since start in the histogram that p points to, which is a
