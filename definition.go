@@ -97,14 +97,14 @@ func (f *family) check() string {
 // checkUnit returns an error text if the name does not end in the unit (OpenMetrics 1.0,
 // "Unit"), or "".
 func (f *family) checkUnit() string {
-	name := f.Name
+	name, end := f.Name, "_"+f.Unit
 	if f.Kind == expo.Counter {
-		name = stringslite.TrimSuffix(name, "_total")
+		name, end = stringslite.TrimSuffix(name, "_total"), end+"_total"
 	}
 	if f.Unit == "" || names.ValidMetric("_"+f.Unit) && stringslite.HasSuffix(name, "_"+f.Unit) {
 		return ""
 	}
-	return "the name must end in the unit, " + escape.Quote("_"+f.Unit)
+	return "the name must end in the unit, " + escape.Quote(end)
 }
 
 // checkLabels is check for the labels. It copies the names of the variable labels.
@@ -175,6 +175,9 @@ func (f *family) constBlock() string { return string(label.AppendBlock(nil, f.Co
 
 // quoteAll quotes about 1000 bytes of a list.
 func quoteAll(list []string) (s string) {
+	if len(list) == 0 {
+		return " (none)"
+	}
 	for _, l := range list {
 		if len(s) > 1000 {
 			return s + " ..."

@@ -67,8 +67,9 @@ func Register(reg *tacho.Registry) (stop func()) {
 	defer r.Undo()
 	c := &collector{}
 	c.read()
+	first := c.now // a scrape calls a counter's function, which reads again, before all are defined
 	for i, f := range families {
-		if !c.now[i].known {
+		if !first[i].known {
 			continue
 		}
 		opts := []tacho.Option{}
@@ -78,7 +79,7 @@ func Register(reg *tacho.Registry) (stop func()) {
 		if f.counter {
 			r.CounterFunc(f.name, f.help, c.counter(i), opts...)
 		} else {
-			value := c.now[i].value
+			value := first[i].value
 			c.gauges[i] = r.FloatGauge(f.name, f.help, func() float64 { return value }, opts...)
 		}
 	}

@@ -26,7 +26,9 @@ type Option func(*bridge)
 func WithCreated() Option { return func(b *bridge) { b.created = true } }
 
 // OnError makes each scrape that has errors call report once. The error has all errors of Gather,
-// and those of the families and metrics that tacho cannot show. Scrapes do not call report at the
+// and those of the families and metrics that tacho cannot show. A panic of Gather is an error too. A
+// Gather that does not return in time is not reported: tacho_errors_total{metric="",reason="timeout"}
+// counts. Scrapes do not call report at the
 // same time. If report is nil, errors are not reported.
 func OnError(report func(error)) Option { return func(b *bridge) { b.report = report } }
 
@@ -73,7 +75,7 @@ func Collect(reg *tacho.Registry, g prometheus.Gatherer, opts ...Option) (stop f
 }
 
 func (b *bridge) collect(e *tacho.Emitter) {
-	families, err := b.from.Gather()
+	families, err := b.gather()
 	if err != nil {
 		b.countError()
 	}
@@ -90,6 +92,19 @@ func (b *bridge) collect(e *tacho.Emitter) {
 	if err != nil && b.report != nil {
 		b.report(err)
 	}
+}
+
+// gather calls Gather. It reports a panic, which costs the families of this scrape.
+func (b *bridge) gather() ([]*dto.MetricFamily, error) {
+	if b.report != nil {
+		defer func() {
+			if p := recover(); p != nil {
+				b.report(fmt.Errorf("the prometheus.Gatherer panicked: %v", p))
+				panic(p)
+			}
+		}()
+	}
+	return b.from.Gather()
 }
 
 // countError counts a Gather that returned an error. The counter is defined at the first error. If

@@ -265,3 +265,25 @@ func TestConcurrentScrapes(t *testing.T) {
 	group.Wait()
 	noErrors(t, reg)
 }
+
+// TestPanicIsReported: OnError gets the panic of a Gatherer, which costs its own families only.
+func TestPanicIsReported(t *testing.T) {
+	reg := tacho.NewRegistry()
+	reg.Gauge("own", "").Set(1)
+	var reports []error
+	defer Collect(reg, prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { panic("test") }),
+		OnError(func(err error) { reports = append(reports, err) }))()
+	var b strings.Builder
+	for range 2 {
+		b.Reset()
+		if err := reg.WriteText(&b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(reports) != 2 || !strings.Contains(reports[0].Error(), "panicked: test") {
+		t.Errorf("reports %v", reports)
+	}
+	if !strings.Contains(b.String(), "own 1\n") || !strings.Contains(b.String(), `reason="panic"`) {
+		t.Errorf("got\n%s", b.String())
+	}
+}
