@@ -96,7 +96,8 @@ func WithMaxPaths(n int) Option {
 // panics, the request is measured and tacho_errors_total{metric,reason="panic"} counts. The
 // option applies to [NewHTTPMetrics].
 //
-// It is meant for requests that are no traffic, such as scrapes and health checks.
+// The route of the request is not known yet: [http.Request.Pattern] is empty. WithSkip is meant for
+// requests that are no traffic, such as scrapes and health checks.
 func WithSkip(f func(*http.Request) bool) Option {
 	return func(o *options) {
 		o.only(onHTTP, "WithSkip")

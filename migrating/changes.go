@@ -38,5 +38,5 @@ type addition struct{ series, why string }
 
 // added are the additions that MIGRATING.md lists.
 var added = []addition{
-	{`http_*{handler="/unknown"}`, "The middleware measures requests without a route too. `WithSkip` leaves out requests."},
+	{`http_*{handler="/unknown"}`, "The middleware measures requests without a route too. `WithSkip` leaves out requests, before they are routed."},
 }
