@@ -3,13 +3,9 @@ package tinyhttp
 import (
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"time"
-
-	"github.com/tachikoma/tacho/internal/accept"
-	"github.com/tachikoma/tacho/internal/expo"
-	"github.com/tachikoma/tacho/internal/gzip"
-	"github.com/tachikoma/tacho/internal/names"
 )
 
 // A conn is a connection. Its goroutine reads a request and writes the response, in turn.
@@ -112,11 +108,19 @@ func (c *conn) next(q *request) bool {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	c.busy, c.since = false, time.Now()
-	return c.keeps(q) && !c.s.closing && !c.stopped()
+	return c.keeps(q) && !c.stopped()
 }
 
-// keeps reports whether the connection stays open after the response. The response says so.
-func (c *conn) keeps(q *request) bool { return !q.close && time.Now().Before(c.end) }
+// keeps reports whether the connection stays open after the response. Otherwise the response has
+// the field Connection: close.
+func (c *conn) keeps(q *request) bool {
+	select {
+	case <-c.s.closed:
+		return false
+	default:
+		return !q.close && time.Now().Before(c.end)
+	}
+}
 
 // read reads the head of a request. It returns complete, the status of a refusal, or incomplete if
 // the connection ended or waited too long for a request.
@@ -134,18 +138,8 @@ func (c *conn) read(first bool) (head string, status int) {
 			c.buf = append(c.buf[:0], c.buf[2:]...)
 			seen, skipped = 0, true
 		}
-		n, result := scan(c.buf, seen)
-		switch {
-		case result == complete:
-			head = string(c.buf[:n])
-			c.buf = append(c.buf[:0], c.buf[n:]...)
-			return head, complete
-		case result != incomplete:
-			return "", result
-		case len(c.buf) >= limit && bytesHave(c.buf, '\n'):
-			return "", statusFieldsTooLarge
-		case len(c.buf) >= limit:
-			return "", statusURITooLong
+		if head, status = c.head(seen, limit); status != incomplete {
+			return head, status
 		}
 		if !began && len(c.buf) > 0 {
 			deadline, began = time.Now().Add(c.s.readTimeout()), true
@@ -165,13 +159,21 @@ func (c *conn) read(first bool) (head string, status int) {
 	}
 }
 
-func bytesHave(b []byte, c byte) bool {
-	for i := range b {
-		if b[i] == c {
-			return true
-		}
+// head removes the head of a request from c.buf, whose first seen bytes an earlier call has scanned.
+// It returns complete, incomplete, or the status of a refusal.
+func (c *conn) head(seen, limit int) (head string, status int) {
+	n, status := scan(c.buf, seen)
+	switch {
+	case status == complete:
+		head = string(c.buf[:n])
+		c.buf = append(c.buf[:0], c.buf[n:]...)
+	case status != incomplete || len(c.buf) < limit:
+	case slices.Contains(c.buf, '\n'):
+		status = statusFieldsTooLarge
+	default:
+		status = statusURITooLong
 	}
-	return false
+	return head, status
 }
 
 // fill reads once and appends to c.buf, up to limit bytes.
@@ -204,99 +206,6 @@ func (c *conn) abort() {
 func isTimeout(err error) bool {
 	t, ok := err.(interface{ Timeout() bool })
 	return ok && t.Timeout()
-}
-
-// respond writes the response to q. It returns statusOK, or the status of an error of which
-// nothing was written. A response that cannot be completed ends the connection.
-func (c *conn) respond(q *request) (status int) {
-	timeout := c.s.writeTimeout()
-	if err := c.nc.SetDeadline(time.Now().Add(timeout)); err != nil || c.stopped() {
-		c.leave()
-		return statusOK
-	}
-	json := c.s.json != nil && q.path == c.s.jsonPath
-	if !json && q.path != c.s.path() {
-		return statusNotFound
-	}
-	status = statusServiceUnavailable
-	zip := accept.Gzip(q.encoding)
-	w := &body{nc: c.nc, buf: c.out[:0], chunked: q.minor > 0 && !q.head, chunk: -1}
-	if c.out == nil {
-		w.buf = make([]byte, 0, bodySize)
-		c.out = w.buf
-	}
-	var contentType string
-	req := &expo.Request{Done: c.gone, Timeout: functionTime(q, timeout), Names: q.names()}
-	req.Choose = func(protobuf *expo.Format, utf8 bool) (*expo.Format, names.Scheme) {
-		format, scheme := (*expo.Format)(c.s.json), names.Scheme(names.AllowUTF8)
-		contentType = "application/json"
-		if !json {
-			f := accept.Negotiate(q.accept, protobuf != nil)
-			contentType, format, scheme = f.ContentType(utf8), &expo.Text, f.Names
-			switch {
-			case f.Protobuf:
-				format = protobuf
-			case f.Open:
-				format = &expo.OpenMetrics
-			}
-		}
-		if q.head {
-			status = statusOK
-			w.buf = c.appendFields(w.buf, q, contentType, json, zip)
-			_ = w.end()
-			return nil, scheme
-		}
-		return format, scheme
-	}
-	req.Respond = func(write func(io.Writer) error) (err error) {
-		status = statusOK
-		w.buf = c.appendFields(w.buf, q, contentType, json, zip)
-		if zip {
-			err = gzip.Write(w, write)
-		} else {
-			err = write(w)
-		}
-		if err == nil {
-			err = w.end()
-		}
-		return err
-	}
-	if !q.head {
-		defer c.watch()()
-	}
-	if err := c.s.registry().WriteOpenMetrics(req); err != nil || w.err != nil {
-		c.abort()
-	}
-	return status
-}
-
-// functionTime returns the time of the functions of a scrape.
-func functionTime(q *request, limit time.Duration) time.Duration {
-	share := func(d time.Duration) time.Duration { return d - d/10 }
-	if d := accept.Timeout(q.timeout); d > 0 {
-		return share(min(d, limit))
-	}
-	return min(share(limit), 5*time.Second)
-}
-
-// appendFields appends the head of a response with metrics.
-func (c *conn) appendFields(b []byte, q *request, contentType string, json, zip bool) []byte {
-	b = appendHead(b, statusOK, contentType)
-	b = append(b, "\r\nVary: "...)
-	if !json {
-		b = append(b, "Accept, "...)
-	}
-	b = append(b, "Accept-Encoding"...)
-	if zip {
-		b = append(b, "\r\nContent-Encoding: gzip"...)
-	}
-	if q.minor > 0 && !q.head {
-		b = append(b, "\r\nTransfer-Encoding: chunked"...)
-	}
-	if q.close = !c.keeps(q); q.close {
-		b = append(b, "\r\nConnection: close"...)
-	}
-	return append(b, "\r\n\r\n"...)
 }
 
 // watch reads from the connection while functions run, so that the end of the connection ends the

@@ -15,7 +15,7 @@ func TestNoReadOutsideHeads(t *testing.T) {
 		testkit.CheckSlice(g, []byte(s), func(b []byte) { readHead(b) })
 		g.Check(s, func(s string) {
 			unescape(s, true)
-			(&request{query: s}).names()
+			(&request{query: s}).parameters()
 			(&request{}).parseTarget(s)
 		})
 	}

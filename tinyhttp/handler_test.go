@@ -26,7 +26,7 @@ func TestLikeHandler(t *testing.T) {
 		defer view.Close()
 		const protobuf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
 		for _, method := range []string{"GET", "HEAD"} {
-			for _, target := range []string{"/metrics", "/metrics/json", "/metrics?name[]=b&name[]=a.b", "/metrics?name%5B%5D=f&%zz&name[]=b;c", "/metrics?name[]=none"} {
+			for _, target := range []string{"/metrics", "/metrics/json", "/metrics/json?metadata=1", "/metrics/json?meta%64ata=%31&name[]=b", "/metrics/json?metadata=1&metadata=0", "/metrics/json?metadata=%zz", "/metrics?metadata=1", "/metrics?name[]=b&name[]=a.b", "/metrics?name%5B%5D=f&%zz&name[]=b;c", "/metrics?name[]=none"} {
 				for _, field := range []string{"", "Accept: " + testkit.AcceptPrometheus2, "Accept: " + testkit.AcceptPrometheus3, "Accept: " + protobuf + ";q=0.8," + testkit.AcceptPrometheus3,
 					"Accept: " + protobuf, "Accept: text/html\r\nAccept: application/openmetrics-text", "Accept: ;;;,", "Accept-Encoding: gzip", "Accept-Encoding: gzip;q=0", "Accept-Encoding: br\r\nAccept-Encoding: x-gzip"} {
 					request := method + " " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + field + "\r\n\r\n"

@@ -32,15 +32,20 @@ const (
 	statusNotImplemented      = 501
 	statusServiceUnavailable  = 503
 	statusVersionNotSupported = 505
-	incomplete                = 0
-	complete                  = 1
 )
 
-// scan looks for the end of a head in b, whose first from bytes an earlier call has seen. It
+// Results of scan that are no status codes.
+const (
+	incomplete = 0
+	complete   = 1
+)
+
+// scan looks for the end of a head in b, whose first from bytes an earlier call has scanned. It
 // returns complete and the length of the head with its empty line, incomplete, or the status of a
-// refusal. scan refuses control characters as soon as they arrive, so that a client of another
-// protocol does not wait for a timeout. A CR without LF and an LF without CR are refused (RFC
-// 9112, section 2.2).
+// refusal.
+//
+// Control characters are refused as soon as they arrive, so that a client of another protocol does
+// not wait for a timeout. A CR without LF and an LF without CR are refused (RFC 9112, section 2.2).
 func scan(b []byte, from int) (n, status int) {
 	for i := from; i < len(b); i++ {
 		switch c := b[i]; {
@@ -77,22 +82,11 @@ func parse(head string) (q request, status int) {
 	q.minor = version[7] - '0'
 
 	var f fields
-	if !f.parse(&q, rest) {
+	if !f.parse(&q, rest) || f.ambiguous(q.minor) {
 		return q, statusBadRequest
 	}
-	// RFC 9112, section 3.2: one field Host, or none in HTTP/1.0. Section 6.1: a message with
-	// both fields about its length, or with Transfer-Encoding in HTTP/1.0, can be an attack.
-	if f.hosts > 1 || f.hosts == 0 && q.minor > 0 || f.coded && (f.lengths > 0 || q.minor == 0) || f.lengths > 1 {
-		return q, statusBadRequest
-	}
-	switch method {
-	case "GET":
-	case "HEAD":
-		q.head = true
-	case "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH": // RFC 9110, section 9.3; RFC 5789
-		return q, statusMethodNotAllowed
-	default:
-		return q, statusNotImplemented
+	if q.head, status = isHead(method); status != statusOK {
+		return q, status
 	}
 	switch {
 	case f.coded:
@@ -109,6 +103,20 @@ func parse(head string) (q request, status int) {
 	return q, statusOK
 }
 
+// isHead reports whether a method is HEAD. It returns a status other than statusOK if the method
+// is neither GET nor HEAD.
+func isHead(method string) (head bool, status int) {
+	switch method {
+	case "GET":
+		return false, statusOK
+	case "HEAD":
+		return true, statusOK
+	case "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH": // RFC 9110, section 9.3; RFC 5789
+		return false, statusMethodNotAllowed
+	}
+	return false, statusNotImplemented
+}
+
 // fields has the facts of field lines that decide whether a request is refused.
 type fields struct {
 	hosts, lengths int
@@ -119,6 +127,14 @@ type fields struct {
 	timed          bool // the time of the scrape is there
 }
 
+// ambiguous reports whether two implementations can read the message differently. minor is that
+// of the version 1.x.
+func (f *fields) ambiguous(minor byte) bool {
+	// RFC 9112, section 3.2: one field Host, or none in HTTP/1.0. Section 6.1: a message with
+	// both fields about its length, or with Transfer-Encoding in HTTP/1.0, can be an attack.
+	return f.hosts > 1 || f.hosts == 0 && minor > 0 || f.coded && (f.lengths > 0 || minor == 0) || f.lengths > 1
+}
+
 // parse parses field lines, up to the empty line. It returns false if a line is malformed.
 func (f *fields) parse(q *request, rest string) bool {
 	for rest != "\r\n" {
@@ -127,45 +143,46 @@ func (f *fields) parse(q *request, rest string) bool {
 		// A folded line begins with a space, and a name may not end with one (RFC 9112, sections
 		// 5.1 and 5.2). Neither is a token.
 		name, value, ok := strings.Cut(line, ":")
-		if !ok || !token(name) {
+		if !ok || !token(name) || !f.add(q, strings.ToLower(name), strings.Trim(value, " \t")) {
 			return false
 		}
-		value = strings.Trim(value, " \t")
-		switch strings.ToLower(name) {
-		case "host":
-			f.hosts++
-			if q.host = value; !hostChars(value) {
+	}
+	return true
+}
+
+// add adds a field, whose name is in lower case. It returns false if the value is malformed.
+func (f *fields) add(q *request, name, value string) bool {
+	switch name {
+	case "host":
+		f.hosts++
+		q.host = value
+		return hostChars(value)
+	case "content-length":
+		f.lengths++
+		for i := range len(value) {
+			if !digit(value[i]) {
 				return false
 			}
-		case "content-length":
-			f.lengths++
-			if value == "" {
-				return false
-			}
-			for i := range len(value) {
-				if !digit(value[i]) {
-					return false
-				}
-				f.body = f.body || value[i] != '0'
-			}
-		case "transfer-encoding":
-			f.coded = true
-		case "expect": // without content, 100 (Continue) is not sent (RFC 9110, section 10.1.1)
-			f.unexpected = f.unexpected || !strings.EqualFold(value, "100-continue")
-		case "connection": // RFC 9112, section 9.3
-			for value != "" {
-				var option string
-				option, value, _ = strings.Cut(value, ",")
-				f.closes = f.closes || strings.EqualFold(strings.Trim(option, " \t"), "close")
-			}
-		case "accept":
-			q.accept = append(q.accept, value)
-		case "accept-encoding":
-			q.encoding = append(q.encoding, value)
-		case "x-prometheus-scrape-timeout-seconds":
-			if !f.timed {
-				q.timeout, f.timed = value, true
-			}
+			f.body = f.body || value[i] != '0'
+		}
+		return value != ""
+	case "transfer-encoding":
+		f.coded = true
+	case "expect": // without content, 100 (Continue) is not sent (RFC 9110, section 10.1.1)
+		f.unexpected = f.unexpected || !strings.EqualFold(value, "100-continue")
+	case "connection": // RFC 9112, section 9.3
+		for value != "" {
+			var option string
+			option, value, _ = strings.Cut(value, ",")
+			f.closes = f.closes || strings.EqualFold(strings.Trim(option, " \t"), "close")
+		}
+	case "accept":
+		q.accept = append(q.accept, value)
+	case "accept-encoding":
+		q.encoding = append(q.encoding, value)
+	case "x-prometheus-scrape-timeout-seconds":
+		if !f.timed {
+			q.timeout, f.timed = value, true
 		}
 	}
 	return true
@@ -202,22 +219,27 @@ func (q *request) parseTarget(target string) bool {
 	return ok
 }
 
-// names returns the values of the query parameters name[], or nil. The rules are those of
-// Registry.Handler.
-func (q *request) names() map[string]bool {
-	var names map[string]bool
+// parameters returns the values of the query parameters name[], or nil, and reports whether the
+// last query parameter metadata is 1. The rules are those of Registry.Handler and
+// Registry.JSONHandler.
+func (q *request) parameters() (names map[string]bool, metadata bool) {
 	for rest, pair := q.query, ""; rest != ""; {
 		pair, rest, _ = strings.Cut(rest, "&")
 		key, value, _ := strings.Cut(pair, "=")
 		key, goodKey := unescape(key, true)
-		if value, good := unescape(value, true); good && goodKey && key == "name[]" {
+		value, good := unescape(value, true)
+		switch {
+		case !good || !goodKey:
+		case key == "name[]":
 			if names == nil {
 				names = map[string]bool{}
 			}
 			names[value] = true
+		case key == "metadata":
+			metadata = value == "1"
 		}
 	}
-	return names
+	return names, metadata
 }
 
 // unescape decodes percent-encoded bytes (RFC 3986, section 2.1). If plus is true, it decodes "+"

@@ -235,23 +235,27 @@ func FuzzRequest(f *testing.F) {
 		if e := req.Header.Get("Expect"); e != "" && !strings.EqualFold(e, "100-continue") {
 			t.Errorf("expectation %q is accepted", e)
 		}
-		checkNames(t, &q)
+		checkParameters(t, &q)
 	})
 }
 
-// checkNames compares names with net/url.
-func checkNames(t *testing.T, q *request) {
-	want := map[string]bool{}
+// checkParameters compares parameters with net/url.
+func checkParameters(t *testing.T, q *request) {
+	want, wantMetadata := map[string]bool{}, false
 	for _, pair := range strings.Split(q.query, "&") {
 		key, value, _ := strings.Cut(pair, "=")
 		key, err := url.QueryUnescape(key)
-		if value, bad := url.QueryUnescape(value); err == nil && bad == nil && key == "name[]" {
+		value, bad := url.QueryUnescape(value)
+		if err == nil && bad == nil && key == "name[]" {
 			want[value] = true
 		}
+		if err == nil && bad == nil && key == "metadata" {
+			wantMetadata = value == "1"
+		}
 	}
-	got := q.names()
-	if len(got) != len(want) {
-		t.Errorf("query %q: got %v, want %v", q.query, got, want)
+	got, metadata := q.parameters()
+	if len(got) != len(want) || metadata != wantMetadata {
+		t.Errorf("query %q: got %v and metadata %v, want %v and %v", q.query, got, metadata, want, wantMetadata)
 	}
 	for name := range want {
 		if !got[name] {
@@ -262,7 +266,7 @@ func checkNames(t *testing.T, q *request) {
 
 // FuzzUnescape compares unescape with net/url.
 func FuzzUnescape(f *testing.F) {
-	for _, s := range []string{"", "a+b", "%41%4a%aF", "%", "%4", "%4g", "%g4", "+%2B%25"} {
+	for _, s := range []string{"", "a+b", "%41%4a%aF", "%", "%4", "%4g", "%g4", "+%2B%25", "metadata=1", "metadata=%31&meta=", "metadata=1&metadata=%"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -274,6 +278,6 @@ func FuzzUnescape(f *testing.F) {
 		if got, ok := unescape(s, false); ok != (err == nil) || ok && got != want {
 			t.Errorf("path %q: got %q, %v, want %q, %v", s, got, ok, want, err)
 		}
-		checkNames(t, &request{query: s})
+		checkParameters(t, &request{query: s})
 	})
 }

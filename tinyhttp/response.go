@@ -119,23 +119,19 @@ func appendHead(b []byte, status int, contentType string) []byte {
 // appendError appends a response with an error status, which ends the connection. If head is true,
 // the response has no body.
 func appendError(b []byte, status int, head bool) []byte {
-	b = appendHead(b, status, "text/plain; charset=utf-8")
-	b = append(b, "\r\nX-Content-Type-Options: nosniff\r\nConnection: close"...)
+	fields := "\r\nX-Content-Type-Options: nosniff\r\nConnection: close"
 	switch status {
 	case statusMethodNotAllowed: // RFC 9110, section 15.5.6
-		b = append(b, "\r\nAllow: GET, HEAD"...)
+		fields += "\r\nAllow: GET, HEAD"
 	case statusServiceUnavailable:
-		b = append(b, "\r\nRetry-After: 1"...)
+		fields += "\r\nRetry-After: 1"
 	}
-	text := reason(status)
-	b = append(b, "\r\nContent-Length: "...)
-	b = strconv.AppendInt(b, int64(len(text)+1), 10)
-	b = append(b, "\r\n\r\n"...)
+	text := reason(status) + "\n"
+	fields += "\r\nContent-Length: " + strconv.Itoa(len(text)) + "\r\n\r\n"
 	if !head {
-		b = append(b, text...)
-		b = append(b, '\n')
+		fields += text
 	}
-	return b
+	return append(appendHead(b, status, "text/plain; charset=utf-8"), fields...)
 }
 
 // appendDate appends a time as the field Date has it (RFC 9110, section 5.6.7). time.Time.Format
@@ -144,18 +140,12 @@ func appendDate(b []byte, t time.Time) []byte {
 	t = t.UTC()
 	year, month, day := t.Date()
 	hour, minute, second := t.Clock()
-	two := func(n int) { b = append(b, byte('0'+n/10%10), byte('0'+n%10)) }
-	b = append(b, "SunMonTueWedThuFriSat"[3*t.Weekday():][:3]...)
-	b = append(b, ", "...)
-	two(day)
-	b = append(b, ' ')
-	b = append(b, "JanFebMarAprMayJunJulAugSepOctNovDec"[3*(month-1):][:3]...)
-	b = append(b, ' ')
-	two(year / 100)
-	two(year)
-	for i, n := range [3]int{hour, minute, second} {
-		b = append(b, " ::"[i])
-		two(n)
+	b = append(b, "Sun, 00 Jan 0000 00:00:00 GMT"...)
+	date := b[len(b)-29:]
+	copy(date, "SunMonTueWedThuFriSat"[3*t.Weekday():][:3])
+	copy(date[8:], "JanFebMarAprMayJunJulAugSepOctNovDec"[3*(month-1):][:3])
+	for _, f := range [...]struct{ at, n int }{{5, day}, {12, year / 100}, {14, year}, {17, hour}, {20, minute}, {23, second}} {
+		date[f.at], date[f.at+1] = byte('0'+f.n/10%10), byte('0'+f.n%10)
 	}
-	return append(b, " GMT"...)
+	return b
 }

@@ -6,7 +6,6 @@ import (
 	"net"
 	"sync"
 	"time"
-	"unsafe"
 
 	"github.com/tachikoma/tacho"
 	"github.com/tachikoma/tacho/internal/expo"
@@ -14,7 +13,7 @@ import (
 
 // ErrServerClosed is the error of [Server.Serve] and [Server.ListenAndServe] after [Server.Close]
 // or [Server.Shutdown].
-var ErrServerClosed = errors.New("tinyhttp: Server closed")
+var ErrServerClosed = errors.New("tacho: tinyhttp: the server is closed")
 
 // A Server serves the metrics of a registry. The zero value serves [tacho.Default] at /metrics.
 // The fields must not change after the first call of a method. A number or time of 0 or less means
@@ -55,7 +54,7 @@ type Server struct {
 	ConnTimeout time.Duration
 
 	jsonPath string
-	json     unsafe.Pointer // *expo.Format of jsonPath; nil without HandleJSON
+	json     func(metadata bool) *expo.Format // the format of jsonPath; nil without HandleJSON
 
 	mu        sync.Mutex
 	listeners map[*net.Listener]struct{}
@@ -68,10 +67,18 @@ type Server struct {
 }
 
 // HandleJSON also serves the output of [tacho.Registry.WriteJSON] at a path, such as
-// /metrics/json. HandleJSON must be called before Serve.
+// /metrics/json. The query parameter metadata=1 adds types and help texts; see
+// [tacho.Registry.JSONHandler]. HandleJSON must be called before Serve.
 func (s *Server) HandleJSON(path string) {
-	// A field with the path would keep the format in each program.
-	s.jsonPath, s.json = path, unsafe.Pointer(&expo.JSON)
+	// A function value: other programs do not contain the formats.
+	s.jsonPath, s.json = path, jsonFormat
+}
+
+func jsonFormat(metadata bool) *expo.Format {
+	if metadata {
+		return &expo.JSONMetadata
+	}
+	return &expo.JSON
 }
 
 func (s *Server) registry() *tacho.Registry {
@@ -121,7 +128,7 @@ func (s *Server) ListenAndServe(addr string) error {
 func (s *Server) Serve(l net.Listener) (err error) {
 	defer func() {
 		if recover() != nil {
-			err = errors.New("tinyhttp: the listener panicked")
+			err = errors.New("tacho: tinyhttp: the listener panicked")
 		}
 		s.mu.Lock()
 		delete(s.listeners, &l)
@@ -151,13 +158,19 @@ func (s *Server) Serve(l net.Listener) (err error) {
 			return err
 		}
 		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-s.closed:
-			timer.Stop()
+		if s.closedWithin(pause) {
 			return ErrServerClosed
 		}
+	}
+}
+
+// closedWithin waits for d. It returns true at once if Close or Shutdown is called.
+func (s *Server) closedWithin(d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return false
+	case <-s.closed:
+		return true
 	}
 }
 

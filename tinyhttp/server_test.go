@@ -496,7 +496,7 @@ func TestConnTimeout(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}
-	if (&conn{end: past}).keeps(&request{}) || !(&conn{end: time.Now().Add(time.Hour)}).keeps(&request{}) {
+	if (&conn{s: new(Server), end: past}).keeps(&request{}) || !(&conn{s: new(Server), end: time.Now().Add(time.Hour)}).keeps(&request{}) {
 		t.Error("a response does not say whether the connection ends")
 	}
 }
@@ -804,7 +804,8 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// TestShutdown: Shutdown completes responses, and closes other connections.
+// TestShutdown: Shutdown completes responses, which announce the end of their connections, and closes
+// other connections.
 func TestShutdown(t *testing.T) {
 	r := tacho.NewRegistry()
 	release, entered := make(chan struct{}), make(chan struct{}, 10)
@@ -826,7 +827,8 @@ func TestShutdown(t *testing.T) {
 	case <-time.After(20 * time.Millisecond):
 	}
 	close(release)
-	if b, err := io.ReadAll(c); err != nil || !strings.HasSuffix(string(b), "f 1\n\r\n0\r\n\r\n") {
+	b, err := io.ReadAll(c)
+	if err != nil || !strings.HasSuffix(string(b), "f 1\n\r\n0\r\n\r\n") || !strings.Contains(string(b), "\r\nConnection: close\r\n") {
 		t.Errorf("error %v and %q", err, b)
 	}
 	if err := <-down; err != nil {
@@ -873,7 +875,7 @@ func TestFaultyListeners(t *testing.T) {
 		accept func() (net.Conn, error)
 		want   string
 	}{
-		{func() (net.Conn, error) { panic("accept") }, "tinyhttp: the listener panicked"},
+		{func() (net.Conn, error) { panic("accept") }, "tacho: tinyhttp: the listener panicked"},
 		{func() (net.Conn, error) { return nil, fault }, "fault"},
 	} {
 		l := &faultyListener{accept: tt.accept, closed: make(chan struct{})}
