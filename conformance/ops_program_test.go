@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"io"
 	"net"
@@ -39,15 +38,6 @@ import (
 	"github.com/tachikoma/tacho/sqlstats"
 )
 
-// noDatabase is a driver without a database. Connections succeed, and queries fail.
-type noDatabase struct{}
-
-func (noDatabase) Connect(context.Context) (driver.Conn, error) { return noDatabase{}, nil }
-func (noDatabase) Driver() driver.Driver                        { return nil }
-func (noDatabase) Prepare(string) (driver.Stmt, error)          { return nil, errors.ErrUnsupported }
-func (noDatabase) Close() error                                 { return nil }
-func (noDatabase) Begin() (driver.Tx, error)                    { return nil, errors.ErrUnsupported }
-
 // An opsProgram uses every package of tacho that has metrics.
 type opsProgram struct {
 	reg    *tacho.Registry
@@ -60,7 +50,7 @@ func newOpsProgram(t *testing.T, opts ...tacho.Option) *opsProgram {
 	goruntime.Register(reg)
 	process.Register(reg)
 
-	db := sql.OpenDB(noDatabase{})
+	db := sql.OpenDB(noDriver{})
 	t.Cleanup(func() { db.Close() })
 	db.SetMaxOpenConns(1)
 	sqlstats.Register(reg, db, "missions")
