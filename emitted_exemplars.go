@@ -25,9 +25,9 @@ type Exemplar struct {
 // all exemplars of a native histogram.
 //
 // A bad exemplar is left out, and tacho_errors_total{metric,reason="exemplar"} counts. An
-// exemplar is bad if it has no labels or bad labels; see [Counter.AddExemplar]. It is also bad
-// if its time is the zero time, before 1970 or after 9999, if its value is NaN, or if its value
-// is negative and the sample is a counter. Exemplars copies the strings.
+// exemplar is bad if it has no labels or bad labels; see [Counter.AddExemplar]. An exemplar is bad
+// if its time is before 1970 or after 9999, as the zero time is. An exemplar is bad if its value is
+// NaN, or is negative and the sample is a counter. Exemplars copies the strings.
 func (e *Emitter) Exemplars(list ...Exemplar) *Emitter {
 	e, with := e.derived()
 	with.attach, with.exemplars, with.refused = nil, nil, 0

@@ -2,16 +2,18 @@ package tacho
 
 import "github.com/tachikoma/tacho/internal/expo"
 
-// Fallback returns an Emitter of the same scrape whose families give way. Such a family is left
-// out, and nothing is counted, if the registry has a family of the same name, or a collector
-// emits one with an Emitter that does not give way. The same holds if the name of a sample of
-// one family is the name of the other, such as x_count beside a histogram x. The order of the
-// collectors does not matter.
+// Fallback returns an Emitter of the same scrape whose families give way. A family that gives way
+// is left out if the registry has a family of the same name. The family is also left out if a
+// collector emits a family of the same name with an Emitter that does not give way. The same holds
+// if the name of a sample of one family is the name of the other family, such as x_count beside a
+// histogram x. Nothing is counted. The order of the collectors does not matter.
 //
-// If several collectors emit families of the same name that give way, the families are joined.
-// A series that the family already has is then left out, and nothing is counted. The same holds
-// for a family of another type. Fallback is meant for metrics that come from another library:
-// metrics of the program have precedence.
+// If several collectors emit families of the same name that give way, the families are joined. A
+// series that the joined family already has is left out, and nothing is counted. The same holds for
+// a family of another type.
+//
+// Fallback is meant for metrics that come from another library: metrics of the program have
+// precedence.
 func (e *Emitter) Fallback() *Emitter {
 	c := e.collection
 	if c == nil || c.merge != nil { // a zero Emitter, or one of Fallback

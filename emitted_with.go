@@ -8,8 +8,9 @@ import (
 	"github.com/tachikoma/tacho/internal/names"
 )
 
-// properties are the properties, besides names, labels and values, of the samples of an Emitter. They
-// do not change: several goroutines can use an Emitter.
+// properties are the properties of the samples of an Emitter, besides names, labels and values. The
+// properties do not change after the call that made the Emitter: several goroutines can use an
+// Emitter.
 type properties struct {
 	times      expo.Details
 	detailed   bool // times is not empty
@@ -24,7 +25,8 @@ type properties struct {
 	refused   int // number of exemplars that are not in exemplars
 }
 
-// derived returns an Emitter of the same scrape, and its properties, which are a copy of those of e.
+// derived returns an Emitter of the same scrape. Its properties are a copy of the properties of e,
+// which the caller may change.
 func (e *Emitter) derived() (*Emitter, *properties) {
 	p := new(properties)
 	if e.with != nil {
@@ -63,8 +65,8 @@ func (p *properties) countBad(c *collection, name string) {
 // Created returns an Emitter of the same scrape whose counters, histograms and summaries have
 // the time of creation t, to the millisecond; see [WithCreated]. OpenMetrics shows no time of
 // creation for a counter whose name does not end in _total. The zero time removes the time of
-// creation. Samples with a time of creation before 1970 or after 9999 have none, and
-// tacho_errors_total counts.
+// creation. If t is before 1970 or after 9999, the samples have no time of creation, and
+// tacho_errors_total{metric,reason="invalid"} counts for each sample.
 func (e *Emitter) Created(t time.Time) *Emitter {
 	e, with := e.derived()
 	with.times.Created, with.badCreated = 0, false
@@ -82,8 +84,8 @@ func (e *Emitter) Created(t time.Time) *Emitter {
 // Unit returns an Emitter of the same scrape whose families have a unit; see [WithUnit]. The
 // unit of a family is the unit of its first sample. An info has no unit. A unit is shown only
 // if the name ends in an underscore and the unit, before the suffix _total of a counter. The
-// empty unit removes the unit. A unit with other characters than letters, digits, underscores
-// and colons is left out, and tacho_errors_total counts.
+// empty unit removes the unit. A unit with characters other than letters, digits, underscores
+// and colons is left out, and tacho_errors_total{metric,reason="invalid"} counts for each sample.
 func (e *Emitter) Unit(unit string) *Emitter {
 	e, with := e.derived()
 	with.unit, with.badUnit = unit, !names.ValidMetric("_"+unit)
@@ -93,6 +95,7 @@ func (e *Emitter) Unit(unit string) *Emitter {
 	return e
 }
 
-// UTF8Names reports whether the registry was made with [WithUTF8Names]. Otherwise samples whose
-// names are outside the legacy set are bad.
+// UTF8Names reports whether the registry was made with [WithUTF8Names]. Otherwise a sample is bad
+// if its name, or the name of a label, is outside the legacy set. The result is false for a zero
+// Emitter.
 func (e *Emitter) UTF8Names() bool { return e.collection != nil && e.reg.names.UTF8 != nil }

@@ -19,10 +19,10 @@ type FamilyInfo struct {
 	// slice.
 	Labels []string
 
-	// Series is the number of series. It is 0 for a vector without series, which no scrape
-	// shows. It is the number of functions for a CounterFunc, a GaugeFunc and a [FuncVec]. A
+	// Series is the number of series. Series is 0 for a vector without series, which no scrape
+	// shows. Series is the number of functions for a CounterFunc, a GaugeFunc and a [FuncVec]. A
 	// histogram counts as one series for each combination of label values. In a registry of
-	// [Join], a series that several registries have counts for each.
+	// [Join], a series counts once for each registry that has the series.
 	Series int
 }
 

@@ -30,9 +30,6 @@ func (r *Registry) GaugeFuncVec(name, help string, labels []string, opts ...Opti
 	return defineFuncVec(r, &family{Family: expo.Family{Name: name, Help: help, Kind: expo.Gauge}}, labels, opts)
 }
 
-// functionSeries is the metricType of vectors of functions. A vector of functions has no vec.
-var functionSeries metricType
-
 func defineFuncVec(r *Registry, f *family, labels []string, opts []Option) *FuncVec {
 	f.labels = labels
 	r.apply(f, opts) // a function has no metricType yet

@@ -7,9 +7,9 @@ import (
 	"github.com/tachikoma/tacho/internal/expo"
 )
 
-// respond serves a request of package tinyhttp. Only WriteOpenMetrics calls respond: a program with
-// tinyhttp contains that format in any case. respond is not a method, because each program contains
-// the names of the methods of a Registry; see internal/SIZE.md.
+// respond serves a request of package tinyhttp. Only WriteOpenMetrics calls respond, because a program
+// with tinyhttp contains OpenMetrics in any case. Each program contains the names of the methods of a
+// Registry, so respond is a function; see internal/SIZE.md.
 func respond(r *Registry, req *expo.Request) error {
 	var protobuf *expo.Format
 	if n := (*nativeDef)(offered(r)); n != nil {

@@ -45,6 +45,9 @@ type metricType struct {
 	encode func(*vec, *expo.Encoder)
 }
 
+// functionSeries is the metricType of vectors of functions. A vector of functions has no vec.
+var functionSeries metricType
+
 // metricsPerAllocation returns how many metrics to allocate for n. If apart is true, n is 1,
 // and the other metrics are unused: they keep the cache lines of the metric free of others.
 func metricsPerAllocation(n int, apart bool, size uintptr) int {

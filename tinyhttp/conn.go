@@ -159,8 +159,8 @@ func (c *conn) read(first bool) (head string, status int) {
 	}
 }
 
-// head removes the head of a request from c.buf, whose first seen bytes an earlier call has scanned.
-// It returns complete, incomplete, or the status of a refusal.
+// head removes the head of a request from c.buf. An earlier call has scanned the first seen bytes of
+// c.buf. It returns complete, incomplete, or the status of a refusal.
 func (c *conn) head(seen, limit int) (head string, status int) {
 	n, status := scan(c.buf, seen)
 	switch {
@@ -194,8 +194,8 @@ func (c *conn) fill(limit int) error {
 	return err
 }
 
-// abort ends a connection whose client got a part of a response. A reset shows the client of
-// HTTP/1.0 that the body is incomplete, and frees what the system has not sent.
+// abort ends a connection after a part of a response. A reset shows a client of HTTP/1.0 that the
+// body is incomplete, and frees the bytes that the system has not sent.
 func (c *conn) abort() {
 	c.leave()
 	if l, ok := c.nc.(interface{ SetLinger(sec int) error }); ok {
@@ -240,11 +240,11 @@ func (c *conn) refuse(status int, head bool) {
 	}
 }
 
-// linger discards what the client still sends, for a short time. If a connection is closed while
+// linger discards further bytes of the client for a short time. If a connection is closed while
 // received bytes are unread, the client can lose the response (RFC 9112, section 9.6).
 func (c *conn) linger() {
-	// The first to be replaced by another connection: clients that are refused again and again must
-	// not keep others out.
+	// Another connection replaces this connection first: clients that are refused again and again
+	// must not keep other clients out.
 	c.s.mu.Lock()
 	c.busy, c.since = false, time.Time{}
 	c.s.mu.Unlock()

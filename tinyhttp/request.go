@@ -40,7 +40,7 @@ const (
 	complete   = 1
 )
 
-// scan looks for the end of a head in b, whose first from bytes an earlier call has scanned. It
+// scan looks for the end of a head in b. An earlier call has scanned the first from bytes. scan
 // returns complete and the length of the head with its empty line, incomplete, or the status of a
 // refusal.
 //
@@ -150,7 +150,7 @@ func (f *fields) parse(q *request, rest string) bool {
 	return true
 }
 
-// add adds a field, whose name is in lower case. It returns false if the value is malformed.
+// add adds a field. The name is in lower case. It returns false if the value is malformed.
 func (f *fields) add(q *request, name, value string) bool {
 	switch name {
 	case "host":

@@ -35,7 +35,8 @@ type Origin struct {
 // None returns an Exemplar without labels, in which the slots of a family start.
 func None(o *Origin) *Exemplar { return &Exemplar{origin: unsafe.Pointer(o)} }
 
-// OriginOf returns the argument of None.
+// OriginOf returns the argument of [None] for the slots of a family, from any of their exemplars.
+// x must not be from [New].
 func OriginOf(x *Exemplar) *Origin { return (*Origin)(x.origin) }
 
 // maxRunes is the maximum of the names and values of an exemplar's labels together, in
@@ -66,7 +67,8 @@ func (s *Slot) Fault(reason string) {
 	}
 }
 
-// HookOf returns the hook of the family, or nil; see [Origin].
+// HookOf returns the hook of the family of a slot, or nil; see [Origin]. HookOf returns nil for a slot
+// that is not initialized.
 func HookOf(s *Slot) unsafe.Pointer {
 	if x := s.load(); x != nil {
 		return OriginOf(x).Hook

@@ -49,7 +49,7 @@ type Family struct {
 	QuotedLabels bool // a label name is outside the legacy set
 	SameLabels   bool // all samples have the same label names in the same order
 	MixedTimes   bool // of an info: some samples have a time and some have none
-	GivesWay     bool // to a family of the same name that does not give way
+	GivesWay     bool // the family is left out if another family of the same name does not give way
 }
 
 // SampleNames returns the names, besides name itself, that the samples of a family with

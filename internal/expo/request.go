@@ -8,8 +8,8 @@ import (
 )
 
 // A Request is a scrape by a client of package tinyhttp. Registry.WriteOpenMetrics recognizes a
-// Request and serves the format that Choose returns. So programs without WriteOpenMetrics contain
-// nothing of a Request; see internal/SIZE.md.
+// Request and serves the format that Choose returns. Programs without WriteOpenMetrics therefore
+// contain no code for a Request; see internal/SIZE.md.
 //
 // Programs outside this module cannot make a Request, because the type is internal.
 type Request struct {
@@ -22,10 +22,10 @@ type Request struct {
 	// returns a nil format, no function of the registry is called and Respond is not called.
 	Choose func(protobuf *Format, utf8 bool) (*Format, names.Scheme)
 
-	// Respond calls write with the writer of the body. It is not called if the client is gone
+	// Respond calls write with the writer of the body. Respond is not called if the client is gone
 	// before all functions returned.
 	Respond func(write func(io.Writer) error) error
 }
 
-// Write implements [io.Writer], for the parameter of Registry.WriteOpenMetrics. It is never called.
+// Write implements [io.Writer], for the parameter of Registry.WriteOpenMetrics. Write is never called.
 func (*Request) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }

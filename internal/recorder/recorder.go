@@ -27,8 +27,8 @@ type Recorder struct {
 }
 
 // The parts of a state. A status is at most statusBits: a larger one is as invalid. A time
-// is an [Uptime] in nanoseconds, modulo 78 hours. It is not 0 if the duration has ended, or if
-// goesOn and the first final status is known.
+// is an [Uptime] in nanoseconds, modulo 78 hours. The time is not 0 if the duration has ended. With
+// goesOn the time is not 0 if the first final status is known.
 const (
 	statusBits = 1<<14 - 1
 	goesOn     = 1 << 14 // the duration does not end at the time
@@ -62,7 +62,7 @@ func Time(r *Recorder) { r.state.Store(timed) }
 // TimeFirst is like [Time], except that the duration goes on. It has no effect after Time.
 func TimeFirst(r *Recorder) { r.state.CompareAndSwap(0, timed|goesOn) }
 
-// Untime makes a status that is set afterwards have no time.
+// Untime undoes [Time] and [TimeFirst]. It has no effect if the first final status is known.
 //
 //go:noinline
 func Untime(r *Recorder) {
@@ -71,8 +71,8 @@ func Untime(r *Recorder) {
 	}
 }
 
-// FirstByte returns the time of the first final status since start, an [Uptime], for [Time] and
-// [TimeFirst]. If there is no such time, ok is false.
+// FirstByte returns the time from start, an [Uptime], to the first final status. ok is false if there
+// is no final status, or if the status was set without [Time] and [TimeFirst].
 func FirstByte(r *Recorder, start time.Duration) (d time.Duration, ok bool) {
 	first := r.state.Load() >> timeShift
 	return since(first, start), first != 0
