@@ -31,9 +31,10 @@ import (
 // NewProcessCollector with default options. On Linux these are all their families. Package
 // process lists the families on other systems.
 //
-// Register panics with a *[tacho.DefinitionError] if reg already has one of the names. After
-// a panic reg is unchanged. stop removes the metrics from reg; a second call of stop has no
-// effect. Register and stop are safe for concurrent use, and so are the scrapes.
+// Register panics with a *[tacho.DefinitionError] if reg is nil or the zero Registry, or if reg
+// already has one of the names. After a panic reg is unchanged. stop removes the metrics from
+// reg. A second call of stop has no effect. Register, stop and the scrapes are safe for
+// concurrent use.
 func Register(reg *tacho.Registry) (stop func()) {
 	stopRuntime := goruntime.Register(reg)
 	registered := false

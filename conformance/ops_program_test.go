@@ -56,7 +56,7 @@ func newOpsProgram(t *testing.T, opts ...tacho.Option) *opsProgram {
 	sqlstats.Register(reg, db, "missions")
 	queries := sqlstats.QueryDuration(reg)
 
-	audit := sql.OpenDB(noDatabase{})
+	audit := sql.OpenDB(noDriver{})
 	t.Cleanup(func() { audit.Close() })
 	audit.SetMaxOpenConns(1)
 	sqlstats.RegisterGoSQL(reg, audit, "audit")

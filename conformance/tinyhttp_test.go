@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"net"
+	"sync/atomic"
 	"testing"
 
 	"github.com/tachikoma/tacho"
@@ -74,24 +75,24 @@ func TestTinyPrometheus(t *testing.T) {
 			}
 		}
 	}
-	if conns.accepted > len(targets) {
-		t.Errorf("%d connections, want %d", conns.accepted, len(targets))
+	if n := int(conns.accepted.Load()); n > len(targets) {
+		t.Errorf("%d connections, want %d", n, len(targets))
 	}
 	if warned := s.log.String(); warned != "" {
 		t.Errorf("Prometheus logged\n%s", warned)
 	}
 }
 
-// A countedListener counts connections. The goroutine of Serve writes accepted.
+// A countedListener counts connections.
 type countedListener struct {
 	net.Listener
-	accepted int
+	accepted atomic.Int32
 }
 
 func (l *countedListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err == nil {
-		l.accepted++
+		l.accepted.Add(1)
 	}
 	return c, err
 }

@@ -23,7 +23,7 @@ type Server struct {
 	Registry *tacho.Registry
 
 	// Path is the path of the metrics, without percent-encoding. The default is /metrics.
-	// Other paths get status 404.
+	// Other paths get status 404. Path must begin with a slash. Otherwise each request gets 404.
 	Path string
 
 	// MaxConns limits the connections. The default is 32. If all are in use, a further connection
@@ -68,7 +68,8 @@ type Server struct {
 
 // HandleJSON also serves the output of [tacho.Registry.WriteJSON] at a path, such as
 // /metrics/json. The query parameter metadata=1 adds types and help texts; see
-// [tacho.Registry.JSONHandler]. HandleJSON must be called before Serve.
+// [tacho.Registry.JSONHandler]. If the path is that of the metrics, JSON replaces the other formats.
+// A second call replaces the path of the first. HandleJSON must be called before Serve.
 func (s *Server) HandleJSON(path string) {
 	// A function value: other programs do not contain the formats.
 	s.jsonPath, s.json = path, jsonFormat
@@ -111,7 +112,8 @@ func positive[T int | time.Duration](n, byDefault T) T {
 }
 
 // ListenAndServe listens on a TCP address, such as 127.0.0.1:9100 or :9100, and calls
-// [Server.Serve].
+// [Server.Serve]. It returns the error of [net.Listen] if it cannot listen. An empty address is a
+// port that the system chooses, on all addresses of the machine.
 func (s *Server) ListenAndServe(addr string) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -121,10 +123,12 @@ func (s *Server) ListenAndServe(addr string) error {
 }
 
 // Serve serves the connections that l accepts, each in a goroutine. Serve closes l before it
-// returns. It returns [ErrServerClosed] after [Server.Close] or [Server.Shutdown], and otherwise
-// the error of l. If l reports that an error is temporary, as it does without free file
-// descriptors, Serve tries again after up to a second. A panic of l or of a connection does not
-// end the program.
+// returns. Several calls can run at the same time, each with a listener: the limits apply to the
+// Server.
+//
+// Serve returns [ErrServerClosed] after [Server.Close] or [Server.Shutdown], and otherwise the
+// error of l. If l reports that an error is temporary, as it does without free file descriptors,
+// Serve tries again after up to a second. A panic of l or of a connection does not end the program.
 func (s *Server) Serve(l net.Listener) (err error) {
 	defer func() {
 		if recover() != nil {

@@ -259,6 +259,23 @@ func TestDefault(t *testing.T) {
 	}
 }
 
+// TestTwoListeners: a Server serves two listeners at the same time, and Close ends both. A JSON view
+// at the path of the metrics replaces the other formats.
+func TestTwoListeners(t *testing.T) {
+	s := &Server{Registry: registry()}
+	s.HandleJSON("/other")
+	s.HandleJSON("/metrics")
+	want := written(t, s.Registry.WriteJSON)
+	for _, addr := range []string{start(t, s), start(t, s)} {
+		if got := send(t, addr, "GET /metrics HTTP/1.0\r\n\r\n"); !strings.HasSuffix(got, want) {
+			t.Errorf("got %q", got)
+		}
+		if got := send(t, addr, "GET /other HTTP/1.0\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 404 ") {
+			t.Errorf("/other: got %q", got)
+		}
+	}
+}
+
 // TestProtobuf: a registry with native histograms offers the protobuf format.
 func TestProtobuf(t *testing.T) {
 	const accept = "Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited\r\n"
