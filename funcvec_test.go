@@ -55,8 +55,8 @@ func TestFuncVecRefuses(t *testing.T) {
 	}
 }
 
-// TestFuncVecStopDuringScrape: a function that is stopped while a scrape waits for it is neither
-// called nor counted.
+// TestFuncVecStopDuringScrape: a scrape that waits for a function ends, and counts no error, if
+// another function of the vector is stopped meanwhile.
 func TestFuncVecStopDuringScrape(t *testing.T) {
 	r := NewRegistry()
 	v := r.GaugeFuncVec("g", "", []string{"l"})
