@@ -230,7 +230,8 @@ func TestContextFunctionUsesTheRegistry(t *testing.T) {
 	r = NewRegistry(WithContextExemplars(func(ctx context.Context) []string {
 		calls := r.CounterVec("calls_total", "", []string{"l"})
 		calls.With("x").Inc()
-		calls.With("y").AddContext(nil, 1)
+		var none context.Context
+		calls.With("y").AddContext(none, 1)
 		r.Histogram("inner", "", nil).Observe(1)
 		r.Unregister("inner")
 		return []string{"n", strconv.Itoa(strings.Count(text(t, r), "calls_total{"))}

@@ -9,6 +9,7 @@ import (
 	"github.com/tachikoma/tacho/internal/expo"
 	"github.com/tachikoma/tacho/internal/names"
 	"github.com/tachikoma/tacho/internal/sortkeys"
+	"github.com/tachikoma/tacho/internal/stringslite"
 )
 
 // A collection has the samples that one call of a collector emits. It does not change
@@ -135,8 +136,11 @@ func (c *collection) prefixed(name string) string {
 		if c.names == nil {
 			c.names = map[string]string{}
 		}
-		full = c.reg.prefix + name
-		c.names[full[len(c.reg.prefix):]] = full
+		own := string([]byte(name)) // may be part of a large buffer
+		if full = own; !stringslite.HasPrefix(own, ownPrefix) {
+			full = c.reg.prefix + own
+		}
+		c.names[own] = full
 	}
 	return full
 }

@@ -26,6 +26,7 @@ type query struct {
 	timeout func() time.Duration // for the functions; nil for defaultTimeout
 	names   map[string]bool      // of the families to write; nil for all
 
+	//lint:ignore U1000 the build without HTTP does not read it
 	metadata bool // the JSON view has types, help texts and units
 }
 
@@ -63,7 +64,7 @@ type functions struct {
 	merge      func(*Registry, []*call, []*expo.Family) []*expo.Family
 }
 
-// functionsLocked returns the functions of s and makes scrapes call them.
+// functionsLocked returns the functions of r and makes scrapes call them.
 func (r *Registry) functionsLocked() *functions {
 	if r.functions == nil {
 		r.functions = unsafe.Pointer(&functions{gather: r.root.gather})

@@ -211,8 +211,8 @@ func WithUTF8Names() Option {
 
 // WithPrefix puts the prefix, such as "myapp_", before the names of all metrics of a registry or of
 // an [HTTPMetrics]. Names that collectors emit begin with the prefix too. The prefix of a
-// sub-registry or an HTTPMetrics comes behind the prefix of its registry. tacho_errors_total and
-// tacho_series_overflow_total have no prefix. A prefix with which no name would be valid is refused.
+// sub-registry or an HTTPMetrics comes behind the prefix of its registry. Names that begin with
+// tacho_ have no prefix. A prefix with which no name would be valid is refused.
 // Of several prefixes the last applies. The option applies to [NewRegistry], [Registry.Sub] and
 // [NewHTTPMetrics].
 func WithPrefix(prefix string) Option {

@@ -337,7 +337,9 @@ func (r *Registry) Unregister(name string) bool {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	name = r.prefix + name
+	if !stringslite.HasPrefix(name, ownPrefix) {
+		name = r.prefix + name
+	}
 	if r.tree != nil {
 		return (*tree)(r.tree).remove(r, name)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/tachikoma/tacho/internal/label"
 	"github.com/tachikoma/tacho/internal/names"
 	"github.com/tachikoma/tacho/internal/sortkeys"
+	"github.com/tachikoma/tacho/internal/stringslite"
 )
 
 // Sub returns a registry whose metrics stand in the scrapes of r, with constant labels and a
@@ -57,21 +58,25 @@ func (r *Registry) Sub(opts ...Option) *Registry {
 	return sub
 }
 
-// renamed puts the prefix of r before the name of f, and returns r. The metrics of the registry itself,
-// which packages define to count in them, have neither a prefix nor the constant labels of a
-// sub-registry. renamed returns the registry of NewRegistry for them. If f is nil, renamed checks the
+// renamed puts the prefix of r before the name of f, and returns r. Metrics whose names begin with
+// tacho_ are about the registry: packages define tacho_errors_total to count in it. They have neither
+// a prefix nor the constant labels of a sub-registry. For these, renamed returns the registry of
+// NewRegistry. If f is nil, renamed checks the
 // prefix and the constant labels of r.
 func renamed(r *Registry, f *family) *Registry {
 	if f == nil {
 		checkRegistry(r)
 		return r
 	}
-	if f.Name == r.errors.fam.Name || f.Name == r.overflow.fam.Name {
+	if stringslite.HasPrefix(f.Name, ownPrefix) {
 		return r.root
 	}
 	f.Name = r.prefix + f.Name
 	return r
 }
+
+// ownPrefix begins the names of metrics about the registry.
+const ownPrefix = "tacho_"
 
 // checkRegistry refuses a prefix or constant labels with which each definition in r would be refused.
 func checkRegistry(r *Registry) {
@@ -96,8 +101,8 @@ func (r *Registry) Close() {
 	}
 }
 
-// A branch is the part of a Registry that only sub-registries and joined registries have. The functions are values, so that other programs do not contain them; see
-// internal/SIZE.md.
+// A branch is the part of a Registry that only sub-registries and joined registries have. The
+// functions are values, so that other programs do not contain them; see internal/SIZE.md.
 type branch struct {
 	scrape func(*query) []*expo.Family          // the families of a scrape
 	shown  func() []*expo.Family                // the defined families; the lock of the space is held

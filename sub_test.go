@@ -191,3 +191,19 @@ func TestSubOwnMetrics(t *testing.T) {
 		}
 	}
 }
+
+// TestOwnPrefix: names that begin with tacho_ have no prefix, also of collectors.
+func TestOwnPrefix(t *testing.T) {
+	r := NewRegistry(WithPrefix("p_"))
+	s := r.Sub(WithPrefix("q_"), WithConstLabels("s", "1"))
+	s.Counter("tacho_x_total", "").Inc()
+	s.Counter("x_total", "").Inc()
+	s.Collect(func(e *Emitter) { e.Gauge("tacho_y", "", 1); e.Gauge("y", "", 1) })
+	want := "p_q_x_total{s=\"1\"} 1\np_q_y{s=\"1\"} 1\ntacho_x_total 1\ntacho_y{s=\"1\"} 1\n"
+	if got := withoutHelp(text(t, r)); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	if !s.Unregister("tacho_x_total") || !s.Unregister("x_total") || strings.Contains(text(t, r), "x_total") {
+		t.Error("Unregister")
+	}
+}

@@ -27,7 +27,8 @@ type Option func(*producer)
 func WithClassic() Option { return func(p *producer) { p.classic = true } }
 
 // NewProducer returns a Producer with the metrics of reg, for the option WithProducer of a reader of
-// the OpenTelemetry SDK. NewProducer panics if reg is nil.
+// the OpenTelemetry SDK. NewProducer panics
+// with a *[tacho.DefinitionError] if reg or an option is nil.
 //
 // Each call of Produce reads the registry once. The functions of the registry have nine tenths of the
 // time until the deadline of the context, or 5 seconds if there is no deadline. If the context
@@ -38,10 +39,13 @@ func WithClassic() Option { return func(p *producer) { p.classic = true } }
 // except the bounds of histograms: data points with equal bounds share them.
 func NewProducer(reg *tacho.Registry, opts ...Option) metric.Producer {
 	if reg == nil {
-		panic("tacho: otelbridge: the registry is nil")
+		panic(&tacho.DefinitionError{Reason: "the registry is nil"})
 	}
 	p := &producer{reg: reg, began: time.Now(), scope: instrumentation.Scope{Name: modulePath, Version: version()}}
 	for _, opt := range opts {
+		if opt == nil {
+			panic(&tacho.DefinitionError{Reason: "an option is nil"})
+		}
 		opt(p)
 	}
 	return p

@@ -14,19 +14,35 @@ import (
 
 // A conversion passes the families of one Gather to an Emitter.
 type conversion struct {
-	emitter *tacho.Emitter
-	now     time.Time // of exemplars without a time
-	created bool
-	escape  bool            // names must be in the legacy set
-	seen    map[string]bool // names of families that were escaped or passed
-	problem error
+	emitter  *tacho.Emitter
+	now      time.Time // of exemplars without a time
+	created  bool
+	escape   bool            // names must be in the legacy set
+	seen     map[string]bool // names of families that were escaped or passed
+	problems []error         // at most maxProblems
+	omitted  int             // number of further problems
 
 	labels []string // of the current metric; reused
 }
 
 // leaveOut records that a family, or one of its metrics, is not shown.
 func (c *conversion) leaveOut(f *dto.MetricFamily, reason string) {
-	c.problem = errors.Join(c.problem, fmt.Errorf("tacho: metric %q: %s", f.GetName(), reason))
+	if len(c.problems) == maxProblems {
+		c.omitted++
+		return
+	}
+	c.problems = append(c.problems, fmt.Errorf("tacho: metric %q: %s", f.GetName(), reason))
+}
+
+// maxProblems is the number of families and metrics that an error names.
+const maxProblems = 100
+
+// err returns the problems as one error, or nil.
+func (c *conversion) err() error {
+	if c.omitted > 0 {
+		return errors.Join(append(c.problems, fmt.Errorf("tacho: %d further metrics", c.omitted))...)
+	}
+	return errors.Join(c.problems...)
 }
 
 func (c *conversion) family(f *dto.MetricFamily) {

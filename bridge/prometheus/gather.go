@@ -26,7 +26,7 @@ type Option func(*bridge)
 func WithCreated() Option { return func(b *bridge) { b.created = true } }
 
 // OnError makes each scrape that has errors call report once. The error has all errors of Gather,
-// and those of the families and metrics that tacho cannot show. A panic of Gather is an error too. A
+// and those of up to 100 families and metrics that tacho cannot show. A panic of Gather is an error too. A
 // Gather that does not return in time is not reported: tacho_errors_total{metric="",reason="timeout"}
 // counts. Scrapes do not call report at the
 // same time. If report is nil, errors are not reported.
@@ -59,7 +59,7 @@ type bridge struct {
 //
 // If Gather returns an error, its families are shown, and tacho_gather_errors_total of reg counts.
 // See [OnError] for the errors. Values that tacho refuses, such as a negative counter, are counted
-// in tacho_errors_total. Collect panics with a *[tacho.DefinitionError] if g is nil.
+// in tacho_errors_total. Collect panics with a *[tacho.DefinitionError] if reg, g or an option is nil.
 func Collect(reg *tacho.Registry, g prometheus.Gatherer, opts ...Option) (stop func()) {
 	if g == nil {
 		panic(&tacho.DefinitionError{Reason: "the prometheus.Gatherer is nil"})
@@ -86,10 +86,7 @@ func (b *bridge) collect(e *tacho.Emitter) {
 	for _, f := range families {
 		c.family(f)
 	}
-	if c.problem != nil {
-		err = errors.Join(err, c.problem)
-	}
-	if err != nil && b.report != nil {
+	if err = errors.Join(err, c.err()); err != nil && b.report != nil {
 		b.report(err)
 	}
 }
@@ -122,7 +119,7 @@ func (b *bridge) countError() {
 // prometheus.Gatherers. Each Gather is a scrape of reg. Native histograms, exemplars, units and
 // times are included. An info is a gauge. Gather returns no error. It is safe for concurrent use.
 //
-// Prometheus.Gatherers reports an error if two of its Gatherers have a family with different help
+// The function prometheus.Gatherers reports an error if two of its Gatherers have a family with different help
 // or type, or the same series.
 func NewGatherer(reg *tacho.Registry) prometheus.Gatherer {
 	if reg == nil {

@@ -76,7 +76,7 @@ type captured struct {
 
 func (r *captured) timed() bool { return r.details != nil && r.details.Timed }
 
-// captures is what an Encoder of capture keeps.
+// A captures has the samples that an Encoder of capture has read.
 type captures struct {
 	rows   []*captured
 	family int
