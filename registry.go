@@ -392,7 +392,7 @@ func freeLocked(r *Registry, f *family) {
 	}
 	// Another family can have the same name for its times of creation.
 	base := stringslite.TrimSuffix(name, "_total")
-	for _, name := range []string{base, base + "_total"} {
+	for _, name := range []string{base, name + "_total"} {
 		if other := familyIn(r, r.families, name); other != nil {
 			for _, taken := range expo.SampleNames(name, other.Kind) {
 				r.taken[taken] = other.index + 1

@@ -188,3 +188,28 @@ func checkNames(t *testing.T, r *Registry) {
 		t.Errorf("%d names, want %d", len(r.families), len(names))
 	}
 }
+
+// TestUnregisterKeepsCreatedNames: the times of creation of two metrics can have the same name. That name is
+// not free after one of the two metrics was removed.
+func TestUnregisterKeepsCreatedNames(t *testing.T) {
+	for _, base := range []string{"x", "x_total"} {
+		for _, first := range []bool{true, false} {
+			r := NewRegistry()
+			other := func() { r.Histogram(base, "", nil) }
+			if first {
+				other()
+			}
+			r.Counter(base+"_total", "")
+			if !first {
+				other()
+			}
+			for i, name := range []string{base, base + "_total"} {
+				r.Unregister(name)
+				_, err := Try(func() *Gauge { return r.Gauge(base+"_created", "") })
+				if refused := err != nil; refused != (i == 0) {
+					t.Errorf("histogram %s, defined first: %v; after %s was removed, a definition of %s_created: %v", base, first, name, base, err)
+				}
+			}
+		}
+	}
+}
