@@ -584,3 +584,62 @@ func TestJoinInfoTimes(t *testing.T) {
 		}
 	}
 }
+
+// TestSubCollectorOrder: the collectors of a sub-registry and its own sub-registries are called in the
+// order of their registration. So the first of them decides about a series and a help text.
+func TestSubCollectorOrder(t *testing.T) {
+	r := NewRegistry()
+	s := r.Sub()
+	regs := []*Registry{s}
+	for range 5 {
+		regs = append(regs, s.Sub(), regs[len(regs)-1].Sub())
+	}
+	var stops []func()
+	for i := range 4 * len(regs) {
+		stops = append(stops, regs[i*7%len(regs)].Collect(func(e *Emitter) {
+			e.Gauge("g", fmt.Sprint("Help ", i), float64(i))
+		}))
+		r.Collect(func(e *Emitter) {})
+	}
+	for i, stop := range stops {
+		want := fmt.Sprintf("# HELP g Help %d\n# TYPE g gauge\ng %d\n", i, i)
+		for _, reg := range []*Registry{s, Join(s), r} {
+			if got := text(t, reg); !strings.HasPrefix(got, want) {
+				t.Fatalf("got\n%swant\n%s", got, want)
+			}
+		}
+		stop()
+	}
+	for _, reg := range append(regs, r) {
+		if got := text(t, reg); strings.Contains(got, "g{") || strings.Contains(got, "HELP g ") {
+			t.Errorf("after all collectors were stopped\n%s", got)
+		}
+	}
+}
+
+// TestSubScrapeOfManyCollectors: the memory of a scrape of a sub-registry does not depend on the
+// collectors of the other registries.
+func TestSubScrapeOfManyCollectors(t *testing.T) {
+	r := NewRegistry()
+	s := r.Sub()
+	s.Collect(func(e *Emitter) { e.Gauge("g", "", 1) })
+	allocated := func() uint64 {
+		least := uint64(1 << 62)
+		for range 5 {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			planOf(s, nil)
+			runtime.ReadMemStats(&after)
+			least = min(least, after.TotalAlloc-before.TotalAlloc)
+		}
+		return least
+	}
+	few := allocated()
+	for range 5000 {
+		r.Sub().Collect(func(*Emitter) {})
+		r.Collect(func(*Emitter) {})
+	}
+	if many := allocated(); many > few+2000 {
+		t.Errorf("%d bytes with 10,000 other collectors, %d without them", many, few)
+	}
+}

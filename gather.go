@@ -513,12 +513,14 @@ func planOf(r *Registry, q *query) *plan {
 	r.mu.Lock()
 	p.shown = shownLocked(r)
 	if f := (*functions)(r.functions); f != nil {
-		p.sources, p.merge = f.running(), f.merge
+		p.merge = f.merge
+		if r.branch != nil {
+			p.sources = (*branch)(r.branch).running()
+		} else {
+			p.sources = f.running()
+		}
 	}
 	r.mu.Unlock()
-	if r.branch != nil {
-		p.sources = (*branch)(r.branch).within(p.sources)
-	}
 	p.collectors = len(p.sources)
 	for i, f := range p.shown {
 		if l := functionsOf(f); l != nil && q.wants(f.Name) {

@@ -1,6 +1,8 @@
 package tacho
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"unsafe"
 
@@ -104,10 +106,10 @@ func (r *Registry) Close() {
 // A branch is the part of a Registry that only sub-registries and joined registries have. The
 // functions are values, so that other programs do not contain them; see internal/SIZE.md.
 type branch struct {
-	scrape func(*query) []*expo.Family          // the families of a scrape
-	shown  func() []*expo.Family                // the defined families; the lock of the space is held
-	within func(collectors []*source) []*source // the collectors that a scrape calls
-	offer  func() unsafe.Pointer                // likewise for space.offer
+	scrape  func(*query) []*expo.Family // the families of a scrape
+	shown   func() []*expo.Family       // the defined families; the lock of the space is held
+	running func() []*source            // the collectors that a scrape calls; the lock of the space is held
+	offer   func() unsafe.Pointer       // likewise for space.offer
 
 	parts []*Registry // of Join; otherwise nil
 
@@ -117,8 +119,8 @@ type branch struct {
 	closed     bool
 	own        map[string]*family // by name
 	children   map[*Registry]struct{}
-	collectors map[*source]struct{} // of the registry itself
-	last       []*expo.Family       // the result of shown; nil after a change, otherwise never changed
+	collectors map[*source]int // of the registry itself, with the order of registration
+	last       []*expo.Family  // the result of shown; nil after a change, otherwise never changed
 }
 
 func newBranch(sub, parent *Registry) *branch {
@@ -126,9 +128,9 @@ func newBranch(sub, parent *Registry) *branch {
 		parent:     parent,
 		own:        map[string]*family{},
 		children:   map[*Registry]struct{}{},
-		collectors: map[*source]struct{}{},
+		collectors: map[*source]int{},
 	}
-	b.shown = b.shownLocked
+	b.shown, b.running = b.shownLocked, b.runningLocked
 	b.scrape = func(q *query) []*expo.Family {
 		sub.mu.Lock()
 		families, functions := b.shown(), sub.functions
@@ -138,9 +140,6 @@ func newBranch(sub, parent *Registry) *branch {
 		}
 		return sub.gather(q)
 	}
-	b.within = func(all []*source) []*source {
-		return slices.DeleteFunc(all, func(s *source) bool { return !isWithin(s.reg, sub) })
-	}
 	(*tree)(parent.tree).of(parent).children[sub] = struct{}{}
 	return b
 }
@@ -149,14 +148,6 @@ func (t *tree) checkLocked(r *Registry, name string) {
 	if t.of(r).closed {
 		refuse(name, "the registry is closed", "")
 	}
-}
-
-// isWithin reports whether r is sub or one of its sub-registries.
-func isWithin(r *Registry, sub *Registry) bool {
-	for r != sub && r.branch != nil && (*branch)(r.branch).parent != nil {
-		r = (*branch)(r.branch).parent
-	}
-	return r == sub
 }
 
 // shownLocked returns the families of a sub-registry and its own sub-registries.
@@ -187,6 +178,23 @@ func (b *branch) addTo(set map[*expo.Family]bool) {
 	}
 	for child := range b.children {
 		(*branch)(child.branch).addTo(set)
+	}
+}
+
+// runningLocked returns the collectors of a sub-registry and its own sub-registries, in the order of their
+// registration. The work does not depend on the number of other collectors in the space.
+func (b *branch) runningLocked() []*source {
+	numbers := map[*source]int{}
+	b.addCollectorsTo(numbers)
+	list := slices.Collect(maps.Keys(numbers))
+	slices.SortFunc(list, func(x, y *source) int { return cmp.Compare(numbers[x], numbers[y]) })
+	return list
+}
+
+func (b *branch) addCollectorsTo(numbers map[*source]int) {
+	maps.Copy(numbers, b.collectors)
+	for child := range b.children {
+		(*branch)(child.branch).addCollectorsTo(numbers)
 	}
 }
 
@@ -232,6 +240,8 @@ type tree struct {
 	root   *branch            // of reg, which has none of its own; only own and children are set
 	groups map[string]*group  // by name
 	series map[string]*family // by the keys of space.keys
+
+	collected int // number of collectors that sub-registries had
 }
 
 // A group has the families with one name.
@@ -311,7 +321,8 @@ func (t *tree) collectLocked(r *Registry, s *source) {
 		return // Close of r has no effect
 	}
 	b, release := t.of(r), s.release
-	b.collectors[s] = struct{}{}
+	t.collected++
+	b.collectors[s] = t.collected
 	s.release = func() {
 		delete(b.collectors, s)
 		release()
