@@ -643,3 +643,55 @@ func TestSubScrapeOfManyCollectors(t *testing.T) {
 		t.Errorf("%d bytes with 10,000 other collectors, %d without them", many, few)
 	}
 }
+
+// TestSubErrorsAreBounded: series of tacho_errors_total and tacho_series_overflow_total do not grow with
+// the names of sub-registries that were closed. The totals are exact.
+func TestSubErrorsAreBounded(t *testing.T) {
+	r := NewRegistry()
+	r.Sub().CounterVec("first_total", "", []string{"l"}).With()
+	const n = maxOwn + 500
+	for i := range n {
+		s := r.Sub(WithPrefix(fmt.Sprintf("p%d_", i)))
+		v := s.CounterVec("x_total", "", []string{"l"}, WithMaxSeries(1))
+		v.With()
+		v.With("1")
+		v.With("2")
+		v.With("3")
+		s.Close()
+		v.With() // the program may still use the metric
+		v.With("4")
+	}
+	total := func(v *vec) (sum, own uint64) {
+		v.DeleteFunc(func(values []string) bool {
+			c := vecOf[Counter](v).With(values...).Value()
+			if strings.HasPrefix(values[0], "tacho_") {
+				own += c
+			} else {
+				sum += c
+			}
+			return false
+		})
+		return sum, own
+	}
+	errors, _ := total(r.errors)
+	overflow, own := total(r.overflow)
+	if n := r.errors.Len(); n > maxOwn+1 || r.overflow.Len() > maxOwn+2 {
+		t.Errorf("%d and %d series, want at most %d", n, r.overflow.Len(), maxOwn)
+	}
+	if errors != 2*n+1 || overflow != 3*n || own == 0 {
+		t.Errorf("%d errors, %d lookups and %d of the registry's own, want %d, %d", errors, overflow, own, 2*n+1, 3*n)
+	}
+	got := text(t, r)
+	testkit.ParseText(t, got)
+	for _, line := range []string{
+		`tacho_errors_total{metric="first_total",reason="label_count"} 1`,
+		`tacho_errors_total{metric="p0_x_total",reason="label_count"} 2`,
+		`tacho_errors_total{metric="other",reason="other"} `,
+		`tacho_series_overflow_total{metric="tacho_errors_total"} `,
+		`tacho_series_overflow_total{metric="tacho_series_overflow_total"} `,
+	} {
+		if !strings.Contains(got, line) {
+			t.Errorf("no line %s", line)
+		}
+	}
+}

@@ -31,7 +31,8 @@ import (
 //
 // The scrapes of a sub-registry show its own metrics and those of its own sub-registries.
 // tacho_errors_total and tacho_series_overflow_total are in the scrapes of the registry of
-// [NewRegistry] only. [Registry.Close] removes the metrics of a sub-registry from all scrapes.
+// [NewRegistry] only. With sub-registries, each of the two has at most 2,000 series, and further errors
+// have the label value other. [Registry.Close] removes the metrics of a sub-registry from all scrapes.
 func (r *Registry) Sub(opts ...Option) *Registry {
 	r.check("")
 	o := makeOptions(r, &inSub, opts)
@@ -264,7 +265,27 @@ func newTree(r *Registry) *tree {
 		t.root.own[f.Name] = f
 		t.join(f, t.keys(f))
 	}
+	for _, v := range []*vec{r.errors, r.overflow} {
+		v.mu.Lock()
+		v.limit = limit{maxOwn, ownOverflowLocked}
+		v.mu.Unlock()
+	}
 	return t
+}
+
+// maxOwn is the number of series that tacho_errors_total and tacho_series_overflow_total each may have in
+// a registry with sub-registries. A program can open and close sub-registries whose prefixes change, and
+// the errors of a closed sub-registry stay. Collectors create at most maxCharged of these series.
+const maxOwn = 2 * maxCharged
+
+// ownOverflowLocked is the overflow of the limit maxOwn. The lock of v is held.
+func ownOverflowLocked(v *vec) unsafe.Pointer {
+	if v == v.fam.reg.overflow { // countOverflow counts in v itself, so this series must exist
+		if hash, block := v.key([]string{v.fam.Name}); v.store.FindBlock(hash, block) == nil {
+			v.createLocked(hash, block)
+		}
+	}
+	return v.overflowLocked()
 }
 
 // of returns the branch of a registry of t.
