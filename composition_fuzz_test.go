@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -224,6 +226,103 @@ func isOwn(s testkit.Sample) bool { return strings.HasPrefix(s.Name, "tacho_") }
 
 func sameFloat(a, b float64) bool { return a == b || a != a && b != b }
 
+// A protoNode is a field of a message, as testkit.ReadProtobuf writes the message.
+type protoNode struct {
+	name, text string // the text of a string is unquoted
+	fields     []protoNode
+}
+
+// child returns the text of the field with this name, or "0".
+func (n *protoNode) child(name string) string {
+	for _, f := range n.fields {
+		if f.name == name {
+			return f.text
+		}
+	}
+	return "0"
+}
+
+// readNodes reads fields until the end of the message, and returns the rest of s.
+func readNodes(t *testing.T, s string) (nodes []protoNode, rest string) {
+	t.Helper()
+	for s = strings.TrimPrefix(s, " "); s != "" && s[0] != '}'; s = strings.TrimPrefix(s, " ") {
+		var n protoNode
+		n.name, s, _ = strings.Cut(s, ":")
+		switch s[0] {
+		case '{':
+			n.fields, s = readNodes(t, s[1:])
+			s = strings.TrimPrefix(s, "}")
+		case '"':
+			quoted, err := strconv.QuotedPrefix(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n.text, _ = strconv.Unquote(quoted)
+			s = s[len(quoted):]
+		default:
+			end := strings.IndexAny(s, " }")
+			if s[0] == '[' {
+				end = strings.IndexByte(s, ']') + 1
+			}
+			if end < 0 {
+				end = len(s)
+			}
+			n.text, s = s[:end], s[end:]
+		}
+		nodes = append(nodes, n)
+	}
+	return nodes, s
+}
+
+// protobufSamples returns the samples of messages as the text format has them, without the last bucket
+// of histograms.
+func protobufSamples(t *testing.T, lines []string) (samples []testkit.Sample) {
+	t.Helper()
+	for _, line := range lines {
+		fields, rest := readNodes(t, line)
+		if rest != "" {
+			t.Fatalf("rest %q of %s", rest, line)
+		}
+		family := protoNode{fields: fields}
+		name := family.child("name")
+		for _, metric := range fields {
+			if metric.name != "metric" {
+				continue
+			}
+			var labels []testkit.Label
+			add := func(suffix, value string, more ...testkit.Label) {
+				v, err := strconv.ParseFloat(value, 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				samples = append(samples, testkit.Sample{Name: name + suffix, Labels: append(labels[:len(labels):len(labels)], more...), Value: v})
+			}
+			for _, f := range metric.fields {
+				switch f.name {
+				case "label":
+					labels = append(labels, testkit.Label{Name: f.child("name"), Value: f.child("value")})
+				case "counter", "gauge", "untyped":
+					add("", f.child("value"))
+				case "histogram", "summary":
+					add("_count", f.child("count"))
+					add("_sum", f.child("sum"))
+					for _, b := range f.fields {
+						switch b.name {
+						case "bucket":
+							if le := b.child("upper_bound"); le != "+Inf" {
+								add("_bucket", b.child("cumulative_count"), testkit.Label{Name: "le", Value: le})
+							}
+						case "quantile":
+							add("", b.child("value"), testkit.Label{Name: "quantile", Value: b.child("quantile")})
+						}
+					}
+				}
+			}
+		}
+	}
+	return samples
+}
+
 // checkScrapes checks every format, and returns the values of the series in the text format or, with
 // UTF-8 names, in OpenMetrics. The registry's own metrics are left out.
 func checkScrapes(t *testing.T, r *Registry, utf8 bool) map[string]float64 {
@@ -236,10 +335,13 @@ func checkScrapes(t *testing.T, r *Registry, utf8 bool) map[string]float64 {
 			}
 		}
 	}
+	var inProtobuf []testkit.Sample
 	for _, s := range []names.Scheme{names.Underscores, names.Dots, names.Values, names.AllowUTF8} {
-		if lines, err := testkit.ReadProtobuf([]byte(writtenAs(t, r, &expo.Protobuf, s))); err != nil || len(lines) > 0 && lines[0] == "" {
+		lines, err := testkit.ReadProtobuf([]byte(writtenAs(t, r, &expo.Protobuf, s)))
+		if err != nil || len(lines) > 0 && lines[0] == "" {
 			t.Fatal(err)
 		}
+		inProtobuf = protobufSamples(t, lines)
 	}
 	inJSON := testkit.ParseJSON(t, jsonText(t, r))
 	if utf8 {
@@ -262,6 +364,16 @@ func checkScrapes(t *testing.T, r *Registry, utf8 bool) map[string]float64 {
 		}
 	}
 	compare("JSON", inJSON, false)
+	compare("protobuf", inProtobuf, false)
+	inText := 0
+	for key := range values {
+		if !strings.Contains(key, `"le""+Inf"`) {
+			inText++
+		}
+	}
+	if n := len(slices.DeleteFunc(inProtobuf, isOwn)); n != inText {
+		t.Fatalf("%d samples in protobuf, %d in the text format", n, inText)
+	}
 	compare("OpenMetrics", testkit.ParseOpenMetrics(t, open(t, r)), true)
 	if n := len(inJSON); n < len(values) {
 		t.Fatalf("%d samples in JSON, %d in the text format", n, len(values))
