@@ -5,6 +5,7 @@ package push
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -70,5 +71,77 @@ func TestPushSub(t *testing.T) {
 	first, second := s.seen()[0].body, s.seen()[1].body
 	if !strings.Contains(first, "x_total") || strings.Contains(first, "other_total") || strings.Contains(second, "x_total") {
 		t.Errorf("pushed %q and then %q", first, second)
+	}
+}
+
+// TestPushWhileSubsClose: sub-registries are closed and made while a registry, a sub-registry and a
+// joined registry are pushed. Every push succeeds. The series of closed sub-registries get stale markers.
+func TestPushWhileSubsClose(t *testing.T) {
+	r := tacho.NewRegistry()
+	kept := r.Sub(tacho.WithConstLabels("s", "kept"))
+	kept.Counter("x_total", "").Inc()
+	closing := r.Sub(tacho.WithConstLabels("s", "closing"))
+	closing.Counter("x_total", "").Inc()
+	closing.Collect(func(e *tacho.Emitter) { e.Gauge("e", "", 1) })
+	short := func(n int) *tacho.Registry {
+		s := r.Sub(tacho.WithConstLabels("s", fmt.Sprint("short", n%10)))
+		s.HistogramVec("h", "", nil, []string{"l"}).With("1").Observe(1)
+		s.GaugeFunc("f", "", func() float64 { s.Close(); return 1 }) // Close while the push waits
+		return s
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		var open []*tacho.Registry
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+				if open = append(open, short(n)); len(open) == 10 {
+					open[0].Close()
+					open = open[1:]
+				}
+			}
+		}
+	}()
+	for _, reg := range []*tacho.Registry{r, closing, tacho.Join(closing, kept)} {
+		s := serve(t, nil)
+		for _, target := range []Target{Pushgateway{URL: s.URL, Job: "j"}, VictoriaMetrics{URL: s.URL}, RemoteWrite{URL: s.URL}} {
+			p, err := New(target, Config{Registry: reg, Metrics: tacho.NewRegistry()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 10 {
+				if err := p.Push(context.Background()); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}
+	close(stop)
+	<-stopped
+
+	s := serve(t, nil)
+	p, err := New(RemoteWrite{URL: s.URL}, Config{Registry: tacho.Join(closing, kept), Metrics: tacho.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := p.Push(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		closing.Close()
+	}
+	stale := 0
+	for _, line := range readRequest(t, s.seen()[1].body) {
+		if isStale := strings.Contains(line, "stale"); isStale != strings.Contains(line, `s="closing"`) {
+			t.Errorf("series %s", line)
+		} else if isStale {
+			stale++
+		}
+	}
+	if stale != 2 {
+		t.Errorf("%d stale markers", stale)
 	}
 }
