@@ -4,9 +4,11 @@ package tacho
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -110,5 +112,62 @@ func TestCompositionContext(t *testing.T) {
 		if err := reg.WriteTextContext(ctx, &b); err == nil || b.Len() > 0 {
 			t.Errorf("after the end of the context: %v, %q", err, &b)
 		}
+	}
+}
+
+// TestSubHandlerWhileClosing: sub-registries are closed while the handlers of a registry, a sub-registry and
+// a joined registry serve scrapes and the page of package dashboard. Each response is complete and valid.
+func TestSubHandlerWhileClosing(t *testing.T) {
+	r := NewRegistry()
+	kept, closing := r.Sub(WithConstLabels("s", "kept")), r.Sub(WithConstLabels("s", "closing"))
+	for _, s := range []*Registry{kept, closing} {
+		s.HistogramVec("h", "Help.", nil, []string{"l"}).With("1").Observe(1)
+		s.GaugeFunc("f", "", zero)
+	}
+	rounds := scale(20, 50, 300)
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	wg.Add(1)
+	go func() {
+		defer wg.Done()
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			for _, in := range []*Registry{r, kept} {
+				s := in.Sub(WithConstLabels("n", "1"))
+				s.HistogramVec("h", "Help.", nil, []string{"l"}).With("1").Observe(1)
+				s.Collect(func(e *Emitter) { e.Gauge("e", "", 1) })
+				s.GaugeFunc("g", "", func() float64 { s.Close(); return 1 })
+				s.Close()
+			}
+		}
+	}()
+	for i := range rounds {
+		if i == rounds/2 {
+			closing.Close()
+			closing = r.Sub(WithConstLabels("s", "closing"))
+		}
+		for _, reg := range []*Registry{r, kept, closing, Join(kept, NewRegistry()), Join(r, NewRegistry())} {
+			w := httptest.NewRecorder()
+			reg.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+			samples := testkit.ParseText(t, w.Body.String())
+			testkit.CheckHistograms(t, samples)
+			if w.Code != 200 || reg != closing && !strings.Contains(w.Body.String(), `h_count{s="kept",l="1"} 1`) {
+				t.Errorf("status %d\n%s", w.Code, w.Body)
+			}
+			w = httptest.NewRecorder()
+			reg.JSONHandler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics/json?metadata=1", nil))
+			if body := w.Body.String(); w.Code != 200 || !json.Valid(w.Body.Bytes()) || reg != closing && !strings.Contains(body, "Help.") {
+				t.Errorf("status %d\n%s", w.Code, body)
+			}
+		}
+	}
+	close(stop)
+	wg.Wait()
+	if got := text(t, closing); got != "" {
+		t.Errorf("left:\n%s", got)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net/http"
 	"runtime"
 	"slices"
 	"strings"
@@ -109,8 +110,8 @@ func TestSubCloseDuringScrape(t *testing.T) {
 	}
 }
 
-// TestSubsLeaveNothing: sub-registries that were closed are freed with their metrics, functions,
-// collectors. A vector of functions that the program keeps keeps no function.
+// TestSubsLeaveNothing: sub-registries that were closed are freed with their metrics, HTTP metrics,
+// functions and collectors. A vector of functions that the program keeps keeps no function.
 func TestSubsLeaveNothing(t *testing.T) {
 	n := scale(300, 3000, 10000)
 	r := NewRegistry()
@@ -119,6 +120,7 @@ func TestSubsLeaveNothing(t *testing.T) {
 	type data struct{ n [64]byte }
 	var subs []weak.Pointer[Registry]
 	var held []weak.Pointer[data]
+	var served []weak.Pointer[HTTPMetrics]
 	var kept []*FuncVec
 	for i := range n {
 		s := r.Sub(WithConstLabels("s", fmt.Sprint(i)), WithPrefix([]string{"", "p_"}[i%2]))
@@ -133,6 +135,11 @@ func TestSubsLeaveNothing(t *testing.T) {
 		s.Collect(func(e *Emitter) { e.Gauge("e", "", float64(d.n[0])) })
 		deep := s.Sub(WithConstLabels("d", "1"))
 		deep.Counter("x_total", "").Inc()
+		if i%10 == 0 {
+			m := NewHTTPMetrics(deep)
+			serveOne(m, discardWriter{http.Header{}}, "GET", "/x", respondOK)
+			served = append(served, weak.Make(m))
+		}
 		if i%100 == 0 {
 			text(t, s)
 			text(t, deep)
@@ -148,6 +155,11 @@ func TestSubsLeaveNothing(t *testing.T) {
 	}
 	left := func() (subsLeft, dataLeft int) {
 		for _, p := range subs {
+			if p.Value() != nil {
+				subsLeft++
+			}
+		}
+		for _, p := range served {
 			if p.Value() != nil {
 				subsLeft++
 			}
@@ -692,6 +704,70 @@ func TestSubErrorsAreBounded(t *testing.T) {
 	} {
 		if !strings.Contains(got, line) {
 			t.Errorf("no line %s", line)
+		}
+	}
+}
+
+// TestJoinMemory: the memory that a scrape takes for a joined family is bounded for each sample, and is free
+// after the scrape.
+func TestJoinMemory(t *testing.T) {
+	const series = 2000
+	a, b := NewRegistry(), NewRegistry()
+	for i, r := range []*Registry{a, b} {
+		h := r.HistogramVec("h", "", []float64{1, 2, 3}, []string{"l"})
+		c := r.CounterVec("c_total", "", []string{"l"})
+		for n := range series {
+			h.With(fmt.Sprint(i, "_", n)).Observe(1)
+			c.With(fmt.Sprint(i, "_", n)).Inc()
+		}
+	}
+	j := Join(a, b)
+	var before, after runtime.MemStats
+	scrape := func() uint64 {
+		runtime.ReadMemStats(&before)
+		if err := j.WriteText(io.Discard); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	scrape() // sorts the series
+	runtime.GC()
+	runtime.GC()
+	for range 3 {
+		if bytes := scrape() / (4 * series); bytes > 1000 {
+			t.Errorf("a scrape takes %d bytes for each of %d samples", bytes, 4*series)
+		}
+		live := before.HeapAlloc
+		if !testkit.CollectUntil(func() bool {
+			runtime.ReadMemStats(&after)
+			return after.HeapAlloc < live+50_000
+		}) {
+			t.Errorf("%d bytes are left after a scrape", after.HeapAlloc-live)
+		}
+	}
+}
+
+// TestJoinQuoted: names in UTF-8 of a family that several registries have are quoted.
+func TestJoinQuoted(t *testing.T) {
+	a, b := NewRegistry(WithUTF8Names()), NewRegistry(WithUTF8Names())
+	for i, r := range []*Registry{a, b} {
+		r.CounterVec("x.z_y_total", "Help.", []string{"a.b"}, WithUnit("y")).With(fmt.Sprint(i)).Inc()
+	}
+	j := Join(a, b)
+	for s, want := range map[names.Scheme]string{
+		names.AllowUTF8:   `{"x.z_y_total","a.b"="0"} 1`,
+		names.Underscores: `x_z_y_total{a_b="0"} 1`,
+		names.Dots:        `x_dot_z__y__total{a_dot_b="0"} 1`,
+	} {
+		for name, f := range map[string]*expo.Format{"text": &expo.Text, "OpenMetrics": &expo.OpenMetrics} {
+			got := writtenAs(t, j, f, s)
+			if !strings.Contains(got, want) || !strings.Contains(got, strings.Replace(want, `"0"`, `"1"`, 1)) {
+				t.Errorf("scheme %d, %s: no %s in\n%s", s, name, want, got)
+			}
+			if hasUnit := strings.Contains(got, "# UNIT "); hasUnit != (name == "OpenMetrics" && s != names.Dots) { // such a name does not end in the unit
+				t.Errorf("scheme %d, %s: unit %v in\n%s", s, name, hasUnit, got)
+			}
 		}
 	}
 }

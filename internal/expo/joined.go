@@ -25,7 +25,6 @@ func Joined(families []*Family, sum bool, repeated func(family int)) *Family {
 	j := &Family{Name: families[0].Name, Help: families[0].Help, Unit: families[0].Unit, Kind: families[0].Kind, Quoted: families[0].Quoted}
 	for _, f := range families {
 		j.QuotedLabels = j.QuotedLabels || f.QuotedLabels
-		j.MixedTimes = j.MixedTimes || f.MixedTimes
 	}
 	j.Encode = func(e *Encoder) {
 		rows := capture(e, families)
@@ -140,9 +139,8 @@ func captureHistogram(e *Encoder, block string, bounds *Bounds, counts []uint64,
 type captureSummaries struct{}
 
 func (captureSummaries) encodeSummary(e *Encoder, block string, s *Distribution, d *Details) bool {
-	r, own := e.captured(block, d), *s
-	own.Quantiles = slices.Clone(s.Quantiles)
-	r.pass = func(e *Encoder) bool { return e.Summary(block, &own, r.details) }
+	r := e.captured(block, d)
+	r.pass = func(e *Encoder) bool { return e.Summary(block, s, r.details) } // s is of a collector and does not change
 	return true
 }
 
