@@ -771,3 +771,38 @@ func TestJoinQuoted(t *testing.T) {
 		}
 	}
 }
+
+// TestJoinRestartsNative: a joined scrape restarts native histograms whose resolution fell in protobuf,
+// and in no other format, as a scrape of their own registry does.
+func TestJoinRestartsNative(t *testing.T) {
+	restartAfter(t, 0)
+	make := func() []*Registry {
+		a, b := NewRegistry(WithNative(NativeConfig{MaxBuckets: 4})), NewRegistry(WithNative())
+		b.HistogramVec("h", "", nil, []string{"l"}).With("b").Observe(1)
+		h := a.HistogramVec("h", "", nil, []string{"l"}).With("a")
+		for n := range 1000 {
+			h.Observe(float64(n * n))
+		}
+		return []*Registry{a, b}
+	}
+	joined, apart := make(), make()
+	j := Join(joined...)
+	count := func(r *Registry) string {
+		_, after, _ := strings.Cut(text(t, r), `h_count{l="a"} `)
+		n, _, _ := strings.Cut(after, "\n")
+		return n
+	}
+	for _, r := range []*Registry{j, apart[0]} {
+		open(t, r)
+		jsonText(t, r)
+		if n := count(r); n != "1000" {
+			t.Errorf("%s observations before the scrape in protobuf", n)
+		}
+		for range 3 { // a restart stands only after a further scrape
+			protobufText(t, r)
+		}
+		if n := count(r); n != "0" {
+			t.Errorf("%s observations after the scrapes in protobuf", n)
+		}
+	}
+}

@@ -97,7 +97,7 @@ func capture(e *Encoder, families []*Family) []*captured {
 		histogram: captureHistogram,
 		more:      unsafe.Pointer(more),
 	}
-	reader := &Encoder{format: format, names: e.names, scheme: e.scheme, proto: unsafe.Pointer(c)}
+	reader := &Encoder{format: format, scheme: e.scheme, proto: unsafe.Pointer(c)}
 	for i, f := range families {
 		c.family, reader.current = i, f
 		f.Encode(reader)
