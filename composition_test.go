@@ -510,18 +510,22 @@ func TestJoinCopies(t *testing.T) {
 	part := func(l string) *Registry {
 		r := NewRegistry(WithCreated())
 		classic, both := r.HistogramVec("h", "", []float64{1, 2, 3}, []string{"l"}), r.HistogramVec("both", "", []float64{1, 2, 3}, []string{"l"}, WithNative())
-		c := r.CounterVec("c_total", "", []string{"l"})
+		c, whole, float := r.CounterVec("c_total", "", []string{"l"}), r.GaugeVec("g", "", []string{"l"}), r.FloatCounterVec("float_total", "", []string{"l"})
 		for i := range 4 {
 			for n := range 4 * (i + 1) {
 				classic.With(fmt.Sprint(l, i)).ObserveExemplar(float64(n%(i+2)), "n", fmt.Sprint(i))
 				both.With(fmt.Sprint(l, i)).ObserveExemplar(float64(n%(i+2)), "n", fmt.Sprint(i))
 			}
 			c.With(fmt.Sprint(l, i)).AddExemplar(uint64(i), "n", fmt.Sprint(i))
+			whole.With(fmt.Sprint(l, i)).Set(int64(-i))
+			float.With(fmt.Sprint(l, i)).AddExemplar(float64(i)+0.25, "n", fmt.Sprint(i))
 		}
 		r.Collect(func(e *Emitter) {
 			for i := range 4 {
 				v := float64(i)
 				e.At(time.Unix(int64(i), 0)).Summary("s", "", SummarySnapshot{uint64(i), v, []Quantile{{0.5, v}, {0.9, 2 * v}}}, "l", fmt.Sprint(l, i))
+				e.At(time.Unix(int64(i), 0)).Gauge("timed", "", -v-0.5, "l", fmt.Sprint(l, i))
+				e.At(time.Unix(int64(i), 0)).Untyped("timed_whole", "", v, "l", fmt.Sprint(l, i))
 				e.Exemplars(Exemplar{v, []string{"n", l}, time.Unix(int64(i), 0)}).Histogram("e", "", HistogramSnapshot{Count: uint64(i), Buckets: []Bucket{{v, uint64(i)}}}, "l", fmt.Sprint(l, i))
 			}
 		})
