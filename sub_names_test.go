@@ -39,8 +39,8 @@ var modelKinds = []expo.Kind{expo.Counter, expo.Gauge, expo.Histogram}
 // x_total_created, as has x_total_total as a counter.
 var modelNames = []string{"x", "x_total", "x_count", "x_created", "x_bucket", "x_sum", "x_total_total", "x_total_created", "x_total_count", "x_created_total"}
 
-// exists reports whether there is a definition with this name and, unless consts is "any", with these
-// constant labels.
+// find returns a definition with this name and, unless consts is "any", with these constant labels. It
+// returns nil if there is none.
 func (m *nameModel) find(name, consts string) *modelDefinition {
 	for _, d := range m.defs {
 		if d.name == name && (consts == "any" || d.consts == consts) {
