@@ -810,3 +810,34 @@ func TestJoinRestartsNative(t *testing.T) {
 		}
 	}
 }
+
+// TestJoinSameConsts: registries with the same constant labels have series in common.
+func TestJoinSameConsts(t *testing.T) {
+	regs := []*Registry{}
+	for i := range 3 {
+		r := NewRegistry(WithConstLabels("s", fmt.Sprint(i/2)))
+		r.Counter("x_total", "").Add(uint64(i + 1))
+		regs = append(regs, r)
+	}
+	got := withoutHelp(text(t, Join(regs[2], regs[0], regs[1])))
+	if want := "x_total{s=\"0\"} 1\nx_total{s=\"1\"} 3\n"; !strings.Contains(got, want) || strings.Count(got, "x_total{") != 2 {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+// TestSubInheritsNative: the histograms of a sub-registry have the native buckets of its parent, unless the
+// sub-registry has a config of its own.
+func TestSubInheritsNative(t *testing.T) {
+	r := NewRegistry(WithNative(NativeConfig{Factor: 4}))
+	deep := r.Sub(WithConstLabels("s", "1")).Sub(WithConstLabels("d", "1"))
+	own := deep.Sub(WithConstLabels("o", "1"), WithNative(NativeConfig{Factor: 65536}))
+	for _, reg := range []*Registry{deep, own} {
+		reg.Histogram("h", "", nil).Observe(1)
+	}
+	got := protobufText(t, r)
+	for _, schema := range []string{"schema:-1 ", "schema:-4 "} {
+		if strings.Count(got, schema) != 1 {
+			t.Errorf("no %s in\n%s", schema, got)
+		}
+	}
+}
