@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tachikoma/tacho/internal/race"
 	"github.com/tachikoma/tacho/internal/testkit"
 )
 
@@ -231,7 +232,7 @@ func (w *stalledWriter) Write(p []byte) (int, error) {
 // compressor, and no memory that grows with the registry.
 func TestStalledScrapes(t *testing.T) {
 	clients := 100
-	if testing.Short() {
+	if testing.Short() || race.Enabled {
 		clients = 20
 	}
 	reg, _ := largeRegistry(50000)
