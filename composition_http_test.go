@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -143,6 +144,7 @@ func TestSubHandlerWhileClosing(t *testing.T) {
 				s.GaugeFunc("g", "", func() float64 { s.Close(); return 1 })
 				s.Close()
 			}
+			runtime.Gosched() // WebAssembly has one thread, and no preemption
 		}
 	}()
 	for i := range rounds {

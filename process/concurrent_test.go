@@ -2,6 +2,7 @@ package process
 
 import (
 	"io"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -37,6 +38,7 @@ func TestRegisterDuringScrapes(t *testing.T) {
 					if err := reg.WriteText(io.Discard); err != nil {
 						t.Error(err)
 					}
+					runtime.Gosched() // WebAssembly has one thread, and no preemption
 				}
 			}
 		}()

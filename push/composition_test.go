@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -102,6 +103,7 @@ func TestPushWhileSubsClose(t *testing.T) {
 					open[0].Close()
 					open = open[1:]
 				}
+				runtime.Gosched() // WebAssembly has one thread, and no preemption
 			}
 		}
 	}()
