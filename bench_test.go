@@ -103,8 +103,8 @@ func BenchmarkLookup(b *testing.B) {
 	})
 }
 
-// BenchmarkLabelSets compares forms that give values to three labels. struct and map are forms that
-// this package does not have: a struct whose fields reflection reads, and a map from names to values.
+// BenchmarkLabelSets compares forms that give values to three labels. This package does not have the
+// forms struct and map. The form struct reads fields by reflection. The form map has names and values.
 func BenchmarkLabelSets(b *testing.B) {
 	names := []string{"method", "path", "status"}
 	v := NewRegistry().CounterVec("c_total", "", names)

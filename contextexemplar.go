@@ -13,17 +13,17 @@ import (
 
 // WithContextExemplars makes f choose the exemplars of [Counter.AddContext],
 // [FloatCounter.AddContext], [Histogram.ObserveContext] and [Histogram.ObserveSinceContext], for
-// all metrics of a registry. f returns label pairs such as "trace_id", id, or none for no exemplar;
-// see [Counter.AddExemplar]. The middleware of [HTTPMetrics.Handler] calls f too, unless
+// all metrics of a registry. The function f returns label pairs such as "trace_id", id, or none for
+// no exemplar; see [Counter.AddExemplar]. The middleware of [HTTPMetrics.Handler] calls f too, unless
 // [WithExemplar] is given. The option applies to [NewRegistry] and [Registry.Sub]. If f is nil,
 // the option has no effect. A sub-registry without a function has that of its parent.
 //
-// f runs after the value was recorded, on the goroutine that records, without a lock. If f panics,
-// there is no exemplar and tacho_errors_total{metric,reason="panic"} counts. f is not called with a
-// nil context. f may use the registry. f must not call these four methods with its context: they
-// would call f again without end. f may call them with nil.
+// The function runs after the value was recorded, on the goroutine that records, without a lock. If
+// f panics, there is no exemplar and tacho_errors_total{metric,reason="panic"} counts. With a nil
+// context, f is not called. It may use the registry. It must not call these four methods with its
+// context: they would call f again without end. It may call them with nil.
 //
-// f is meant for the trace of a context. It should return nil for a trace that is not sampled: such
+// The function is meant for the trace of a context. It should return nil for a trace that is not sampled: such
 // an exemplar refers to nothing, and takes an allocation.
 func WithContextExemplars(f func(context.Context) []string) Option {
 	var hook *contextHook

@@ -89,8 +89,8 @@
 //
 // # Several registries
 //
-// The method [Registry.Sub] returns a registry whose metrics stand in the scrapes of its
-// parent, with labels or a prefix of its own ([WithPrefix]). So two servers share the families
+// The metrics of the registry that [Registry.Sub] returns stand in the scrapes of its parent. They
+// have labels or a prefix of their own ([WithPrefix]). So two servers share the families
 // of a scrape. The functions [Join] and [Handler] show several registries as one.
 //
 // # Exemplars

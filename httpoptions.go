@@ -45,8 +45,9 @@ func WithPathLabel(f func(*http.Request) string) Option {
 
 // WithExemplar makes f choose the exemplar of each request, after the request was served.
 // The exemplar is left with the count of the request and with each histogram that observes the
-// request, also those of [WithTimeToFirstByte] and [WithRequestSize]. f returns label pairs such
-// as "trace_id", id, or none for no exemplar; see [Counter.AddExemplar]. If f panics, there is no
+// request. Those of [WithTimeToFirstByte] and [WithRequestSize] are among them. The function f
+// returns label pairs such as "trace_id", id, or none for no exemplar; see
+// [Counter.AddExemplar]. If f panics, there is no
 // exemplar and tacho_errors_total{metric,reason="panic"} counts. The option applies to
 // [NewHTTPMetrics].
 //

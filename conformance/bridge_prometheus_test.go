@@ -191,8 +191,8 @@ func TestBridgeFromPrometheus(t *testing.T) {
 				t.Errorf("only %d values", len(got))
 			}
 			for key := range want {
-				// OpenMetrics 1.0 has no time of creation of a metric with type unknown. client_golang has a
-				// bucket +Inf of a native histogram without other classic buckets, if there is an exemplar.
+				// OpenMetrics 1.0 has no time of creation of a metric with type unknown. A native
+				// histogram of client_golang without classic buckets has a bucket +Inf if there is an exemplar.
 				if strings.Contains(key, "lib_events_created") || contentType == typeProtobuf && strings.Contains(key, "lib_native_seconds_") {
 					delete(want, key)
 				}

@@ -10,9 +10,9 @@ import (
 // stays promhttp. Each Collect is a scrape of reg; see [NewGatherer]. The Collector is unchecked: it
 // describes no metrics, so that reg can have new families later.
 //
-// A registry of client_golang reports an error for a scrape if another Collector has a family of
-// the same name with different help or type, or the same series. promhttp then answers with status
-// 500 unless HandlerOpts.ErrorHandling is ContinueOnError. So a program has either packages
+// A registry of client_golang reports an error for a scrape if another Collector has the same
+// series, or a family of the same name with different help or type. Package promhttp then returns
+// status 500 unless HandlerOpts.ErrorHandling is ContinueOnError. So a program has either packages
 // goruntime and process of tacho, or collectors.NewGoCollector and NewProcessCollector.
 func NewCollector(reg *tacho.Registry) prometheus.Collector {
 	if reg == nil {

@@ -46,8 +46,8 @@ func TestRegisterer(t *testing.T) {
 	noErrors(t, reg)
 }
 
-// A poolCollector is a Collector like those of libraries for pools of connections, such as pgxpool: const
-// metrics of the statistics at the time of the scrape, with const labels in their Desc.
+// A poolCollector is like the Collectors of libraries for pools of connections, such as pgxpool. It has
+// const metrics of the statistics at the time of the scrape. Their Desc has const labels.
 type poolCollector struct {
 	acquired *prometheus.Desc
 	total    *prometheus.Desc

@@ -17,8 +17,8 @@ type Request struct {
 	Timeout time.Duration   // for functions
 	Names   map[string]bool // of the families to write; nil for all
 
-	// Choose returns the format and the scheme of names. protobuf is the format if the registry
-	// offers it, and otherwise nil. utf8 is true if names can be outside the legacy set. If Choose
+	// Choose returns the format and the scheme of names. The parameter protobuf is the format if the
+	// registry offers it, and otherwise nil. With utf8, names can be outside the legacy set. If Choose
 	// returns a nil format, no function of the registry is called and Respond is not called.
 	Choose func(protobuf *Format, utf8 bool) (*Format, names.Scheme)
 

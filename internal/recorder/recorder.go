@@ -71,8 +71,9 @@ func Untime(r *Recorder) {
 	}
 }
 
-// FirstByte returns the time from start, an [Uptime], to the first final status. ok is false if there
-// is no final status, or if the status was set without [Time] and [TimeFirst].
+// FirstByte returns the time from start, an [Uptime], to the first final status. The result ok is
+// false if there is no final status. It is also false if the status was set without [Time] and
+// [TimeFirst].
 func FirstByte(r *Recorder, start time.Duration) (d time.Duration, ok bool) {
 	first := r.state.Load() >> timeShift
 	return since(first, start), first != 0
