@@ -28,6 +28,7 @@ type outcome struct {
 	retry  bool          // a retry may succeed
 	after  time.Duration // minimum wait, from Retry-After
 	status int           // of the response; 0 without a response
+	header http.Header   // of the response
 	reply  string        // the beginning of the response body
 }
 
@@ -131,19 +132,19 @@ func (p *Pusher) request(ctx context.Context, method string, body []byte) outcom
 	// The response body is part of the error text. Reading a short body to its end
 	// lets the client reuse the connection.
 	reply, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
-	o := outcome{status: resp.StatusCode}
+	o := outcome{status: resp.StatusCode, header: resp.Header, reply: string(reply)}
 	if o.status/100 == 2 {
 		return o
 	}
 	o.reply = string(bytes.TrimSpace(reply))
 	o.err = fmt.Errorf("tacho: push: %s %s: %s: %.512q", method, p.publicURL, p.redact(resp.Status), p.redact(o.reply))
-	if o.retry = retryable(o.status); o.retry {
+	if o.retry = p.dest.sender.retryable(o.status); o.retry {
 		o.after = retryAfter(resp.Header)
 	}
 	return o
 }
 
-// retryable reports whether a retry may succeed after this status.
+// retryable reports whether a retry may succeed after this status, for most targets.
 func retryable(status int) bool {
 	return status >= 500 || status == http.StatusRequestTimeout || status == http.StatusTooManyRequests
 }

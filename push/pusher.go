@@ -132,8 +132,8 @@ func New(t Target, c Config) (*Pusher, error) {
 	}
 	p.setHeader(c.Header)
 	p.publicURL, p.secrets = redactURL(dest.url), secretsOf(dest.base, p.header)
-	if c.DisableCompression && dest.remote == nil {
-		dest.uncompressed = true
+	if c.DisableCompression && dest.gzip {
+		dest.gzip = false
 		delete(dest.header, "Content-Encoding")
 	}
 	setDefault(&p.interval, 15*time.Second)
@@ -248,43 +248,11 @@ func isClosed(c <-chan struct{}) bool {
 
 // send encodes the metrics and sends the resulting requests.
 func (p *Pusher) send(ctx context.Context, stop <-chan struct{}, final bool) error {
-	var err error
-	if p.dest.remote != nil {
-		err = p.sendRemote(ctx, stop, final)
-	} else {
-		err = p.sendText(ctx, stop)
-	}
+	err := p.dest.sender.send(ctx, p, stop, final)
 	if err == nil {
 		p.lastSuccess.SetToCurrentTime()
 	}
 	return err
-}
-
-// sendText sends one request. The text format has no time, so the receiver uses the time
-// of receipt. Each attempt therefore contains the values of its own time.
-//
-// An exposition in protobuf may restart native histograms. The next exposition then does not have
-// their earlier observations. So each attempt in protobuf has the same body.
-func (p *Pusher) sendText(ctx context.Context, stop <-chan struct{}) error {
-	type result struct {
-		body   []byte
-		repeat bool
-	}
-	var last result
-	return p.sendWithRetries(ctx, stop, func() ([]byte, error) {
-		if last.repeat {
-			return last.body, nil
-		}
-		var err error
-		last, err = collect(ctx, p, func(ctx context.Context) (r result, err error) {
-			r.body, r.repeat, err = p.dest.encode(ctx, p.reg, p.maxBytes)
-			return r, err
-		})
-		if err == nil {
-			p.bodyBytes.Set(int64(len(last.body)))
-		}
-		return last.body, err
-	}).err
 }
 
 // Delete removes the metrics of the target's grouping key from a [Pushgateway].

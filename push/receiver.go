@@ -55,6 +55,8 @@ func newReceiver(labels []label, markers bool) *receiver {
 	return r
 }
 
+func (*receiver) retryable(status int) bool { return retryable(status) }
+
 // A remotePush is an encoded push.
 type remotePush struct {
 	at       int64    // Unix milliseconds

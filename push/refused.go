@@ -23,11 +23,11 @@ const (
 	maxSuspects = maxSeries
 )
 
-// sendRemote pushes by remote write. If final is true, sendRemote then sends the stale
-// markers of all series.
-func (p *Pusher) sendRemote(ctx context.Context, stop <-chan struct{}, final bool) error {
+// send pushes by remote write. If final is true, send then sends the stale markers of all
+// series.
+func (r *receiver) send(ctx context.Context, p *Pusher, stop <-chan struct{}, final bool) error {
 	push, err := collect(ctx, p, func(ctx context.Context) (*remotePush, error) {
-		return p.dest.remote.encode(ctx, p.reg, p.maxBytes)
+		return r.encode(ctx, p.reg, p.maxBytes)
 	})
 	if err != nil {
 		return err
@@ -41,7 +41,7 @@ func (p *Pusher) sendRemote(ctx context.Context, stop <-chan struct{}, final boo
 	if !final || !complete {
 		return err
 	}
-	if end := p.dest.remote.end(); end != nil {
+	if end := r.end(); end != nil {
 		endErr, _ := p.deliver(ctx, stop, end)
 		err = errors.Join(err, endErr)
 	}

@@ -3,8 +3,6 @@
 package push
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -15,7 +13,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tachikoma/tacho"
 	"github.com/tachikoma/tacho/internal/expo"
 	"github.com/tachikoma/tacho/internal/names"
 )
@@ -34,10 +31,18 @@ type destination struct {
 	url     *url.URL
 	base    *url.URL // as the program set it
 	header  http.Header
-	deletes bool // the target supports DELETE
-	remote  *receiver
-	// uncompressed disables gzip for the text format.
-	uncompressed bool
+	deletes bool      // the target supports DELETE
+	sender  sender    // makes the pushes
+	remote  *receiver // the sender of a RemoteWrite; otherwise nil
+	gzip    bool      // bodies are compressed with gzip
+}
+
+// A sender makes the pushes of a Pusher in the protocol of its target.
+type sender interface {
+	// send makes one push. If final is true, no push follows.
+	send(ctx context.Context, p *Pusher, stop <-chan struct{}, final bool) error
+	// retryable reports whether a retry may succeed after a response with this status.
+	retryable(status int) bool
 }
 
 // A Pushgateway is a Prometheus Pushgateway, version 1.5.0 or later. It keeps the last
@@ -210,6 +215,7 @@ func (t RemoteWrite) resolve() (*destination, error) {
 		"X-Prometheus-Remote-Write-Version": {"0.1.0"}, // the header value of version 1.0
 	}
 	d.remote = newReceiver(labels, !t.NoStaleMarkers)
+	d.sender = d.remote
 	d.remote.noNative = t.NoNativeHistograms
 	return d, nil
 }
@@ -238,35 +244,8 @@ const (
 
 // textFormat configures d for the text format.
 func (d *destination) textFormat() {
-	d.header = http.Header{"Content-Type": {textType}, "Content-Encoding": {"gzip"}}
-}
-
-// encode returns the body of a push to a Pushgateway or to VictoriaMetrics. If the body is in protobuf,
-// encode changes d.header, and repeat is true: a retry must have the same body. If the exposition is
-// larger than limit bytes, encode returns errTooLarge. If ctx ends, encode returns an error.
-func (d *destination) encode(ctx context.Context, reg *tacho.Registry, limit int64) (body []byte, repeat bool, err error) {
-	b := bytes.NewBuffer([]byte{}) // a nil body would mean a request without a body
-	var w io.Writer = b
-	var zip *gzip.Writer
-	if !d.uncompressed {
-		zip = gzip.NewWriter(b)
-		w = zip
-	}
-	if d.deletes {
-		g := &gatewayWriter{w: w}
-		if err = reg.WriteProtobufContext(ctx, &limitedWriter{ctx, g, limit}); err == nil {
-			err = g.finish()
-		}
-		if repeat = g.protobuf; repeat {
-			d.header.Set("Content-Type", protobufType) // also right for all later pushes, see Registry.offer
-		}
-	} else {
-		err = reg.WriteTextContext(ctx, &limitedWriter{ctx, w, limit})
-	}
-	if err == nil && zip != nil {
-		err = zip.Close()
-	}
-	return b.Bytes(), repeat, err
+	d.header, d.gzip = http.Header{"Content-Type": {textType}, "Content-Encoding": {"gzip"}}, true
+	d.sender = textSender{d}
 }
 
 var errTooLarge = errors.New("tacho: push: the metrics are larger than MaxBytes")

@@ -86,6 +86,11 @@ const (
 	openID
 	jsonID
 	protoID
+
+	// The next formats store native histograms too, so an exposition may restart native histograms.
+	open2ID
+	writeID
+	otlpID
 )
 
 // Begin starts a family. The calls that follow pass its samples, in their order. Their
@@ -122,7 +127,7 @@ func (e *Encoder) Native() EncodeNative {
 
 // RestartsNative reports whether an exposition may restart native histograms. Only the format of
 // scrapers that store native histograms may do so.
-func (e *Encoder) RestartsNative() bool { return e.format.id == protoID }
+func (e *Encoder) RestartsNative() bool { return e.format.id >= protoID }
 
 // Summary passes a summary.
 func (e *Encoder) Summary(block string, s *Distribution, d *Details) bool {
