@@ -136,8 +136,8 @@ func TestScrapeIsBounded(t *testing.T) {
 	for name, opts := range map[string][]Option{"": nil, ", time to first byte": {WithTimeToFirstByte()},
 		", request size": {WithRequestSize()}, ", both": {WithTimeToFirstByte(), WithRequestSize()}} {
 		t.Run("all at once, shortest paths"+name, func(t *testing.T) {
-			if testing.Short() {
-				t.Skip("330,000 requests take minutes on an emulator")
+			if testing.Short() || race.Enabled {
+				t.Skip("330,000 requests take minutes on an emulator or with the race detector")
 			}
 			reg := NewRegistry(WithCreated())
 			status, n := 0, 0
