@@ -35,9 +35,15 @@ func logNormal(n int) *native.Snapshot {
 	return s
 }
 
-// BenchmarkProtobuf writes families of 1,000 series with three labels. The classic histograms
+// BenchmarkProtobuf is benchmarkFormat for the protobuf format.
+func BenchmarkProtobuf(b *testing.B) { benchmarkFormat(b, &Protobuf) }
+
+// BenchmarkOTLP is benchmarkFormat for OTLP.
+func BenchmarkOTLP(b *testing.B) { benchmarkFormat(b, OTLP(1, false)) }
+
+// benchmarkFormat writes families of 1,000 series with three labels. The classic histograms
 // have 12 buckets.
-func BenchmarkProtobuf(b *testing.B) {
+func benchmarkFormat(b *testing.B, format *Format) {
 	blocks := benchmarkBlocks(1000)
 	bounds := NewBounds([]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5})
 	counts := []uint64{3, 7, 30, 200, 400, 200, 120, 30, 8, 1, 1, 0}
@@ -72,7 +78,7 @@ func BenchmarkProtobuf(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for range b.N {
-				if err := Write(io.Discard, &Protobuf, names.AllowUTF8, families, ns); err != nil {
+				if err := Write(io.Discard, format, names.AllowUTF8, families, ns); err != nil {
 					b.Fatal(err)
 				}
 			}

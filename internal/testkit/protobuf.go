@@ -16,7 +16,7 @@ type protoField struct {
 	message protoMessage          // of a field that is a message
 	format  func(v uint64) string // of a number; nil for a string
 	double  bool                  // the number has 64 bits
-	packed  bool                  // a list of varints
+	packed  bool                  // a list of numbers
 }
 
 // A protoMessage has the fields of a message by number.
@@ -93,13 +93,15 @@ func ReadProtobuf(data []byte) (lines []string, err error) {
 		var message []byte
 		message, data = protoBytes(data)
 		var b strings.Builder
-		readMessage(&b, message, metricFamily)
+		readMessage(&b, message, metricFamily, true)
 		lines = append(lines, b.String())
 	}
 	return lines, nil
 }
 
-func readMessage(b *strings.Builder, data []byte, fields protoMessage) {
+// readMessage writes a message as text. If ordered is true, it panics unless fields are in the order of their
+// numbers.
+func readMessage(b *strings.Builder, data []byte, fields protoMessage, ordered bool) {
 	before := uint64(0)
 	for n := 0; len(data) > 0; n++ {
 		if n > 0 {
@@ -112,16 +114,16 @@ func readMessage(b *strings.Builder, data []byte, fields protoMessage) {
 		if f == nil {
 			panic(fmt.Sprintf("unknown field %d", number))
 		}
-		if number < before && f.name != "metric" {
+		if ordered && number < before && f.name != "metric" {
 			panic("field " + f.name + " is out of order")
 		}
 		before = number
 		want := uint64(0)
 		switch {
-		case f.double:
-			want = 1
 		case f.format == nil || f.packed:
 			want = 2
+		case f.double:
+			want = 1
 		}
 		if wire != want {
 			panic(fmt.Sprintf("field %s has wire type %d", f.name, wire))
@@ -131,8 +133,13 @@ func readMessage(b *strings.Builder, data []byte, fields protoMessage) {
 		case f.packed:
 			var list []byte
 			list, data = protoBytes(data)
-			for sep := "["; len(list) > 0; sep = " " {
-				v, list = protoVarint(list)
+			b.WriteByte('[')
+			for sep := ""; len(list) > 0; sep = " " {
+				if f.double {
+					v, list = binary.LittleEndian.Uint64(list), list[8:]
+				} else {
+					v, list = protoVarint(list)
+				}
 				b.WriteString(sep + f.format(v))
 			}
 			b.WriteByte(']')
@@ -150,7 +157,7 @@ func readMessage(b *strings.Builder, data []byte, fields protoMessage) {
 				break
 			}
 			b.WriteByte('{')
-			readMessage(b, value, f.message)
+			readMessage(b, value, f.message, ordered)
 			b.WriteByte('}')
 		}
 	}
