@@ -21,6 +21,9 @@ func TestAnyTarget(t *testing.T) {
 		"zero VictoriaMet.":  VictoriaMetrics{},
 		"huge Pushgateway":   Pushgateway{URL: huge, Job: huge, Grouping: []string{huge}},
 		"huge remote write":  RemoteWrite{URL: huge, Labels: []string{huge}},
+		"zero OTLP":          OTLP{},
+		"huge OTLP":          OTLP{URL: huge, Attributes: []string{huge}},
+		"huge attribute":     OTLP{URL: "http://h/", Attributes: []string{huge + "\xff", "v"}},
 		"huge label":         RemoteWrite{URL: "http://h/", Labels: []string{huge, "v"}},
 		"huge grouping name": Pushgateway{URL: "http://h", Job: "j", Grouping: []string{huge, "v"}},
 	} {

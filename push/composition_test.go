@@ -21,6 +21,7 @@ func TestPushJoined(t *testing.T) {
 	for name, target := range map[string]func(url string) Target{
 		"Pushgateway": func(url string) Target { return Pushgateway{URL: url, Job: "j"} },
 		"RemoteWrite": func(url string) Target { return RemoteWrite{URL: url} },
+		"OTLP":        func(url string) Target { return OTLP{URL: url} },
 	} {
 		s := serve(t, nil)
 		p, err := New(target(s.URL), Config{Registry: tacho.Join(a, b)})
@@ -109,7 +110,7 @@ func TestPushWhileSubsClose(t *testing.T) {
 	}()
 	for _, reg := range []*tacho.Registry{r, closing, tacho.Join(closing, kept)} {
 		s := serve(t, nil)
-		for _, target := range []Target{Pushgateway{URL: s.URL, Job: "j"}, VictoriaMetrics{URL: s.URL}, RemoteWrite{URL: s.URL}} {
+		for _, target := range []Target{Pushgateway{URL: s.URL, Job: "j"}, VictoriaMetrics{URL: s.URL}, RemoteWrite{URL: s.URL}, OTLP{URL: s.URL}} {
 			p, err := New(target, Config{Registry: reg, Metrics: tacho.NewRegistry()})
 			if err != nil {
 				t.Fatal(err)

@@ -6,7 +6,8 @@
 // A [Target] describes the server. A [Pushgateway] keeps the last push of a job, and
 // Prometheus scrapes the Pushgateway. [VictoriaMetrics] imports the text format.
 // [RemoteWrite] is the protocol of Prometheus, Mimir, Thanos, Cortex, VictoriaMetrics
-// and its cluster, and hosted services.
+// and its cluster, and hosted services. [OTLP] is the protocol of OpenTelemetry Collectors, which many
+// servers accept too.
 //
 // A job pushes once at its end:
 //
@@ -39,7 +40,14 @@
 // of the text format. The push also contains the sums, counts and quantiles that OpenMetrics
 // leaves out because of a negative or NaN value or a negative bound.
 //
-// Names outside the legacy character set are escaped with underscores in all pushes.
+// A push by OTLP contains the same series as data points. A counter is a monotonic sum, an info is a
+// sum that is not monotonic, and a gauge or an untyped metric is a gauge (OpenTelemetry specification, "Prometheus
+// and OpenMetrics Compatibility"). All values are of the type double, so receivers round counters above 2^53.
+// The unit is that of OpenTelemetry, for example s for seconds. A counter, a histogram and a summary have a start
+// time if the series has a time of creation; see [tacho.WithCreated]. The labels trace_id and span_id of an
+// exemplar become its trace ID and its span ID.
+//
+// Names outside the legacy character set are escaped with underscores in all pushes except those by OTLP.
 //
 // # Native histograms
 //
@@ -58,7 +66,15 @@
 //     Pushgateway may accept the text format alone, and then needs a registry without native
 //     histograms.
 //
-// A push by remote write or in protobuf may restart a native histogram whose resolution fell; see
+// A push by OTLP contains native histograms as exponential histograms, unless
+// [OTLP.NoNativeHistograms] is set. Empty buckets between others are part of an exponential histogram. So buckets
+// that are far apart lower its resolution: a data point has at most 4096 buckets of each sign.
+//
+//   - Prometheus makes native histograms of exponential histograms. Version 3.16 replaces the zero threshold
+//     by 1e-128.
+//   - VictoriaMetrics accepts OTLP from version 1.93 on. It stores each bucket as a series with the label vmrange.
+//
+// A push by remote write, by OTLP or in protobuf may restart a native histogram whose resolution fell; see
 // [tacho.WithNative]. Only that push contains all observations up to the restart. The retries
 // of the push have the same body. If all attempts fail, the receiver misses the observations
 // since the push before. If a registry is also scraped, or pushed by several pushers, the other
@@ -66,11 +82,10 @@
 //
 // # Choice of remote write
 //
-// Most backends accept two protocols: OTLP and remote write. OTLP in JSON would need
-// no encoder, but VictoriaMetrics refuses the JSON encoding. Receivers of OTLP also
-// rename metrics, each by its own settings. All these backends accept remote write
-// 1.0, and remote write keeps the names. The protocol is small: four protocol buffer
-// messages and Snappy's block format.
+// Most backends accept two protocols: OTLP and remote write. Receivers of OTLP rename metrics, each by its
+// own settings, and refuse all samples of a request because of one. Remote write keeps the names, has stale markers,
+// and its pusher finds the refused samples. So prefer [RemoteWrite] for Prometheus, VictoriaMetrics, Mimir and
+// Thanos. [OTLP] is for receivers without remote write, above all a Collector.
 //
 // # Stale markers
 //
@@ -82,18 +97,22 @@
 // # Failures
 //
 // A request is retried if the server does not respond, or responds with the status
-// 408, 429 or 5xx. The delay before a retry doubles each time. The actual wait is
+// 408, 429 or 5xx. An OTLP request is retried only after 429, 502, 503 and 504, as the specification of
+// OTLP says. The delay before a retry doubles each time. The actual wait is
 // random, between half the delay and the full delay. If Retry-After asks for a longer
 // wait, the pusher waits for the time in Retry-After. Every other failure status is
 // final. [Config.MaxBytes] limits the size of a push, also in memory.
 //
 // A retry in the text format contains the current values, because the server uses the
-// time of receipt. A retry by remote write or in protobuf contains the same samples as the first
+// time of receipt. A retry by remote write, by OTLP or in protobuf contains the same samples as the first
 // attempt.
 //
 // If a remote write receiver refuses a request with the status 400, 409, 413 or 422, the
 // pusher looks for the refused samples. It drops and counts these samples and sends the
 // others.
+//
+// An OTLP receiver can reject a part of a request (partial_success). Such a push returns an error with the message of
+// the receiver. A message without rejected data points is a warning, which the pusher ignores.
 //
 // A function or collector of the registry that does not return delays a push by nine tenths
 // of [Config.Timeout], or of the time until the deadline of its context. The push then
@@ -119,8 +138,8 @@
 // retry would fail again. The result "unsent" counts pushes and retries without a request.
 // The metrics exceeded MaxBytes, could not be encoded, or were not collected in time.
 //
-// The counter push_samples_dropped_total counts the samples that a remote write receiver
-// refused. The label reason is "out_of_order", "duplicate", "out_of_bounds", "label",
+// The counter push_samples_dropped_total counts the samples that a remote write or OTLP receiver
+// refused. A histogram in OTLP is one sample. The label reason is "out_of_order", "duplicate", "out_of_bounds", "label",
 // "too_large" or "other".
 //
 // The histogram push_duration_seconds observes each attempt, with buckets from 5 ms

@@ -373,10 +373,16 @@ func TestRetriedNative(t *testing.T) {
 		}
 		// The next push has the present values.
 		s.set(0, nil)
-		if name != "RemoteWrite" {
+		if name != "RemoteWrite" && name != "OTLP" {
 			continue
 		}
 		mustPush(t, p)
+		if name == "OTLP" {
+			if last := otlpText(t, s.seen()[len(s.seen())-1].body); !strings.Contains(last, "count:4") {
+				t.Errorf("the next push has %s, want 4 observations", last)
+			}
+			continue
+		}
 		if last := s.seen()[len(s.seen())-1]; !strings.Contains(fmt.Sprint(readRequest(t, last.body)), "count:4") {
 			t.Errorf("the next push has %q, want 4 observations", readRequest(t, last.body))
 		}
@@ -452,6 +458,11 @@ func countOf(t *testing.T, target, body string) string {
 		if !strings.HasPrefix(rest, `{__name__="h"} count:`+count+",") {
 			t.Errorf("the classic count is %s, and the native series is %q", count, rest)
 		}
+		return count
+	}
+	if target == "OTLP" {
+		_, count, _ := strings.Cut(otlpText(t, body), " count:")
+		count, _, _ = strings.Cut(count, " ")
 		return count
 	}
 	count := "none"

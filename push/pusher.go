@@ -41,7 +41,7 @@ type Config struct {
 	// A redirect to another scheme, host or port is followed without Header, and
 	// without the user and the password of the URL.
 	Header http.Header
-	// DisableCompression sends the text format without gzip. DisableCompression has no
+	// DisableCompression sends the text format and OTLP without gzip. DisableCompression has no
 	// effect on [RemoteWrite]. That protocol requires Snappy.
 	DisableCompression bool
 
@@ -204,7 +204,7 @@ func (p *Pusher) define(reg *tacho.Registry) error {
 // [Pusher.Shutdown] or [Pusher.Close], Push returns [ErrClosed].
 //
 // If the receiver of a [RemoteWrite] refuses some samples, Push sends the other samples
-// and returns an error.
+// and returns an error. Push also returns an error if an [OTLP] receiver rejects some samples.
 func (p *Pusher) Push(ctx context.Context) error { return p.push(ctx, p.stop, false) }
 
 // push is Push. If final is true, no push follows.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/internal/testkit"
 )
 
 // A hop is a server that redirects to next, or accepts if next is nil.
@@ -211,6 +212,12 @@ func TestDisableCompression(t *testing.T) {
 		if name == "RemoteWrite" {
 			if coding != "snappy" {
 				t.Errorf("%s: Content-Encoding %q", name, coding)
+			}
+			continue
+		}
+		if name == "OTLP" {
+			if text, err := testkit.ReadOTLPRequest([]byte(got.body)); coding != "" || err != nil || p.bodyBytes.Value() != int64(len(got.body)) {
+				t.Errorf("%s: Content-Encoding %q, body %s, error %v", name, coding, text, err)
 			}
 			continue
 		}

@@ -17,7 +17,7 @@ import (
 	"github.com/tachikoma/tacho/internal/names"
 )
 
-// A Target is a server for pushes: [Pushgateway], [VictoriaMetrics] or [RemoteWrite].
+// A Target is a server for pushes: [Pushgateway], [VictoriaMetrics], [RemoteWrite] or [OTLP].
 // The scheme of a target's URL is http or https. A user and a password in the URL are
 // sent as basic authentication.
 type Target interface {

@@ -107,6 +107,13 @@ func TestBadTargets(t *testing.T) {
 		{RemoteWrite{URL: "http://h", Labels: []string{"", "x"}}, `bad label name ""`},
 		{RemoteWrite{URL: "http://u:secret@h:port"}, "bad URL"},
 		{RemoteWrite{URL: "unix://u:secret@h"}, "bad URL"},
+		{OTLP{URL: "unix://u:secret@h"}, "bad URL"},
+		{OTLP{URL: "http://h", Attributes: []string{"a"}}, "pairs"},
+		{OTLP{URL: "http://h", Attributes: []string{"", "a"}}, `bad attribute name ""`},
+		{OTLP{URL: "http://h", Attributes: []string{"a\xff", "a"}}, `bad attribute name "a\xff"`},
+		{OTLP{URL: "http://h", Attributes: []string{"a", "b", "a", "c"}}, `duplicate attribute "a"`},
+		{OTLP{URL: "http://h", Service: "s", Attributes: []string{"service.name", "c"}}, `duplicate attribute "service.name"`},
+		{OTLP{URL: "http://h", Instance: "i", Attributes: []string{"service.instance.id", "c"}}, `duplicate attribute "service.instance.id"`},
 	} {
 		_, err := New(tt.target, Config{Registry: tacho.NewRegistry()})
 		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), "tacho: push: ") {
@@ -154,7 +161,7 @@ func TestTooLarge(t *testing.T) {
 	for i := range 5000 {
 		v.With(fmt.Sprint(i))
 	}
-	for _, target := range []Target{Pushgateway{URL: s.URL, Job: "b"}, VictoriaMetrics{URL: s.URL}, RemoteWrite{URL: s.URL}} {
+	for _, target := range []Target{Pushgateway{URL: s.URL, Job: "b"}, VictoriaMetrics{URL: s.URL}, RemoteWrite{URL: s.URL}, OTLP{URL: s.URL}} {
 		p, own := testPusher(t, target, Config{Registry: reg, MaxBytes: 50_000})
 		if err := p.Push(context.Background()); err != errTooLarge {
 			t.Errorf("%T: got error %v, want errTooLarge", target, err)
