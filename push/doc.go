@@ -72,7 +72,8 @@
 //
 //   - Prometheus makes native histograms of exponential histograms. Version 3.16 replaces the zero threshold
 //     by 1e-128.
-//   - VictoriaMetrics accepts OTLP from version 1.93 on. It stores each bucket as a series with the label vmrange.
+//   - VictoriaMetrics 1.151 stores each bucket as a series with the label vmrange. Version 1.79 does not accept OTLP:
+//     it responds with status 400.
 //
 // A push by remote write, by OTLP or in protobuf may restart a native histogram whose resolution fell; see
 // [tacho.WithNative]. Only that push contains all observations up to the restart. The retries

@@ -85,7 +85,7 @@ func (o *otlpState) open(e *Encoder, field byte) {
 	if f.Kind == Counter {
 		base = stringslite.TrimSuffix(base, "_total")
 	}
-	if f.Unit != "" && stringslite.HasSuffix(base, "_"+f.Unit) && len(base) > len("_")+len(f.Unit) {
+	if f.Unit != "" && stringslite.HasSuffix(base, "_"+f.Unit) {
 		b = appendString(b, wire.OTLPUnit, otlpUnit(f.Unit))
 	}
 	b, metadata := nest(b, wire.OTLPMetadata)

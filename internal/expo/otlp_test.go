@@ -176,7 +176,7 @@ func TestOTLPUnits(t *testing.T) {
 		{"a.seconds", "seconds", "", Gauge},
 		{"aseconds", "seconds", "", Gauge},
 		{"seconds", "seconds", "", Gauge},
-		{"_seconds", "seconds", "", Gauge},
+		{"_seconds", "seconds", "s", Gauge},
 		{"a_seconds_total", "seconds", "", Gauge},
 		{"a", "seconds", "", Gauge},
 	} {
