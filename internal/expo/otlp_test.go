@@ -368,6 +368,10 @@ func TestOTLPKinds(t *testing.T) {
 			`name:"g" description:"A." ` + metadataText("gauge") + ` gauge:{` + point("a", 1) + ` ` + point("a", 2) + `}`,
 			`name:"g" description:"A." ` + metadataText("gauge") + ` sum:{temporality:2 monotonic:1 ` + point("bb", 1) + ` ` + point("bb", 2) + `}`,
 		}},
+		{[]*Family{gauge("g", "A.", `{a="1"} `, Counter), gauge("g", "", `{bb="1"} `, Info)}, []string{
+			`name:"g" description:"A." ` + metadataText("counter") + ` sum:{temporality:2 monotonic:1 ` + point("a", 1) + ` ` + point("a", 2) + `}`,
+			`name:"g" description:"A." ` + metadataText("counter") + ` sum:{temporality:2 ` + point("bb", 1) + ` ` + point("bb", 2) + `}`,
+		}},
 		{nil, nil},
 	} {
 		if got := readOTLP(t, OTLP(otlpAt, false), c.families...); !slices.Equal(got, c.want) {
@@ -577,6 +581,50 @@ func TestOTLPLongMessages(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestOTLPShapes: all series of a family have their labels, for each number of labels and length of a name, and for values
+// that are longer or shorter than those of the first series.
+func TestOTLPShapes(t *testing.T) {
+	check := func(number, length int, sizes ...int) {
+		want := `name:"g" ` + metadataText("gauge") + ` gauge:{`
+		var blocks []string
+		for i, size := range sizes {
+			var list []label.Label
+			for n := range number {
+				list = append(list, label.Label{Name: string(rune('a'+n)) + strings.Repeat("n", length-1), Value: strings.Repeat("v", size)})
+			}
+			blocks = append(blocks, string(label.AppendBlock(nil, list)))
+			if i > 0 {
+				want += " "
+			}
+			want += "point:{"
+			for _, l := range list {
+				want += fmt.Sprintf("attribute:{key:%q value:{string:%q}} ", l.Name, l.Value)
+			}
+			want += atText + " double:1}"
+		}
+		f := &Family{Name: "g", Kind: Gauge, SameLabels: true}
+		f.Encode = func(e *Encoder) {
+			e.Begin(f)
+			for _, block := range blocks {
+				e.Whole(block, 1, false, nil)
+			}
+		}
+		if got := readOTLP(t, OTLP(otlpAt, false), f); !slices.Equal(got, []string{want + "}"}) {
+			t.Errorf("%d labels with names of %d bytes and values of %d: %q\nwant %q", number, length, sizes, got, want)
+		}
+	}
+	for length := 1; length <= 40; length++ {
+		for number := range 12 {
+			check(number, length, 1, 2, 0, 9)
+		}
+		for size := 80; size <= 140; size++ {
+			check(1, length, 1, size, 1)
+			check(2, length, size, 1, size)
+		}
+	}
+	check(2, 200, 1, 2)
 }
 
 // TestOTLPAllocations: no series makes an allocation, of whatever kind.
