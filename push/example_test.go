@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"time"
 
 	"github.com/tachikoma/tacho"
@@ -80,4 +81,35 @@ func ExamplePusher_Run() {
 	// POST /api/v1/write
 	// POST /api/v1/write
 	// tacho: push: the pusher is closed
+}
+
+// A program sends its metrics to an OpenTelemetry Collector without the OpenTelemetry SDK.
+func ExampleOTLP() {
+	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println(r.Method, r.URL.Path, r.Header.Get("Content-Type"), r.Header.Get("Content-Encoding"))
+		w.Header().Set("Content-Type", "application/x-protobuf")
+		w.Write([]byte("\x0a\x0b\x08\x01\x12\x07no room")) // partial_success
+	}))
+	defer collector.Close()
+
+	reg := tacho.NewRegistry()
+	reg.Counter("jobs_total", "Jobs.").Inc()
+	reg.Histogram("job_duration_seconds", "Time that a job took.", nil, tacho.WithNative(), tacho.WithUnit("seconds")).Observe(0.3)
+
+	p, err := push.New(push.OTLP{
+		URL:        collector.URL + "/v1/metrics",
+		Service:    "tachikoma",
+		Attributes: []string{"deployment.environment.name", "production"},
+	}, push.Config{Registry: reg, Metrics: tacho.NewRegistry()})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// The collector rejects one of the two data points.
+	if err := p.Push(context.Background()); err != nil {
+		fmt.Println(strings.ReplaceAll(err.Error(), collector.URL, "http://collector:4318"))
+	}
+	// Output:
+	// POST /v1/metrics application/x-protobuf gzip
+	// tacho: push: POST http://collector:4318/v1/metrics: the receiver rejected 1 of 2 data points: "no room" (dropped samples: 1)
 }

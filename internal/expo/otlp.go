@@ -91,7 +91,7 @@ func (o *otlpState) open(e *Encoder, field byte) {
 	b, metadata := nest(b, wire.OTLPMetadata)
 	b = appendString(b, wire.OTLPKey, "prometheus.type")
 	b, value := nest(b, wire.OTLPValue)
-	b = seal(seal(appendString(b, wire.OTLPString, f.Kind.openName()), value), metadata)
+	b = seal(seal(appendString(b, wire.OTLPString, o.family.Kind.openName()), value), metadata)
 	b = append(b, field, 0)
 	o.data = len(b)
 	if field != wire.OTLPGauge && field != wire.OTLPSummary {

@@ -366,11 +366,11 @@ func TestOTLPKinds(t *testing.T) {
 		}},
 		{[]*Family{gauge("g", "A.", `{a="1"} `, Gauge), gauge("g", "", `{bb="1"} `, Counter)}, []string{
 			`name:"g" description:"A." ` + metadataText("gauge") + ` gauge:{` + point("a", 1) + ` ` + point("a", 2) + `}`,
-			`name:"g" description:"A." ` + metadataText("gauge") + ` sum:{temporality:2 monotonic:1 ` + point("bb", 1) + ` ` + point("bb", 2) + `}`,
+			`name:"g" description:"A." ` + metadataText("counter") + ` sum:{temporality:2 monotonic:1 ` + point("bb", 1) + ` ` + point("bb", 2) + `}`,
 		}},
 		{[]*Family{gauge("g", "A.", `{a="1"} `, Counter), gauge("g", "", `{bb="1"} `, Info)}, []string{
 			`name:"g" description:"A." ` + metadataText("counter") + ` sum:{temporality:2 monotonic:1 ` + point("a", 1) + ` ` + point("a", 2) + `}`,
-			`name:"g" description:"A." ` + metadataText("counter") + ` sum:{temporality:2 ` + point("bb", 1) + ` ` + point("bb", 2) + `}`,
+			`name:"g" description:"A." ` + metadataText("info") + ` sum:{temporality:2 ` + point("bb", 1) + ` ` + point("bb", 2) + `}`,
 		}},
 		{nil, nil},
 	} {
