@@ -316,6 +316,47 @@ func TestOTLPNative(t *testing.T) {
 	}
 }
 
+// TestOTLPJoined: a joined registry is pushed as it is scraped, and so are its parts.
+func TestOTLPJoined(t *testing.T) {
+	for i := range uint64(20) {
+		a, b := nativeRegistry(rand.New(rand.NewPCG(i, 6)), tacho.WithCreated()), tacho.NewRegistry()
+		other := b.HistogramVec("h0_seconds", "Help.", nil, []string{"b", "Z"}, tacho.WithNative())
+		other.With("0", "z").Observe(1)
+		other.With("4", "z").ObserveExemplar(-2, "span_id", "b7ad6b7169203331")
+		b.CounterVec("c_total", "", []string{"l"}).With("").AddExemplar(2, "trace_id", "0af7651916cd43dd8448eb211c80319c")
+		joined := tacho.Join(a, b, b.Sub(tacho.WithConstLabels("s", "1")))
+		for what, reg := range map[string]*tacho.Registry{"a": a, "b": b, "joined": joined} {
+			if !checkOTLP(t, fmt.Sprint(what, " ", i), reg) {
+				t.Fatal("push rejected")
+			}
+		}
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// TestOTLPCollected: samples of collectors have their units, times and exemplars.
+func TestOTLPCollected(t *testing.T) {
+	reg := tacho.NewRegistry(tacho.WithUTF8Names())
+	at := time.Now().Add(-time.Minute).Truncate(time.Millisecond)
+	id := []string{"trace_id", "0af7651916cd43dd8448eb211c80319c", "span_id", "b7ad6b7169203331"}
+	native := tacho.NewRegistry()
+	h := native.Histogram("h", "", []float64{1}, tacho.WithNative())
+	h.Observe(3)
+	reg.Collect(func(e *tacho.Emitter) {
+		dated := e.Unit("bytes").Created(at.Add(-time.Hour)).Exemplars(tacho.Exemplar{Value: 0.5, Labels: id, Time: at})
+		dated.Counter("c_bytes_total", "Help.", 7)
+		dated.At(at).Counter("d_bytes_total", "Help.", 7, "l.m", "é")
+		dated.Histogram("h_bytes", "", h.Snapshot())
+		e.Histogram("n", "", h.Snapshot(), "l", "")
+		e.Created(time.Now().Add(time.Hour)).Summary("s", "", tacho.SummarySnapshot{Count: 1, Sum: math.NaN(), Quantiles: []tacho.Quantile{{Quantile: 0.5, Value: math.Inf(1)}}})
+	})
+	if !checkOTLP(t, "collected", reg) {
+		t.Error("push rejected")
+	}
+}
+
 func checkOTLP(t *testing.T, what string, reg *tacho.Registry) (taken bool) {
 	t.Helper()
 	receiver := newOTLPReceiver(t, noTranslation)
