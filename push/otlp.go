@@ -270,13 +270,14 @@ func partialSuccess(contentType, reply string) (rejected uint64, message string)
 	return rejected, message
 }
 
-// cutReply is cutField, except that the last string or message may lack its end.
+// cutReply is cutField, except that the last string or message may lack its end. An outcome has only the beginning of
+// a long reply.
 func cutReply(b []byte) (f field, rest []byte, ok bool) {
 	if f, rest, ok = cutField(b); ok || b[0]&7 != wire.Bytes || b[0] >= 1<<7 {
 		return f, rest, ok
 	}
-	size, n := binary.Uvarint(b[1:])
-	if n <= 0 || size <= uint64(len(b)-1-n) {
+	_, n := binary.Uvarint(b[1:])
+	if n <= 0 {
 		return f, nil, false
 	}
 	return field{tag: uint64(b[0]), bytes: b[1+n:]}, nil, true
