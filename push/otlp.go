@@ -45,7 +45,7 @@ type OTLP struct {
 	// Service is the resource attribute service.name. If Service is empty, there is no such attribute.
 	//
 	// Prometheus makes the label job of Service and the label instance of Instance. These labels replace labels
-	// of the same name in a series.
+	// of the same name in a series. Two series that differ only in such a label become one, without an error.
 	Service string
 	// Instance is the resource attribute service.instance.id. If Instance is empty and Service is not, the
 	// attribute is the host name, a colon and the process ID. Two programs with the same Service and
