@@ -550,7 +550,7 @@ func (w *completeWrites) Write(p []byte) (int, error) {
 
 // TestOTLPLongMessages: the length of a Metric, a data point or an attribute has more bytes if needed.
 func TestOTLPLongMessages(t *testing.T) {
-	sizes := []int{16370, 16383, 16384, 3 << 20}
+	sizes := []int{16370, 16383, 16384, 1 << 21}
 	for n := range 140 {
 		sizes = append(sizes, n)
 	}
