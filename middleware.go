@@ -92,11 +92,11 @@ type HTTPMetrics struct {
 	size     *HistogramVec
 	inFlight *Gauge
 	label    func(*http.Request) string
-	exemplar leaveExemplar  // nil for none
-	skip     chooser        // nil for none
-	stream   chooser        // nil for none
-	more     unsafe.Pointer // *moreMetrics, or nil
-	hooks    atomic.Pointer[routeHooks]
+	exemplar leaveExemplar        // nil for none
+	skip     chooser              // nil for none
+	stream   chooser              // nil for none
+	more     unsafe.Pointer       // *moreMetrics, or nil
+	hooks    atomic.Pointer[byte] // *routeHooks, or nil; see internal/SIZE.md
 
 	routes *vec // of route: all metrics of a method and path, for one lookup a request
 
@@ -158,7 +158,7 @@ func NewHTTPMetrics(reg *Registry, opts ...Option) *HTTPMetrics {
 	if hook := (*contextHook)(reg.context); hook != nil && m.exemplar == nil {
 		m.exemplar = hook.request
 	}
-	m.hooks.Store(o.hooks)
+	m.hooks.Store((*byte)(unsafe.Pointer(o.hooks)))
 	if more := (*moreMetrics)(m.more); more != nil {
 		more.define(m, reg, o, byRoute)
 	}
@@ -223,7 +223,7 @@ func (m *HTTPMetrics) Handler(next http.Handler) http.Handler {
 
 // attach returns the request for the next handler, and its link if there are hooks.
 func (m *HTTPMetrics) attach(r *http.Request) (*http.Request, *link) {
-	if hooks := m.hooks.Load(); hooks != nil {
+	if hooks := (*routeHooks)(unsafe.Pointer(m.hooks.Load())); hooks != nil {
 		return hooks.attach(r)
 	}
 	return r, nil
@@ -293,7 +293,7 @@ func fromClient(status int) origin {
 func (m *HTTPMetrics) chosen(r *http.Request, l *link) (inner *http.Request, path string, ownMethod bool) {
 	inner = r
 	if l != nil {
-		inner, path, ownMethod = m.hooks.Load().resolve(l, r)
+		inner, path, ownMethod = (*routeHooks)(unsafe.Pointer(m.hooks.Load())).resolve(l, r)
 	}
 	if m.label != nil {
 		label, ok := callWith(m, m.label, inner)

@@ -65,10 +65,10 @@ type route struct {
 	_              [0]func() // no ==; see internal/SIZE.md
 	method, path   string
 	duration, size *Histogram
-	more           unsafe.Pointer                  // *[2]*Histogram of moreMetrics, or nil
-	counters       atomic.Pointer[[]statusCounter] // replaced under the mutex, never changed
-	full           atomic.Bool                     // further statuses are "other"
-	foreign        atomic.Bool                     // clients caused it, and the program may claim it
+	more           unsafe.Pointer       // *[2]*Histogram of moreMetrics, or nil
+	counters       atomic.Pointer[byte] // *[]statusCounter, replaced under the mutex, never changed; see internal/SIZE.md
+	full           atomic.Bool          // further statuses are "other"
+	foreign        atomic.Bool          // clients caused it, and the program may claim it
 
 	origin origin // under the mutex, as base and cost
 	base   int    // bytes of a scrape that the route cost when it was made
@@ -79,6 +79,19 @@ type route struct {
 type statusCounter struct {
 	status int
 	count  *Counter
+}
+
+// statuses returns the counters of the route.
+func (rt *route) statuses() []statusCounter {
+	if list := (*[]statusCounter)(unsafe.Pointer(rt.counters.Load())); list != nil {
+		return *list
+	}
+	return nil
+}
+
+// setStatuses replaces the counters of the route.
+func (rt *route) setStatuses(list []statusCounter) {
+	rt.counters.Store((*byte)(unsafe.Pointer(&list)))
 }
 
 // A pathLabel is a path that has a label.
@@ -92,11 +105,11 @@ type pathLabel struct {
 
 // makeRoutes makes the tables and the budgets of m.
 func (m *HTTPMetrics) makeRoutes(o *options) {
-	table := func(makeMetric func(*family, int, bool, string) unsafe.Pointer, labels ...string) *vec {
+	table := func(makeMetric func(*family, int, bool, string) unsafe.Pointer, labels []string) *vec {
 		return newVec(&family{labels: labels, metric: &metricType{single: true, make: makeMetric}, fault: m.requests.fam.fault}, limit{}, false)
 	}
-	m.routes = table(m.newRoute, "method", "path") // no scrape shows these two
-	m.paths = table(newPathLabel, "path")
+	m.routes = table(m.newRoute, httpLabels[:2]) // no scrape shows these two
+	m.paths = table(newPathLabel, httpLabels[1:2])
 	thousands := min((max(o.maxPaths, 1)-1)/1000+1, 1000) // without overflow in 32 bits
 	for i := range m.budgets {
 		m.budgets[i].bytes, m.budgets[i].paths = budgetBytes[i]*thousands>>m.halved, o.maxPaths
@@ -250,11 +263,7 @@ func (m *HTTPMetrics) claim(rt *route, ownMethod bool) {
 		return
 	}
 	b, old := &m.budgets[named], &m.budgets[rt.origin]
-	statuses := 0
-	if list := rt.counters.Load(); list != nil {
-		statuses = len(*list)
-	}
-	cost := m.cost(rt.method, rt.path, m.statusLines*max(0, statuses-freeStatuses[named]))
+	cost := m.cost(rt.method, rt.path, m.statusLines*max(0, len(rt.statuses())-freeStatuses[named]))
 	if cost > b.bytes {
 		return
 	}
@@ -306,11 +315,9 @@ func (m *HTTPMetrics) counter(rt *route, status int) *Counter {
 }
 
 func (rt *route) find(status int) *Counter {
-	if list := rt.counters.Load(); list != nil {
-		for _, c := range *list {
-			if c.status == status {
-				return c.count
-			}
+	for _, c := range rt.statuses() {
+		if c.status == status {
+			return c.count
 		}
 	}
 	return nil
@@ -338,11 +345,7 @@ func (m *HTTPMetrics) newCounter(rt *route, status int) *Counter {
 		return c
 	}
 	c := statusCounter{status, m.requests.With(rt.method, rt.path, statusLabel(status))}
-	list := []statusCounter{c}
-	if old := rt.counters.Load(); old != nil {
-		list = append(list, *old...)
-	}
-	rt.counters.Store(&list)
+	rt.setStatuses(append([]statusCounter{c}, rt.statuses()...))
 	return c.count
 }
 
@@ -356,11 +359,9 @@ func statusLabel(status int) string {
 // payStatusLocked reports whether the route may have one more status.
 func (m *HTTPMetrics) payStatusLocked(rt *route) bool {
 	n := 0
-	if list := rt.counters.Load(); list != nil {
-		for _, c := range *list {
-			if c.status != 0 {
-				n++
-			}
+	for _, c := range rt.statuses() {
+		if c.status != 0 {
+			n++
 		}
 	}
 	if n >= maxStatuses {
@@ -419,10 +420,8 @@ func (m *HTTPMetrics) dropExpired() {
 		if more := (*moreMetrics)(m.more); more != nil && !used {
 			used = more.lists(m, rt)
 		}
-		var kept, old []statusCounter
-		if list := rt.counters.Load(); list != nil {
-			old = *list
-		}
+		old := rt.statuses()
+		var kept []statusCounter
 		for _, c := range old {
 			if m.requests.lists(unsafe.Pointer(c.count), rt.method, rt.path, statusLabel(c.status)) {
 				kept = append(kept, c)
@@ -432,7 +431,7 @@ func (m *HTTPMetrics) dropExpired() {
 		case !used && len(kept) == 0:
 			m.dropLocked(rt)
 		case len(kept) < len(old):
-			rt.counters.Store(&kept)
+			rt.setStatuses(kept)
 			rt.full.Store(false)
 			if rt.path == overflowValue {
 				continue

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"unsafe"
 )
 
 // SetRoute sets the path label of a request to route, the template by which a router
@@ -42,7 +43,7 @@ func SetRoute(r *http.Request, route string) {
 // Every request of m then has a value in its context, which takes two allocations. So
 // [SetRoute] works too, and mux may be any handler.
 func (m *HTTPMetrics) Route(mux http.Handler) http.Handler {
-	m.hooks.Store(&setRouteHooks)
+	m.hooks.Store((*byte)(unsafe.Pointer(&setRouteHooks)))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		l := linkOf(r)
 		if l == nil {

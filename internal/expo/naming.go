@@ -19,6 +19,7 @@ import (
 
 // exposed is the name of a family in an exposition.
 type exposed struct {
+	_    [0]func() // no ==; see internal/SIZE.md
 	name string
 	// plain: OpenMetrics shows this family under its full name with type unknown (an info
 	// as a gauge), because its usual name belongs to another family.
@@ -70,7 +71,7 @@ func (ns *Names) name(families []*Family, open bool, s names.Scheme) naming {
 	if open {
 		for _, f := range append(n.nameless(families), n.conflicting(families, open)...) {
 			if f.Kind == Counter || f.Kind == Info {
-				n[f.Name] = exposed{n.of(f).name, true}
+				n[f.Name] = exposed{name: n.of(f).name, plain: true}
 			}
 		}
 	}
@@ -107,16 +108,18 @@ func (n naming) conflicting(families []*Family, open bool) (found []*Family) {
 // claims returns the names of a family and its samples in an exposition.
 func (n naming) claims(f *Family, open bool) []string {
 	name := n.of(f).name
+	base := name
+	var all []string
 	switch {
 	case f.Kind == Histogram || f.Kind == Summary:
-		return append(SampleNames(name, f.Kind), name)
+		all = SampleNames(name, f.Kind)
 	case open && f.Kind == Counter && stringslite.HasSuffix(name, "_total"):
-		base := stringslite.TrimSuffix(name, "_total")
-		return []string{name, base, base + "_created"}
+		base = stringslite.TrimSuffix(name, "_total")
+		all = SampleNames(name, f.Kind)
 	case open && f.Kind == Info:
-		return []string{name, stringslite.TrimSuffix(name, "_info")}
+		base = stringslite.TrimSuffix(name, "_info")
 	}
-	return []string{name}
+	return append(all, name, base) // not a literal; see internal/SIZE.md
 }
 
 // A keptNaming is the naming of the last exposition in one format and scheme.
@@ -127,6 +130,7 @@ type keptNaming struct {
 
 // keptFamily has the properties of a family that decide its name in an exposition.
 type keptFamily struct {
+	_    [0]func() // no ==; see internal/SIZE.md
 	name string
 	kind Kind
 }
@@ -138,9 +142,9 @@ func keepNaming(families []*Family, n naming) *keptNaming {
 	kept, list := naming{}, make([]keptFamily, len(families))
 	for i, f := range families {
 		name := own(f.Name)
-		list[i] = keptFamily{name, f.Kind}
+		list[i].name, list[i].kind = name, f.Kind
 		if x, ok := n[name]; ok {
-			kept[name] = exposed{own(x.name), x.plain}
+			kept[name] = exposed{name: own(x.name), plain: x.plain}
 		}
 	}
 	return &keptNaming{list, kept.rename}
