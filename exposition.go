@@ -41,6 +41,31 @@ func (r *Registry) WriteOpenMetrics(w io.Writer) error {
 	return r.write(w, &expo.OpenMetrics, names.Underscores)
 }
 
+// WriteOpenMetrics2 writes all metrics to w in the text format of OpenMetrics 2.0.
+// WriteOpenMetrics2 is experimental, as the specification is: it implements 2.0.0-rc0, and a
+// later version of the specification can change the output. It differs from
+// [Registry.WriteText] in these points:
+//
+//   - A histogram or summary is one line, with a composite value such as
+//     {count:2,sum:0.5,bucket:[0.1:1,+Inf:2]}. The samples _bucket, _sum and _count do not
+//     exist. Native histograms have their native buckets, before the classic ones.
+//   - The name of a family is the name of its samples. A counter has type counter whether or
+//     not its name ends in _total. An info whose name does not end in _info is a gauge.
+//   - Units (see [WithUnit]) are shown, except those of an info and those with characters that
+//     no name in the legacy set has. A HELP text that ends in a carriage return gets a space.
+//   - Counters, histograms and summaries show their exemplars and, with [WithCreated], their
+//     time of creation in the same line. A histogram shows all of its exemplars.
+//   - Times are in seconds.
+//   - A summary with a negative or NaN sum is left out, since the sum must be a counter.
+//     Quantiles with a negative value are left out.
+//   - Names outside the legacy set are written as defined, in quotes.
+//
+// WriteOpenMetrics2 may restart native histograms; see [WithNative]. [Registry.Handler] serves
+// the format to clients that prefer application/openmetrics-text;version=2.0.0.
+func (r *Registry) WriteOpenMetrics2(w io.Writer) error {
+	return r.write(w, &expo.OpenMetrics2, names.AllowUTF8)
+}
+
 // WriteProtobuf writes all metrics to w in the protobuf format: messages
 // io.prometheus.client.MetricFamily, each after its length. It differs from
 // [Registry.WriteText] in these points:

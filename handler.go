@@ -17,7 +17,8 @@ import (
 
 // Handler returns the handler of /metrics. It serves OpenMetrics 1.0 to clients that prefer
 // it (RFC 9110, section 12.5.1), as Prometheus does, and the text format 0.0.4 to all
-// others. If the registry or one of its histograms was defined with [WithNative], Handler
+// others. Clients that prefer application/openmetrics-text;version=2.0.0 get OpenMetrics 2.0,
+// which is experimental; see [Registry.WriteOpenMetrics2]. If the registry or one of its histograms was defined with [WithNative], Handler
 // also serves the protobuf format; see [Registry.WriteProtobuf]. Prometheus prefers protobuf
 // if it scrapes native histograms.
 // The body is compressed with gzip if Accept-Encoding allows it (section 12.5.3).
@@ -42,11 +43,13 @@ func (r *Registry) Handler() http.Handler {
 		if n := (*nativeDef)(offered(r)); n != nil {
 			protobuf = (*expo.Format)(n.code.ProtobufFormat())
 		}
-		f := accept.Negotiate(req.Header["Accept"], protobuf != nil)
+		f := accept.Negotiate(req.Header["Accept"], protobuf != nil, true)
 		format := &expo.Text
 		switch {
 		case f.Protobuf:
 			format = protobuf
+		case f.Open2:
+			format = &expo.OpenMetrics2
 		case f.Open:
 			format = &expo.OpenMetrics
 		}

@@ -42,13 +42,13 @@ const maxNativeBuckets = 65_000
 // the histograms of a registry. The histograms of NewHTTPMetrics keep their classic buckets.
 // At most one config can be given. A definition with a bad config is refused.
 //
-// The protobuf format and the JSON view show native buckets. [Registry.Handler] serves protobuf to
-// scrapers that prefer it. The text formats show _sum, _count and the classic buckets. +Inf is a
-// classic bucket of every histogram.
+// The protobuf format, OpenMetrics 2.0 and the JSON view show native buckets. [Registry.Handler] serves
+// protobuf and OpenMetrics 2.0 to scrapers that prefer them. The other text formats show _sum, _count and
+// the classic buckets. +Inf is a classic bucket of every histogram.
 //
 // If a series has more buckets than MaxBuckets, its resolution is halved: two neighboring buckets
-// become one. No observation is lost. At least an hour later, an exposition in protobuf restarts
-// the series at the configured resolution. That exposition contains all earlier observations.
+// become one. No observation is lost. At least an hour later, an exposition in protobuf or OpenMetrics 2.0
+// restarts the series at the configured resolution. That exposition contains all earlier observations.
 // The next exposition starts from 0, with a new time of creation (see [WithCreated]). So rate() and
 // increase() miss no observation in the scrapes of one scraper. If the resolution has fallen again
 // by the next exposition, the restart is undone. docs/native.md describes the effect on a second

@@ -29,6 +29,12 @@ func (r *Registry) WriteOpenMetricsContext(ctx context.Context, w io.Writer) err
 	return r.writeContext(ctx, w, &expo.OpenMetrics, names.Underscores)
 }
 
+// WriteOpenMetrics2Context is like [Registry.WriteOpenMetrics2], with a context as
+// [Registry.WriteTextContext] has it. WriteOpenMetrics2Context is experimental too.
+func (r *Registry) WriteOpenMetrics2Context(ctx context.Context, w io.Writer) error {
+	return r.writeContext(ctx, w, &expo.OpenMetrics2, names.AllowUTF8)
+}
+
 // WriteProtobufContext is like [Registry.WriteProtobuf], with a context as
 // [Registry.WriteTextContext] has it.
 func (r *Registry) WriteProtobufContext(ctx context.Context, w io.Writer) error {

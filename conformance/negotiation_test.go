@@ -154,7 +154,7 @@ func TestNegotiationProtobuf(t *testing.T) {
 			peer: strings.Replace(protobuf, "delimited", "compact-text", 1) + "underscores", reason: "no scraper asks for this encoding"},
 		{accept: "*/*", want: text + "underscores"},
 	} {
-		if got := accept.Negotiate([]string{c.accept}, true).ContentType(true); got != c.want {
+		if got := accept.Negotiate([]string{c.accept}, true, true).ContentType(true); got != c.want {
 			t.Errorf("%q: %s, want %s", c.accept, got, c.want)
 		}
 		w := httptest.NewRecorder()

@@ -67,7 +67,7 @@ func (p *scrape) choose(protobuf *expo.Format, utf8 bool) (*expo.Format, names.S
 	if p.json {
 		p.contentType, format = "application/json", p.c.s.json(p.metadata)
 	} else {
-		f := accept.Negotiate(p.q.accept, protobuf != nil)
+		f := accept.Negotiate(p.q.accept, protobuf != nil, false)
 		p.contentType, format, scheme = f.ContentType(utf8), &expo.Text, f.Names
 		switch {
 		case f.Protobuf:

@@ -13,6 +13,7 @@ import (
 // client chose.
 type Format struct {
 	Open     bool         // OpenMetrics
+	Open2    bool         // OpenMetrics 2.0; Open is true too
 	Protobuf bool         // the protobuf format; if Open and Protobuf are false, the text format
 	Names    names.Scheme // for names outside the legacy set
 	version  string       // as the client named it
@@ -44,12 +45,12 @@ const (
 // highest weight wins. On a tie the more specific range wins, then the earlier one.
 // Ranges that cannot be served are ignored. If no range is left, Negotiate returns the
 // text format, as it does without Accept: an error would be of no use to a scraper. The
-// protobuf format can be served only if protobuf is true.
+// protobuf format can be served only if protobuf is true, and OpenMetrics 2.0 only if open2 is true.
 //
 // Prometheus names no escaping in the range of the protobuf format. In this case Names is
 // that of the most preferred range that names an escaping, even if the version of that range
 // cannot be served.
-func Negotiate(values []string, protobuf bool) Format {
+func Negotiate(values []string, protobuf, open2 bool) Format {
 	var best, escaping choice
 	for _, value := range values {
 		for value != "" {
@@ -59,7 +60,7 @@ func Negotiate(values []string, protobuf bool) Format {
 			if c.format.escaping && c.beats(&escaping) {
 				escaping = c
 			}
-			if c.format.served(protobuf) && c.beats(&best) {
+			if c.format.served(protobuf, open2) && c.beats(&best) {
 				best = c
 			}
 		}
@@ -106,7 +107,7 @@ func mediaRange(item string) (c choice) {
 		var p string
 		p, params = cut(params, ';')
 		name, value := cut(p, '=')
-		value = strings.Trim(strings.TrimSpace(value), `"`)
+		value = unquoted(strings.TrimSpace(value))
 		switch strings.ToLower(strings.TrimSpace(name)) {
 		case "version":
 			f.version = value
@@ -127,7 +128,7 @@ func mediaRange(item string) (c choice) {
 // served reports whether the version can be served, and completes it. OpenMetrics
 // without a version means 0.0.1, whose output is the same here. Text 1.0.0 differs from
 // 0.0.4 only in quoted names, which the parameter escaping decides.
-func (f *Format) served(protobuf bool) bool {
+func (f *Format) served(protobuf, open2 bool) bool {
 	switch {
 	case f.Protobuf:
 		return protobuf
@@ -137,7 +138,20 @@ func (f *Format) served(protobuf bool) bool {
 	if f.version == "" {
 		f.version = "0.0.1"
 	}
-	return f.version == "0.0.1" || f.version == "1.0.0"
+	f.Open2 = f.version == "2.0.0"
+	return f.Open2 && open2 || f.version == "0.0.1" || f.version == "1.0.0"
+}
+
+// unquoted returns s without double quotes at its ends. strings.Trim is larger; see
+// internal/SIZE.md.
+func unquoted(s string) string {
+	for s != "" && s[0] == '"' {
+		s = s[1:]
+	}
+	for s != "" && s[len(s)-1] == '"' {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 // cut cuts s around the first sep outside of double quotes.

@@ -72,7 +72,7 @@ func TestNegotiate(t *testing.T) {
 		{[]string{",, ;q=1,;,application/openmetrics-text;version=1.0.0;;,"}, open},
 		{[]string{`"`}, plain},
 	} {
-		if got := Negotiate(c.accept, false).ContentType(true); got != c.want {
+		if got := Negotiate(c.accept, false, false).ContentType(true); got != c.want {
 			t.Errorf("%q: %s, want %s", c.accept, got, c.want)
 		}
 	}
@@ -117,15 +117,85 @@ func TestNegotiateProtobuf(t *testing.T) {
 		{"text/plain," + named, plain + "underscores", plain + "underscores"},
 		{`Application/VND.google.protobuf ; PROTO="io.prometheus.client.MetricFamily" ; Encoding=delimited`, proto + "underscores", plain + "underscores"},
 	} {
-		if got := Negotiate([]string{c.accept}, true).ContentType(true); got != c.offered {
+		if got := Negotiate([]string{c.accept}, true, false).ContentType(true); got != c.offered {
 			t.Errorf("%q, offered: %s, want %s", c.accept, got, c.offered)
 		}
-		if got := Negotiate([]string{c.accept}, false).ContentType(true); got != c.other {
+		if got := Negotiate([]string{c.accept}, false, false).ContentType(true); got != c.other {
 			t.Errorf("%q, not offered: %s, want %s", c.accept, got, c.other)
 		}
 	}
-	if got := Negotiate([]string{named}, true).ContentType(false); got != strings.TrimSuffix(proto, "; escaping=") {
+	if got := Negotiate([]string{named}, true, false).ContentType(false); got != strings.TrimSuffix(proto, "; escaping=") {
 		t.Errorf("without UTF-8 names: %s", got)
+	}
+}
+
+// TestNegotiateOpenMetrics2: OpenMetrics 2.0 is served only if it is offered, and only to a range
+// with exactly this version.
+func TestNegotiateOpenMetrics2(t *testing.T) {
+	const (
+		plain = "text/plain; version=0.0.4; charset=utf-8; escaping="
+		open  = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping="
+		open2 = "application/openmetrics-text; version=2.0.0; charset=utf-8; escaping="
+		proto = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping="
+		named = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+		two   = "application/openmetrics-text;version=2.0.0"
+		utf8  = "allow-utf-8"
+	)
+	for _, c := range []struct{ accept, offered, other string }{
+		// Prometheus 3.16 with OpenMetricsText2.0.0 in scrape_protocols.
+		{two + ";escaping=allow-utf-8;q=0.7," + named + ";q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.4", open2 + utf8, proto + utf8},
+		{two + ";escaping=allow-utf-8;q=0.7,*/*;q=0.6", open2 + utf8, plain + "underscores"},
+		{two + ";escaping=underscores;q=0.7,application/openmetrics-text;version=1.0.0;escaping=underscores;q=0.6,*/*;q=0.5", open2 + "underscores", open + "underscores"},
+		{two + ";escaping=allow-utf-8;q=0.8," + accept3, open2 + utf8, open + utf8},
+		{accept3 + "," + two + ";q=0.6", open + utf8, open + utf8},
+		{named + ";q=0.7," + two + ";escaping=dots;q=0.6", proto + "dots", proto + "dots"},
+		// Other clients.
+		{two, open2 + "underscores", plain + "underscores"},
+		{two + ";escaping=values", open2 + "values", plain + "underscores"},
+		{`Application/OpenMetrics-Text ; VERSION="2.0.0"`, open2 + "underscores", plain + "underscores"},
+		{two + ",application/openmetrics-text;version=1.0.0", open2 + "underscores", open + "underscores"},
+		{"application/openmetrics-text;version=1.0.0," + two, open + "underscores", open + "underscores"},
+		{"text/plain," + two, plain + "underscores", plain + "underscores"},
+		{"*/*," + two, open2 + "underscores", plain + "underscores"},
+		{"*/*," + two + ";q=0.9", plain + "underscores", plain + "underscores"},
+		{two + ";q=0", plain + "underscores", plain + "underscores"},
+		// Other versions, and clients that name no version, do not get 2.0.
+		{"application/openmetrics-text;version=2.0.0-rc0", plain + "underscores", plain + "underscores"},
+		{"application/openmetrics-text;version=2.0.0-rc", plain + "underscores", plain + "underscores"},
+		{"application/openmetrics-text;version=2.0", plain + "underscores", plain + "underscores"},
+		{"application/openmetrics-text;version=2", plain + "underscores", plain + "underscores"},
+		{"application/openmetrics-text;version=2.0.1", plain + "underscores", plain + "underscores"},
+		{"application/openmetrics-text", strings.Replace(open, "1.0.0", "0.0.1", 1) + "underscores", strings.Replace(open, "1.0.0", "0.0.1", 1) + "underscores"},
+		{"application/*", plain + "underscores", plain + "underscores"},
+		{"text/plain;version=2.0.0", plain + "underscores", plain + "underscores"},
+		{"*/*", plain + "underscores", plain + "underscores"},
+		{accept2, open + "underscores", open + "underscores"},
+		{accept3, open + utf8, open + utf8},
+	} {
+		if got := Negotiate([]string{c.accept}, true, true).ContentType(true); got != c.offered {
+			t.Errorf("%q, offered: %s, want %s", c.accept, got, c.offered)
+		}
+		if got := Negotiate([]string{c.accept}, true, false).ContentType(true); got != c.other {
+			t.Errorf("%q, not offered: %s, want %s", c.accept, got, c.other)
+		}
+	}
+}
+
+// TestQuotedParameters: double quotes around the value of a parameter do not count, also if they are
+// repeated or only at one end.
+func TestQuotedParameters(t *testing.T) {
+	for _, value := range []string{`1.0.0`, `"1.0.0"`, `""1.0.0""`, `"1.0.0`, `1.0.0"`} {
+		if f := Negotiate([]string{"application/openmetrics-text;version=" + value}, false, false); !f.Open || f.version != "1.0.0" {
+			t.Errorf("%s: %+v", value, f)
+		}
+		if got, want := unquoted(value), strings.Trim(value, `"`); got != want {
+			t.Errorf("%s: %s, want %s", value, got, want)
+		}
+	}
+	for _, value := range []string{"", `"`, `""`, `"""`, `a"b`, `"a"b"`} {
+		if got, want := unquoted(value), strings.Trim(value, `"`); got != want {
+			t.Errorf("%s: %q, want %q", value, got, want)
+		}
 	}
 }
 
@@ -137,16 +207,16 @@ func TestPreference(t *testing.T) {
 		var elements, served []string
 		var weights, ranks []int
 		for range random.IntN(5) {
-			i, weight := random.IntN(5), random.IntN(3)
-			element := []string{"*/*", "text/*", "text/plain", "application/openmetrics-text;version=1.0.0", "text/html"}[i]
+			i, weight := random.IntN(6), random.IntN(3)
+			element := []string{"*/*", "text/*", "text/plain", "application/openmetrics-text;version=1.0.0", "application/openmetrics-text;version=2.0.0", "text/html"}[i]
 			scheme := names.Scheme(random.IntN(names.NumSchemes)).HeaderValue()
 			elements = append(elements, element+";escaping="+scheme+";q=0."+strconv.Itoa(weight))
-			if weight == 0 || i == 4 {
+			if weight == 0 || i == 5 {
 				continue
 			}
 			want := "text/plain; version=0.0.4; charset=utf-8; escaping=" + scheme
-			if i == 3 {
-				want = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=" + scheme
+			if i >= 3 {
+				want = "application/openmetrics-text; version=" + strconv.Itoa(i-2) + ".0.0; charset=utf-8; escaping=" + scheme
 			}
 			served, weights, ranks = append(served, want), append(weights, weight), append(ranks, min(i, 2))
 		}
@@ -161,10 +231,10 @@ func TestPreference(t *testing.T) {
 			want = served[best]
 		}
 		header := strings.Join(elements, ",")
-		if got := Negotiate([]string{header}, false).ContentType(true); got != want {
+		if got := Negotiate([]string{header}, false, true).ContentType(true); got != want {
 			t.Fatalf("%s: %s, want %s", header, got, want)
 		}
-		if got := Negotiate(elements, false).ContentType(true); got != want {
+		if got := Negotiate(elements, false, true).ContentType(true); got != want {
 			t.Fatalf("%q in several headers: %s, want %s", elements, got, want)
 		}
 	}
@@ -193,13 +263,16 @@ func TestContentType(t *testing.T) {
 // FuzzNegotiate: OpenMetrics has a version that can be served, and is chosen only if a
 // header names it. An element of weight 0 changes nothing.
 func FuzzNegotiate(f *testing.F) {
-	for _, s := range []string{"", accept2, accept3, acceptProto, "*/*;q=0", `text/plain;x="`, `;=",\`, "application/openmetrics-text;q=1e-9"} {
+	for _, s := range []string{"", accept2, accept3, acceptProto, "*/*;q=0", `text/plain;x="`, `;=",\`, "application/openmetrics-text;q=1e-9", "application/openmetrics-text;version=2.0.0"} {
 		f.Add(s, s)
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
-		got := Negotiate([]string{a, b}, true)
-		if got.Open && got.version != "1.0.0" && got.version != "0.0.1" {
+		got := Negotiate([]string{a, b}, true, true)
+		if got.Open && !got.Open2 && got.version != "1.0.0" && got.version != "0.0.1" || got.Open2 && (got.version != "2.0.0" || !got.Open) {
 			t.Errorf("%q %q: version %q", a, b, got.version)
+		}
+		if old := Negotiate([]string{a, b}, true, false); old != got && !strings.Contains(a+b, "2.0.0") {
+			t.Errorf("%q %q: %+v instead of %+v, although no range has version 2.0.0", a, b, got, old)
 		}
 		if got.Protobuf && !strings.Contains(strings.ToLower(a+b), "application/vnd.google.protobuf") {
 			t.Errorf("%q %q: the protobuf format is chosen and not named", a, b)
@@ -207,7 +280,7 @@ func FuzzNegotiate(f *testing.F) {
 		if got.Open && !strings.Contains(strings.ToLower(a+b), "application/openmetrics-text") {
 			t.Errorf("%q %q: OpenMetrics is chosen and not named", a, b)
 		}
-		if Negotiate([]string{a, b, "application/openmetrics-text;version=1.0.0;q=0"}, true) != got {
+		if Negotiate([]string{a, b, "application/openmetrics-text;version=1.0.0;q=0"}, true, true) != got {
 			t.Errorf("%q %q: an element of weight 0 changes the format", a, b)
 		}
 	})

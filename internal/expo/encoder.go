@@ -44,7 +44,7 @@ type Encoder struct {
 	special func(e *Encoder, b []byte, name, suffix, block string) []byte
 
 	json  unsafe.Pointer // *jsonState; nil before the first family; see internal/SIZE.md
-	proto unsafe.Pointer // *protoState; nil before the first family
+	proto unsafe.Pointer // *protoState or *open2State; nil before the first use
 }
 
 // A Format is a table of functions that append to the buffer of an Encoder. Functions that
@@ -75,10 +75,13 @@ type moreFormat struct {
 	// describe appends the members of a family before its series; nil if the family is the list of
 	// its series.
 	describe func(b []byte, f *Family) []byte
+
+	// end ends the samples of textWhole and textFloat that have details; nil for the text format.
+	end func(e *Encoder, b []byte, d *Details) bool
 }
 
 // noSummary is the moreFormat of formats whose summaries are in [Encoder.Summary].
-var noSummary = moreFormat{nil, encodeNative, nil}
+var noSummary = moreFormat{nil, encodeNative, nil, nil}
 
 // The ids of formats.
 const (
@@ -246,8 +249,8 @@ func (e *Encoder) enter(f *Family, name, sample string, end uint64) {
 // appendHead appends the start of a line about the family.
 //
 //go:noinline
-func (e *Encoder) appendHead(b []byte, word string) []byte {
-	return put(put(put(b, word), e.head), " ")
+func (e *Encoder) appendHead(b []byte, word, text string) []byte {
+	return put(put(put(put(b, word), e.head), " "), text)
 }
 
 // put appends s. Most functions that do not run for each line call put, since an inlined

@@ -5,7 +5,7 @@ import "unsafe"
 // JSONMetadata is the JSON view with the type, the help text and the unit of each family. A
 // family is an object. Its member "series" is the list of series that the family is in JSON.
 var JSONMetadata = Format{jsonID, nil, jsonBegin, jsonWhole, jsonFloat, jsonHistogram, jsonFinish,
-	unsafe.Pointer(&moreFormat{nil, encodeNative, describe})}
+	unsafe.Pointer(&moreFormat{nil, encodeNative, describe, nil})}
 
 // describe appends a family up to the list of its series. The string of the help text is one
 // allocation for each family.

@@ -40,11 +40,11 @@ func openBegin(e *Encoder, f *Family) {
 	e.begun = true
 	b, word := e.buf, "# TYPE "
 	if f.Help != "" { // HELP has the escapes of label values here
-		b, word = escape.AppendLabelValue(e.appendHead(b, "# HELP "), f.Help), "\n# TYPE "
+		b, word = escape.AppendLabelValue(e.appendHead(b, "# HELP ", ""), f.Help), "\n# TYPE "
 	}
-	b = put(e.appendHead(b, word), kind)
+	b = e.appendHead(b, word, kind)
 	if f.Unit != "" && stringslite.HasSuffix(name, "_"+f.Unit) { // a plain or escaped name may lack the suffix
-		b = put(e.appendHead(b, "\n# UNIT "), f.Unit)
+		b = e.appendHead(b, "\n# UNIT ", f.Unit)
 	}
 	e.buf = put(b, "\n")
 }

@@ -22,7 +22,7 @@ import (
 //
 // Only programs that refer to OTLP contain the functions of this file; see internal/SIZE.md.
 func OTLP(at int64, noNative bool) *Format {
-	o := &otlpFormat{more: moreFormat{otlpSummaries{}, encodeNative, nil}, at: nanoseconds(at), noNative: noNative}
+	o := &otlpFormat{more: moreFormat{summary: otlpSummaries{}, native: encodeNative}, at: nanoseconds(at), noNative: noNative}
 	id := otlpID
 	if noNative {
 		id = openID // no restarts of native histograms, since nothing shows their resolution

@@ -21,7 +21,7 @@ var Protobuf = Format{protoID, nil, protoBegin, protoWhole, protoFloat, protoHis
 // series _created could be the name of another family.
 var RemoteWrite = Format{protoID, openNaming, protoBegin, protoWhole, protoFloat, protoHistogram, protoFinish, unsafe.Pointer(&moreProto)}
 
-var moreProto = moreFormat{protoSummaries{}, encodeNative, nil}
+var moreProto = moreFormat{protoSummaries{}, encodeNative, nil, nil}
 
 // protoSummaries has the code of summaries; see moreFormat.
 type protoSummaries struct{}

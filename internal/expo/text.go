@@ -18,10 +18,9 @@ func textBegin(e *Encoder, f *Family) {
 	e.begun = true
 	b, word := e.buf, "# TYPE "
 	if f.Help != "" { // some parsers refuse a HELP line without a text
-		b, word = escape.AppendHelp(e.appendHead(b, "# HELP "), f.Help), "\n# TYPE "
+		b, word = escape.AppendHelp(e.appendHead(b, "# HELP ", ""), f.Help), "\n# TYPE "
 	}
-	b = put(e.appendHead(b, word), f.Kind.TextName())
-	e.buf = put(b, "\n")
+	e.buf = put(e.appendHead(b, word, f.Kind.TextName()), "\n")
 }
 
 func textWhole(e *Encoder, block string, v uint64, negative bool, d *Details) bool {
@@ -39,6 +38,9 @@ func textFloat(e *Encoder, block string, v float64, d *Details) bool {
 // textEnd ends a line, after the time of the sample if there is one.
 func textEnd(e *Encoder, b []byte, d *Details) bool {
 	if d != nil {
+		if m := (*moreFormat)(e.format.more); m != nil {
+			return m.end(e, b, d)
+		}
 		e.buf = appendTextEnd(b, d, nil)
 	} else {
 		e.buf = append(b, '\n')

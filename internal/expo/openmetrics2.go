@@ -1,0 +1,112 @@
+package expo
+
+import (
+	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/decimal"
+	"github.com/tachikoma/tacho/internal/escape"
+	"github.com/tachikoma/tacho/internal/names"
+	"github.com/tachikoma/tacho/internal/stringslite"
+)
+
+// OpenMetrics2 is the text format of OpenMetrics 2.0 (2.0.0-rc0, "Text Format"). A sample without
+// details has the bytes of the text format.
+var OpenMetrics2 = Format{open2ID, nil, open2Begin, textWhole, textFloat, open2Histogram, openFinish, unsafe.Pointer(&more2)}
+
+var more2 = moreFormat{open2Summaries{}, encodeNative, nil, open2End}
+
+// open2Summaries has the code of summaries; see moreFormat.
+type open2Summaries struct{}
+
+func open2Begin(e *Encoder, f *Family) {
+	name, _ := e.called(f)
+	kind, unit := f.Kind.openName(), f.Unit
+	e.dated = f.Kind == Counter || f.Kind == Histogram || f.Kind == Summary
+	if f.Kind == Info {
+		unit = ""
+		if !stringslite.HasSuffix(name, "_info") {
+			kind = "gauge"
+		}
+	}
+	e.enter(f, name, name, '\n')
+	if e.begun {
+		return
+	}
+	e.begun = true
+	b := e.appendHead(e.buf, "# TYPE ", kind)
+	if names.ValidMetric(unit) { // the grammar of UNIT allows no other characters
+		b = e.appendHead(b, "\n# UNIT ", unit)
+	}
+	if f.Help != "" {
+		b = escape.AppendLabelValue(e.appendHead(b, "\n# HELP ", ""), f.Help)
+		if b[len(b)-1] == '\r' { // a line must not end in \r\n ("Overall Structure")
+			b = put(b, " ")
+		}
+	}
+	e.buf = put(b, "\n")
+}
+
+// open2End ends a sample: its time, its time of creation, its exemplars, and the end of the line.
+func open2End(e *Encoder, b []byte, d *Details) bool {
+	b = appendOpenEnd(b, d, nil)
+	if d != nil && e.dated {
+		if d.Created != 0 {
+			b = put(decimal.AppendSeconds(put(b[:len(b)-1], " st@"), d.Created), "\n")
+		}
+		x := d.Exemplar
+		for i := 0; ; i++ {
+			if x != nil {
+				b = appendOpenEnd(b[:len(b)-1], nil, x)
+			}
+			if i == len(d.Buckets) {
+				break
+			}
+			x = d.Buckets[i].Load()
+		}
+	}
+	e.buf = b
+	return e.full()
+}
+
+func open2Histogram(e *Encoder, block string, bounds *Bounds, counts []uint64, sum float64, d *Details) bool {
+	total := uint64(0)
+	for _, c := range counts {
+		total += c
+	}
+	b, before := e.appendComposite(block, total, sum), ",bucket:["
+	if d != nil && d.Native() != nil {
+		b, d = d.Native().Code.open2Native(e, b, d)
+		if len(bounds.Upper) == 0 {
+			return open2End(e, put(b, "}"), d)
+		}
+	}
+	total = 0
+	for i, c := range counts {
+		total += c
+		b = decimal.AppendUint(put(put(put(b, before), bounds.number(i)), ":"), total)
+		before = ","
+	}
+	return open2End(e, put(b, "]}"), d)
+}
+
+func (open2Summaries) encodeSummary(e *Encoder, block string, s *Distribution, d *Details) bool {
+	if !(s.Sum >= 0) {
+		return true // the sum must be there, and must not be negative or NaN ("Summary")
+	}
+	b, before := e.appendComposite(block, s.Count, s.Sum), ""
+	b = put(b, ",quantile:[")
+	for _, q := range s.Quantiles {
+		if q.Value < 0 {
+			continue // quantile values must not be negative ("Summary")
+		}
+		b = put(decimal.AppendFloat(put(b, before), q.Quantile), ":")
+		b, before = decimal.AppendFloat(b, q.Value), ","
+	}
+	return open2End(e, put(b, "]}"), d)
+}
+
+// appendComposite appends a sample with a composite value up to the sum.
+func (e *Encoder) appendComposite(block string, count uint64, sum float64) []byte {
+	b := decimal.AppendUint(put(e.appendSample(e.buf, block), "{count:"), count)
+	return decimal.AppendFloat(put(b, ",sum:"), sum)
+}
