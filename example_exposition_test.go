@@ -32,6 +32,26 @@ func ExampleRegistry_WriteOpenMetrics() {
 	// # EOF
 }
 
+func ExampleRegistry_WriteOpenMetrics2() {
+	reg := tacho.NewRegistry()
+	reg.Counter("sent_bytes_total", "Bytes sent.", tacho.WithUnit("bytes")).Add(42)
+	reg.Histogram("job_seconds", "", []float64{.5, 1}).Observe(0.75)
+	native := reg.Histogram("wait_seconds", "", nil, tacho.WithNative(tacho.NativeConfig{Factor: 2, ZeroThreshold: 0.125}))
+	native.Observe(0)
+	native.Observe(1.5)
+	reg.WriteOpenMetrics2(os.Stdout)
+	// Output:
+	// # TYPE job_seconds histogram
+	// job_seconds {count:1,sum:0.75,bucket:[0.5:0,1:1,+Inf:1]}
+	// # TYPE sent_bytes_total counter
+	// # UNIT sent_bytes_total bytes
+	// # HELP sent_bytes_total Bytes sent.
+	// sent_bytes_total 42
+	// # TYPE wait_seconds histogram
+	// wait_seconds {count:2,sum:1.5,schema:0,zero_threshold:0.125,zero_count:1,positive_spans:[1:1],positive_buckets:[1]}
+	// # EOF
+}
+
 func ExampleRegistry_WriteJSON() {
 	reg := tacho.NewRegistry()
 	reg.CounterVec("hits_total", "Hits.", []string{"page"}).With("/").Add(3)

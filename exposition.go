@@ -51,8 +51,7 @@ func (r *Registry) WriteOpenMetrics(w io.Writer) error {
 //     exist. Native histograms have their native buckets, before the classic ones.
 //   - The name of a family is the name of its samples. A counter has type counter whether or
 //     not its name ends in _total. An info whose name does not end in _info is a gauge.
-//   - Units (see [WithUnit]) are shown, except those of an info and those with characters that
-//     no name in the legacy set has. A HELP text that ends in a carriage return gets a space.
+//   - Units (see [WithUnit]) are shown. A HELP text that ends in a carriage return gets a space.
 //   - Counters, histograms and summaries show their exemplars and, with [WithCreated], their
 //     time of creation in the same line. A histogram shows all of its exemplars.
 //   - Times are in seconds.

@@ -219,6 +219,7 @@ func TestGolden(t *testing.T) {
 		r := build()
 		golden(t, name+".txt", text(t, r))
 		golden(t, name+".om", open(t, r))
+		golden(t, name+".om2", open2(t, r))
 		golden(t, name+".pb", protobufText(t, r))
 		view := jsonText(t, r)
 		golden(t, name+".json", view)

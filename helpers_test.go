@@ -33,6 +33,12 @@ func open(t testing.TB, r *Registry) string {
 	return write(t, r.WriteOpenMetrics)
 }
 
+// open2 returns a scrape in OpenMetrics 2.0.
+func open2(t testing.TB, r *Registry) string {
+	t.Helper()
+	return write(t, r.WriteOpenMetrics2)
+}
+
 // jsonText returns a scrape in the JSON format.
 func jsonText(t testing.TB, r *Registry) string {
 	t.Helper()
@@ -51,7 +57,7 @@ func protobufText(t testing.TB, r *Registry) string {
 
 // writers returns the methods that write a scrape, by the names of testkit.Parsers.
 func writers(r *Registry) map[string]func(io.Writer) error {
-	return map[string]func(io.Writer) error{"text": r.WriteText, "OpenMetrics": r.WriteOpenMetrics, "JSON": r.WriteJSON}
+	return map[string]func(io.Writer) error{"text": r.WriteText, "OpenMetrics": r.WriteOpenMetrics, "OpenMetrics 2.0": r.WriteOpenMetrics2, "JSON": r.WriteJSON}
 }
 
 // each passes the block and the metric of each series of an order.

@@ -422,6 +422,75 @@ func openReference(f *testFamily, s names.Scheme) string {
 	return b.String()
 }
 
+// open2Reference returns f in OpenMetrics 2.0.
+func open2Reference(f *testFamily, s names.Scheme) string {
+	var b strings.Builder
+	name := shownName(f, s)
+	head := headName(f, name, s)
+	kind := map[Kind]string{Counter: "counter", Gauge: "gauge", Histogram: "histogram", Untyped: "unknown", Info: "gauge", Summary: "summary"}[f.Kind]
+	if f.Kind == Info && strings.HasSuffix(name, "_info") {
+		kind = "info"
+	}
+	fmt.Fprintf(&b, "# TYPE %s %s\n", head, kind)
+	if f.Unit != "" && f.Kind != Info {
+		fmt.Fprintf(&b, "# UNIT %s %s\n", head, f.Unit)
+	}
+	if f.Help != "" {
+		help := quoted(f.Help)
+		if help = help[1 : len(help)-1]; strings.HasSuffix(help, "\r") {
+			help += " "
+		}
+		fmt.Fprintf(&b, "# HELP %s %s\n", head, help)
+	}
+	seconds := func(ms int64) string {
+		return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%d.%03d", ms/1000, ms%1000), "0"), ".")
+	}
+	for _, x := range f.samples {
+		exemplars := []*exemplar.Exemplar{x.exemplar}
+		value := ""
+		switch v := x.value.(type) {
+		case testHistogram:
+			exemplars = v.exemplars
+			total := uint64(0)
+			var buckets []string
+			for i, n := range v.counts {
+				total += n
+				buckets = append(buckets, shortest(v.bounds.At(i))+":"+fmt.Sprint(total))
+			}
+			value = fmt.Sprintf("{count:%d,sum:%s,bucket:[%s]}", total, shortest(v.sum), strings.Join(buckets, ","))
+		case Distribution:
+			if !(v.Sum >= 0) {
+				continue
+			}
+			var quantiles []string
+			for _, q := range v.Quantiles {
+				if !(q.Value < 0) {
+					quantiles = append(quantiles, shortest(q.Quantile)+":"+shortest(q.Value))
+				}
+			}
+			value = fmt.Sprintf("{count:%d,sum:%s,quantile:[%s]}", v.Count, shortest(v.Sum), strings.Join(quantiles, ","))
+		default:
+			value = wholeText(v, shortest, "")
+		}
+		b.WriteString(sampleHead(f, name, s, x.labels) + value)
+		if d := x.details; d != nil {
+			if d.Timed {
+				b.WriteString(" " + seconds(d.At))
+			}
+			if d.Created != 0 && (f.Kind == Counter || f.Kind == Histogram || f.Kind == Summary) {
+				b.WriteString(" st@" + seconds(d.Created))
+			}
+		}
+		for _, x := range exemplars {
+			if x != nil && (f.Kind == Counter || f.Kind == Histogram) {
+				fmt.Fprintf(&b, " # %s %s %s", x.Labels, openNumber(x.Value), seconds(x.At))
+			}
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
 // A jsonElement is one series of the JSON view. Numbers are text, and null is nil.
 type jsonElement struct {
 	Labels    map[string]string
@@ -533,12 +602,13 @@ func TestFormats(t *testing.T) {
 			families = append(families, &f.Family)
 		}
 		for s := names.Underscores; s < names.NumSchemes; s++ {
-			text, open := "", ""
+			text, open, open2 := "", "", ""
 			series, described := map[string][]jsonElement{}, map[string]jsonFamily{}
 			for _, f := range all {
 				if len(f.samples) > 0 {
 					text += textReference(f, s)
 					open += openReference(f, s)
+					open2 += open2Reference(f, s)
 					series[f.Name] = jsonReference(f)
 					described[f.Name] = metadataReference(f)
 				}
@@ -550,6 +620,10 @@ func TestFormats(t *testing.T) {
 			b.Reset()
 			if err := Write(&b, &OpenMetrics, s, families, ns); err != nil || b.String() != open+"# EOF\n" {
 				t.Fatalf("seed %d, scheme %s: error %v, OpenMetrics\n%s\nwant\n%s", seed, s.HeaderValue(), err, b.String(), open)
+			}
+			b.Reset()
+			if err := Write(&b, &OpenMetrics2, s, families, ns); err != nil || b.String() != open2+"# EOF\n" {
+				t.Fatalf("seed %d, scheme %s: error %v, OpenMetrics 2.0\n%s\nwant\n%s", seed, s.HeaderValue(), err, b.String(), open2)
 			}
 			b.Reset()
 			if err := Write(&b, &JSON, s, families, ns); err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // formats are all formats by name.
-var formats = map[string]*Format{"text": &Text, "OpenMetrics": &OpenMetrics, "JSON": &JSON, "protobuf": &Protobuf, "OTLP": OTLP(1500, false)}
+var formats = map[string]*Format{"text": &Text, "OpenMetrics": &OpenMetrics, "OpenMetrics 2.0": &OpenMetrics2, "JSON": &JSON, "protobuf": &Protobuf, "OTLP": OTLP(1500, false)}
 
 // line returns the output of f for one family and the sample that pass passes.
 func line(t *testing.T, f *Format, family *Family, pass func(e *Encoder) bool) string {

@@ -13,6 +13,7 @@ type open2State struct {
 	_         [0]func() // no ==; see internal/SIZE.md
 	details   Details
 	exemplars []exemplar.Slot
+	next      exemplar.Slot // a variable would be allocated
 }
 
 // open2Native appends the native part of a histogram to a composite value. It returns the details
@@ -43,18 +44,18 @@ func (NativeCode) open2Native(e *Encoder, b []byte, d *Details) ([]byte, *Detail
 // copies, because a recording may replace the exemplar of a slot.
 func (s *open2State) load(slots []exemplar.Slot) {
 	list := s.exemplars[:0]
-	var x exemplar.Slot
 	for i := range slots {
-		x.Copy(&slots[i])
-		if x.Load() == nil {
+		s.next.Copy(&slots[i])
+		x := s.next.Load()
+		if x == nil {
 			continue
 		}
 		list = append(list, exemplar.Slot{})
 		j := len(list) - 1
-		for ; j > 0 && list[j-1].Load().At > x.Load().At; j-- {
+		for ; j > 0 && list[j-1].Load().At > x.At; j-- {
 			list[j].Copy(&list[j-1])
 		}
-		list[j].Copy(&x)
+		list[j].Copy(&s.next)
 	}
 	s.exemplars = list
 }

@@ -5,7 +5,6 @@ import (
 
 	"github.com/tachikoma/tacho/internal/decimal"
 	"github.com/tachikoma/tacho/internal/escape"
-	"github.com/tachikoma/tacho/internal/names"
 	"github.com/tachikoma/tacho/internal/stringslite"
 )
 
@@ -34,7 +33,7 @@ func open2Begin(e *Encoder, f *Family) {
 	}
 	e.begun = true
 	b := e.appendHead(e.buf, "# TYPE ", kind)
-	if names.ValidMetric(unit) { // the grammar of UNIT allows no other characters
+	if unit != "" { // also if the name is escaped and does not end in the unit
 		b = e.appendHead(b, "\n# UNIT ", unit)
 	}
 	if f.Help != "" {

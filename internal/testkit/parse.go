@@ -17,9 +17,10 @@ import (
 
 // Parsers has each parser by the name of its format.
 var Parsers = map[string]func(testing.TB, string) []Sample{
-	"text":        ParseText,
-	"OpenMetrics": ParseOpenMetrics,
-	"JSON":        ParseJSON,
+	"text":            ParseText,
+	"OpenMetrics":     ParseOpenMetrics,
+	"OpenMetrics 2.0": ParseOpenMetrics2,
+	"JSON":            ParseJSON,
 }
 
 // A Sample is one sample of a scrape.

@@ -17,6 +17,10 @@ func TestParsers(t *testing.T) {
 			"# TYPE b unknown\nb 2.0\n" +
 			"# HELP h h.\n# TYPE h histogram\nh_bucket{le=\"1.0\"} 1 # {id=\"1\"} 0.5 1.0\nh_bucket{le=\"+Inf\"} 3\nh_sum 4.0\nh_count 3\n" +
 			"# HELP s h.\n# TYPE s summary\ns{quantile=\"0.5\"} NaN\ns_sum 0.0\ns_count 0\n# EOF\n",
+		"OpenMetrics 2.0": "# TYPE a gauge\n# HELP a A gauge.\na{x=\"\\\\\\\"\\n # {=\\\",\",y=\"\"} -1.5\n" +
+			"# TYPE b counter\n# UNIT b s\nb 2 1.5 st@1 # {id=\"1\"} 0.5 1.0 # {} NaN 1\n" +
+			"# TYPE h histogram\n# HELP h h.\nh {count:3,sum:4,schema:-1,zero_threshold:1e-9,zero_count:1,negative_spans:[-2:1,3:1],negative_buckets:[1,1],bucket:[1:1,+Inf:3]} # {} 0.5 1.0\n" +
+			"# TYPE s summary\n# HELP s h.\ns {count:0,sum:0,quantile:[0.5:NaN]} st@1\n# EOF\n",
 		"JSON": `{"a":[{"labels":{"x":"\\\"\n # {=\",","y":""},"value":-1.5}],"b":[{"labels":{},"value":2}],` +
 			`"h":[{"labels":{},"value":4,"count":3,"buckets":[{"le":1,"count":1},{"le":null,"count":3}]}],` +
 			`"s":[{"labels":{},"value":0,"count":0,"quantiles":[{"quantile":0.5,"value":null}]}]}`,
@@ -104,6 +108,27 @@ func TestParsersRefuse(t *testing.T) {
 			"# HELP a h.\n# TYPE a histogram\na_bucket{le=\"1.0\"} 1 # {b=\"c\"} 2.0 1\n# EOF\n",
 			"# HELP a h.\n# TYPE a histogram\na_bucket{le=\"x\"} 1\n# EOF\n", "# HELP a h.\n# TYPE a gauge\na 1.0# EOF\n",
 			"# HELP a h.\n# TYPE a gauge\na 1.0\n# HELP a h.\n# TYPE a gauge\n# EOF\n",
+		},
+		"OpenMetrics 2.0": {
+			"", "# TYPE a gauge\na 1\n", "a 1\n# EOF\n", "# EOF\n# EOF\n", "# TYPE a gauge\r\na 1\n# EOF\n", "# TYPE a gauge\na 1# EOF\n", "# TYPE a untyped\n# EOF\n",
+			"# HELP a h.\n# TYPE a gauge\n# EOF\n", "# TYPE a gauge\n# HELP a h.\n# UNIT a s\n# EOF\n", "# TYPE a gauge\n# UNIT a s/x\n# EOF\n", "# TYPE a gauge\n# HELP a \"\n# EOF\n",
+			"# TYPE a gauge\n# HELP a \\x\n# EOF\n", "# TYPE a gauge\n# TYPE a gauge\n# EOF\n", "# TYPE a gauge\na 1\n# HELP a h.\n# EOF\n", "# TYPE a gauge\nb 1\n# EOF\n",
+			"# TYPE a info\n# EOF\n", "# TYPE a_info info\n# UNIT a_info s\n# EOF\n", "# TYPE a_info info\na_info 2\n# EOF\n",
+			"# TYPE a counter\na NaN\n# EOF\n", "# TYPE a counter\na -1\n# EOF\n", "# TYPE a counter\na_total 1\n# EOF\n",
+			"# TYPE a gauge\na x\n# EOF\n", "# TYPE a gauge\na 0x1\n# EOF\n", "# TYPE a gauge\na 1E3\n# EOF\n", "# TYPE a gauge\na 1 \n# EOF\n", "# TYPE a gauge\na  1\n# EOF\n", "# TYPE a gauge\na 1 NaN\n# EOF\n",
+			"# TYPE a gauge\na 1 st@1\n# EOF\n", "# TYPE a gauge\na 1 # {} 1 1\n# EOF\n", "# TYPE a counter\na 1 st@1 2\n# EOF\n", "# TYPE a counter\na 1 # {} 1\n# EOF\n", "# TYPE a counter\na 1 # {} 1 1 st@1\n# EOF\n",
+			"# TYPE a gauge\na{b=\"1\",b=\"2\"} 1\n# EOF\n", "# TYPE a gauge\na{b=\"1\",} 1\n# EOF\n", "# TYPE a gauge\na{\"\"=\"1\"} 1\n# EOF\n", "# TYPE a gauge\na{0=\"1\"} 1\n# EOF\n", "# TYPE a gauge\na 1\na{} 1\n# EOF\n",
+			"# TYPE \"a.b\" gauge\na.b 1\n# EOF\n", "# TYPE \"a.b\" gauge\n{b=\"1\"} 1\n# EOF\n", "# TYPE \"\" gauge\n# EOF\n", "# TYPE \"a\xff\" gauge\n# EOF\n",
+			"# TYPE a gauge\na {count:1,sum:1,bucket:[+Inf:1]}\n# EOF\n", "# TYPE a histogram\na 1\n# EOF\n",
+			"# TYPE a histogram\na {count:1,sum:1}\n# EOF\n", "# TYPE a histogram\na {sum:1,count:1,bucket:[+Inf:1]}\n# EOF\n", "# TYPE a histogram\na {count:1, sum:1,bucket:[+Inf:1]}\n# EOF\n", "# TYPE a histogram\na {count:2,sum:1,bucket:[+Inf:1]}\n# EOF\n",
+			"# TYPE a histogram\na {count:1,sum:1,bucket:[1:1]}\n# EOF\n", "# TYPE a histogram\na {count:1,sum:1,bucket:[2:1,1:1,+Inf:1]}\n# EOF\n", "# TYPE a histogram\na {count:1,sum:1,bucket:[1:2,+Inf:1]}\n# EOF\n",
+			"# TYPE a histogram\na{le=\"1\"} {count:1,sum:1,bucket:[+Inf:1]}\n# EOF\n", "# TYPE a histogram\na {count:1,sum:1,bucket:[NaN:0,+Inf:1]}\n# EOF\n", "# TYPE a histogram\na {count:1.0,sum:1,bucket:[+Inf:1.0]}\n# EOF\n",
+			"# TYPE a histogram\na {count:1,sum:1,schema:9,zero_threshold:0,zero_count:1}\n# EOF\n", "# TYPE a histogram\na {count:1,sum:1,schema:0,zero_threshold:-1,zero_count:1}\n# EOF\n", "# TYPE a histogram\na {count:1,sum:1,schema:0,zero_count:1}\n# EOF\n",
+			"# TYPE a histogram\na {count:2,sum:1,schema:0,zero_threshold:0,zero_count:1}\n# EOF\n", "# TYPE a histogram\na {count:2,sum:1,schema:0,zero_threshold:0,zero_count:0,positive_spans:[0:1],positive_buckets:[1,1]}\n# EOF\n",
+			"# TYPE a histogram\na {count:2,sum:1,schema:0,zero_threshold:0,zero_count:0,positive_spans:[0:1,-3:1],positive_buckets:[1,1]}\n# EOF\n", "# TYPE a histogram\na {count:1,sum:1,schema:0,zero_threshold:0,zero_count:0,positive_spans:[0:1]}\n# EOF\n",
+			"# TYPE a histogram\na {count:2,sum:1,schema:0,zero_threshold:0,zero_count:0,positive_spans:[0:1],positive_buckets:[1],negative_spans:[0:1],negative_buckets:[1]}\n# EOF\n", "# TYPE a histogram\na {count:1,sum:1,bucket:[+Inf:1],schema:0,zero_threshold:0,zero_count:1}\n# EOF\n",
+			"# TYPE a summary\na {count:1,sum:-1,quantile:[]}\n# EOF\n", "# TYPE a summary\na {count:1,sum:NaN,quantile:[]}\n# EOF\n", "# TYPE a summary\na {count:1,sum:1}\n# EOF\n", "# TYPE a summary\na {count:1,sum:1,quantile:[0.5:-1]}\n# EOF\n",
+			"# TYPE a summary\na {count:1,sum:1,quantile:[2:1]}\n# EOF\n", "# TYPE a summary\na {count:1,sum:1,quantile:[0.5:1,0.5:1]}\n# EOF\n", "# TYPE a summary\na {count:1,sum:1,quantile:[0.5:1],}\n# EOF\n", "# TYPE a summary\na {count:1,sum:1,quantile:[]} # {} 1 1\n# EOF\n",
 		},
 		"JSON": {
 			"", "[]", "{", `{"a":[]}`, `{"a":[{"labels":{},"value":1}],"a":[{"labels":{},"value":1}]}`,
