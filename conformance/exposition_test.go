@@ -132,7 +132,7 @@ var suffixes = map[string][]string{
 	"counter":   {"", "_total", "_created"},
 	"gauge":     {""},
 	"histogram": {"_bucket", "_sum", "_count", "_created"},
-	"info":      {"_info"},
+	"info":      {"", "_info"}, // "" in OpenMetrics 2.0
 	"summary":   {"", "_sum", "_count", "_created"},
 	"unknown":   {""},
 }

@@ -85,7 +85,7 @@ func newServer(t *testing.T, targets []*target) *server {
 	})
 	t.Cleanup(func() { s.engine.Close() })
 	s.manager, err = scrape.NewManager(&scrape.Options{
-		DiscoveryReloadOnStartup: true, AppendMetadata: true, ParseST: true,
+		DiscoveryReloadOnStartup: true, AppendMetadata: true, ParseST: true, EnableOpenMetrics2: true,
 	}, log, nil, nil, s.db, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)

@@ -492,7 +492,7 @@ func (r *randomRegistry) expect() *expecter {
 	return newExpecter(r.reference, r.scrape(maps.Clone(r.functions), r.collectors))
 }
 
-// scrapeAs writes the registry in the text format, OpenMetrics or the protobuf format.
+// scrapeAs writes the registry in the text format, OpenMetrics 1.0 or 2.0, or the protobuf format.
 func (r *randomRegistry) scrapeAs(t testing.TB, contentType string) []byte {
 	t.Helper()
 	return scrapeAs(t, r.reg, contentType)
@@ -504,6 +504,8 @@ func scrapeAs(t testing.TB, reg *tacho.Registry, contentType string) []byte {
 	switch contentType {
 	case typeOpenMetrics:
 		write = reg.WriteOpenMetrics
+	case typeOpenMetrics2:
+		write = reg.WriteOpenMetrics2
 	case typeProtobuf:
 		write = reg.WriteProtobuf
 	}

@@ -22,7 +22,7 @@ var contentTypes = []string{typeText, typeOpenMetrics}
 // readTextparse parses a scrape with textparse, the parser of the scrape loop of
 // Prometheus.
 func readTextparse(data []byte, contentType string) (*exposition, error) {
-	p, err := textparse.New(data, contentType, labels.NewSymbolTable(), textparse.ParserOptions{})
+	p, err := textparse.New(data, contentType, labels.NewSymbolTable(), textparse.ParserOptions{EnableOpenMetrics2: true})
 	if err != nil {
 		return nil, err
 	}
@@ -106,10 +106,10 @@ func readSample(p textparse.Parser) *sample {
 	for p.Exemplar(&x) {
 		_, pairs := split(x.Labels)
 		for i := range pairs {
-			if _, ok := p.(*textparse.ProtobufParser); ok {
+			if _, ok := p.(*textparse.OpenMetricsParser); !ok {
 				break
 			}
-			// The parser of OpenMetrics returns label values of exemplars with escapes.
+			// The parser of OpenMetrics 1.0 returns label values of exemplars with escapes.
 			pairs[i].value = unescape([]byte(pairs[i].value))
 		}
 		read := exemplar{labels: pairs, value: x.Value}
@@ -144,9 +144,9 @@ func unescape(name []byte) string {
 // Prometheus, in seconds, by key. The start time is NaN if Prometheus finds none.
 func startTimes(data []byte, contentType string) (map[string]float64, error) {
 	var p textparse.Parser = textparse.NewOpenMetricsParser(data, labels.NewSymbolTable(), textparse.WithOMParserSTSeriesSkipped())
-	if contentType == typeProtobuf {
+	if contentType != typeOpenMetrics {
 		var err error
-		if p, err = textparse.New(data, contentType, labels.NewSymbolTable(), textparse.ParserOptions{}); err != nil {
+		if p, err = textparse.New(data, contentType, labels.NewSymbolTable(), textparse.ParserOptions{EnableOpenMetrics2: true}); err != nil {
 			return nil, err
 		}
 	}
