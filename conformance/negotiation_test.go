@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/common/expfmt"
 
 	"github.com/tachikoma/tacho"
 	"github.com/tachikoma/tacho/internal/accept"
@@ -34,6 +35,8 @@ func TestNegotiation(t *testing.T) {
 		openMetrics    = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping="
 		openMetrics001 = "application/openmetrics-text; version=0.0.1; charset=utf-8; escaping="
 		protobuf       = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping="
+		openMetrics2   = "application/openmetrics-text;version=2.0.0"
+		opt            = "promhttp serves OpenMetrics 2.0 only with HandlerOpts.AcceptedFormats"
 		underscores    = "underscores"
 		unescaped      = "allow-utf-8"
 	)
@@ -47,7 +50,7 @@ func TestNegotiation(t *testing.T) {
 		{accept: accept2, want: openMetrics + underscores},
 		{accept: accept3, want: openMetrics + unescaped},
 		{accept: acceptProto + accept3, want: openMetrics + unescaped, peer: protobuf + unescaped, reason: "tacho offers the protobuf format only if the registry has a native histogram; see TestNegotiationProtobuf"},
-		{accept: "application/openmetrics-text;version=2.0.0;escaping=allow-utf-8;q=0.8," + accept3, want: openMetrics + unescaped},
+		{accept: openMetrics2 + ";escaping=allow-utf-8;q=0.8," + accept3, want: typeOpenMetrics2 + "; escaping=" + unescaped, peer: openMetrics + unescaped, reason: opt},
 		{accept: strings.ReplaceAll(accept3, "allow-utf-8", "underscores"), want: openMetrics + underscores},
 		{accept: strings.ReplaceAll(accept3, "allow-utf-8", "dots"), want: openMetrics + "dots"},
 		{accept: strings.ReplaceAll(accept3, "allow-utf-8", "values"), want: openMetrics + "values"},
@@ -67,7 +70,11 @@ func TestNegotiation(t *testing.T) {
 		{accept: "application/openmetrics-text;version=1.0.0", want: openMetrics + underscores},
 		{accept: "application/openmetrics-text; version=1.0.0; charset=utf-8", want: openMetrics + underscores},
 		{accept: "application/openmetrics-text;version=1.0.0;escaping=nonsense", want: openMetrics + underscores},
-		{accept: "application/openmetrics-text;version=2.0.0", want: text + underscores},
+		{accept: openMetrics2, want: typeOpenMetrics2 + "; escaping=" + underscores, peer: text + underscores, reason: opt},
+		{accept: openMetrics2 + ";escaping=values", want: typeOpenMetrics2 + "; escaping=values", peer: text + underscores, reason: opt},
+		{accept: openMetrics2 + "-rc0", want: text + underscores},
+		{accept: openMetrics2 + ",application/openmetrics-text;version=1.0.0", want: typeOpenMetrics2 + "; escaping=" + underscores, peer: openMetrics + underscores, reason: opt},
+		{accept: "application/openmetrics-text;version=1.0.0," + openMetrics2, want: openMetrics + underscores},
 		{accept: "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8", want: text + underscores},
 		{accept: "application/json", want: text + underscores},
 		{accept: "garbage", want: text + underscores},
@@ -139,7 +146,7 @@ func TestNegotiationProtobuf(t *testing.T) {
 	for _, c := range []struct{ accept, want, peer, reason string }{
 		{accept: without, want: open + "allow-utf-8"},
 		{accept: with, want: protobuf + "allow-utf-8", peer: protobuf + "underscores", reason: escaping},
-		{accept: protocols, want: protobuf + "allow-utf-8", peer: protobuf + "underscores", reason: escaping},
+		{accept: protocols, want: typeOpenMetrics2 + "; escaping=allow-utf-8", peer: protobuf + "underscores", reason: "promhttp serves OpenMetrics 2.0 only with HandlerOpts.AcceptedFormats"},
 		{accept: strings.ReplaceAll(with, "allow-utf-8", "underscores"), want: protobuf + "underscores"},
 		{accept: acceptProto + accept3, want: protobuf + "allow-utf-8"},
 		{accept: named + ";escaping=dots", want: protobuf + "dots"},
@@ -167,6 +174,43 @@ func TestNegotiationProtobuf(t *testing.T) {
 		}
 		if got := w.Header().Get("Content-Type"); got != want {
 			t.Errorf("%q: promhttp returned %s, want %s", c.accept, got, want)
+		}
+		if (c.reason == "") != (c.peer == "") {
+			t.Errorf("%q: only one of peer and reason is set", c.accept)
+		}
+	}
+}
+
+// TestNegotiationOpenMetrics2 is TestNegotiation with a handler of promhttp that has OpenMetrics 2.0 among
+// its formats.
+func TestNegotiationOpenMetrics2(t *testing.T) {
+	const two = "application/openmetrics-text;version=2.0.0"
+	formats := []expfmt.Format{expfmt.FmtOpenMetrics_2_0_0, expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtOpenMetrics_0_0_1, expfmt.FmtText}
+	peer := promhttp.HandlerFor(prometheus.NewRegistry(), promhttp.HandlerOpts{AcceptedFormats: formats})
+	reg := tacho.NewRegistry(tacho.WithUTF8Names())
+	for _, c := range []struct{ accept, want, peer, reason string }{
+		{accept: two + ";escaping=allow-utf-8;q=0.7,*/*;q=0.6", want: typeOpenMetrics2 + "; escaping=allow-utf-8"},
+		{accept: two + ";escaping=underscores", want: typeOpenMetrics2 + "; escaping=underscores"},
+		{accept: two + ";escaping=values;q=0.5,application/openmetrics-text;version=1.0.0;q=0.4", want: typeOpenMetrics2 + "; escaping=values"},
+		{accept: two + ";q=0.4,application/openmetrics-text;version=1.0.0;q=0.5", want: typeOpenMetrics + "; escaping=underscores"},
+		{accept: two + "-rc0", want: typeText + "; escaping=underscores"},
+		{accept: accept3, want: typeOpenMetrics + "; escaping=allow-utf-8"},
+		{accept: "application/openmetrics-text;version=1.0.0," + two, want: typeOpenMetrics + "; escaping=underscores"},
+		{accept: two, want: typeOpenMetrics2 + "; escaping=underscores", peer: typeOpenMetrics2 + "; escaping=allow-utf-8",
+			reason: "without the parameter escaping, names are escaped in every version; all parsers of version 2.0.0 can read quoted names"},
+	} {
+		for i, h := range []http.Handler{reg.Handler(), peer} {
+			w := httptest.NewRecorder()
+			r := httptest.NewRequest("GET", "/metrics", nil)
+			r.Header.Set("Accept", c.accept)
+			h.ServeHTTP(w, r)
+			want := c.want
+			if i == 1 && c.peer != "" {
+				want = c.peer
+			}
+			if got := w.Header().Get("Content-Type"); got != want {
+				t.Errorf("%q, handler %d: %s, want %s", c.accept, i, got, want)
+			}
 		}
 		if (c.reason == "") != (c.peer == "") {
 			t.Errorf("%q: only one of peer and reason is set", c.accept)
