@@ -182,6 +182,9 @@ func TestResponses(t *testing.T) {
 		{"http://y/metrics", "", textType, "Accept, Accept-Encoding", text},
 		{"/metrics", "Accept: " + testkit.AcceptPrometheus3 + "\r\n", openType, "Accept, Accept-Encoding", open},
 		{"/metrics", "Accept: text/html\r\nAccept: application/openmetrics-text;version=1.0.0\r\n", openType, "Accept, Accept-Encoding", open},
+		// OpenMetrics 2.0 is not served; see Registry.Handler of package tacho.
+		{"/metrics", "Accept: application/openmetrics-text;version=2.0.0, application/openmetrics-text;version=1.0.0;q=0.5\r\n", openType, "Accept, Accept-Encoding", open},
+		{"/metrics", "Accept: application/openmetrics-text;version=2.0.0\r\n", textType, "Accept, Accept-Encoding", text},
 		{"/metrics?name[]=b&name%5B%5D=f", "", textType, "Accept, Accept-Encoding", "# HELP b B.\n# TYPE b gauge\nb 2\n# HELP f F.\n# TYPE f gauge\nf 3\n"},
 		{"/metrics?name[]=none", "", textType, "Accept, Accept-Encoding", ""},
 		{"/metrics/json", "Accept: text/plain\r\n", "application/json", "Accept-Encoding", written(t, r.WriteJSON)},
