@@ -146,7 +146,7 @@ func TestNativeStaleMarkers(t *testing.T) {
 		`{__name__="h",n="a"}`: empty + " native-stale",
 		`{__name__="h",n="b"}`: strings.Join([]string{empty, empty, empty, "5", empty, "5", "stale", empty, empty, "native-stale"}, " "),
 	})
-	if n := len(p.dest.remote.series); n != 0 {
+	if n := p.dest.remote.sent.number(); n != 0 {
 		t.Errorf("%d series are kept after their end", n)
 	}
 }
@@ -262,13 +262,12 @@ func TestTooLargeSeries(t *testing.T) {
 	for i := range 1000 {
 		h.Observe(math.Exp2(float64(i) / 4))
 	}
-	var exposition bytes.Buffer
-	if err := reg.WriteProtobuf(&exposition); err != nil {
-		t.Fatal(err)
-	}
-	w := &remoteWriter{left: 500}
-	if _, err := w.Write(exposition.Bytes()); err != errTooLarge || w.main.series != 0 {
-		t.Errorf("native series: error %v, want errTooLarge", err)
+	for version := 1; version <= 2; version++ {
+		r := newReceiver(nil, true)
+		r.version = version
+		if p, err := r.encode(t.Context(), reg, 500); err != errTooLarge {
+			t.Errorf("native series in version %d: %v, error %v, want errTooLarge", version, p, err)
+		}
 	}
 }
 

@@ -9,19 +9,6 @@ import (
 	"github.com/tachikoma/tacho/internal/wire"
 )
 
-// The tags of the fields of a Histogram in remote write 1.0 (prompb, types.proto).
-const (
-	writeCount         = 1<<3 | wire.Varint
-	writeSum           = 3<<3 | wire.Fixed64
-	writeSchema        = 4<<3 | wire.Varint
-	writeZeroThreshold = 5<<3 | wire.Fixed64
-	writeZeroCount     = 6<<3 | wire.Varint
-	writeNegative      = 8<<3 | wire.Bytes // spans; the deltas have the next field
-	writeTime          = 15<<3 | wire.Varint
-
-	nextSide = 3 << 3 // from a field of negative buckets to that of positive ones
-)
-
 // errMalformed is the error for a malformed exposition. It is not expected, because the registry
 // makes the exposition.
 var errMalformed = errors.New("tacho: push: malformed exposition")

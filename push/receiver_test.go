@@ -147,7 +147,7 @@ func TestStaleMarkers(t *testing.T) {
 		`{__name__="h_sum",job="j",n="c"}`: "1 stale",
 		`{__name__="timed",job="j"}`:       "4",
 	})
-	if n := len(p.dest.remote.series); n != 0 {
+	if n := p.dest.remote.sent.number(); n != 0 {
 		t.Errorf("%d series are kept after their end", n)
 	}
 }
@@ -165,8 +165,8 @@ func TestNoStaleMarkers(t *testing.T) {
 		t.Fatal(err)
 	}
 	expectValues(t, s, map[string]string{`{__name__="g",n="a"}`: "1", `{__name__="g",n="b"}`: "2 2"})
-	if s.requests != 2 || len(p.dest.remote.series) != 0 {
-		t.Errorf("%d requests, and %d series are kept, want 2 and 0", s.requests, len(p.dest.remote.series))
+	if s.requests != 2 || p.dest.remote.sent != nil {
+		t.Errorf("%d requests, and the series %v are kept, want 2 requests", s.requests, p.dest.remote.sent)
 	}
 }
 
@@ -195,7 +195,7 @@ func TestStaleMarkerAfterFailure(t *testing.T) {
 		now = now.Add(after)
 		mustPush(t, p)
 		expectValues(t, s, map[string]string{`{__name__="g",n="a"}`: want, `{__name__="g",n="b"}`: "2 2"})
-		if n := len(p.dest.remote.series); n != 1 {
+		if n := p.dest.remote.sent.number(); n != 1 {
 			t.Errorf("%d series are kept, want 1", n)
 		}
 	}

@@ -5,41 +5,103 @@ package push
 import (
 	"encoding/binary"
 	"errors"
+	"math/bits"
 )
 
 const (
+	snappyBlock     = 1 << 16 // the size of a block, so that all offsets have two bytes
 	snappyTableBits = 14
-	snappyMaxOffset = 1<<16 - 1 // the limit of a copy with a two-byte offset
 	snappyMaxCopy   = 64
-	snappyMinMatch  = 4
+
+	// snappyMargin is the number of bytes at the end of a block that begin no copy. Loads of eight bytes
+	// then stay within the block.
+	snappyMargin = 16
 )
 
 // snappy compresses src in Snappy's block format (format_description.txt of Snappy).
-// The format is a length, followed by literals and copies of earlier bytes. Remote
-// write requests repeat the same names from series to series. A search for the latest
-// occurrence of the next four bytes therefore finds most repetitions.
+// The format is a length, followed by literals and copies of earlier bytes.
 func snappy(src []byte) []byte {
 	dst := binary.AppendUvarint(make([]byte, 0, len(src)/4+16), uint64(len(src)))
-	table := make([]int32, 1<<snappyTableBits) // hash of four bytes to position plus one
-	done := 0                                  // length of the part of src already in dst
-	for i := 0; i+snappyMinMatch <= len(src); {
+	return appendSnappy(dst, src)
+}
+
+// appendSnappy appends the literals and copies of src. A copy does not refer to bytes before src. So the
+// results for consecutive parts of a text are together the result for the text, without the length.
+func appendSnappy(dst, src []byte) []byte {
+	var table [1 << snappyTableBits]uint16
+	for first := true; len(src) > 0; first = false {
+		block := src[:min(len(src), snappyBlock)]
+		size := 8
+		for size < snappyTableBits && 1<<size < len(block) {
+			size++
+		}
+		if !first {
+			clear(table[:])
+		}
+		dst = appendSnappyBlock(dst, block, &table, 32-uint(size))
+		src = src[len(block):]
+	}
+	return dst
+}
+
+// appendSnappyBlock appends the literals and copies of a block. table has the positions of four bytes by
+// their hash. The hash has 32-shift bits.
+//
+// Remote write requests repeat the same names from series to series. A search for the latest occurrence of
+// the next four bytes therefore finds most repetitions.
+func appendSnappyBlock(dst, src []byte, table *[1 << snappyTableBits]uint16, shift uint) []byte {
+	done := 0 // length of the part of src already in dst
+	end := len(src) - snappyMargin
+	for i := 1; i < end; {
 		word := binary.LittleEndian.Uint32(src[i:])
-		slot := &table[word*0x9E3779B1>>(32-snappyTableBits)]
-		from := int(*slot) - 1
-		*slot = int32(i) + 1
-		if from < 0 || i-from > snappyMaxOffset || binary.LittleEndian.Uint32(src[from:]) != word {
-			i += 1 + (i-done)>>6 // larger steps through incompressible data
+		slot := &table[snappyHash(word, shift)]
+		from := int(*slot)
+		*slot = uint16(i)
+		if binary.LittleEndian.Uint32(src[from:]) != word {
+			i += 1 + (i-done)>>5 // larger steps through incompressible data
 			continue
 		}
-		end := i + snappyMinMatch
-		for end < len(src) && src[end] == src[from+end-i] {
-			end++
-		}
 		dst = appendSnappyLiteral(dst, src[done:i])
-		dst = appendSnappyCopy(dst, i-from, end-i)
-		i, done = end, end
+		for {
+			n := 4 + commonLength(src[from+4:], src[i+4:])
+			dst = appendSnappyCopy(dst, i-from, n)
+			i += n
+			done = i
+			if i >= end {
+				break
+			}
+			// The end of a copy is often the beginning of another copy.
+			next := binary.LittleEndian.Uint64(src[i-1:])
+			table[snappyHash(uint32(next), shift)] = uint16(i - 1)
+			word = uint32(next >> 8)
+			slot = &table[snappyHash(word, shift)]
+			from = int(*slot)
+			*slot = uint16(i)
+			if binary.LittleEndian.Uint32(src[from:]) != word {
+				i++
+				break
+			}
+		}
 	}
 	return appendSnappyLiteral(dst, src[done:])
+}
+
+func snappyHash(word uint32, shift uint) uint32 {
+	return (word * 0x9E3779B1) >> (shift & 31) & (1<<snappyTableBits - 1)
+}
+
+// commonLength returns the length of the common prefix of a and b. b must not be longer than a.
+func commonLength(a, b []byte) int {
+	n := 0
+	for ; n+8 <= len(b); n += 8 {
+		if x := binary.LittleEndian.Uint64(a[n:]) ^ binary.LittleEndian.Uint64(b[n:]); x != 0 {
+			return n + bits.TrailingZeros64(x)/8
+		}
+	}
+	for n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // appendSnappyLiteral appends lit as a literal, or nothing if lit is empty.
@@ -68,11 +130,13 @@ func appendSnappyLiteral(dst, lit []byte) []byte {
 // appendSnappyCopy appends copies of n bytes in total. Each copy starts offset bytes
 // before the current end of the output.
 func appendSnappyCopy(dst []byte, offset, n int) []byte {
-	for ; n > 0; n -= snappyMaxCopy {
-		length := min(n, snappyMaxCopy)
-		dst = append(dst, byte(length-1)<<2|2, byte(offset), byte(offset>>8))
+	for ; n > snappyMaxCopy; n -= snappyMaxCopy {
+		dst = append(dst, (snappyMaxCopy-1)<<2|2, byte(offset), byte(offset>>8))
 	}
-	return dst
+	if n >= 4 && n < 12 && offset < 1<<11 { // the form with an offset of 11 bits
+		return append(dst, byte(offset>>8)<<5|byte(n-4)<<2|1, byte(offset))
+	}
+	return append(dst, byte(n-1)<<2|2, byte(offset), byte(offset>>8))
 }
 
 var errCorrupt = errors.New("tacho: push: malformed Snappy block")

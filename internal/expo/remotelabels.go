@@ -1,0 +1,280 @@
+package expo
+
+import (
+	"math/bits"
+	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/byteorder"
+	"github.com/tachikoma/tacho/internal/escape"
+	"github.com/tachikoma/tacho/internal/stringslite"
+	"github.com/tachikoma/tacho/internal/wire"
+)
+
+// A remoteLayout has the labels of the series of a metric in the order of their names. The series of
+// most families have the same names. So a layout is made once, and its text is copied for each series.
+type remoteLayout struct {
+	extra string // the name of the label of a bucket or a quantile, or ""
+	valid bool   // the fields below are of the current series
+
+	items   []remoteItem
+	gaps    []remoteGap
+	text    []byte // encoded labels of version 1.0, without the values of gaps
+	renamed []byte // names with the prefix exported_
+
+	// In version 2.0, for the first request.
+	request uint32      // the number of the request; 0 if the fields below are not set
+	refGaps []remoteGap // only src and at
+	refText []byte      // references, without those of the values of gaps
+}
+
+// A remoteItem is a label of a layout.
+type remoteItem struct {
+	name  string
+	value string // of a target
+	src   int    // an index of RemoteWriter.values, or one of the following constants
+}
+
+const (
+	srcTarget = -1 - iota
+	srcExtra
+	srcName
+)
+
+// A remoteGap is a place in the text of a layout. The label __name__ is inserted there, or the text before
+// the place is a label without its value.
+type remoteGap struct {
+	src   int
+	start int // the index in the text of the label before the place
+	at    int // the index in the text of the place
+	size  int // of the message LabelPair without the value; long for a long name
+}
+
+// long is a size for which no label fits into 127 bytes. The text before the place is then only the name.
+const long = 0x80
+
+func (l *remoteLayout) release() {
+	clear(l.items[:cap(l.items)])
+	*l = remoteLayout{items: l.items[:0], gaps: l.gaps[:0], text: small(l.text), renamed: small(l.renamed),
+		refGaps: l.refGaps[:0], refText: small(l.refText)}
+}
+
+// layout returns the layout of the current series with one more label, which has this name.
+func (w *RemoteWriter) layout(extra string) *remoteLayout {
+	l := &w.layouts[1]
+	if l.extra != extra {
+		l.extra, l.valid = extra, false
+	}
+	return l
+}
+
+// read sets the labels of the current series to those of a rendered block.
+func (w *RemoteWriter) read(e *Encoder, block string) {
+	if w.escaped {
+		w.block = e.names.UTF8.rules().sample(e, w.block[:0], "", "", block)
+		block = *(*string)(unsafe.Pointer(&w.block))
+	}
+	if !w.match(block) {
+		w.learn(block)
+	}
+}
+
+// match sets the values of the current series, if the names are those of the series before.
+func (w *RemoteWriter) match(block string) bool {
+	if !w.learned {
+		return false
+	}
+	i, empty := 0, uint64(0)
+	w.plainly = w.plainly[:0]
+	for n := range w.values {
+		text := w.pre[n]
+		if len(block)-i < len(text) || block[i:i+len(text)] != text {
+			return false
+		}
+		i += len(text)
+		end := valueEnd(block, i)
+		if block[end] == '"' {
+			w.values[n] = block[i:end]
+		} else {
+			var rest string
+			w.values[n], rest = w.unquote(block[i:])
+			end = len(block) - len(rest) - len(`"`)
+		}
+		if w.values[n] == "" {
+			empty |= 1 << n
+		}
+		i = end
+	}
+	if block[i:] != w.pre[len(w.values)] {
+		return false
+	}
+	if empty != w.empty {
+		w.empty, w.layouts[0].valid, w.layouts[1].valid = empty, false, false
+	}
+	return true
+}
+
+// unquote returns the value at the beginning of text, and the text behind its closing quote.
+func (w *RemoteWriter) unquote(text string) (value, rest string) {
+	start := len(w.plainly)
+	w.plainly, rest, _ = escape.AppendUnquoted(w.plainly, text)
+	b := w.plainly[start:]
+	return *(*string)(unsafe.Pointer(&b)), rest
+}
+
+// valueEnd returns the index of the first double quote or backslash of block at i or later. There is one,
+// because the block is rendered.
+func valueEnd(block string, i int) int {
+	b := unsafe.Slice(unsafe.StringData(block), len(block))
+	for ; i+8 <= len(b); i += 8 {
+		if special := protoSpecial(byteorder.Load64((*[8]byte)(b[i:]))); special != 0 {
+			return i + bits.TrailingZeros64(special)/8
+		}
+	}
+	for b[i] != '"' && b[i] != '\\' {
+		i++
+	}
+	return i
+}
+
+// learn sets the labels of the current series, and makes match succeed for series with the same names.
+func (w *RemoteWriter) learn(block string) {
+	w.text = append(w.text[:0], block...)
+	block = *(*string)(unsafe.Pointer(&w.text))
+	w.own, w.values, w.pre = w.own[:0], w.values[:0], w.pre[:0]
+	w.quoted, w.plainly, w.empty = w.quoted[:0], w.plainly[:0], 0
+	start := block // the text before a value
+	for len(block) > len("} ") {
+		name := ""
+		if block = block[1:]; block[0] == '"' { // a name outside the legacy set
+			first := len(w.quoted)
+			w.quoted, block, _ = escape.AppendUnquoted(w.quoted, block[1:])
+			b := w.quoted[first:]
+			name = *(*string)(unsafe.Pointer(&b))
+		} else {
+			n := stringslite.IndexByte(block, '=')
+			name, block = block[:n], block[n:]
+		}
+		block = block[len(`="`):]
+		w.pre = append(w.pre, start[:len(start)-len(block)])
+		var value string
+		value, block = w.unquote(block)
+		start = start[len(start)-len(block)-len(`"`):]
+		if value == "" {
+			w.empty |= 1 << (len(w.own) & 63)
+		}
+		w.own, w.values = append(w.own, name), append(w.values, value)
+	}
+	w.pre = append(w.pre, start)
+	w.learned = len(w.own) <= 64
+	w.layouts[0].valid, w.layouts[1].valid = false, false
+}
+
+// arrange makes l valid. The specification requires labels sorted by name. An empty label is no label.
+func (w *RemoteWriter) arrange(l *remoteLayout) {
+	list := l.items[:0]
+	for i, name := range w.own {
+		if w.values[i] != "" {
+			list = append(list, remoteItem{name, "", i})
+		}
+	}
+	if l.extra != "" {
+		list = append(list, remoteItem{l.extra, "", srcExtra})
+	}
+	own := len(list)
+	for i := range w.Targets {
+		list = append(list, remoteItem{w.Targets[i].Name, w.Targets[i].Value, srcTarget})
+	}
+	l.renamed = l.renamed[:0]
+	for i := range w.Targets {
+		l.renameConflict(list, own, w.Targets[i].Name)
+	}
+	list = append(list, remoteItem{metricName, "", srcName})
+	for i := 1; i < len(list); i++ { // insertion sort: the labels are few and often in order
+		for j := i; j > 0 && list[j].name < list[j-1].name; j-- {
+			list[j], list[j-1] = list[j-1], list[j]
+		}
+	}
+	l.items, l.gaps = list, l.gaps[:0]
+	b := l.text[:0]
+	for i := range list {
+		x := &list[i]
+		g := remoteGap{src: x.src, start: len(b)}
+		switch {
+		case x.src == srcTarget:
+			b = appendRemoteLabel(b, x.name, x.value)
+			continue
+		case x.src == srcName:
+		case len(x.name) < long-len("...."):
+			b = append(b, writeLabel, 0, wire.LabelName, byte(len(x.name)))
+			b = append(append(b, x.name...), wire.LabelValue, 0)
+			g.size = len(b) - g.start - len("..")
+		default:
+			b, g.size = append(b, x.name...), long
+		}
+		g.at = len(b)
+		l.gaps = append(l.gaps, g)
+	}
+	l.text, l.valid, l.request = b, true, 0
+}
+
+// renameConflict adds the prefix exported_ to the label called name in list[:own], if there is such a
+// label. A scrape renames conflicting labels in the same way. Without the label, two different series
+// could become equal.
+func (l *remoteLayout) renameConflict(list []remoteItem, own int, name string) {
+	i := indexOfLabel(list[:own], name)
+	if i < 0 {
+		return
+	}
+	for indexOfLabel(list, name) >= 0 {
+		start := len(l.renamed)
+		l.renamed = append(append(l.renamed, "exported_"...), name...)
+		b := l.renamed[start:]
+		name = *(*string)(unsafe.Pointer(&b))
+	}
+	list[i].name = name
+}
+
+func indexOfLabel(list []remoteItem, name string) int {
+	for i := range list {
+		if list[i].name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// appendLabels appends the encoded labels of a series in version 1.0. name is the label __name__.
+func (l *remoteLayout) appendLabels(b, name []byte, values []string, extra string) []byte {
+	at := 0
+	for i := range l.gaps {
+		g := &l.gaps[i]
+		if g.src == srcName {
+			b = append(append(b, l.text[at:g.at]...), name...)
+			at = g.at
+			continue
+		}
+		v := extra
+		if g.src != srcExtra {
+			v = values[g.src]
+		}
+		if n := g.size + len(v); n < long {
+			b = append(b, l.text[at:g.at]...)
+			b[len(b)-1] = byte(len(v))
+			b[len(b)-(g.at-g.start)+1] = byte(n)
+			b = append(b, v...)
+		} else {
+			b = appendLong(append(b, l.text[at:g.start]...), l.text[g.start:g.at], g.size == long, v)
+		}
+		at = g.at
+	}
+	return append(b, l.text[at:]...)
+}
+
+// appendLong appends a label of 128 bytes or more. text is that of the layout, and plain reports whether
+// the text is only the name.
+func appendLong(b, text []byte, plain bool, value string) []byte {
+	if !plain {
+		text = text[len("....") : len(text)-len("..")]
+	}
+	return appendRemoteLabel(b, *(*string)(unsafe.Pointer(&text)), value)
+}

@@ -1,0 +1,586 @@
+package expo
+
+import (
+	"io"
+	"math"
+	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/byteorder"
+	"github.com/tachikoma/tacho/internal/decimal"
+	"github.com/tachikoma/tacho/internal/exemplar"
+	"github.com/tachikoma/tacho/internal/label"
+	"github.com/tachikoma/tacho/internal/names"
+	"github.com/tachikoma/tacho/internal/stringslite"
+	"github.com/tachikoma/tacho/internal/wire"
+)
+
+// A RemoteWriter makes the requests of one push by remote write (prometheus.io, "Remote-Write 1.0
+// specification" and "Remote-Write 2.0 specification"). The format of its method Format encodes the
+// samples of a registry. A RemoteWriter can be used again for another push.
+//
+// Only programs that call Format contain the functions; see internal/SIZE.md.
+type RemoteWriter struct {
+	more moreFormat // the first field, because Format.more points to a RemoteWriter
+
+	Version  int           // of the specification: 1 or 2
+	Targets  []label.Label // added to every series, short names first, without empty values
+	NoNative bool          // native histograms are sent as classic ones
+	Now      int64         // the time of the push in Unix milliseconds
+	After    int64         // exemplars before this time are left out, in Unix milliseconds
+	Requests RemoteRequests
+
+	// Left is the number of bytes that further series may have: their encoded labels of version 1.0,
+	// without those of Targets, and their native histograms. If Left becomes negative, the exposition
+	// ends with the error TooLarge.
+	Left     int64
+	TooLarge error
+
+	// Tracked: RemoteRequests.Series is called for each series.
+	Tracked bool
+
+	format Format
+	err    error
+
+	// A request has up to MaxRemoteSeries series. The second request has the series that
+	// RemoteRequests.Series sets apart.
+	requests [2]remoteRequest
+	adopted  bool // requests[0].raw is the buffer of the Encoder
+
+	targetSize int    // of the labels of Targets
+	tail       []byte // the field samples with the value 0 and the time Now, in version 1.0
+
+	// The current family.
+	family  *Family
+	head    *Family // the first family with the same name
+	name    string
+	plain   bool // OpenMetrics shows a counter with type unknown
+	escaped bool // label names must be escaped
+	names   [numSuffixes][]byte
+	named   [numSuffixes]bool // names is set
+	refs    remoteRefs        // in version 2.0
+	request uint32            // the number of the first request
+
+	// The labels of the current series.
+	own     []string // names in the order of the label block
+	values  []string
+	empty   uint64 // bit i: values[i] is empty
+	learned bool   // match may succeed
+	pre     []string
+	text    []byte // the label block of which own and pre are parts
+	quoted  []byte // names in own that were escaped in the block
+	block   []byte // a label block with escaped names
+	plainly []byte // values without their escapes
+
+	layouts [2]remoteLayout // without and with the label of a bucket or a quantile
+
+	key       []byte // the encoded labels of the current series in version 1.0
+	number    []byte // the value of a label quantile
+	called    []byte // the name of a series
+	message   []byte // a native histogram
+	exemplars []*exemplar.Exemplar
+}
+
+// RemoteRequests gets the requests of a RemoteWriter.
+type RemoteRequests interface {
+	// Write gets a part of the fields timeseries of the current request. The parts follow each other.
+	// After an error, the exposition ends.
+	io.Writer
+	// Series gets the labels of a series as they are encoded in version 1.0. native reports whether the
+	// series is a native histogram, and timed whether its sample has a time of its own. If the result
+	// apart is true, the series belongs to a request of its own. key is valid until Series returns.
+	Series(key []byte, native, timed bool) (apart bool)
+	// End ends the current request. symbols are the fields symbols of version 2.0, which precede
+	// the fields timeseries. apart reports whether the series were set apart.
+	End(symbols []byte, apart bool)
+	// Missing is called after the last series. It may call Marker.
+	Missing(w *RemoteWriter)
+}
+
+// MaxRemoteSeries is the maximum number of series in a remote write request. Prometheus has the
+// same default.
+const MaxRemoteSeries = 2000
+
+// StaleMarker is the bits of the value that ends a series (prometheus.io, "Remote-Write 1.0
+// specification", section "Stale Markers").
+const StaleMarker = 0x7ff0000000000002
+
+// A remoteRequest is a request that is not complete.
+type remoteRequest struct {
+	raw     []byte // fields timeseries that were not written
+	series  int
+	symbols symbols
+}
+
+// The suffixes of series, as indexes of RemoteWriter.names.
+const (
+	plainName = iota
+	bucketName
+	sumName
+	countName
+	createdName
+	counterCreatedName
+	numSuffixes
+)
+
+var remoteSuffixes = [numSuffixes]string{"", "_bucket", "_sum", "_count", "_created", "_created"}
+
+const metricName = "__name__"
+
+// The tags of remote write 1.0 (prompb, remote.proto and types.proto).
+const (
+	writeSeries    = 1<<3 | wire.Bytes
+	writeLabel     = 1<<3 | wire.Bytes
+	writeSample    = 2<<3 | wire.Bytes
+	writeHistogram = 4<<3 | wire.Bytes
+
+	sampleValue = 1<<3 | wire.Fixed64
+	sampleTime  = 2<<3 | wire.Varint
+
+	// Of a Histogram. Version 2.0 has the same numbers.
+	writeCount         = 1<<3 | wire.Varint
+	writeSum           = 3<<3 | wire.Fixed64
+	writeSchema        = 4<<3 | wire.Varint
+	writeZeroThreshold = 5<<3 | wire.Fixed64
+	writeZeroCount     = 6<<3 | wire.Varint
+	writeNegative      = 8<<3 | wire.Bytes // spans; the deltas have the next field
+	writePositive      = 11<<3 | wire.Bytes
+	writeTime          = 15<<3 | wire.Varint
+	writeStart         = 17<<3 | wire.Varint // of version 2.0; two bytes as a varint
+)
+
+// Format prepares w for a push, and returns the format for [Write].
+func (w *RemoteWriter) Format() *Format {
+	w.begin()
+	w.format = Format{writeID, openNaming, remoteBegin, remoteWhole, remoteFloat, remoteHistogram, remoteFinish, unsafe.Pointer(w)}
+	w.more = moreFormat{summary: remoteSummaries{}, native: encodeNative}
+	return &w.format
+}
+
+// begin prepares w for a push.
+func (w *RemoteWriter) begin() {
+	w.err = nil
+	w.targetSize = 0
+	for i := range w.Targets {
+		w.key = appendRemoteLabel(w.key[:0], w.Targets[i].Name, w.Targets[i].Value)
+		w.targetSize += len(w.key)
+	}
+	w.learned = false
+	w.tail = appendRemoteSample(w.tail[:0], 0, w.Now)
+	for i := range w.requests {
+		q := &w.requests[i]
+		q.raw, q.series = q.raw[:0], 0
+		q.symbols.reset()
+	}
+	w.request++
+}
+
+// maxRemoteText is the size of the largest buffers of texts that a RemoteWriter keeps.
+const maxRemoteText = 64 << 10
+
+// Release removes all references to metrics and large buffers. It ends a push, also after an error.
+func (w *RemoteWriter) Release() {
+	w.Requests, w.Targets, w.family, w.head, w.name = nil, nil, nil, nil, ""
+	if w.adopted {
+		w.requests[0].raw, w.adopted = nil, false
+	}
+	clear(w.own[:cap(w.own)])
+	clear(w.values[:cap(w.values)])
+	clear(w.pre[:cap(w.pre)])
+	clear(w.exemplars[:cap(w.exemplars)])
+	for i := range w.layouts {
+		w.layouts[i].release()
+	}
+	w.refs.release()
+	for i := range w.requests {
+		q := &w.requests[i]
+		q.raw = small(q.raw)
+		q.symbols.release()
+	}
+	for _, b := range []*[]byte{&w.text, &w.quoted, &w.block, &w.plainly, &w.key, &w.number, &w.called, &w.message} {
+		*b = small(*b)
+	}
+	for i := range w.names {
+		w.names[i] = small(w.names[i])
+	}
+}
+
+// small returns b, or nil if b is large.
+func small(b []byte) []byte {
+	if cap(b) > maxRemoteText {
+		return nil
+	}
+	return b[:0]
+}
+
+func remoteBegin(e *Encoder, f *Family) {
+	w := (*RemoteWriter)(e.format.more)
+	w.adopt(e)
+	w.name, w.plain = e.called(f)
+	if w.family = f; !e.begun {
+		e.begun, w.head = true, f
+	}
+	w.escaped = f.QuotedLabels && e.scheme != names.AllowUTF8
+	w.named = [numSuffixes]bool{}
+	w.refs.reset()
+}
+
+// adopt makes the buffer of e the buffer of the first request. An Encoder keeps its buffer for the
+// next exposition.
+func (w *RemoteWriter) adopt(e *Encoder) {
+	if !w.adopted {
+		w.requests[0].raw, w.adopted = e.buf[:0], true
+	}
+}
+
+func remoteFinish(e *Encoder) {
+	w := (*RemoteWriter)(e.format.more)
+	w.adopt(e)
+	if w.err == nil && e.err == nil {
+		w.Requests.Missing(w)
+		w.endAll()
+	}
+	e.fail(w.err)
+	e.buf = w.requests[0].raw[:0]
+	w.requests[0].raw, w.adopted = nil, false
+}
+
+// fail makes e end with err, unless err is nil.
+func (e *Encoder) fail(err error) {
+	if e.err == nil {
+		e.err = err
+	}
+}
+
+// endAll ends the requests that have series.
+func (w *RemoteWriter) endAll() {
+	for i := range w.requests {
+		if w.requests[i].series > 0 {
+			w.end(i)
+		}
+	}
+}
+
+// flush writes the series of a request.
+func (w *RemoteWriter) flush(q *remoteRequest) {
+	if w.err == nil && len(q.raw) > 0 {
+		_, w.err = w.Requests.Write(q.raw)
+	}
+	q.raw = q.raw[:0]
+}
+
+// end ends a request.
+func (w *RemoteWriter) end(i int) {
+	q := &w.requests[i]
+	w.flush(q)
+	if w.err == nil {
+		w.Requests.End(q.symbols.raw, i > 0)
+	}
+	q.series = 0
+	q.symbols.reset()
+	if i == 0 {
+		w.refs.reset()
+		w.request++
+	}
+}
+
+// ok reports whether the exposition should go on.
+func (w *RemoteWriter) ok(e *Encoder) bool {
+	e.fail(w.err)
+	return w.err == nil
+}
+
+func remoteWhole(e *Encoder, block string, v uint64, negative bool, d *Details) bool {
+	f := float64(v)
+	if negative {
+		f = -f
+	}
+	return remoteFloat(e, block, f, d)
+}
+
+func remoteFloat(e *Encoder, block string, v float64, d *Details) bool {
+	w := (*RemoteWriter)(e.format.more)
+	w.read(e, block)
+	s := remoteSample{at: w.Now}
+	if d == nil {
+		w.add(&w.layouts[0], plainName, "", math.Float64bits(v), &s)
+		return w.ok(e)
+	}
+	s.time(w, d)
+	if w.family.Kind != Counter {
+		s.start = 0
+		w.add(&w.layouts[0], plainName, "", math.Float64bits(v), &s)
+		return w.ok(e)
+	}
+	s.exemplar = d.Exemplar
+	w.add(&w.layouts[0], plainName, "", math.Float64bits(v), &s)
+	// OpenMetrics shows a counter without _total with type unknown and without a time of creation.
+	if !w.plain && stringslite.HasSuffix(w.name, "_total") {
+		w.addCreated(counterCreatedName, d)
+	}
+	return w.ok(e)
+}
+
+// A remoteSample has the properties of the samples of a metric besides labels and values.
+type remoteSample struct {
+	timed    bool
+	at       int64 // Unix milliseconds
+	start    int64 // Unix milliseconds, or 0; only in version 2.0
+	exemplar *exemplar.Exemplar
+}
+
+// time sets the times of s. A sample in version 2.0 has a start time only if the start time is before the
+// sample.
+func (s *remoteSample) time(w *RemoteWriter, d *Details) {
+	if d == nil {
+		return
+	}
+	if d.Timed {
+		s.timed, s.at = true, d.At
+	}
+	if w.Version == 2 && d.Created < s.at {
+		s.start = d.Created
+	}
+}
+
+// addCreated adds the series of the time of creation, which version 2.0 does not have. Its sample has
+// the time of the push.
+func (w *RemoteWriter) addCreated(suffix int, d *Details) {
+	if d == nil || d.Created == 0 || w.Version == 2 {
+		return
+	}
+	w.add(&w.layouts[0], suffix, "", math.Float64bits(float64(d.Created)/1e3), &remoteSample{at: w.Now})
+}
+
+// remoteSummaries has the code of summaries; see moreFormat.
+type remoteSummaries struct{}
+
+func (remoteSummaries) encodeSummary(e *Encoder, block string, s *Distribution, d *Details) bool {
+	w := (*RemoteWriter)(e.format.more)
+	w.read(e, block)
+	x := remoteSample{at: w.Now}
+	x.time(w, d)
+	start := x.start
+	x.start = 0 // a quantile is a gauge
+	l := w.layout("quantile")
+	for _, q := range s.Quantiles {
+		w.number = decimal.AppendOpenFloat(w.number[:0], q.Quantile)
+		w.add(l, plainName, *(*string)(unsafe.Pointer(&w.number)), math.Float64bits(q.Value), &x)
+	}
+	x.start = start
+	w.addTotals(s.Count, s.Sum, &x)
+	w.addCreated(createdName, d)
+	return w.ok(e)
+}
+
+// addTotals adds the series _sum and _count.
+func (w *RemoteWriter) addTotals(count uint64, sum float64, s *remoteSample) {
+	w.add(&w.layouts[0], sumName, "", math.Float64bits(sum), s)
+	w.add(&w.layouts[0], countName, "", math.Float64bits(float64(count)), s)
+}
+
+func remoteHistogram(e *Encoder, block string, bounds *Bounds, counts []uint64, sum float64, d *Details) bool {
+	w := (*RemoteWriter)(e.format.more)
+	if d != nil && d.Native() != nil && !w.NoNative {
+		return d.Native().Code.remoteHistogram(e, block, bounds, counts, sum, d)
+	}
+	w.read(e, block)
+	w.addClassic(bounds, counts, sum, d)
+	return w.ok(e)
+}
+
+// addClassic adds the series of a classic histogram.
+func (w *RemoteWriter) addClassic(bounds *Bounds, counts []uint64, sum float64, d *Details) {
+	s := remoteSample{at: w.Now}
+	s.time(w, d)
+	l := w.layout("le")
+	w.refs.setBounds(bounds)
+	total := uint64(0)
+	for i, c := range counts {
+		total += c
+		w.refs.bucket = i + 1
+		s.exemplar = nil
+		if d != nil && d.Buckets != nil {
+			s.exemplar = d.Buckets[i].Load()
+		}
+		text := bounds.labels[2*i+1]
+		w.add(l, bucketName, text[len(leStart):len(text)-len(leEnd)], math.Float64bits(float64(total)), &s)
+	}
+	s.exemplar, w.refs.bucket = nil, 0
+	w.addTotals(total, sum, &s)
+	w.addCreated(createdName, d)
+}
+
+// add adds a series with one sample, unless the series exceed the limit. extra is the value of the
+// label of a bucket or a quantile, for a layout with this label.
+//
+// The value is not a float64, because some processors change the bits of a stale marker.
+func (w *RemoteWriter) add(l *remoteLayout, suffix int, extra string, bits uint64, s *remoteSample) {
+	if w.Version == 2 {
+		w.add2(l, suffix, extra, bits, s)
+		return
+	}
+	q := &w.requests[0]
+	b, start := openSeries(q.raw)
+	if !l.valid {
+		w.arrange(l)
+	}
+	b = l.appendLabels(b, w.nameLabel(suffix), w.values, extra)
+	size := len(b) - start
+	if !w.take(size) {
+		return
+	}
+	if s.at == w.Now {
+		n := len(b)
+		b = append(b, w.tail...)
+		byteorder.Store64((*[8]byte)(b[n+len("..."):]), bits)
+	} else {
+		b = appendRemoteSample(b, bits, s.at)
+	}
+	w.close(b, start, size, false, s.timed)
+}
+
+// appendRemoteSample appends the field samples of a TimeSeries.
+func appendRemoteSample(b []byte, bits uint64, at int64) []byte {
+	b, start := nest(b, writeSample)
+	b = appendBits(b, sampleValue, bits)
+	return seal(appendVarint(append(b, sampleTime), uint64(at)), start)
+}
+
+// appendBits appends a field of 8 bytes.
+func appendBits(b []byte, field byte, bits uint64) []byte {
+	var text [9]byte
+	text[0] = field
+	byteorder.Store64((*[8]byte)(text[1:]), bits)
+	return append(b, text[:]...)
+}
+
+// take subtracts the size of encoded labels from w.Left. If w.Left becomes negative, it sets the error.
+func (w *RemoteWriter) take(size int) bool {
+	if w.Left -= int64(size - w.targetSize); w.Left < 0 && w.err == nil {
+		w.err = w.TooLarge
+	}
+	return w.err == nil
+}
+
+// seriesHead is the number of bytes before a TimeSeries: a tag, and a length of two bytes. Most
+// series of version 1.0 have at least 128 bytes.
+const seriesHead = 3
+
+// openSeries begins a TimeSeries of version 1.0. It returns the buffer and the index of the message.
+func openSeries(b []byte) (_ []byte, start int) {
+	b = append(b, writeSeries, 0, 0)
+	return b, len(b)
+}
+
+// close ends the TimeSeries b[start:] of version 1.0, which begins with labels of that size.
+func (w *RemoteWriter) close(b []byte, start, size int, native, timed bool) {
+	n := len(b) - start
+	switch {
+	case n < 1<<7:
+		copy(b[start-1:], b[start:])
+		b[start-2] = byte(n)
+		b = b[:len(b)-1]
+		start--
+	case n < 1<<14:
+		b[start-2], b[start-1] = byte(n)|0x80, byte(n>>7)
+	default:
+		var length [10]byte
+		v := appendVarint(length[:0], uint64(n))
+		b = append(b, v[:len(v)-2]...) // room
+		copy(b[start-2+len(v):], b[start:start+n])
+		copy(b[start-2:], v)
+		start += len(v) - 2
+	}
+	if w.Tracked && w.Requests.Series(b[start:start+size], native, timed) && w.requests[1].series < MaxRemoteSeries {
+		first := len(w.requests[0].raw)
+		q := &w.requests[1]
+		q.raw = append(q.raw, b[first:]...)
+		q.series++
+		w.requests[0].raw = b[:first]
+		return
+	}
+	w.requests[0].raw = b
+	w.added()
+}
+
+// added counts a series of the first request. It ends the request or writes its buffer if they are full.
+func (w *RemoteWriter) added() {
+	q := &w.requests[0]
+	if q.series++; q.series == MaxRemoteSeries {
+		w.end(0)
+	} else if len(q.raw) >= flushAt {
+		w.flush(q)
+	}
+}
+
+// Marker adds a stale marker for a series with these encoded labels of version 1.0. Prometheus recognizes
+// the marker of a native series by the sum. If apart is true, the marker belongs to the request of the
+// series that were set apart.
+func (w *RemoteWriter) Marker(key []byte, native, apart bool) {
+	q := &w.requests[0]
+	if apart = apart && w.requests[1].series < MaxRemoteSeries; apart {
+		q = &w.requests[1]
+	}
+	w.message = w.message[:0]
+	if native {
+		m := append(w.message, writeCount, 0)
+		m = appendBits(m, writeSum, StaleMarker)
+		w.message = appendVarint(append(m, writeZeroCount, 0, writeTime), uint64(w.Now))
+	}
+	if w.Version == 2 {
+		w.marker2(q, key, native)
+	} else {
+		b, start := nest(q.raw, writeSeries)
+		if b = append(b, key...); native {
+			b = appendString(b, writeHistogram, *(*string)(unsafe.Pointer(&w.message)))
+		} else {
+			b = appendRemoteSample(b, StaleMarker, w.Now)
+		}
+		q.raw = seal(b, start)
+	}
+	if apart {
+		q.series++
+	} else {
+		w.added()
+	}
+}
+
+// Markers makes requests of stale markers, without an exposition. each calls Marker.
+func (w *RemoteWriter) Markers(each func()) {
+	w.begin()
+	each()
+	w.endAll()
+}
+
+// nameLabel returns the encoded label __name__ of the current family with a suffix.
+func (w *RemoteWriter) nameLabel(suffix int) []byte {
+	if !w.named[suffix] {
+		w.named[suffix] = true
+		w.names[suffix] = appendRemoteLabel(w.names[suffix][:0], metricName, w.base(suffix), remoteSuffixes[suffix])
+	}
+	return w.names[suffix]
+}
+
+// base returns the name of the current family before a suffix.
+func (w *RemoteWriter) base(suffix int) string {
+	if suffix == counterCreatedName {
+		return stringslite.TrimSuffix(w.name, "_total")
+	}
+	return w.name
+}
+
+// appendRemoteLabel appends the field labels of a TimeSeries, which is a LabelPair. The value is given in
+// parts.
+func appendRemoteLabel(b []byte, name string, value ...string) []byte {
+	n := 0
+	for _, v := range value {
+		n += len(v)
+	}
+	b = appendVarint(append(b, writeLabel), uint64(1+varintSize(len(name))+len(name)+1+varintSize(n)+n))
+	b = append(appendVarint(append(b, wire.LabelName), uint64(len(name))), name...)
+	b = appendVarint(append(b, wire.LabelValue), uint64(n))
+	for _, v := range value {
+		b = append(b, v...)
+	}
+	return b
+}

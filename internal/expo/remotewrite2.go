@@ -1,0 +1,376 @@
+package expo
+
+import (
+	"math"
+	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/escape"
+	"github.com/tachikoma/tacho/internal/exemplar"
+	"github.com/tachikoma/tacho/internal/label"
+	"github.com/tachikoma/tacho/internal/stringslite"
+	"github.com/tachikoma/tacho/internal/wire"
+)
+
+// The tags of remote write 2.0 (prompb/io/prometheus/write/v2, types.proto).
+const (
+	requestSymbol = 4<<3 | wire.Bytes
+	requestSeries = 5<<3 | wire.Bytes
+
+	seriesRefs      = 1<<3 | wire.Bytes // packed; also of an exemplar
+	seriesSample    = 2<<3 | wire.Bytes
+	seriesHistogram = 3<<3 | wire.Bytes
+	seriesExemplar  = 4<<3 | wire.Bytes
+	seriesMetadata  = 5<<3 | wire.Bytes
+
+	sampleStart = 3<<3 | wire.Varint
+
+	remoteExemplarValue = 2<<3 | wire.Fixed64
+	remoteExemplarTime  = 3<<3 | wire.Varint
+
+	metadataType = 1<<3 | wire.Varint
+	metadataHelp = 3<<3 | wire.Varint
+	metadataUnit = 4<<3 | wire.Varint
+)
+
+// remoteTypes has the MetricType of each Kind.
+var remoteTypes = [8]byte{1, 2, 3, 0, 6, 5} // with 8 elements an index %8 needs no check
+
+// symbols is the table of the strings of a request of version 2.0.
+type symbols struct {
+	raw   []byte       // fields symbols
+	texts []symbolText // by reference
+	slots []uint64     // a hash table: the hash of a string in the high half, and its reference
+}
+
+// A symbolText is the place of a string in symbols.raw.
+type symbolText struct{ start, end uint32 }
+
+// minSlots is the number of slots of a small table. It is a power of two.
+const minSlots = 64
+
+// reset removes all strings. The reference 0 is the empty string.
+func (s *symbols) reset() {
+	s.raw = append(s.raw[:0], requestSymbol, 0)
+	s.texts = append(s.texts[:0], symbolText{2, 2})
+	clear(s.slots)
+}
+
+// release frees large memory.
+func (s *symbols) release() {
+	if cap(s.raw) > maxRemoteText || len(s.slots)*8 > maxRemoteText {
+		*s = symbols{}
+	}
+}
+
+// is reports whether text is the string with the reference ref.
+func (s *symbols) is(ref uint32, text string) bool {
+	if int(ref) >= len(s.texts) {
+		return false
+	}
+	t := s.texts[ref]
+	return string(s.raw[t.start:t.end]) == text
+}
+
+// ref returns the reference of a string, which it adds if necessary.
+func (s *symbols) ref(text string) uint32 {
+	if text == "" {
+		return 0
+	}
+	if 4*len(s.texts) >= 3*len(s.slots) {
+		s.grow()
+	}
+	hash := label.NewHasher().Add([]string{text}).Sum() // clients cannot aim at one slot
+	mask := uint32(len(s.slots) - 1)
+	i := hash & mask
+	for ; s.slots[i] != 0; i = (i + 1) & mask {
+		if v := s.slots[i]; uint32(v>>32) == hash && s.is(uint32(v), text) {
+			return uint32(v)
+		}
+	}
+	ref := uint32(len(s.texts))
+	s.slots[i] = uint64(hash)<<32 | uint64(ref)
+	s.raw = appendVarint(append(s.raw, requestSymbol), uint64(len(text)))
+	start := len(s.raw)
+	s.raw = append(s.raw, text...)
+	s.texts = append(s.texts, symbolText{uint32(start), uint32(len(s.raw))})
+	return ref
+}
+
+// grow doubles the number of slots.
+func (s *symbols) grow() {
+	old := s.slots
+	s.slots = make([]uint64, max(minSlots, 2*len(old)))
+	mask := uint32(len(s.slots) - 1)
+	for _, v := range old {
+		if v != 0 {
+			i := uint32(v>>32) & mask
+			for s.slots[i] != 0 {
+				i = (i + 1) & mask
+			}
+			s.slots[i] = v
+		}
+	}
+}
+
+// remoteRefs has references of the current family in the first request of version 2.0.
+type remoteRefs struct {
+	ready bool   // meta is set
+	meta  []byte // the field metadata
+	names [numSuffixes]uint32
+
+	bounds *Bounds // of the current histogram
+	bucket int     // the index of the current bucket plus one, or 0
+	les    []uint32
+
+	last []uint32 // of the last values of own labels, by the index of the label
+}
+
+// reset marks all references as unknown.
+func (r *remoteRefs) reset() {
+	r.ready, r.names, r.bounds = false, [numSuffixes]uint32{}, nil
+	clear(r.last)
+}
+
+func (r *remoteRefs) release() {
+	r.reset()
+	r.meta = small(r.meta)
+}
+
+// appendRefs appends the field labels_refs of a series of the first request.
+func (w *RemoteWriter) appendRefs(b []byte, l *remoteLayout, suffix int, extra string) []byte {
+	s := &w.requests[0].symbols
+	if l.request != w.request {
+		w.arrangeRefs(l)
+	}
+	b, start := nest(b, seriesRefs)
+	at := 0
+	for i := range l.refGaps {
+		g := &l.refGaps[i]
+		b = append(b, l.refText[at:g.at]...)
+		at = g.at
+		var ref uint32
+		switch g.src {
+		case srcName:
+			if ref = w.refs.names[suffix]; ref == 0 {
+				w.called = append(append(w.called[:0], w.base(suffix)...), remoteSuffixes[suffix]...)
+				ref = s.ref(*(*string)(unsafe.Pointer(&w.called)))
+				w.refs.names[suffix] = ref
+			}
+		case srcExtra:
+			ref = w.extraRef(s, extra)
+		default:
+			if ref = w.refs.last[g.src]; ref == 0 || !s.is(ref, w.values[g.src]) {
+				ref = s.ref(w.values[g.src])
+				w.refs.last[g.src] = ref
+			}
+		}
+		b = appendRef(b, ref)
+	}
+	return seal(append(b, l.refText[at:]...), start)
+}
+
+// extraRef returns the reference of the value of a label of a bucket or a quantile.
+func (w *RemoteWriter) extraRef(s *symbols, extra string) uint32 {
+	r := &w.refs
+	if r.bucket == 0 {
+		return s.ref(extra)
+	}
+	p := &r.les[r.bucket-1]
+	if *p == 0 {
+		*p = s.ref(extra)
+	}
+	return *p
+}
+
+// setBounds prepares extraRef for the buckets of a histogram.
+func (r *remoteRefs) setBounds(b *Bounds) {
+	if r.bounds == b {
+		return
+	}
+	r.bounds = b
+	r.les = r.les[:0]
+	for range len(b.Upper) + 1 {
+		r.les = append(r.les, 0)
+	}
+}
+
+// arrangeRefs sets the references of l for the first request.
+func (w *RemoteWriter) arrangeRefs(l *remoteLayout) {
+	s := &w.requests[0].symbols
+	b := l.refText[:0]
+	l.refGaps = l.refGaps[:0]
+	for i := range l.items {
+		x := &l.items[i]
+		if b = appendRef(b, s.ref(x.name)); x.src == srcTarget {
+			b = appendRef(b, s.ref(x.value))
+		} else {
+			l.refGaps = append(l.refGaps, remoteGap{src: x.src, at: len(b)})
+		}
+	}
+	l.refText, l.request = b, w.request
+	for len(w.refs.last) < len(w.values) {
+		w.refs.last = append(w.refs.last, 0)
+	}
+}
+
+// appendRef appends a reference as a varint. Most references have one or two bytes.
+func appendRef(b []byte, ref uint32) []byte {
+	switch {
+	case ref < 1<<7:
+		return append(b, byte(ref))
+	case ref < 1<<14:
+		return append(b, byte(ref)|0x80, byte(ref>>7))
+	}
+	return appendVarint(b, uint64(ref))
+}
+
+// appendKeyRefs appends the field labels_refs of the series with these encoded labels of version 1.0.
+func (s *symbols) appendKeyRefs(b []byte, key []byte) []byte {
+	b, start := nest(b, seriesRefs)
+	for len(key) > 0 {
+		_, key = cutLength(key[1:]) // a LabelPair: a name and a value
+		for range 2 {
+			var n int
+			n, key = cutLength(key[1:])
+			text := key[:n]
+			b, key = appendRef(b, s.ref(*(*string)(unsafe.Pointer(&text)))), key[n:]
+		}
+	}
+	return seal(b, start)
+}
+
+// cutLength returns the varint at the beginning of b, and the rest of b.
+func cutLength(b []byte) (n int, rest []byte) {
+	for i, c := range b {
+		n |= int(c&0x7f) << (7 * i)
+		if c < 0x80 {
+			return n, b[i+1:]
+		}
+	}
+	return 0, nil
+}
+
+// appendMetadata appends the field metadata of a series of the current family.
+func (w *RemoteWriter) appendMetadata(b []byte, s *symbols) []byte {
+	f := w.head
+	before := len(b)
+	b, start := nest(b, seriesMetadata)
+	if kind := remoteTypes[f.Kind%8]; kind != 0 {
+		b = append(b, metadataType, kind)
+	}
+	if f.Help != "" {
+		b = appendRef(append(b, metadataHelp), s.ref(f.Help))
+	}
+	if unit := shownUnit(f, w.name); unit != "" {
+		b = appendRef(append(b, metadataUnit), s.ref(unit))
+	}
+	if len(b) == start {
+		return b[:before]
+	}
+	return seal(b, start)
+}
+
+// shownUnit returns the unit of a family with this name in an exposition. As in OpenMetrics, a unit is the
+// end of the name. An escaped name may lack the unit.
+func shownUnit(f *Family, name string) string {
+	if f.Kind == Counter {
+		name = stringslite.TrimSuffix(name, "_total")
+	}
+	if n := len(name) - len(f.Unit); f.Unit == "" || n <= 0 || name[n-1] != '_' || name[n:] != f.Unit {
+		return ""
+	}
+	return f.Unit
+}
+
+// open2 begins a TimeSeries of version 2.0 with its labels. It returns the request, the buffer and the
+// index of the message. If the series exceed the limit, q is nil.
+func (w *RemoteWriter) open2(l *remoteLayout, suffix int, extra string, native, timed bool) (q *remoteRequest, b []byte, start int) {
+	if !l.valid {
+		w.arrange(l)
+	}
+	w.key = l.appendLabels(w.key[:0], w.nameLabel(suffix), w.values, extra)
+	if !w.take(len(w.key)) {
+		return nil, nil, 0
+	}
+	if w.Tracked && w.Requests.Series(w.key, native, timed) && w.requests[1].series < MaxRemoteSeries {
+		q = &w.requests[1]
+		b, start = nest(q.raw, requestSeries)
+		return q, q.symbols.appendKeyRefs(b, w.key), start
+	}
+	q = &w.requests[0]
+	b, start = nest(q.raw, requestSeries)
+	return q, w.appendRefs(b, l, suffix, extra), start
+}
+
+// close2 ends a TimeSeries of version 2.0.
+func (w *RemoteWriter) close2(q *remoteRequest, b []byte, start int) {
+	if q == &w.requests[1] {
+		q.raw = seal(w.appendMetadata(b, &q.symbols), start)
+		q.series++
+		return
+	}
+	if !w.refs.ready {
+		w.refs.meta, w.refs.ready = w.appendMetadata(w.refs.meta[:0], &q.symbols), true
+	}
+	q.raw = seal(append(b, w.refs.meta...), start)
+	w.added()
+}
+
+// add2 is add in version 2.0.
+func (w *RemoteWriter) add2(l *remoteLayout, suffix int, extra string, bits uint64, s *remoteSample) {
+	q, b, start := w.open2(l, suffix, extra, false, s.timed)
+	if q == nil {
+		return
+	}
+	b, sample := nest(b, seriesSample)
+	b = appendVarint(append(appendBits(b, sampleValue, bits), sampleTime), uint64(s.at))
+	if s.start != 0 {
+		b = appendVarint(append(b, sampleStart), uint64(s.start))
+	}
+	b = seal(b, sample)
+	if s.exemplar != nil && s.exemplar.At >= w.After {
+		b = q.symbols.appendExemplar(b, s.exemplar)
+	}
+	w.close2(q, b, start)
+}
+
+// addNative2 adds a series with the native histogram w.message and the exemplars w.exemplars.
+func (w *RemoteWriter) addNative2(timed bool) {
+	q, b, start := w.open2(&w.layouts[0], plainName, "", true, timed)
+	if q == nil {
+		return
+	}
+	b = appendString(b, seriesHistogram, *(*string)(unsafe.Pointer(&w.message)))
+	for _, x := range w.exemplars {
+		b = q.symbols.appendExemplar(b, x)
+	}
+	w.close2(q, b, start)
+}
+
+// appendExemplar appends the field exemplars of a TimeSeries.
+func (s *symbols) appendExemplar(b []byte, x *exemplar.Exemplar) []byte {
+	b, start := nest(b, seriesExemplar)
+	b, refs := nest(b, seriesRefs)
+	for block := x.Labels; len(block) > len("}"); {
+		block = block[1:]
+		n := stringslite.IndexByte(block, '=')
+		b = appendRef(b, s.ref(block[:n]))
+		var value string
+		value, block, _ = escape.Unquote(block[n+len(`="`):])
+		b = appendRef(b, s.ref(value))
+	}
+	b = appendBits(seal(b, refs), remoteExemplarValue, math.Float64bits(x.Value))
+	return seal(appendVarint(append(b, remoteExemplarTime), uint64(x.At)), start)
+}
+
+// marker2 adds a stale marker to q. If native is true, w.message is the histogram.
+func (w *RemoteWriter) marker2(q *remoteRequest, key []byte, native bool) {
+	b, start := nest(q.raw, requestSeries)
+	b = q.symbols.appendKeyRefs(b, key)
+	if native {
+		b = appendString(b, seriesHistogram, *(*string)(unsafe.Pointer(&w.message)))
+	} else { // the fields of a Sample are those of version 1.0
+		b = appendRemoteSample(b, StaleMarker, w.Now)
+	}
+	q.raw = seal(b, start)
+}

@@ -1,0 +1,135 @@
+//go:build !tacho_nohttp
+
+package push
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tachikoma/tacho"
+)
+
+// fillRegistry defines families of all kinds in reg, with values made of the arguments.
+func fillRegistry(reg *tacho.Registry, a, b string, n int, utf8 bool) {
+	name := func(s string) string {
+		if utf8 {
+			return s + ".é"
+		}
+		return s
+	}
+	v := reg.CounterVec("c_total", "Help.", []string{"a", name("job"), "Z"})
+	for i := range n {
+		v.With(a, fmt.Sprint(i), b).Inc()
+		v.With(b, "", fmt.Sprint(i)).AddExemplar(2, "id", b)
+		v.With("", b, a).Add(3)
+	}
+	reg.FloatCounter("plain", "").Add(.25)
+	reg.Gauge("g", b).Set(-int64(n))
+	reg.GaugeFunc(name("f"), "", func() float64 { return float64(n) })
+	for _, h := range []*tacho.HistogramVec{
+		reg.HistogramVec("classic_seconds", b, []float64{1, 2}, []string{name("exported_job"), "l"}, tacho.WithUnit("seconds")),
+		reg.HistogramVec("inf", "", []float64{}, []string{"l", "m"}),
+		reg.HistogramVec("native", "", nil, []string{"l", "q"}, tacho.WithNative()),
+		reg.HistogramVec("both", "", []float64{-1, 1, 2}, []string{"l", name("job")}, tacho.WithNative(tacho.NativeConfig{Factor: 2})),
+	} {
+		for i := range n {
+			h.With(a, fmt.Sprint(i)).Observe(float64(i*i) - 3)
+			h.With(a, b).ObserveExemplar(1.5, "trace_id", a, "b", b)
+			h.With(b, "")
+		}
+	}
+	reg.Collect(func(e *tacho.Emitter) {
+		s := tacho.SummarySnapshot{Count: uint64(n), Sum: 2, Quantiles: []tacho.Quantile{{Quantile: .5, Value: -3}, {Quantile: 1, Value: 6}}}
+		e.Summary("s", "", s, "x", a)
+		e.At(time.UnixMilli(int64(n))).Summary("s", "", s, "job", b, name("y"), a)
+		e.At(time.UnixMilli(int64(n)+100)).Gauge("timed", "", 1, "job", a, "exported_job", b)
+		e.Gauge("timed", "", 1, "exported_job", b)
+	})
+}
+
+// The labels of the target conflict with labels of fillRegistry.
+var conflicting = [][]label{nil, {{"Zone", "z"}, {"a", "1"}}, {{"a", "1"}, {"l", "3"}, {"le", "2"}, {"job", "j"}, {"quantile", "q"}, {"exported_le", "x"}}}
+
+// checkEncoded compares the request of version 1.0 with that of a transcoder.
+func checkEncoded(t *testing.T, reg *tacho.Registry, targets []label, noNative bool) {
+	t.Helper()
+	r := newReceiver(targets, true)
+	r.noNative = noNative
+	r.clock = func() time.Time { return time.UnixMilli(1700000000123) }
+	o := &transcoder{noNative: noNative, now: 1700000000123}
+	for _, l := range targets {
+		o.targets = append(o.targets, pair{[]byte(l.name), appendLabel(nil, l.name, l.value)})
+	}
+	if err := reg.WriteProtobufContext(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	r.last = 0
+	got := encoded(t, r, reg)
+	if !bytes.Equal(got, o.request) {
+		expectSame(t, withoutErrors(readRequest(t, string(got))), withoutErrors(readRequest(t, string(o.request))))
+	}
+	checkVersion2(t, reg, r, o)
+}
+
+// expectSame reports the first difference of two lists.
+func expectSame(t *testing.T, got, want []string) {
+	t.Helper()
+	for i := range max(len(got), len(want)) {
+		switch {
+		case i >= len(got) || i >= len(want):
+			t.Fatalf("%d series, want %d", len(got), len(want))
+		case got[i] != want[i]:
+			t.Fatalf("series %d:\n%.1000s\nwant\n%.1000s", i, got[i], want[i])
+		}
+	}
+}
+
+// withoutErrors returns the lines without tacho_errors_total. Each exposition counts the samples of
+// collectors that it leaves out.
+func withoutErrors(lines []string) []string {
+	return slices.DeleteFunc(lines, func(s string) bool { return strings.Contains(s, `"tacho_errors_total"`) })
+}
+
+// FuzzRemoteWrite compares the requests with those that a transcoder makes of the protobuf format.
+func FuzzRemoteWrite(f *testing.F) {
+	f.Add("a", "b", uint8(3), uint8(1))
+	f.Add("\\n\n\"", "} 1 # {", uint8(1), uint8(2))
+	f.Add("\xff\x00", ",x=\"", uint8(2), uint8(5))
+	f.Add(strings.Repeat("x", 300), strings.Repeat("\\", 20000), uint8(2), uint8(3))
+	f.Add(strings.Repeat("x", 121), strings.Repeat("y", 113), uint8(1), uint8(15))
+	f.Fuzz(func(t *testing.T, a, b string, n, options uint8) {
+		utf8 := options&1 != 0
+		opts := []tacho.Option{tacho.WithConstLabels("const", a)}
+		if utf8 {
+			opts = append(opts, tacho.WithUTF8Names())
+		}
+		if options&2 != 0 {
+			opts = append(opts, tacho.WithCreated())
+		}
+		reg := tacho.NewRegistry(opts...)
+		fillRegistry(reg, a, b, int(n%8), utf8)
+		for _, targets := range conflicting {
+			checkEncoded(t, reg, targets, options&4 != 0)
+		}
+	})
+}
+
+// TestLongLabels: the lengths of labels and series around the limits of their varints are right.
+func TestLongLabels(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		size := func() int { return []int{1, 60, 110 + random.IntN(20), 16<<10 - 40 + random.IntN(50)}[random.IntN(4)] }
+		reg := tacho.NewRegistry()
+		name := "n" + strings.Repeat("n", size())
+		reg.GaugeVec("g"+strings.Repeat("g", size()), "", []string{name, "z"}).With(strings.Repeat("v", size()), "x").Set(1)
+		reg.HistogramVec("h"+strings.Repeat("g", size()), "", []float64{1}, []string{name, "z"}, tacho.WithNative()).With(strings.Repeat("v", size()), "x").Observe(1)
+		checkEncoded(t, reg, []label{{"t", strings.Repeat("v", size())}}, false)
+	}
+}
+
+func checkVersion2(t *testing.T, reg *tacho.Registry, r *receiver, o *transcoder) {}
