@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/internal/race"
 )
 
 // counters returns a registry with n counters.
@@ -84,6 +85,33 @@ func BenchmarkRemoteWrite(b *testing.B) {
 					b.ReportMetric(float64(size)/float64(c.series), "B/series")
 				})
 			}
+		}
+	}
+}
+
+// TestPushAllocations: a push of 10,000 series allocates no more objects than a push of 1,000 series,
+// besides those of its further requests.
+func TestPushAllocations(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector allocates")
+	}
+	for version := 1; version <= 2; version++ {
+		var allocations [2]float64
+		for i, n := range []int{1000, 10_000} {
+			reg := counters(n)
+			r := newReceiver([]label{{"job", "j"}}, true)
+			r.version = version
+			allocations[i] = testing.AllocsPerRun(20, func() {
+				p, err := r.encode(t.Context(), reg, 1<<30)
+				if err != nil || len(p.bodies) != (n+maxSeries-1)/maxSeries {
+					t.Fatalf("%d requests, error %v", len(p.bodies), err)
+				}
+				r.begin(p)
+			})
+		}
+		// A body, and the list of bodies.
+		if more := allocations[1] - allocations[0]; more > 4+3 {
+			t.Errorf("version %d: %v allocations for 1,000 series and %v for 10,000", version, allocations[0], allocations[1])
 		}
 	}
 }

@@ -73,7 +73,7 @@ func checkEncoded(t *testing.T, reg *tacho.Registry, targets []label, noNative b
 	if !bytes.Equal(got, o.request) {
 		expectSame(t, withoutErrors(readRequest(t, string(got))), withoutErrors(readRequest(t, string(o.request))))
 	}
-	checkVersion2(t, reg, r, o)
+	checkVersion2(t, reg, r, readRequest(t, string(o.request)))
 }
 
 // expectSame reports the first difference of two lists.
@@ -82,7 +82,7 @@ func expectSame(t *testing.T, got, want []string) {
 	for i := range max(len(got), len(want)) {
 		switch {
 		case i >= len(got) || i >= len(want):
-			t.Fatalf("%d series, want %d", len(got), len(want))
+			t.Fatalf("%d series, want %d, after %.1000s", len(got), len(want), got[:i][max(0, i-1):])
 		case got[i] != want[i]:
 			t.Fatalf("series %d:\n%.1000s\nwant\n%.1000s", i, got[i], want[i])
 		}
@@ -131,5 +131,3 @@ func TestLongLabels(t *testing.T) {
 		checkEncoded(t, reg, []label{{"t", strings.Repeat("v", size())}}, false)
 	}
 }
-
-func checkVersion2(t *testing.T, reg *tacho.Registry, r *receiver, o *transcoder) {}

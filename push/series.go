@@ -61,14 +61,20 @@ type seriesRecord struct {
 	timed  bool // all samples had times of their own, so the series gets no stale marker
 }
 
+// The flags of a record are the lowest bits of the varint before the key.
+const (
+	nativeFlag = 1 << iota
+	timedFlag
+)
+
 // head returns the varint before the key.
 func (r seriesRecord) head() uint64 {
 	h := uint64(len(r.key)) << 2
 	if r.native {
-		h |= 1
+		h |= nativeFlag
 	}
 	if r.timed {
-		h |= 2
+		h |= timedFlag
 	}
 	return h
 }
@@ -77,11 +83,11 @@ func (r seriesRecord) head() uint64 {
 func cutRecord(chunk []byte) (r seriesRecord, rest []byte) {
 	head, n := binary.Uvarint(chunk)
 	end := n + int(head>>2)
-	return seriesRecord{chunk[n:end:end], head&1 != 0, head&2 != 0}, chunk[end:]
+	return seriesRecord{chunk[n:end:end], head&nativeFlag != 0, head&timedFlag != 0}, chunk[end:]
 }
 
 // add appends a series.
-func (l *seriesList) add(r seriesRecord) {
+func (l *seriesList) add(r seriesRecord) seriesPlace {
 	head := r.head()
 	need := sizeUvarint(head) + len(r.key)
 	last := len(l.chunks) - 1
@@ -90,9 +96,11 @@ func (l *seriesList) add(r seriesRecord) {
 		l.chunks = append(l.chunks, make([]byte, 0, size))
 		last++
 	}
+	p := seriesPlace{true, uint32(last), uint32(len(l.chunks[last]))}
 	l.chunks[last] = append(binary.AppendUvarint(l.chunks[last], head), r.key...)
 	l.n++
 	l.size += need
+	return p
 }
 
 // each calls f for each series.
@@ -130,7 +138,7 @@ func (t *tracker) begin(old *sentSeries) {
 
 // add adds a series of the push.
 func (t *tracker) add(key []byte, native, timed bool) {
-	if len(t.rest) == 0 && t.chunk+1 < len(t.old.present.chunks) {
+	if !t.changed && len(t.rest) == 0 && t.chunk+1 < len(t.old.present.chunks) {
 		t.chunk++
 		t.rest = t.old.present.chunks[t.chunk]
 	}
@@ -140,7 +148,7 @@ func (t *tracker) add(key []byte, native, timed bool) {
 			head, n = binary.Uvarint(t.rest)
 		}
 		end := n + int(head>>2)
-		if string(t.rest[n:end]) == string(key) && head&1 != 0 == native && (timed || head&2 == 0) {
+		if string(t.rest[n:end]) == string(key) && (head&nativeFlag != 0) == native && (timed || head&timedFlag == 0) {
 			t.rest = t.rest[end:]
 			t.at++
 			return
@@ -156,21 +164,25 @@ func (t *tracker) slow(r seriesRecord) {
 	}
 	x := t.find()
 	i := t.at
-	if len(t.rest) == 0 || x.seen[i] || string(x.record(i).key) != string(r.key) {
+	if i >= t.old.present.n || x.seen[i] || string(x.record(i).key) != string(r.key) {
 		i = x.find(r.key)
 	}
 	switch {
 	case i < 0: // new
+		i = x.insert(r.key)
 	case x.seen[i]: // a second time in this push
+		if !r.timed {
+			x.setUntimed(i)
+		}
 		return
 	default:
 		x.seen[i] = true
 		r.timed = r.timed && x.record(i).timed
 		if i < t.old.present.n {
-			t.moveTo(i + 1)
+			t.at = i + 1
 		}
 	}
-	t.next.add(r)
+	x.places[i] = t.next.add(r)
 }
 
 // change begins t.next with the series before the next series of t.old.present.
@@ -193,22 +205,12 @@ func (t *tracker) change() {
 // find returns the index of t.old.
 func (t *tracker) find() *seriesIndex {
 	if t.index == nil {
-		t.index = newSeriesIndex(t.old)
-		for i := range t.at {
-			t.index.seen[i] = true
+		t.index = newSeriesIndex(t.old, &t.next)
+		for i := range t.at { // change has copied these records
+			t.index.seen[i], t.index.places[i].next = true, true
 		}
 	}
 	return t.index
-}
-
-// moveTo makes i the number of the next series of t.old.present.
-func (t *tracker) moveTo(i int) {
-	t.at, t.rest = i, nil
-	if i < t.old.present.n {
-		p := t.index.places[i]
-		t.chunk = int(p.chunk)
-		t.rest = t.index.chunks[p.chunk][p.at:]
-	}
 }
 
 // end returns the sentSeries after the push. A series that is not in the push at the time now is missing,
@@ -236,12 +238,8 @@ func (t *tracker) end(now int64) *sentSeries {
 	add := func(since int64, list *seriesList, keep bool) {
 		m := missingSeries{since: since}
 		list.each(func(r seriesRecord) {
-			// A key can be in a list twice.
-			if !x.seen[i] && !x.isSeen(r.key) {
-				x.seen[i] = true
-				if keep && !r.timed {
-					m.list.add(r)
-				}
+			if keep && !r.timed && !x.seen[i] {
+				m.list.add(r)
 			}
 			i++
 		})
@@ -257,83 +255,94 @@ func (t *tracker) end(now int64) *sentSeries {
 	return s
 }
 
-// A seriesIndex finds the series of a sentSeries by their keys. The series have numbers in the order of
-// sentSeries.each.
+// A seriesIndex finds series by their keys. The series of a sentSeries have numbers in the order of
+// sentSeries.each, and the new series of a push have the numbers that follow.
 type seriesIndex struct {
-	chunks [][]byte
+	chunks [][]byte    // of the sentSeries
+	next   *seriesList // the series of the push
 	places []seriesPlace
-	seen   []bool
+	seen   []bool   // in the push
 	slots  []uint32 // a hash table: numbers plus one
 }
 
-type seriesPlace struct{ chunk, at uint32 }
+// A seriesPlace is the place of a record in a chunk.
+type seriesPlace struct {
+	next      bool // the chunk is of seriesIndex.next
+	chunk, at uint32
+}
 
 var seriesSeed = maphash.MakeSeed()
 
-func newSeriesIndex(s *sentSeries) *seriesIndex {
+func newSeriesIndex(s *sentSeries, next *seriesList) *seriesIndex {
 	n := s.number()
-	x := &seriesIndex{places: make([]seriesPlace, 0, n), seen: make([]bool, n)}
+	x := &seriesIndex{next: next, places: make([]seriesPlace, 0, n), seen: make([]bool, n)}
 	x.addChunks(s.present.chunks)
 	for _, m := range s.missing {
 		x.addChunks(m.list.chunks)
 	}
-	size := 8
-	for size < 2*n {
-		size *= 2
-	}
-	x.slots = make([]uint32, size)
-	for i := range x.places {
-		at := x.slot(x.record(i).key)
-		for x.slots[at] != 0 {
-			at = (at + 1) & (len(x.slots) - 1)
-		}
-		x.slots[at] = uint32(i) + 1
-	}
+	x.setSlots()
 	return x
 }
 
 func (x *seriesIndex) addChunks(chunks [][]byte) {
 	for _, chunk := range chunks {
 		for rest := chunk; len(rest) > 0; {
-			x.places = append(x.places, seriesPlace{uint32(len(x.chunks)), uint32(len(chunk) - len(rest))})
+			x.places = append(x.places, seriesPlace{false, uint32(len(x.chunks)), uint32(len(chunk) - len(rest))})
 			_, rest = cutRecord(rest)
 		}
 		x.chunks = append(x.chunks, chunk)
 	}
 }
 
+// setSlots makes the hash table, with room for as many further series.
+func (x *seriesIndex) setSlots() {
+	size := 16
+	for size < 4*len(x.places) {
+		size *= 2
+	}
+	x.slots = make([]uint32, size)
+	for i := range x.places {
+		x.slots[x.slot(x.record(i).key)] = uint32(i) + 1
+	}
+}
+
+// bytes returns the memory that begins with the record of the series with the number i.
+func (x *seriesIndex) bytes(i int) []byte {
+	p := x.places[i]
+	if p.next {
+		return x.next.chunks[p.chunk][p.at:]
+	}
+	return x.chunks[p.chunk][p.at:]
+}
+
 // record returns the series with the number i.
 func (x *seriesIndex) record(i int) seriesRecord {
-	p := x.places[i]
-	r, _ := cutRecord(x.chunks[p.chunk][p.at:])
+	r, _ := cutRecord(x.bytes(i))
 	return r
 }
 
-// slot returns the first slot for a key.
+// setUntimed sets the flag timed of a record to false.
+func (x *seriesIndex) setUntimed(i int) { x.bytes(i)[0] &^= timedFlag }
+
+// slot returns the index of the slot of a key, which is 0 if there is no series with the key.
 func (x *seriesIndex) slot(key []byte) int {
-	return int(maphash.Bytes(seriesSeed, key)) & (len(x.slots) - 1)
+	at := int(maphash.Bytes(seriesSeed, key)) & (len(x.slots) - 1)
+	for x.slots[at] != 0 && string(x.record(int(x.slots[at])-1).key) != string(key) {
+		at = (at + 1) & (len(x.slots) - 1)
+	}
+	return at
 }
 
-// find returns the number of a series with this key, preferably one that was not seen. Without such a
-// series, it returns -1.
-func (x *seriesIndex) find(key []byte) int {
-	found := -1
-	for at := x.slot(key); x.slots[at] != 0; at = (at + 1) & (len(x.slots) - 1) {
-		if i := int(x.slots[at]) - 1; string(x.record(i).key) == string(key) {
-			if found = i; !x.seen[i] {
-				break
-			}
-		}
-	}
-	return found
-}
+// find returns the number of the series with this key. Without such a series, it returns -1.
+func (x *seriesIndex) find(key []byte) int { return int(x.slots[x.slot(key)]) - 1 }
 
-// isSeen reports whether a series with this key was seen.
-func (x *seriesIndex) isSeen(key []byte) bool {
-	for at := x.slot(key); x.slots[at] != 0; at = (at + 1) & (len(x.slots) - 1) {
-		if i := int(x.slots[at]) - 1; x.seen[i] && string(x.record(i).key) == string(key) {
-			return true
-		}
+// insert adds a new series. The caller sets its place.
+func (x *seriesIndex) insert(key []byte) (i int) {
+	if 2*len(x.places) >= len(x.slots) {
+		x.setSlots()
 	}
-	return false
+	i = len(x.places)
+	x.slots[x.slot(key)] = uint32(i) + 1
+	x.places, x.seen = append(x.places, seriesPlace{}), append(x.seen, true)
+	return i
 }
