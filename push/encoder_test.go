@@ -28,6 +28,12 @@ func fillRegistry(reg *tacho.Registry, a, b string, n int, utf8 bool) {
 		v.With(b, "", fmt.Sprint(i)).AddExemplar(2, "id", b)
 		v.With("", b, a).Add(3)
 	}
+	sorted := reg.GaugeVec("sorted", "", []string{"a", name("k"), "z"})
+	for i := range n {
+		sorted.With(fmt.Sprint(i), "x", a).Set(1)
+		sorted.With(fmt.Sprint(i), b, "").Set(2)
+		sorted.With(fmt.Sprint(i, a), "x", "y").Set(3)
+	}
 	reg.FloatCounter("plain", "").Add(.25)
 	reg.Gauge("g", b).Set(-int64(n))
 	reg.GaugeFunc(name("f"), "", func() float64 { return float64(n) })

@@ -16,11 +16,6 @@ import (
 // internal/SIZE.md.
 var Protobuf = Format{protoID, nil, protoBegin, protoWhole, protoFloat, protoHistogram, protoFinish, unsafe.Pointer(&moreProto)}
 
-// RemoteWrite is Protobuf for package push, which converts the messages into remote write requests. A
-// counter that OpenMetrics shows with type unknown has no time of creation, because the name of the
-// series _created could be the name of another family.
-var RemoteWrite = Format{protoID, openNaming, protoBegin, protoWhole, protoFloat, protoHistogram, protoFinish, unsafe.Pointer(&moreProto)}
-
 var moreProto = moreFormat{protoSummaries{}, encodeNative, nil, nil}
 
 // protoSummaries has the code of summaries; see moreFormat.
@@ -33,7 +28,7 @@ var (
 	protoFields = [8]byte{wire.MetricCounter, wire.MetricGauge, wire.MetricHistogram, wire.MetricUntyped, wire.MetricGauge, wire.MetricSummary}
 )
 
-// protoState is the state of an Encoder for Protobuf and RemoteWrite.
+// protoState is the state of an Encoder for Protobuf.
 type protoState struct {
 	_         [0]func()            // no ==; see internal/SIZE.md
 	family    *Family              // the current family
@@ -41,7 +36,6 @@ type protoState struct {
 	name      string               // the name of family in the exposition
 	field     byte                 // the tag of a value in a Metric
 	escaped   bool                 // label names must be escaped
-	plain     bool                 // OpenMetrics shows family with type unknown; false in Protobuf
 	learn     bool                 // the next series sets the pairs
 	start     int                  // the index in Encoder.buf of the open message; 0 if no message is open
 	block     []byte               // a label block with escaped names
@@ -72,7 +66,7 @@ func protoBegin(e *Encoder, f *Family) {
 		e.proto = unsafe.Pointer(p)
 	}
 	p.close(e)
-	p.name, p.plain = e.called(f)
+	p.name, _ = e.called(f)
 	if p.family = f; !e.begun {
 		e.begun, p.head = true, f
 	}
@@ -156,9 +150,7 @@ func protoFloat(e *Encoder, block string, v float64, d *Details) bool {
 			if d.Exemplar != nil {
 				b = appendExemplar(append(b, wire.CounterExemplar), d.Exemplar)
 			}
-			if !p.plain {
-				b = appendCreated(b, wire.CounterCreated, d)
-			}
+			b = appendCreated(b, wire.CounterCreated, d)
 			b = seal(b, value)
 		}
 		b = appendTime(b, d)

@@ -18,6 +18,7 @@ type remoteLayout struct {
 
 	items   []remoteItem
 	gaps    []remoteGap
+	extraAt int    // the index in gaps of the label of a bucket or a quantile
 	text    []byte // encoded labels of version 1.0, without the values of gaps
 	renamed []byte // names with the prefix exported_
 
@@ -211,7 +212,9 @@ func (w *RemoteWriter) arrange(l *remoteLayout) {
 		default:
 			b, g.size = append(b, x.name...), long
 		}
-		g.at = len(b)
+		if g.at = len(b); x.src == srcExtra {
+			l.extraAt = len(l.gaps)
+		}
 		l.gaps = append(l.gaps, g)
 	}
 	l.text, l.valid, l.request = b, true, 0
@@ -245,8 +248,23 @@ func indexOfLabel(list []remoteItem, name string) int {
 
 // appendLabels appends the encoded labels of a series in version 1.0. name is the label __name__.
 func (l *remoteLayout) appendLabels(b, name []byte, values []string, extra string) []byte {
-	at := 0
-	for i := range l.gaps {
+	b = l.appendGaps(b, 0, len(l.gaps), name, values, extra)
+	return append(b, l.text[l.after(len(l.gaps)):]...)
+}
+
+// after returns the index in the text behind the gap before the one with this index.
+func (l *remoteLayout) after(gap int) int {
+	if gap == 0 {
+		return 0
+	}
+	return l.gaps[gap-1].at
+}
+
+// appendGaps appends the text of l behind the gap before the one with the index from, up to the gap
+// before the one with the index to.
+func (l *remoteLayout) appendGaps(b []byte, from, to int, name []byte, values []string, extra string) []byte {
+	at := l.after(from)
+	for i := from; i < to; i++ {
 		g := &l.gaps[i]
 		if g.src == srcName {
 			b = append(append(b, l.text[at:g.at]...), name...)
@@ -267,7 +285,7 @@ func (l *remoteLayout) appendLabels(b, name []byte, values []string, extra strin
 		}
 		at = g.at
 	}
-	return append(b, l.text[at:]...)
+	return b
 }
 
 // appendLong appends a label of 128 bytes or more. text is that of the layout, and plain reports whether

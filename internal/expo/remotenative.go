@@ -59,7 +59,7 @@ func (w *RemoteWriter) addNative(counts []uint64, sum float64, d *Details) {
 	if !l.valid {
 		w.arrange(l)
 	}
-	b, start := openSeries(w.requests[0].raw)
+	b, start := w.openSeries(w.requests[0].raw)
 	b = l.appendLabels(b, w.nameLabel(plainName), w.values, "")
 	size := len(b) - start
 	if !w.take(size) {

@@ -40,6 +40,7 @@ type RemoteWriter struct {
 
 	format Format
 	err    error
+	long   bool // the latest TimeSeries of version 1.0 had a length of two bytes or more
 
 	// A request has up to MaxRemoteSeries series. The second request has the series that
 	// RemoteRequests.Series sets apart.
@@ -71,12 +72,14 @@ type RemoteWriter struct {
 	block   []byte // a label block with escaped names
 	plainly []byte // values without their escapes
 
+	fast    remoteFast      // for the series of one value of the current family
 	layouts [2]remoteLayout // without and with the label of a bucket or a quantile
 
 	key       []byte // the encoded labels of the current series in version 1.0
 	number    []byte // the value of a label quantile
 	called    []byte // the name of a series
 	message   []byte // a native histogram
+	message2  []byte // a TimeSeries
 	exemplars []*exemplar.Exemplar
 }
 
@@ -196,7 +199,7 @@ func (w *RemoteWriter) Release() {
 		q.raw = small(q.raw)
 		q.symbols.release()
 	}
-	for _, b := range []*[]byte{&w.text, &w.quoted, &w.block, &w.plainly, &w.key, &w.number, &w.called, &w.message} {
+	for _, b := range []*[]byte{&w.text, &w.quoted, &w.block, &w.plainly, &w.key, &w.number, &w.called, &w.message, &w.message2} {
 		*b = small(*b)
 	}
 	for i := range w.names {
@@ -221,6 +224,7 @@ func remoteBegin(e *Encoder, f *Family) {
 	}
 	w.escaped = f.QuotedLabels && e.scheme != names.AllowUTF8
 	w.named = [numSuffixes]bool{}
+	w.fast.reset()
 	w.refs.reset()
 }
 
@@ -299,10 +303,16 @@ func remoteWhole(e *Encoder, block string, v uint64, negative bool, d *Details) 
 
 func remoteFloat(e *Encoder, block string, v float64, d *Details) bool {
 	w := (*RemoteWriter)(e.format.more)
+	if d == nil && w.addFast(block, math.Float64bits(v)) {
+		return w.ok(e)
+	}
 	w.read(e, block)
 	s := remoteSample{at: w.Now}
 	if d == nil {
 		w.add(&w.layouts[0], plainName, "", math.Float64bits(v), &s)
+		if w.family.SameLabels && !w.escaped {
+			w.fast.set(w, &w.layouts[0], w.nameLabel(plainName))
+		}
 		return w.ok(e)
 	}
 	s.time(w, d)
@@ -318,6 +328,36 @@ func remoteFloat(e *Encoder, block string, v float64, d *Details) bool {
 		w.addCreated(counterCreatedName, d)
 	}
 	return w.ok(e)
+}
+
+// addFast adds a series with one sample at the time Now, if w.fast can append its labels.
+func (w *RemoteWriter) addFast(block string, bits uint64) bool {
+	if w.Version == 2 {
+		return w.addFast2(block, bits)
+	}
+	q := &w.requests[0]
+	b, start := w.openSeries(q.raw)
+	if !w.fast.fits(b, block) {
+		return false
+	}
+	b, ok := w.fast.append(b, block, nil)
+	if !ok {
+		return false
+	}
+	size := len(b) - start
+	if !w.take(size) {
+		return true
+	}
+	w.close(w.appendNow(b, bits), start, size, false, false)
+	return true
+}
+
+// appendNow appends the field samples with a sample at the time Now, in version 1.0.
+func (w *RemoteWriter) appendNow(b []byte, bits uint64) []byte {
+	n := len(b)
+	b = append(b, w.tail...)
+	byteorder.Store64((*[8]byte)(b[n+len("..."):]), bits)
+	return b
 }
 
 // A remoteSample has the properties of the samples of a metric besides labels and values.
@@ -420,7 +460,7 @@ func (w *RemoteWriter) add(l *remoteLayout, suffix int, extra string, bits uint6
 		return
 	}
 	q := &w.requests[0]
-	b, start := openSeries(q.raw)
+	b, start := w.openSeries(q.raw)
 	if !l.valid {
 		w.arrange(l)
 	}
@@ -430,9 +470,7 @@ func (w *RemoteWriter) add(l *remoteLayout, suffix int, extra string, bits uint6
 		return
 	}
 	if s.at == w.Now {
-		n := len(b)
-		b = append(b, w.tail...)
-		byteorder.Store64((*[8]byte)(b[n+len("..."):]), bits)
+		b = w.appendNow(b, bits)
 	} else {
 		b = appendRemoteSample(b, bits, s.at)
 	}
@@ -462,13 +500,14 @@ func (w *RemoteWriter) take(size int) bool {
 	return w.err == nil
 }
 
-// seriesHead is the number of bytes before a TimeSeries: a tag, and a length of two bytes. Most
-// series of version 1.0 have at least 128 bytes.
-const seriesHead = 3
-
-// openSeries begins a TimeSeries of version 1.0. It returns the buffer and the index of the message.
-func openSeries(b []byte) (_ []byte, start int) {
-	b = append(b, writeSeries, 0, 0)
+// openSeries begins a TimeSeries of version 1.0. It returns the buffer and the index of the message. The
+// length before the message will probably have as many bytes as that of the series before.
+func (w *RemoteWriter) openSeries(b []byte) (_ []byte, start int) {
+	if w.long {
+		b = append(b, writeSeries, 0, 0)
+	} else {
+		b = append(b, writeSeries, 0)
+	}
 	return b, len(b)
 }
 
@@ -476,20 +515,17 @@ func openSeries(b []byte) (_ []byte, start int) {
 func (w *RemoteWriter) close(b []byte, start, size int, native, timed bool) {
 	n := len(b) - start
 	switch {
-	case n < 1<<7:
-		copy(b[start-1:], b[start:])
-		b[start-2] = byte(n)
-		b = b[:len(b)-1]
-		start--
-	case n < 1<<14:
+	case n < 1<<7 && !w.long:
+		b[start-1] = byte(n)
+	case n < 1<<14 && n >= 1<<7 && w.long:
 		b[start-2], b[start-1] = byte(n)|0x80, byte(n>>7)
 	default:
-		var length [10]byte
-		v := appendVarint(length[:0], uint64(n))
-		b = append(b, v[:len(v)-2]...) // room
-		copy(b[start-2+len(v):], b[start:start+n])
-		copy(b[start-2:], v)
-		start += len(v) - 2
+		first := len(w.requests[0].raw)
+		w.message2 = append(w.message2[:0], b[start:]...)
+		b = appendVarint(append(b[:first], writeSeries), uint64(n))
+		start = len(b)
+		b = append(b, w.message2...)
+		w.long = n >= 1<<7
 	}
 	if w.Tracked && w.Requests.Series(b[start:start+size], native, timed) && w.requests[1].series < MaxRemoteSeries {
 		first := len(w.requests[0].raw)

@@ -282,13 +282,17 @@ func shownUnit(f *Family, name string) string {
 	return f.Unit
 }
 
-// open2 begins a TimeSeries of version 2.0 with its labels. It returns the request, the buffer and the
-// index of the message. If the series exceed the limit, q is nil.
-func (w *RemoteWriter) open2(l *remoteLayout, suffix int, extra string, native, timed bool) (q *remoteRequest, b []byte, start int) {
+// setKey sets w.key to the encoded labels of a series.
+func (w *RemoteWriter) setKey(l *remoteLayout, suffix int, extra string) {
 	if !l.valid {
 		w.arrange(l)
 	}
 	w.key = l.appendLabels(w.key[:0], w.nameLabel(suffix), w.values, extra)
+}
+
+// open2 begins a TimeSeries of version 2.0 with its labels, which are in w.key. It returns the request, the buffer and the
+// index of the message. If the series exceed the limit, q is nil.
+func (w *RemoteWriter) open2(l *remoteLayout, suffix int, extra string, native, timed bool) (q *remoteRequest, b []byte, start int) {
 	if !w.take(len(w.key)) {
 		return nil, nil, 0
 	}
@@ -300,6 +304,29 @@ func (w *RemoteWriter) open2(l *remoteLayout, suffix int, extra string, native, 
 	q = &w.requests[0]
 	b, start = nest(q.raw, requestSeries)
 	return q, w.appendRefs(b, l, suffix, extra), start
+}
+
+// addFast2 is addFast in version 2.0.
+func (w *RemoteWriter) addFast2(block string, bits uint64) bool {
+	if len(w.fast.parts) == 0 || w.empty != 0 {
+		return false // the layout has the references of another series
+	}
+	if cap(w.key) < len(block)+len(w.fast.text)+fastRoom {
+		w.key = make([]byte, 0, 2*(len(block)+len(w.fast.text)+fastRoom))
+	}
+	if !w.fast.fits(w.key[:0], block) {
+		return false
+	}
+	var ok bool
+	if w.key, ok = w.fast.append(w.key[:0], block, w.values); !ok {
+		return false
+	}
+	q, b, start := w.open2(&w.layouts[0], plainName, "", false, false)
+	if q == nil {
+		return true
+	}
+	w.close2(q, w.appendNow(b, bits), start) // the fields are those of version 1.0
+	return true
 }
 
 // close2 ends a TimeSeries of version 2.0.
@@ -318,24 +345,35 @@ func (w *RemoteWriter) close2(q *remoteRequest, b []byte, start int) {
 
 // add2 is add in version 2.0.
 func (w *RemoteWriter) add2(l *remoteLayout, suffix int, extra string, bits uint64, s *remoteSample) {
+	w.setKey(l, suffix, extra)
 	q, b, start := w.open2(l, suffix, extra, false, s.timed)
 	if q == nil {
 		return
 	}
-	b, sample := nest(b, seriesSample)
-	b = appendVarint(append(appendBits(b, sampleValue, bits), sampleTime), uint64(s.at))
-	if s.start != 0 {
-		b = appendVarint(append(b, sampleStart), uint64(s.start))
+	if s.at == w.Now && s.start == 0 {
+		b = w.appendNow(b, bits) // the fields are those of version 1.0
+	} else {
+		b = appendSample2(b, bits, s)
 	}
-	b = seal(b, sample)
 	if s.exemplar != nil && s.exemplar.At >= w.After {
 		b = q.symbols.appendExemplar(b, s.exemplar)
 	}
 	w.close2(q, b, start)
 }
 
+// appendSample2 appends the field samples of a TimeSeries of version 2.0.
+func appendSample2(b []byte, bits uint64, s *remoteSample) []byte {
+	b, start := nest(b, seriesSample)
+	b = appendVarint(append(appendBits(b, sampleValue, bits), sampleTime), uint64(s.at))
+	if s.start != 0 {
+		b = appendVarint(append(b, sampleStart), uint64(s.start))
+	}
+	return seal(b, start)
+}
+
 // addNative2 adds a series with the native histogram w.message and the exemplars w.exemplars.
 func (w *RemoteWriter) addNative2(timed bool) {
+	w.setKey(&w.layouts[0], plainName, "")
 	q, b, start := w.open2(&w.layouts[0], plainName, "", true, timed)
 	if q == nil {
 		return
