@@ -10,7 +10,7 @@ import (
 
 const (
 	snappyBlock     = 1 << 16 // the size of a block, so that all offsets have two bytes
-	snappyTableBits = 14
+	snappyTableBits = 13
 	snappyMaxCopy   = 64
 
 	// snappyMargin is the number of bytes at the end of a block that begin no copy. Loads of eight bytes
@@ -58,12 +58,23 @@ func appendSnappyBlock(dst, src []byte, table *[1 << snappyTableBits]uint16, shi
 		from := int(*slot)
 		*slot = uint16(i)
 		if binary.LittleEndian.Uint32(src[from:]) != word {
-			i += 1 + (i-done)>>5 // larger steps through incompressible data
+			i += 1 + (i-done)>>3 // larger steps through incompressible data
 			continue
 		}
-		dst = appendSnappyLiteral(dst, src[done:i])
+		for i > done && from > 0 && src[i-1] == src[from-1] { // a step passed these bytes
+			i--
+			from--
+		}
+		if n, size := len(dst), i-done; 0 < size && size <= snappyMargin && cap(dst)-n > snappyMargin {
+			dst = dst[:n+1+snappyMargin]
+			dst[n] = byte(size-1) << 2
+			*(*[snappyMargin]byte)(dst[n+1:]) = *(*[snappyMargin]byte)(src[done:])
+			dst = dst[:n+1+size]
+		} else {
+			dst = appendSnappyLiteral(dst, src[done:i])
+		}
 		for {
-			n := 4 + commonLength(src[from+4:], src[i+4:])
+			n := 4 + commonLength(src, from+4, i+4)
 			dst = appendSnappyCopy(dst, i-from, n)
 			i += n
 			done = i
@@ -90,18 +101,18 @@ func snappyHash(word uint32, shift uint) uint32 {
 	return (word * 0x9E3779B1) >> (shift & 31) & (1<<snappyTableBits - 1)
 }
 
-// commonLength returns the length of the common prefix of a and b. b must not be longer than a.
-func commonLength(a, b []byte) int {
-	n := 0
-	for ; n+8 <= len(b); n += 8 {
-		if x := binary.LittleEndian.Uint64(a[n:]) ^ binary.LittleEndian.Uint64(b[n:]); x != 0 {
-			return n + bits.TrailingZeros64(x)/8
+// commonLength returns the length of the common prefix of src[i:] and src[j:]. i must be less than j.
+func commonLength(src []byte, i, j int) int {
+	start := j
+	for ; j+8 <= len(src); i, j = i+8, j+8 {
+		if x := binary.LittleEndian.Uint64(src[i:i+8:i+8]) ^ binary.LittleEndian.Uint64(src[j:j+8:j+8]); x != 0 {
+			return j - start + bits.TrailingZeros64(x)/8
 		}
 	}
-	for n < len(b) && a[n] == b[n] {
-		n++
+	for j < len(src) && src[i] == src[j] {
+		i, j = i+1, j+1
 	}
-	return n
+	return j - start
 }
 
 // appendSnappyLiteral appends lit as a literal, or nothing if lit is empty.

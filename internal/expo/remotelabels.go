@@ -246,10 +246,34 @@ func indexOfLabel(list []remoteItem, name string) int {
 	return -1
 }
 
-// appendLabels appends the encoded labels of a series in version 1.0. name is the label __name__.
-func (l *remoteLayout) appendLabels(b, name []byte, values []string, extra string) []byte {
-	b = l.appendGaps(b, 0, len(l.gaps), name, values, extra)
+// appendLabels appends the encoded labels of a series in version 1.0.
+func (w *RemoteWriter) appendLabels(b []byte, l *remoteLayout, suffix int, extra string) []byte {
+	if !l.valid {
+		w.arrange(l)
+	}
+	if w.split {
+		if g := &l.gaps[l.extraAt]; g.size+len(extra) < long {
+			b = append(append(b, w.before...), extra...)
+			n := len(b) - len(extra)
+			b[n-1], b[n-(g.at-g.start)+1] = byte(len(extra)), byte(g.size+len(extra))
+			return append(b, w.behind...)
+		}
+	}
+	b = l.appendGaps(b, 0, len(l.gaps), w.nameLabel(suffix), w.values, extra)
 	return append(b, l.text[l.after(len(l.gaps)):]...)
+}
+
+// setBucketLabels makes appendLabels copy the labels of the buckets of a histogram, except the label le.
+func (w *RemoteWriter) setBucketLabels(l *remoteLayout) {
+	if !l.valid {
+		w.arrange(l)
+	}
+	name, e := w.nameLabel(bucketName), l.extraAt
+	b := l.appendGaps(w.before[:0], 0, e, name, w.values, "")
+	w.before = append(b, l.text[l.after(e):l.gaps[e].at]...)
+	b = l.appendGaps(w.behind[:0], e+1, len(l.gaps), name, w.values, "")
+	w.behind = append(b, l.text[l.after(len(l.gaps)):]...)
+	w.split = true
 }
 
 // after returns the index in the text behind the gap before the one with this index.

@@ -55,12 +55,8 @@ func (w *RemoteWriter) addNative(counts []uint64, sum float64, d *Details) {
 		w.addNative2(s.timed)
 		return
 	}
-	l := &w.layouts[0]
-	if !l.valid {
-		w.arrange(l)
-	}
 	b, start := w.openSeries(w.requests[0].raw)
-	b = l.appendLabels(b, w.nameLabel(plainName), w.values, "")
+	b = w.appendLabels(b, &w.layouts[0], plainName, "")
 	size := len(b) - start
 	if !w.take(size) {
 		return

@@ -78,6 +78,9 @@ type RemoteWriter struct {
 	key       []byte // the encoded labels of the current series in version 1.0
 	number    []byte // the value of a label quantile
 	called    []byte // the name of a series
+	before    []byte // the encoded labels of buckets before the label le
+	behind    []byte // the encoded labels of buckets behind the label le
+	split     bool   // before and behind are set
 	message   []byte // a native histogram
 	message2  []byte // a TimeSeries
 	exemplars []*exemplar.Exemplar
@@ -199,7 +202,7 @@ func (w *RemoteWriter) Release() {
 		q.raw = small(q.raw)
 		q.symbols.release()
 	}
-	for _, b := range []*[]byte{&w.text, &w.quoted, &w.block, &w.plainly, &w.key, &w.number, &w.called, &w.message, &w.message2} {
+	for _, b := range []*[]byte{&w.text, &w.quoted, &w.block, &w.plainly, &w.key, &w.number, &w.called, &w.before, &w.behind, &w.message, &w.message2} {
 		*b = small(*b)
 	}
 	for i := range w.names {
@@ -434,6 +437,7 @@ func (w *RemoteWriter) addClassic(bounds *Bounds, counts []uint64, sum float64, 
 	s.time(w, d)
 	l := w.layout("le")
 	w.refs.setBounds(bounds)
+	w.setBucketLabels(l)
 	total := uint64(0)
 	for i, c := range counts {
 		total += c
@@ -445,7 +449,7 @@ func (w *RemoteWriter) addClassic(bounds *Bounds, counts []uint64, sum float64, 
 		text := bounds.labels[2*i+1]
 		w.add(l, bucketName, text[len(leStart):len(text)-len(leEnd)], math.Float64bits(float64(total)), &s)
 	}
-	s.exemplar, w.refs.bucket = nil, 0
+	s.exemplar, w.refs.bucket, w.split = nil, 0, false
 	w.addTotals(total, sum, &s)
 	w.addCreated(createdName, d)
 }
@@ -461,10 +465,7 @@ func (w *RemoteWriter) add(l *remoteLayout, suffix int, extra string, bits uint6
 	}
 	q := &w.requests[0]
 	b, start := w.openSeries(q.raw)
-	if !l.valid {
-		w.arrange(l)
-	}
-	b = l.appendLabels(b, w.nameLabel(suffix), w.values, extra)
+	b = w.appendLabels(b, l, suffix, extra)
 	size := len(b) - start
 	if !w.take(size) {
 		return

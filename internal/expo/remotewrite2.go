@@ -284,10 +284,7 @@ func shownUnit(f *Family, name string) string {
 
 // setKey sets w.key to the encoded labels of a series.
 func (w *RemoteWriter) setKey(l *remoteLayout, suffix int, extra string) {
-	if !l.valid {
-		w.arrange(l)
-	}
-	w.key = l.appendLabels(w.key[:0], w.nameLabel(suffix), w.values, extra)
+	w.key = w.appendLabels(w.key[:0], l, suffix, extra)
 }
 
 // open2 begins a TimeSeries of version 2.0 with its labels, which are in w.key. It returns the request, the buffer and the
