@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/tachikoma/tacho/internal/decimal"
+	"github.com/tachikoma/tacho/internal/label"
+	"github.com/tachikoma/tacho/internal/names"
 	"github.com/tachikoma/tacho/internal/testkit"
 )
 
@@ -59,5 +61,60 @@ func TestNoReadOutsideNames(t *testing.T) {
 				})
 			}
 		})
+	}
+}
+
+// requests is a RemoteRequests that keeps the parts.
+type requests struct {
+	raw     strings.Builder
+	keys    strings.Builder
+	symbols string
+}
+
+func (r *requests) Write(p []byte) (int, error) { return r.raw.Write(p) }
+
+func (r *requests) Series(key []byte, _, _ bool) bool {
+	r.keys.Write(key)
+	return false
+}
+
+func (r *requests) End(symbols []byte, _ bool) { r.symbols += string(symbols) }
+
+func (r *requests) Missing(*RemoteWriter) {}
+
+// TestNoReadOutsideBlockRemote: remote write reads no byte before or behind a label block, and copies all
+// bytes of the labels.
+func TestNoReadOutsideBlockRemote(t *testing.T) {
+	g := testkit.NewGuarded(t)
+	bounds, counts := NewBounds([]float64{1}), []uint64{1, 2}
+	for n := range 140 {
+		for _, block := range []string{" ", `{l="` + strings.Repeat("v", n) + `"} `, `{l="` + strings.Repeat("v", n) + `",m="x\n"} `, `{a="",l="` + strings.Repeat("v", n) + `"} `} {
+			for version := 1; version <= 2; version++ {
+				encode := func(block string, same bool) string {
+					r := new(requests)
+					w := &RemoteWriter{Version: version, Now: 5, Left: 1 << 20, Tracked: true, Requests: r, Targets: []label.Label{{Name: "job", Value: "j"}}}
+					f := &Family{Name: "f", Kind: Gauge, SameLabels: same}
+					f.Encode = func(e *Encoder) {
+						e.Begin(f)
+						for i := range 3 {
+							e.Whole(block, uint64(i), false, nil)
+						}
+						e.Histogram(block, &bounds, counts, 1, nil)
+						e.Summary(block, &Distribution{1, 2, []Quantile{{.5, 3}}}, nil)
+					}
+					if err := Write(r, w.Format(), names.Underscores, []*Family{f}, new(Names)); err != nil {
+						t.Error(err)
+					}
+					w.Release()
+					return r.raw.String() + r.keys.String() + r.symbols
+				}
+				want := encode(block, false)
+				g.Check(block, func(block string) {
+					if got := encode(block, true); got != want {
+						t.Errorf("version %d: %q, want %q", version, got, want)
+					}
+				})
+			}
+		}
 	}
 }

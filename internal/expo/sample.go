@@ -40,7 +40,6 @@ type nativeFormats interface {
 	protoHistogram(e *Encoder, block string, bounds *Bounds, counts []uint64, sum float64, d *Details) bool
 	otlpHistogram(e *Encoder, block string, sum float64, d *Details) bool
 	open2Native(e *Encoder, b []byte, d *Details) ([]byte, *Details)
-	remoteHistogram(e *Encoder, block string, bounds *Bounds, counts []uint64, sum float64, d *Details) bool
 }
 
 // NativeSource has the code of native histograms for formats other than the text format. A program
