@@ -246,16 +246,9 @@ func remoteFinish(e *Encoder) {
 		w.Requests.Missing(w)
 		w.endAll()
 	}
-	e.fail(w.err)
+	w.ok(e)
 	e.buf = w.requests[0].raw[:0]
 	w.requests[0].raw, w.adopted = nil, false
-}
-
-// fail makes e end with err, unless err is nil.
-func (e *Encoder) fail(err error) {
-	if e.err == nil {
-		e.err = err
-	}
 }
 
 // endAll ends the requests that have series.
@@ -292,7 +285,9 @@ func (w *RemoteWriter) end(i int) {
 
 // ok reports whether the exposition should go on.
 func (w *RemoteWriter) ok(e *Encoder) bool {
-	e.fail(w.err)
+	if w.err != nil {
+		e.err = w.err
+	}
 	return w.err == nil
 }
 
