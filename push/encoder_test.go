@@ -103,9 +103,10 @@ func withoutErrors(lines []string) []string {
 
 // FuzzRemoteWrite compares the requests with those that a transcoder makes of the protobuf format.
 func FuzzRemoteWrite(f *testing.F) {
-	f.Add("a", "b", uint8(3), uint8(1))
-	f.Add("\\n\n\"", "} 1 # {", uint8(1), uint8(2))
-	f.Add("\xff\x00", ",x=\"", uint8(2), uint8(5))
+	f.Add("a", "b", uint8(3), uint8(0))
+	f.Add("a", "b", uint8(3), uint8(9))
+	f.Add("\\n\n\"", "} 1 # {", uint8(1), uint8(10))
+	f.Add("\xff\x00", ",x=\"", uint8(2), uint8(13))
 	f.Add(strings.Repeat("x", 300), strings.Repeat("\\", 200), uint8(2), uint8(3))
 	f.Add(strings.Repeat("x", 121), strings.Repeat("y", 113), uint8(1), uint8(15))
 	f.Fuzz(func(t *testing.T, a, b string, n, options uint8) {
@@ -113,7 +114,10 @@ func FuzzRemoteWrite(f *testing.F) {
 			t.Skip() // TestLongLabels has longer labels
 		}
 		utf8 := options&1 != 0
-		opts := []tacho.Option{tacho.WithConstLabels("const", a)}
+		var opts []tacho.Option
+		if options&8 != 0 {
+			opts = append(opts, tacho.WithConstLabels("const", a))
+		}
 		if utf8 {
 			opts = append(opts, tacho.WithUTF8Names())
 		}
@@ -138,5 +142,30 @@ func TestLongLabels(t *testing.T) {
 		reg.GaugeVec("g"+strings.Repeat("g", size()), "", []string{name, "z"}).With(strings.Repeat("v", size()), "x").Set(1)
 		reg.HistogramVec("h"+strings.Repeat("g", size()), "", []float64{1}, []string{name, "z"}, tacho.WithNative()).With(strings.Repeat("v", size()), "x").Observe(1)
 		checkEncoded(t, reg, []label{{"t", strings.Repeat("v", size())}}, false)
+	}
+}
+
+// TestManySeries: the references of version 2.0 are right in each request of a push.
+func TestManySeries(t *testing.T) {
+	reg := tacho.NewRegistry()
+	for _, name := range []string{"a", "b", "c"} {
+		v := reg.GaugeVec(name, "Help of "+name+".", []string{"l"})
+		h := reg.HistogramVec(name+"_seconds", "Help of "+name+".", []float64{1, 2}, []string{"l"}, tacho.WithUnit("seconds"))
+		for i := range 1200 {
+			v.With(name + fmt.Sprint(i)).Set(1)
+			if i%2 == 0 {
+				h.With(fmt.Sprint(i)).Observe(1)
+			}
+		}
+	}
+	checkEncoded(t, reg, conflicting[1], false)
+	for _, s := range encoded2(t, newReceiver(nil, true), reg) {
+		want := "2/Help of " + s.name[:1] + "./"
+		if len(s.name) > 1 {
+			want = "3/Help of " + s.name[:1] + "./seconds"
+		}
+		if s.metadata != want {
+			t.Fatalf("%s has the metadata %q, want %q", s.line, s.metadata, want)
+		}
 	}
 }

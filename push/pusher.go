@@ -61,9 +61,9 @@ type Config struct {
 	// If MaxBytes is 0 or less, the limit is 32 MiB. A larger push returns an error
 	// and is not sent.
 	//
-	// For a [RemoteWrite], MaxBytes also limits the size of all series in bytes, without the
-	// labels of the target. An exposition has the labels of a histogram once, and the series of
-	// its buckets repeat these labels.
+	// A [RemoteWrite] has no exposition. MaxBytes limits the size of the labels of all its series
+	// and of its native histograms, as version 1.0 of the protocol encodes them. The labels of the
+	// target do not count. The series of the buckets of a histogram repeat its labels.
 	MaxBytes int64
 
 	// OnError is called by [Pusher.Run] with the error of each failed push, unless

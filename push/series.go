@@ -138,11 +138,15 @@ func (t *tracker) begin(old *sentSeries) {
 
 // add adds a series of the push.
 func (t *tracker) add(key []byte, native, timed bool) {
-	if !t.changed && len(t.rest) == 0 && t.chunk+1 < len(t.old.present.chunks) {
+	if t.changed {
+		t.slow(seriesRecord{key, native, timed})
+		return
+	}
+	if len(t.rest) == 0 && t.chunk+1 < len(t.old.present.chunks) {
 		t.chunk++
 		t.rest = t.old.present.chunks[t.chunk]
 	}
-	if !t.changed && len(t.rest) > 0 {
+	if len(t.rest) > 0 {
 		head, n := uint64(t.rest[0]), 1
 		if head >= 1<<7 {
 			head, n = binary.Uvarint(t.rest)

@@ -29,7 +29,7 @@ type RemoteWriter struct {
 	After    int64         // exemplars before this time are left out, in Unix milliseconds
 	Requests RemoteRequests
 
-	// Left is the number of bytes that further series may have: their encoded labels of version 1.0,
+	// Left is the number of bytes that further series may have. Their encoded labels of version 1.0 count,
 	// without those of Targets, and their native histograms. If Left becomes negative, the exposition
 	// ends with the error TooLarge.
 	Left     int64
