@@ -4,6 +4,7 @@ package push
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -33,6 +34,12 @@ func fillRegistry(reg *tacho.Registry, a, b string, n int, utf8 bool) {
 		sorted.With(fmt.Sprint(i), "x", a).Set(1)
 		sorted.With(fmt.Sprint(i), b, "").Set(2)
 		sorted.With(fmt.Sprint(i, a), "x", "y").Set(3)
+	}
+	exemplars := reg.CounterVec("ordered_total", "", []string{"a", "z"})
+	for i := range n {
+		exemplars.With(fmt.Sprint(i, "x"), "1").Inc()
+		exemplars.With(fmt.Sprint(i, "y"), "2").Inc()
+		exemplars.With(fmt.Sprint(i, "z"), "").AddExemplar(1, "id", "x")
 	}
 	reg.FloatCounter("plain", "").Add(.25)
 	reg.Gauge("g", b).Set(-int64(n))
@@ -167,5 +174,18 @@ func TestManySeries(t *testing.T) {
 		if s.metadata != want {
 			t.Fatalf("%s has the metadata %q, want %q", s.line, s.metadata, want)
 		}
+	}
+}
+
+// TestContextEnds: the encoder ends at the next part of a request if the context ended.
+func TestContextEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	w := &remoteWriter{ctx: ctx}
+	if _, err := w.Write([]byte("part")); err != nil || w.size != 4 {
+		t.Errorf("error %v", err)
+	}
+	cancel()
+	if _, err := w.Write([]byte("part")); err != context.Canceled || w.size != 4 {
+		t.Errorf("error %v after the end of the context", err)
 	}
 }
