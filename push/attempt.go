@@ -30,6 +30,19 @@ type outcome struct {
 	status int           // of the response; 0 without a response
 	header http.Header   // of the response
 	reply  string        // the beginning of the response body
+
+	// The following fields are of remote write 2.0.
+
+	unsupported bool  // the receiver does not support version 2.0
+	final       bool  // the receiver wrote all samples that it can write
+	wrote       bool  // the receiver wrote some samples
+	unwritten   int64 // the number of samples that the receiver did not write
+}
+
+// An examiner is a [sender] that examines each response with a status.
+type examiner interface {
+	// examine completes o, the outcome of a request with this body.
+	examine(p *Pusher, body []byte, o *outcome)
 }
 
 // sendWithRetries sends a request and retries failed attempts. It returns the outcome
@@ -133,13 +146,15 @@ func (p *Pusher) request(ctx context.Context, method string, body []byte) outcom
 	// lets the client reuse the connection.
 	reply, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
 	o := outcome{status: resp.StatusCode, header: resp.Header, reply: string(reply)}
-	if o.status/100 == 2 {
-		return o
+	if o.status/100 != 2 {
+		o.reply = string(bytes.TrimSpace(reply))
+		o.err = fmt.Errorf("tacho: push: %s %s: %s: %.512q", method, p.publicURL, p.redact(resp.Status), p.redact(o.reply))
+		if o.retry = p.dest.sender.retryable(o.status); o.retry {
+			o.after = retryAfter(resp.Header)
+		}
 	}
-	o.reply = string(bytes.TrimSpace(reply))
-	o.err = fmt.Errorf("tacho: push: %s %s: %s: %.512q", method, p.publicURL, p.redact(resp.Status), p.redact(o.reply))
-	if o.retry = p.dest.sender.retryable(o.status); o.retry {
-		o.after = retryAfter(resp.Header)
+	if e, ok := p.dest.sender.(examiner); ok {
+		e.examine(p, body, &o)
 	}
 	return o
 }

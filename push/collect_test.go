@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -38,6 +39,7 @@ var allTargets = map[string]func(url string) Target{
 	"Pushgateway":     func(url string) Target { return Pushgateway{URL: url, Job: "b"} },
 	"VictoriaMetrics": func(url string) Target { return VictoriaMetrics{URL: url} },
 	"RemoteWrite":     func(url string) Target { return RemoteWrite{URL: url} },
+	"RemoteWrite2":    func(url string) Target { return RemoteWrite{URL: url, Version2: true} },
 	"OTLP":            func(url string) Target { return OTLP{URL: url} },
 }
 
@@ -110,7 +112,7 @@ func TestLateFunction(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			err := context.DeadlineExceeded
 			for timeout := 50 * time.Millisecond; errors.Is(err, context.DeadlineExceeded) && timeout < 30*time.Second; timeout *= 4 {
-				err = pushLateFunction(t, target, timeout, name == "RemoteWrite")
+				err = pushLateFunction(t, target, timeout, strings.HasPrefix(name, "RemoteWrite"))
 			}
 			if err != nil {
 				t.Error(err)
@@ -135,8 +137,11 @@ func pushLateFunction(t *testing.T, target func(url string) Target, timeout time
 		t.Errorf("%d calls of the function, want 1", n)
 	}
 	for i, r := range s.seen() {
-		late := strings.Contains(r.body, "\nblocked ") || strings.Contains(r.body, "__name__\x12\x07blocked") ||
+		late := strings.Contains(r.body, "\nblocked ") ||
 			strings.Contains(r.body, "\x07blockedb") // the name of a Metric before its metadata
+		if markers {
+			late = slices.ContainsFunc(readRequest(t, r.body), func(line string) bool { return strings.Contains(line, `__name__="blocked"`) })
+		}
 		if late || !strings.Contains(r.body, "jobs_total") {
 			t.Errorf("request %d has the body %q, want jobs_total without the late family", i, r.body)
 		}

@@ -16,8 +16,8 @@ import (
 	"github.com/tachikoma/tacho"
 )
 
-// A series2 is a TimeSeries of remote write 2.0.
-type series2 struct {
+// A decoded2 is a TimeSeries of remote write 2.0.
+type decoded2 struct {
 	line      string // as readRequest returns it
 	name      string
 	start     int64
@@ -26,7 +26,7 @@ type series2 struct {
 }
 
 // decode2 reads a Request of remote write 2.0. The strings of the table must differ, and all must be used.
-func decode2(t *testing.T, request []byte) (all []series2) {
+func decode2(t *testing.T, request []byte) (all []decoded2) {
 	t.Helper()
 	var symbols []string
 	used := map[uint64]bool{0: true}
@@ -63,7 +63,7 @@ func decode2(t *testing.T, request []byte) (all []series2) {
 			}
 			symbols = append(symbols, string(b))
 		case 5:
-			var s series2
+			var s decoded2
 			fields(t, b, func(number int, _ uint64, b []byte) {
 				switch number {
 				case 1:
@@ -138,7 +138,7 @@ func decode2(t *testing.T, request []byte) (all []series2) {
 }
 
 // encoded2 returns the series of a push of version 2.0.
-func encoded2(t *testing.T, r *receiver, reg *tacho.Registry) (all []series2) {
+func encoded2(t *testing.T, r *receiver, reg *tacho.Registry) (all []decoded2) {
 	t.Helper()
 	r.version = 2
 	p, err := r.encode(t.Context(), reg, 1<<30)
@@ -196,7 +196,7 @@ func TestRemoteWrite2(t *testing.T) {
 	time.Sleep(2 * time.Millisecond)
 	r := newReceiver(nil, true)
 	exemplarTime := regexp.MustCompile(` 1\d{12}$`)
-	check := func(all []series2, want map[string]string) {
+	check := func(all []decoded2, want map[string]string) {
 		t.Helper()
 		got := map[string]string{}
 		for _, s := range all {
@@ -261,7 +261,7 @@ func TestRequests2(t *testing.T) {
 	reg, name := manySeries(maxSeries + 3)
 	r := newReceiver([]label{{"job", "j"}}, true)
 	r.version = 2
-	push := func() (requests [][]series2, separate int) {
+	push := func() (requests [][]decoded2, separate int) {
 		p, err := r.encode(t.Context(), reg, 1<<30)
 		if err != nil {
 			t.Fatal(err)

@@ -372,7 +372,7 @@ func TestRetriedNative(t *testing.T) {
 		}
 		// The next push has the present values.
 		s.set(0, nil)
-		if name != "RemoteWrite" && name != "OTLP" {
+		if !strings.HasPrefix(name, "RemoteWrite") && name != "OTLP" {
 			continue
 		}
 		mustPush(t, p)
@@ -450,7 +450,7 @@ func TestRestart(t *testing.T) {
 // countOf returns the count of the histogram h, which the classic and the native part have in common.
 func countOf(t *testing.T, target, body string) string {
 	t.Helper()
-	if target == "RemoteWrite" {
+	if strings.HasPrefix(target, "RemoteWrite") {
 		text := strings.Join(withoutTimes(t, body), "\n")
 		_, count, _ := strings.Cut(text, `{__name__="h_count"} `)
 		count, rest, _ := strings.Cut(count, "\n")

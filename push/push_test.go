@@ -37,7 +37,8 @@ type recordingServer struct {
 }
 
 // serve starts a recordingServer. The server calls respond for the n-th request, with
-// n from 0. If respond is nil, every response has the status 200.
+// n from 0. If respond is nil, every response has the status 200. A response to remote write 2.0 has
+// the Written fields of a receiver that writes a request completely or not at all.
 func serve(t *testing.T, respond func(n int, w http.ResponseWriter)) *recordingServer {
 	t.Helper()
 	s := &recordingServer{}
@@ -65,6 +66,11 @@ func serve(t *testing.T, respond func(n int, w http.ResponseWriter)) *recordingS
 		n := len(s.requests)
 		s.requests = append(s.requests, receivedRequest{r.Method, r.RequestURI, r.Header, string(body)})
 		s.mu.Unlock()
+		if strings.Contains(r.Header.Get("Content-Type"), "write.v2.Request") {
+			reporter := newWrittenReporter(t, w, string(body))
+			defer reporter.report(http.StatusOK)
+			w = reporter
+		}
 		if respond != nil {
 			respond(n, w)
 		}
@@ -99,6 +105,10 @@ func testPusher(t *testing.T, target Target, c Config) (*Pusher, *tacho.Registry
 	}
 	if c.Metrics == nil {
 		c.Metrics = tacho.NewRegistry()
+	}
+	if r, ok := target.(RemoteWrite); ok && testVersion2 {
+		r.Version2 = true
+		target = r
 	}
 	p, err := New(target, c)
 	if err != nil {

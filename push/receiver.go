@@ -23,7 +23,9 @@ const markerAge = 5 * time.Minute
 type receiver struct {
 	targets  []constlabel.Label // labels of every series
 	noNative bool
-	version  int // of the remote write specification: 1 or 2
+	version  int // of the remote write specification in the next request: 1 or 2
+	version2 bool
+	again    time.Time // when a push asks for version 2.0 again
 	clock    func() time.Time
 	last     int64 // time of the latest push in Unix milliseconds
 	accepted int64 // time of the latest accepted push in Unix milliseconds

@@ -26,6 +26,8 @@ type storage struct {
 	requests int                  // number of requests
 	largest  int                  // number of series in the largest request
 	newest   map[string][2]string // time and value by labels
+	// answer, if not nil, may respond to a request of a version. It then returns true.
+	answer func(version int, lines []string, w http.ResponseWriter) bool
 }
 
 func newStorage(t *testing.T) *storage {
@@ -38,7 +40,12 @@ func newStorage(t *testing.T) *storage {
 			w.WriteHeader(s.status)
 			return
 		}
-		if problem := s.store(readRequest(t, s.seen()[n].body)); problem != "" {
+		request := s.seen()[n]
+		lines := readRequest(t, request.body)
+		if s.answer != nil && s.answer(versionOf(request), lines, w) {
+			return
+		}
+		if problem := s.store(lines); problem != "" {
 			http.Error(w, problem, http.StatusBadRequest)
 			return
 		}
@@ -433,12 +440,12 @@ func TestShutdownEndsSearch(t *testing.T) {
 	p, _ := testPusher(t, RemoteWrite{URL: s.URL}, Config{Registry: reg})
 	stop := make(chan struct{})
 	close(stop)
-	d := &delivery{p: p, ctx: context.Background(), stop: stop, limit: maxRefusals, refused: map[string]struct{}{}}
 	push, err := p.dest.remote.encode(context.Background(), reg, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
-	series := splitSeries(push.bodies[0])
+	d := &delivery{p: p, ctx: context.Background(), stop: stop, version: push.version, limit: maxRefusals, refused: map[string]struct{}{}}
+	series := d.series(push.bodies[0])
 	if err := d.split(series, outcome{status: 400}); err != nil || d.dropped != 100 || s.requests != 0 {
 		t.Errorf("got error %v, %d dropped samples and %d requests, want 100 dropped samples", err, d.dropped, s.requests)
 	}

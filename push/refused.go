@@ -26,6 +26,7 @@ const (
 // send pushes by remote write. If final is true, send then sends the stale markers of all
 // series.
 func (r *receiver) send(ctx context.Context, p *Pusher, stop <-chan struct{}, final bool) error {
+	r.negotiate()
 	push, err := collect(ctx, p, func(ctx context.Context) (*remotePush, error) {
 		return r.encode(ctx, p.reg, p.maxBytes)
 	})
@@ -54,6 +55,8 @@ type delivery struct {
 	ctx  context.Context
 	stop <-chan struct{}
 
+	version int // of the bodies
+
 	further         int    // number of further requests
 	acceptedFurther int    // number of accepted further requests
 	refusals        int    // number of refused requests since an accepted request
@@ -61,9 +64,11 @@ type delivery struct {
 	alone           int    // number of series that were refused alone
 	remaining       []byte // the first series that was dropped at a limit
 	accepted        bool
-	dropped         int // number of samples
+	dropped         int64 // number of samples
 	first           error
+	others          []error             // of requests that were not refused because of their samples
 	refused         map[string]struct{} // keys of dropped series
+	symbols         request2            // of the refused request, in version 2.0
 }
 
 // deliver sends the requests of push. complete reports whether the receiver responded to
@@ -71,39 +76,37 @@ type delivery struct {
 func (p *Pusher) deliver(ctx context.Context, stop <-chan struct{}, push *remotePush) (err error, complete bool) {
 	r := p.dest.remote
 	r.begin(push)
-	d := &delivery{p: p, ctx: ctx, stop: stop, limit: maxRefusals, refused: map[string]struct{}{}}
+	d := &delivery{p: p, ctx: ctx, stop: stop, version: push.version, limit: maxRefusals, refused: map[string]struct{}{}}
 	defer func() { // also if a later request fails
 		if d.accepted && !push.empty {
 			r.accepted, r.newest = push.at, max(r.newest, push.at)
 		}
 	}()
-	var others []error // of requests that were not refused because of their samples
 	for i, body := range push.bodies {
 		o := d.send(body)
 		switch {
 		case o.retry:
 			return o.err, false // the remaining requests would probably fail too
 		case o.err == nil:
+		case o.final:
+			d.dropUnwritten(o)
 		case push.empty || !o.becauseOfSamples():
-			others = append(others, o.err)
+			d.others = append(d.others, o.err)
 		case i < len(push.bodies)-push.separate:
-			if err := d.split(splitSeries(body), o); err != nil {
+			if err := d.split(d.series(body), o); err != nil {
 				return err, false
 			}
 		default:
-			if err := d.splitSuspects(splitSeries(body), o); err != nil {
+			if err := d.splitSuspects(d.series(body), o); err != nil {
 				return err, false
 			}
 		}
 	}
 	r.finish(push, d.refused)
 	if d.dropped > 0 {
-		others = append(others, d.summary(push.at, r.newest))
+		d.others = append(d.others, d.summary(push.at, r.newest))
 	}
-	if len(others) > 0 {
-		return errors.Join(others...), true
-	}
-	return nil, true
+	return errors.Join(d.others...), true
 }
 
 // summary returns the error of a push with dropped samples.
@@ -115,15 +118,72 @@ func (d *delivery) summary(at, newest int64) error {
 	return fmt.Errorf("%w (dropped samples: %d%s)", d.first, d.dropped, clock)
 }
 
-// send sends a request.
+// send sends a request. If the receiver does not support version 2.0, send sends the same samples in
+// version 1.0.
 func (d *delivery) send(body []byte) outcome {
-	o := d.p.sendWithRetries(d.ctx, d.stop, func() ([]byte, error) { return body, nil })
-	if o.err == nil {
+	o := d.sendOnce(body)
+	if r := d.p.dest.remote; o.unsupported {
+		r.fallBack()
+		o = d.sendOnce(body)
+	}
+	if o.err == nil || o.wrote {
 		d.refusals, d.accepted = 0, true
 	} else {
 		d.refusals++
 	}
 	return o
+}
+
+// sendOnce sends a request in the version of the receiver.
+func (d *delivery) sendOnce(body []byte) outcome {
+	r := d.p.dest.remote
+	if d.version == 2 && r.version == 1 {
+		var ok bool
+		if body, ok = downgrade(body); !ok {
+			return outcome{err: errMalformed}
+		}
+	}
+	d.p.dest.header = remoteHeader(r.version)
+	o := d.p.sendWithRetries(d.ctx, d.stop, func() ([]byte, error) { return body, nil })
+	if o.err != nil && r.version2 {
+		o.err = fmt.Errorf("%w (remote write %d.0)", o.err, r.version)
+	}
+	if o.status == http.StatusUnsupportedMediaType && r.version == 1 {
+		r.again = r.clock() // the receiver supports only version 2.0, or neither
+	}
+	return o
+}
+
+// series returns the TimeSeries messages of a request.
+func (d *delivery) series(body []byte) [][]byte {
+	if d.version != 2 {
+		return splitSeries(body)
+	}
+	d.symbols, _ = openRequest(body) // the package made the request, so it is not malformed
+	return d.symbols.series
+}
+
+// request returns a compressed request with some of the series of the latest call of d.series.
+func (d *delivery) request(series [][]byte) []byte {
+	var request []byte
+	if d.version == 2 {
+		request, _ = d.symbols.join(series)
+	} else {
+		for _, s := range series {
+			request = appendSeries(request, s)
+		}
+	}
+	return snappy(request)
+}
+
+// key returns the encoded labels of a series of the latest call of d.series. They are those of version
+// 1.0.
+func (d *delivery) key(series []byte) string {
+	if d.version != 2 {
+		return string(seriesKey(series))
+	}
+	key, _ := d.symbols.appendKey(nil, series)
+	return string(key)
 }
 
 // splitSuspects splits a refused request with series that were refused in an earlier push.
@@ -139,7 +199,7 @@ func (d *delivery) splitSuspects(series [][]byte, o outcome) error {
 		d.limit = maxFurther
 	}
 	defer func() { d.limit = maxRefusals }()
-	first := max(0, slices.IndexFunc(series, func(s []byte) bool { return string(seriesKey(s)) == r.resume }))
+	first := max(0, slices.IndexFunc(series, func(s []byte) bool { return d.key(s) == r.resume }))
 	d.alone, d.remaining = 0, nil
 	accepted := d.acceptedFurther
 	err := d.split(slices.Concat(series[first:], series[:first]), o)
@@ -149,7 +209,7 @@ func (d *delivery) splitSuspects(series [][]byte, o outcome) error {
 	}
 	r.resume = ""
 	if d.remaining != nil {
-		r.resume = string(seriesKey(d.remaining))
+		r.resume = d.key(d.remaining)
 	}
 	return err
 }
@@ -158,6 +218,10 @@ func (d *delivery) splitSuspects(series [][]byte, o outcome) error {
 // drops single series, and all series that remain at the limits. split returns an error
 // if a request failed and the push ends.
 func (d *delivery) split(series [][]byte, o outcome) error {
+	if o.final {
+		d.dropUnwritten(o)
+		return nil
+	}
 	if len(series) == 1 {
 		d.alone++
 		d.drop(series, o)
@@ -175,16 +239,12 @@ func (d *delivery) split(series [][]byte, o outcome) error {
 	// Both halves are sent first, because an accepted half shows that the receiver does
 	// not refuse everything.
 	for i, half := range halves {
-		var request []byte
-		for _, s := range half {
-			request = appendSeries(request, s)
-		}
 		d.further++
-		outcomes[i] = d.send(snappy(request))
+		outcomes[i] = d.send(d.request(half))
 		if outcomes[i].retry {
 			return outcomes[i].err
 		}
-		if outcomes[i].err == nil {
+		if outcomes[i].err == nil || outcomes[i].wrote {
 			d.acceptedFurther++
 		}
 	}
@@ -201,16 +261,31 @@ func (d *delivery) split(series [][]byte, o outcome) error {
 
 // drop counts series whose request had the outcome o.
 func (d *delivery) drop(series [][]byte, o outcome) {
+	d.count(int64(len(series)), o)
+	for _, s := range series {
+		if len(d.refused) < maxSuspects {
+			d.refused[d.key(s)] = struct{}{}
+		}
+	}
+}
+
+// dropUnwritten counts the samples of a request that the receiver did not write. The response does not
+// contain their series.
+func (d *delivery) dropUnwritten(o outcome) {
+	if o.unwritten == 0 {
+		d.others = append(d.others, o.err)
+		return
+	}
+	d.count(o.unwritten, o)
+}
+
+// count counts n dropped samples of a request with the outcome o.
+func (d *delivery) count(n int64, o outcome) {
 	if d.first == nil {
 		d.first = o.err
 	}
-	d.dropped += len(series)
-	d.p.dropped.With(d.p.host, o.reason()).Add(uint64(len(series)))
-	for _, s := range series {
-		if len(d.refused) < maxSuspects {
-			d.refused[string(seriesKey(s))] = struct{}{}
-		}
-	}
+	d.dropped += n
+	d.p.dropped.With(d.p.host, o.reason()).Add(uint64(n))
 }
 
 // becauseOfSamples reports whether a request with other samples could succeed. Thanos

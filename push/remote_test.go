@@ -48,6 +48,12 @@ func fields(t *testing.T, b []byte, f func(number int, v uint64, bytes []byte)) 
 // a stale marker is "stale".
 func readRequest(t *testing.T, request string) (lines []string) {
 	t.Helper()
+	if strings.HasPrefix(request, "\x22") { // symbols = 4 of a Request of version 2.0
+		for _, s := range readSeries2(t, request) {
+			lines = append(lines, s.lines...)
+		}
+		return lines
+	}
 	fields(t, []byte(request), func(number int, _ uint64, series []byte) {
 		if number != 1 {
 			t.Errorf("WriteRequest has field %d", number)

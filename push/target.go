@@ -146,8 +146,8 @@ func (t VictoriaMetrics) resolve() (*destination, error) {
 	return d, nil
 }
 
-// RemoteWrite is a receiver of the Prometheus remote write protocol, version 1.0. A
-// sample has the start time of the push, unless the sample has its own time, see
+// RemoteWrite is a receiver of the Prometheus remote write protocol, version 1.0, or version
+// 2.0 if Version2 is set. A sample has the start time of the push, unless the sample has its own time, see
 // [tacho.Emitter.At]. A request contains up to 2000 series. A larger push consists of
 // several requests. A push without samples is one empty request, so an error shows that
 // the receiver is not available.
@@ -195,6 +195,16 @@ type RemoteWrite struct {
 	// Set NoNativeHistograms for a receiver without support for native histograms. The package
 	// documentation lists receivers.
 	NoNativeHistograms bool
+	// Version2 sends remote write 2.0 to a receiver that supports this version, and remote write
+	// 1.0 to any other receiver. Version 2.0 adds the type, help and unit of each metric, start
+	// times and exemplars.
+	//
+	// If a response shows that the receiver does not support version 2.0, the pusher sends the same
+	// samples again in version 1.0. The pusher then uses version 1.0 and asks for version 2.0 again
+	// after an hour. See the section "Remote write 2.0" of the package documentation.
+	//
+	// Version2 is experimental, as the specification of remote write 2.0 is.
+	Version2 bool
 }
 
 func (t RemoteWrite) resolve() (*destination, error) {
@@ -209,14 +219,13 @@ func (t RemoteWrite) resolve() (*destination, error) {
 	labels = slices.DeleteFunc(labels, func(l label) bool { return l.value == "" })
 	slices.SortStableFunc(labels, func(a, b label) int { return len(a.name) - len(b.name) })
 	d.method = http.MethodPost
-	d.header = http.Header{
-		"Content-Type":                      {"application/x-protobuf"},
-		"Content-Encoding":                  {"snappy"},
-		"X-Prometheus-Remote-Write-Version": {"0.1.0"}, // the header value of version 1.0
-	}
 	d.remote = newReceiver(labels, !t.NoStaleMarkers)
 	d.sender = d.remote
 	d.remote.noNative = t.NoNativeHistograms
+	if d.remote.version2 = t.Version2; t.Version2 {
+		d.remote.version = 2
+	}
+	d.header = remoteHeader(d.remote.version)
 	return d, nil
 }
 
