@@ -244,7 +244,7 @@ func (d *delivery) split(series [][]byte, o outcome) error {
 		if outcomes[i].retry {
 			return outcomes[i].err
 		}
-		if outcomes[i].err == nil || outcomes[i].wrote {
+		if outcomes[i].err == nil {
 			d.acceptedFurther++
 		}
 	}

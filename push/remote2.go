@@ -374,8 +374,8 @@ func appendOld(b []byte, tag byte, message []byte) (_ []byte, ok bool) {
 		if !ok {
 			return b, false
 		}
-		switch {
-		case tag == 2<<3|wire.Bytes && f.tag == sampleStart, f.tag == histogramStart, f.tag == histogramCustom:
+		switch f.tag {
+		case sampleStart, histogramStart, histogramCustom: // no field of the other message has such a tag
 		default:
 			part = append(part, message[:len(message)-len(rest)]...)
 		}

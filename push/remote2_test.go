@@ -423,7 +423,6 @@ func TestVersion2Retried(t *testing.T) {
 	for _, status := range []int{408, 429, 500, 501, 503} {
 		s := newStorage(t)
 		failures := 2
-		s.answer = func(int, []string, http.ResponseWriter) bool { return false }
 		s.answer = func(_ int, lines []string, w http.ResponseWriter) bool {
 			if failures--; failures < 0 {
 				return false
@@ -671,6 +670,49 @@ func TestVersion2Search(t *testing.T) {
 	}
 }
 
+// The receiver refuses a large request, and writes a part of a smaller one. This part is not searched.
+func TestPartialWriteOfHalf(t *testing.T) {
+	s := newStorage(t)
+	reg, name := manySeries(1000)
+	half := s.partial(400, "out of bounds", func(line string) bool { return strings.HasPrefix(line, name(7)) })
+	s.answer = func(version int, lines []string, w http.ResponseWriter) bool {
+		if len(lines) > 500 {
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+			return true
+		}
+		return half(version, lines, w)
+	}
+	p, _ := testPusher(t, RemoteWrite{URL: s.URL, Version2: true}, Config{Registry: reg})
+	err := p.Push(context.Background())
+	if err == nil || !strings.HasSuffix(err.Error(), "(remote write 2.0) (dropped samples: 1)") || len(s.newest) != 999 {
+		t.Errorf("got error %v, and the receiver has %d series", err, len(s.newest))
+	}
+	if got := s.versions(); got != "222" {
+		t.Errorf("requests of the versions %s, want 222", got)
+	}
+	if got := p.dropped.With(p.host, "out_of_bounds").Value(); got != 1 {
+		t.Errorf("%d samples counted as out_of_bounds, want 1", got)
+	}
+}
+
+// A push of which a part was written sets the time of the latest accepted push.
+func TestClockAfterPartialWrite(t *testing.T) {
+	s := newStorage(t)
+	reg, name := manySeries(2)
+	s.answer = s.partial(400, "out of bounds", func(line string) bool { return strings.HasPrefix(line, name(1)) })
+	p, _ := testPusher(t, RemoteWrite{URL: s.URL, Version2: true}, Config{Registry: reg})
+	now := time.Now()
+	p.dest.remote.clock = func() time.Time { return now }
+	if err := p.Push(context.Background()); err == nil || strings.Contains(err.Error(), "behind") {
+		t.Errorf("got error %v", err)
+	}
+	now = now.Add(-time.Hour)
+	s.answer = nil
+	if err := p.Push(context.Background()); err == nil || !strings.Contains(err.Error(), "the clock is 1h0m0s behind") {
+		t.Errorf("got error %v, want the difference of the clock", err)
+	}
+}
+
 // The receiver changes during the search. The rest of the push has version 1.0.
 func TestFallbackDuringSearch(t *testing.T) {
 	s := newStorage(t)
@@ -730,6 +772,11 @@ func TestExemplarsRefused(t *testing.T) {
 		(&receiver{version: 2}).examine(p, body, &o)
 		if (o.err == nil) != tt.ok || o.unsupported {
 			t.Errorf("status %d with %s samples and %s exemplars: error %v", tt.status, tt.samples, tt.exemplar, o.err)
+		}
+		// A failed attempt is repeated as it is.
+		o = outcome{status: tt.status, header: header, retry: true}
+		if (&receiver{version: 2}).examine(p, body, &o); o.final || o.wrote || o.unsupported || o.unwritten != 0 {
+			t.Errorf("status %d of a failed attempt: %+v", tt.status, o)
 		}
 	}
 }
