@@ -47,7 +47,7 @@ func fullRequest() []byte {
 // describe2 returns the series of a request as text.
 func describe2(t *testing.T, request []byte) string {
 	var b strings.Builder
-	for _, s := range readSeries2(t, string(request)) {
+	for _, s := range readVersion2(t, string(request)) {
 		fmt.Fprintln(&b, s.lines, s.starts, s.exemplars, s.metadata)
 	}
 	return b.String()

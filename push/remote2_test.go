@@ -105,8 +105,8 @@ func (w *writtenReporter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// A series2 is a TimeSeries of remote write 2.0.
-type series2 struct {
+// A v2Series is a TimeSeries of remote write 2.0.
+type v2Series struct {
 	labels    string
 	lines     []string // as those of readRequest
 	starts    []int64  // of the samples and histograms
@@ -115,8 +115,8 @@ type series2 struct {
 	counts    [3]int
 }
 
-// readSeries2 reads a Request of remote write 2.0, and checks the rules of the specification.
-func readSeries2(t *testing.T, request string) (all []series2) {
+// readVersion2 reads a Request of remote write 2.0, and checks the rules of the specification.
+func readVersion2(t *testing.T, request string) (all []v2Series) {
 	t.Helper()
 	var symbols []string
 	var messages [][]byte
@@ -166,7 +166,7 @@ func readSeries2(t *testing.T, request string) (all []series2) {
 		return "{" + strings.Join(pairs, ",") + "}"
 	}
 	for _, message := range messages {
-		var s series2
+		var s v2Series
 		fields(t, message, func(number int, _ uint64, part []byte) {
 			switch number {
 			case 1:

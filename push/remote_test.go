@@ -49,7 +49,7 @@ func fields(t *testing.T, b []byte, f func(number int, v uint64, bytes []byte)) 
 func readRequest(t *testing.T, request string) (lines []string) {
 	t.Helper()
 	if strings.HasPrefix(request, "\x22") { // symbols = 4 of a Request of version 2.0
-		for _, s := range readSeries2(t, request) {
+		for _, s := range readVersion2(t, request) {
 			lines = append(lines, s.lines...)
 		}
 		return lines
