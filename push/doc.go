@@ -81,6 +81,39 @@
 // since the push before. If a registry is also scraped, or pushed by several pushers, the other
 // receivers miss the observations between their last exposition and the restart.
 //
+// # Remote write 2.0
+//
+// [RemoteWrite.Version2] sends io.prometheus.write.v2.Request, the message of remote write 2.0. It contains
+// the type, help and unit of each series, start times and exemplars. Version 2.0 is experimental, as its
+// specification is (prometheus.io, "Prometheus Remote-Write 2.0 specification", version 2.0-rc.4).
+// Prometheus accepts it from version 2.54 on.
+//
+// A receiver that supports only version 1.0 responds with the status 415 or 400. Some of these
+// receivers, for example VictoriaMetrics, respond with a success and store nothing. A receiver of version
+// 2.0 responds with the header fields X-Prometheus-Remote-Write-Samples-Written, -Histograms-Written and
+// -Exemplars-Written, and the other receivers do not. The pusher therefore falls back to version 1.0
+// after one of these responses:
+//
+//   - the status 415
+//   - the status 400 without such a field
+//   - a success without such a field
+//
+// The pusher then sends the same samples in version 1.0 at once, so no sample is lost. The attempt by
+// version 2.0 has the result "refused" in push_attempts_total. The pusher uses version 1.0 for an hour,
+// and the next push after the hour uses version 2.0 again. If a receiver refuses version 1.0 with the
+// status 415, the next push uses version 2.0.
+//
+// A proxy before the receiver must not remove the header fields. Otherwise the receiver gets the samples
+// of one push in each hour twice, with the same times and values.
+//
+// The header fields also show how many samples the receiver wrote. It can refuse some samples of a
+// request and write the others. The pusher counts the refused samples in push_samples_dropped_total and
+// returns an error, and sends no further requests to find these samples. If the receiver wrote no sample
+// of a request, the pusher looks for the refused samples as in version 1.0. A push succeeds if the receiver
+// refused only exemplars, because a receiver refuses exemplars that it already has.
+//
+// The error of a push with Version2 contains the version of the request.
+//
 // # Choice of remote write
 //
 // Most backends accept two protocols: OTLP and remote write. Receivers of OTLP rename metrics, each by its
@@ -110,7 +143,7 @@
 //
 // If a remote write receiver refuses a request with the status 400, 409, 413 or 422, the
 // pusher looks for the refused samples. It drops and counts these samples and sends the
-// others.
+// others. Version 2.0 differs, see the section "Remote write 2.0".
 //
 // An OTLP receiver can reject a part of a request (partial_success). Such a push returns an error with the message of
 // the receiver. A message without rejected data points is a warning, which the pusher ignores.

@@ -546,6 +546,54 @@ func TestRealNoNative(t *testing.T) {
 	}
 }
 
+// These servers support only remote write 1.0. They respond to a request of version 2.0 with a success and
+// store nothing. The first push with Version2 therefore sends the same samples in version 1.0. No sample
+// is lost, also not of a native histogram.
+func TestRealVersion2(t *testing.T) {
+	for _, variable := range remoteWriteServers {
+		t.Run(variable, func(t *testing.T) {
+			base := serverURL(t, variable)
+			reg, only, _ := realNative()
+			many := reg.GaugeVec("push_test_version2", "Many.", []string{"n"})
+			for i := range maxSeries {
+				many.With(fmt.Sprint(i)).Set(int64(i))
+			}
+			own := tacho.NewRegistry()
+			target := RemoteWrite{URL: base + "/api/v1/write", Labels: []string{"job", "version2"}, Version2: true}
+			p, err := New(target, Config{Registry: reg, Metrics: own})
+			if err != nil {
+				t.Fatal(err)
+			}
+			result := func(expr string) func() string { return func() string { return query(t, base, expr) } }
+			for n := range 2 {
+				if err := p.Push(context.Background()); err != nil {
+					t.Fatal(err)
+				}
+				if p.dest.remote.version != 1 {
+					t.Errorf("the version after push %d is %d, want 1", n, p.dest.remote.version)
+				}
+				for result, want := range map[string]uint64{"refused": 1, "success": uint64(2 * (n + 1))} {
+					if got := p.attempts.With(p.host, result).Value(); got != want {
+						t.Errorf("after push %d: %d attempts with the result %s, want %d", n, got, result, want)
+					}
+				}
+				eventually(t, fmt.Sprintf(`{} %d`, maxSeries*(n+1)), result(`sum(count_over_time(push_test_version2{job="version2"}[5m]))`))
+			}
+			eventually(t, `{"__name__":"push_test_jobs_total","job":"version2","result":`+escapedLabel+`} 3`, result(`push_test_jobs_total{job="version2"}`))
+			eventually(t, `{"__name__":"push_test_both_bucket","job":"version2","le":"2.5"} 10`, result(`push_test_both_bucket{job="version2",le="2.5"}`))
+			if variable == "PROMETHEUS_URL" {
+				eventually(t, fmt.Sprint(wantNative(only.Snapshot())), func() string {
+					return fmt.Sprint(queryNative(t, base, `push_test_native{job="version2"}`))
+				})
+			}
+			if err := p.Shutdown(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, ``, result(`{job="version2"}`))
+		})
+	}
+}
+
 // A Pushgateway keeps all series of a family with native histograms.
 func TestRealPushgatewayNative(t *testing.T) {
 	base := serverURL(t, "PUSHGATEWAY_URL")
