@@ -86,7 +86,7 @@
 // [RemoteWrite.Version2] sends io.prometheus.write.v2.Request, the message of remote write 2.0. It contains
 // the type, help and unit of each series, start times and exemplars. Version 2.0 is experimental, as its
 // specification is (prometheus.io, "Prometheus Remote-Write 2.0 specification", version 2.0-rc.4).
-// Prometheus accepts it from version 2.54 on.
+// Prometheus accepts it from version 2.54 on, and reads start times from version 3.8 on.
 //
 // A receiver that supports only version 1.0 responds with the status 415 or 400. Some of these
 // receivers, for example VictoriaMetrics, respond with a success and store nothing. A receiver of version
@@ -104,7 +104,7 @@
 // status 415, the next push uses version 2.0.
 //
 // A proxy before the receiver must not remove the header fields. Otherwise the receiver gets the samples
-// of one push in each hour twice, with the same times and values.
+// of one request in each hour twice, with the same times and values.
 //
 // The header fields also show how many samples the receiver wrote. It can refuse some samples of a
 // request and write the others. The pusher counts the refused samples in push_samples_dropped_total and

@@ -113,3 +113,32 @@ func ExampleOTLP() {
 	// POST /v1/metrics application/x-protobuf gzip
 	// tacho: push: POST http://collector:4318/v1/metrics: the receiver rejected 1 of 2 data points: "no room" (dropped samples: 1)
 }
+
+// A receiver without remote write 2.0 gets the same samples in version 1.0. The second push uses version
+// 1.0 at once.
+func ExampleRemoteWrite_version2() {
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println(r.Header.Get("X-Prometheus-Remote-Write-Version"), r.Header.Get("Content-Type"))
+		if r.Header.Get("Content-Type") != "application/x-protobuf" {
+			w.WriteHeader(http.StatusUnsupportedMediaType)
+		}
+	}))
+	defer receiver.Close()
+
+	reg := tacho.NewRegistry()
+	reg.Counter("missions_total", "Missions.").Inc()
+	p, err := push.New(push.RemoteWrite{URL: receiver.URL, Version2: true}, push.Config{Registry: reg})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for range 2 {
+		if err := p.Push(context.Background()); err != nil {
+			fmt.Println(err)
+		}
+	}
+	// Output:
+	// 2.0.0 application/x-protobuf;proto=io.prometheus.write.v2.Request
+	// 0.1.0 application/x-protobuf
+	// 0.1.0 application/x-protobuf
+}

@@ -243,3 +243,22 @@ func FuzzRequest(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkCountRequest measures the count after each response to version 2.0.
+func BenchmarkCountRequest(b *testing.B) {
+	reg, _ := manySeries(maxSeries)
+	d, err := RemoteWrite{URL: "http://127.0.0.1", Labels: []string{"job", "j", "instance", "i"}, Version2: true}.resolve()
+	if err != nil {
+		b.Fatal(err)
+	}
+	push, err := d.remote.encode(b.Context(), reg, 1<<30)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if c, ok := countRequest(push.bodies[0]); !ok || c.samples != maxSeries {
+			b.Fatal(c, ok)
+		}
+	}
+}

@@ -312,11 +312,21 @@ func (j *joiner) references(old []byte, kind uint64) (message []byte, ok bool) {
 
 // countRequest counts the elements of a compressed request.
 func countRequest(body []byte) (c counts, ok bool) {
-	q, ok := openRequest(body)
-	for _, series := range q.series {
-		for len(series) > 0 {
+	request, err := unsnappy(body)
+	if err != nil {
+		return c, false
+	}
+	for len(request) > 0 {
+		f, rest, ok := cutField(request)
+		if request = rest; !ok {
+			return c, false
+		}
+		if f.tag != requestSeries {
+			continue
+		}
+		for series := f.bytes; len(series) > 0; {
 			f, rest, ok := cutField(series)
-			if !ok {
+			if series = rest; !ok {
 				return c, false
 			}
 			switch f.tag {
@@ -327,10 +337,9 @@ func countRequest(body []byte) (c counts, ok bool) {
 			case seriesExemplar:
 				c.exemplars++
 			}
-			series = rest
 		}
 	}
-	return c, ok
+	return c, true
 }
 
 // downgrade converts a compressed request of version 2.0 to version 1.0. It leaves out the elements

@@ -159,7 +159,8 @@ func unsnappy(src []byte) ([]byte, error) {
 		return nil, errCorrupt
 	}
 	src = src[n:]
-	var dst []byte
+	// Three bytes of src become at most snappyMaxCopy bytes of dst.
+	dst := make([]byte, 0, min(size, uint64(len(src)/3+1)*snappyMaxCopy))
 	for len(src) > 0 {
 		tag := src[0]
 		src = src[1:]
@@ -201,8 +202,10 @@ func unsnappy(src []byte) ([]byte, error) {
 		if offset <= 0 || offset > len(dst) {
 			return nil, errCorrupt
 		}
-		for range length { // byte by byte, because a copy may overlap its output
-			dst = append(dst, dst[len(dst)-offset])
+		for length > 0 { // in parts, because a copy may overlap its output
+			part := min(length, offset)
+			dst = append(dst, dst[len(dst)-offset:][:part]...)
+			length -= part
 		}
 	}
 	if uint64(len(dst)) != size {
