@@ -7,19 +7,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"time"
-)
-
-const (
-	// maxWait is the longest wait between two attempts of a push. If the server asks
-	// for a longer wait, the push ends.
-	maxWait = time.Minute
-	// maxRunDelay limits the time for which Retry-After can delay Run. Without this
-	// limit, a wrong date in Retry-After could stop all later pushes.
-	maxRunDelay = time.Hour
 )
 
 // An outcome is the result of an attempt.
@@ -61,8 +51,8 @@ func (p *Pusher) sendWithRetries(ctx context.Context, stop <-chan struct{}, enco
 		if o.after > 0 {
 			p.notBefore.Store(int64(time.Since(p.epoch) + min(o.after, maxRunDelay)))
 		}
-		if !o.retry || n >= p.retries || o.after > maxWait || !sleep(ctx, stop, max(p.wait(n), o.after)) {
-			return o
+		if !o.retry || n >= p.limit || o.after > maxWait || !sleep(ctx, stop, p.delay(n, o.after)) {
+			return p.note(o)
 		}
 	}
 }
@@ -75,34 +65,6 @@ func (o outcome) result() string {
 		return "failed"
 	}
 	return "refused"
-}
-
-// wait returns the random wait after attempt n, counted from 0.
-func (p *Pusher) wait(n int) time.Duration {
-	d := maxWait
-	if n < 16 {
-		d = min(d, p.backoff<<n)
-	}
-	return d/2 + rand.N(d/2+1)
-}
-
-// sleep waits for d and reports whether d elapsed. It returns false as soon as ctx
-// ends or stop is closed. If the deadline of ctx is earlier than the end of d, sleep
-// returns false without waiting.
-func sleep(ctx context.Context, stop <-chan struct{}, d time.Duration) bool {
-	if end, ok := ctx.Deadline(); ok && time.Until(end) < d {
-		return false
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-stop:
-		return false
-	case <-timer.C:
-		return true
-	}
 }
 
 const userAgent = "tacho"

@@ -55,7 +55,11 @@ type Config struct {
 	// Retries is the maximum number of retries for each request. The value 0 means 3
 	// retries, and a negative value disables retries. The wait before the first retry
 	// is half a second to a second. Each further wait is twice as long, up to one
-	// minute. If the server asks for more than one minute, the push ends.
+	// minute. If the server asks for a wait with Retry-After, the retry waits for both times.
+	// If the server asks for more than one minute, the push ends.
+	//
+	// After a failed push, Run retries no request until the server responds again. Otherwise, a
+	// fleet would send several times its usual requests to a server that is overloaded.
 	Retries int
 	// MaxBytes limits the size of a push, in bytes of exposition before compression.
 	// If MaxBytes is 0 or less, the limit is 32 MiB. A larger push returns an error
@@ -98,6 +102,10 @@ type Pusher struct {
 	sem       chan struct{} // semaphore: holds an element during a push
 	epoch     time.Time     // has a monotonic clock reading
 	notBefore atomic.Int64  // Run does not push before this time, in nanoseconds since epoch
+
+	// The next fields are used by one push at a time.
+	limit       int  // of retries of a request
+	unavailable bool // the receiver did not accept the latest request, and a retry may succeed
 
 	mu     sync.Mutex
 	stop   chan struct{}   // closed by Shutdown and Close; only Shutdown's push may start later
@@ -205,14 +213,17 @@ func (p *Pusher) define(reg *tacho.Registry) error {
 //
 // If the receiver of a [RemoteWrite] refuses some samples, Push sends the other samples
 // and returns an error. Push also returns an error if an [OTLP] receiver rejects some samples.
-func (p *Pusher) Push(ctx context.Context) error { return p.push(ctx, p.stop, false) }
+func (p *Pusher) Push(ctx context.Context) error { return p.push(ctx, p.stop, byCall) }
 
-// push is Push. If final is true, no push follows.
-func (p *Pusher) push(ctx context.Context, stop <-chan struct{}, final bool) error {
+// push is Push, with the rules of the cause.
+func (p *Pusher) push(ctx context.Context, stop <-chan struct{}, why cause) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(p.ctx, cancel)()
-	err := p.exclusive(ctx, stop, func() error { return p.send(ctx, stop, final) })
+	err := p.exclusive(ctx, stop, func() error {
+		p.limit = p.allowed(why)
+		return p.send(ctx, stop, why == byTheEnd)
+	})
 	if err != nil && p.ctx.Err() != nil {
 		return ErrClosed
 	}
@@ -271,9 +282,14 @@ func (p *Pusher) Delete(ctx context.Context) error {
 // within the first interval. When ctx ends, Run returns the error of ctx. After
 // Shutdown or Close, Run returns [ErrClosed]. A failed push does not end Run.
 //
-// If a push takes longer than the interval, Run waits another interval before the
-// next push. If Retry-After asks for a longer wait, Run waits accordingly, up to one
-// hour.
+// After a failed push, each push of Run is one attempt without retries, until the server responds
+// with another status than 408, 429 and 5xx. A push that failed is not kept. The next push
+// contains the values of its own time.
+//
+// If a push takes longer than the interval, Run waits half an interval to one and a half
+// intervals before the next push, at random. If Retry-After asks for a longer wait, Run waits
+// accordingly, up to one hour, and then for a random part of the interval. So the programs of a
+// fleet do not return at the same time after an outage.
 func (p *Pusher) Run(ctx context.Context) error {
 	timer := time.NewTimer(rand.N(p.interval))
 	defer timer.Stop()
@@ -286,22 +302,12 @@ func (p *Pusher) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		start := time.Now()
-		err := p.Push(ctx)
+		err := p.push(ctx, p.stop, byTime)
 		if err != nil && err != ErrClosed && ctx.Err() == nil && p.onError != nil {
 			p.onError(err)
 		}
 		timer.Reset(p.pause(time.Since(start), time.Since(p.epoch)))
 	}
-}
-
-// pause returns the time between the end of a push and the next push of Run. took is the
-// duration of the push, and now is the time since p.epoch.
-func (p *Pusher) pause(took, now time.Duration) time.Duration {
-	wait := p.interval*9/10 + rand.N(p.interval/5+1)
-	if took < wait {
-		wait -= took
-	}
-	return max(wait, time.Duration(p.notBefore.Load())-now)
 }
 
 // Shutdown makes Run return, waits for a push in progress, and pushes a last time.
@@ -316,7 +322,7 @@ func (p *Pusher) Shutdown(ctx context.Context) error {
 		return ErrClosed
 	}
 	defer p.cancel()
-	return p.push(ctx, nil, true)
+	return p.push(ctx, nil, byTheEnd)
 }
 
 // Close makes Run return and cancels a push in progress. Close does not push a last

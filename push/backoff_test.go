@@ -1,0 +1,108 @@
+//go:build !tacho_nohttp
+
+package push
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// While the receiver fails, a push of Run is one attempt. After a response that is not a failure, a
+// push of Run has retries again. Other pushes always have them.
+func TestRetriesWhileUnavailable(t *testing.T) {
+	for name, target := range allTargets {
+		t.Run(name, func(t *testing.T) {
+			status := 0
+			s := serve(t, func(_ int, w http.ResponseWriter) { w.WriteHeader(status) })
+			p, _ := testPusher(t, target(s.URL), Config{Retries: 2})
+			for i, step := range []struct {
+				push     string
+				status   int
+				requests int
+			}{
+				{"Run", 503, 3},
+				{"Run", 503, 1},
+				{"Run", 429, 1},
+				{"Push", 503, 3},
+				{"Run", 503, 1},
+				{"Run", 200, 1},
+				{"Run", 503, 3},
+				{"Run", 503, 1},
+				{"Run", 401, 1}, // a refusal shows that the receiver responds
+				{"Run", 503, 3},
+				{"Run", 503, 1},
+				{"Shutdown", 503, 3},
+			} {
+				status = step.status
+				before := len(s.seen())
+				switch step.push {
+				case "Run":
+					p.push(context.Background(), p.stop, byTime)
+				case "Push":
+					p.Push(context.Background())
+				case "Shutdown":
+					p.Shutdown(context.Background())
+				}
+				if n := len(s.seen()) - before; n != step.requests {
+					t.Errorf("step %d, %s with status %d: %d requests, want %d", i, step.push, step.status, n, step.requests)
+				}
+			}
+		})
+	}
+}
+
+// Run uses the rule of TestRetriesWhileUnavailable.
+func TestRunWhileUnavailable(t *testing.T) {
+	s := serve(t, statuses(503))
+	var failed atomic.Int64
+	p, _ := testPusher(t, VictoriaMetrics{URL: s.URL}, Config{
+		Interval: time.Millisecond,
+		OnError:  func(error) { failed.Add(1) },
+	})
+	ran := make(chan error)
+	go func() { ran <- p.Run(context.Background()) }()
+	waitFor(t, func() bool { return failed.Load() >= 5 })
+	p.Close()
+	<-ran
+	// The first push has 3 retries. Close may cancel one more push, whose error is not that of a failure.
+	if n, pushes := len(s.seen()), int(failed.Load()); n < pushes+3 || n > pushes+3+1 {
+		t.Errorf("%d requests in %d failed pushes, want %d", n, pushes, pushes+3)
+	}
+}
+
+// Retry-After is a minimum. Programs that a receiver refused at the same time must not return at the
+// same time.
+func TestRetryAfterIsSpread(t *testing.T) {
+	p := &Pusher{interval: time.Minute, backoff: time.Second}
+	delays := map[time.Duration]bool{}
+	for range 100 {
+		d := p.delay(0, 30*time.Second)
+		if d < 30*time.Second+time.Second/2 || d > 31*time.Second {
+			t.Errorf("a retry %v after a response with Retry-After: 30", d)
+		}
+		delays[d] = true
+	}
+	if len(delays) < 90 {
+		t.Errorf("%d different delays of 100", len(delays))
+	}
+	if d := p.delay(0, -time.Hour); d < time.Second/2 || d > time.Second {
+		t.Errorf("a retry %v after a response with a date in the past", d)
+	}
+	p.notBefore.Store(int64(time.Hour))
+	parts := [6]int{}
+	for range 6000 {
+		d := p.pause(0, 0) - time.Hour
+		if d < 0 || d >= time.Minute {
+			t.Fatalf("a pause of an hour and %v, want one within a minute after the hour", d)
+		}
+		parts[d/(10*time.Second)]++
+	}
+	for i, n := range parts {
+		if n < 500 || n > 1500 {
+			t.Errorf("%d of 6000 pauses end in part %d of the interval after Retry-After, want about 1000", n, i)
+		}
+	}
+}
