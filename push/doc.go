@@ -133,9 +133,19 @@
 // A request is retried if the server does not respond, or responds with the status
 // 408, 429 or 5xx. An OTLP request is retried only after 429, 502, 503 and 504, as the specification of
 // OTLP says. The delay before a retry doubles each time. The actual wait is
-// random, between half the delay and the full delay. If Retry-After asks for a longer
-// wait, the pusher waits for the time in Retry-After. Every other failure status is
+// random, between half the delay and the full delay. If Retry-After asks for a
+// wait, the pusher waits for both times. Every other failure status is
 // final. [Config.MaxBytes] limits the size of a push, also in memory.
+//
+// While a server fails, [Pusher.Run] sends one request in each interval, without retries. The retries
+// of a push begin again after the first response with another status. A pusher keeps no samples of a
+// failed push. Counters and histograms are cumulative, so the next accepted push contains their
+// events, and a graph has a gap. If the gap matters, send to a local agent that keeps samples on disk,
+// such as the agent of Prometheus or vmagent.
+//
+// The programs of a fleet do not push at the same time. The first push of Run starts at a random time
+// within the interval. Each wait differs by up to a tenth. After a push that took longer than the
+// interval, and after Retry-After, the wait is random over an interval.
 //
 // A retry in the text format contains the current values, because the server uses the
 // time of receipt. A retry by remote write, by OTLP or in protobuf contains the same samples as the first
@@ -151,6 +161,13 @@
 // A function or collector of the registry that does not return delays a push by nine tenths
 // of [Config.Timeout], or of the time until the deadline of its context. The push then
 // contains all families but those of the function; see [tacho.Registry.WriteTextContext].
+//
+// # Labels of a program
+//
+// A scrape adds the labels job and instance, and a push has no such step. If two programs push the same
+// series by remote write, the receiver stores the values of both in turn. Queries then show counter
+// resets that did not happen. A receiver reports an error only if a sample has the time of an earlier
+// one, or an older time. Set [RemoteWrite.Job] or [VictoriaMetrics.Job] to add both labels.
 //
 // # Secrets
 //

@@ -142,3 +142,29 @@ func ExampleRemoteWrite_version2() {
 	// 0.1.0 application/x-protobuf
 	// 0.1.0 application/x-protobuf
 }
+
+// The programs of a fleet need labels of their own. Instance names the program, and a restarted program
+// continues its series.
+func ExampleVictoriaMetrics() {
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		fmt.Println(r.URL.Query()["extra_label"])
+	}))
+	defer server.Close()
+
+	reg := tacho.NewRegistry()
+	reg.Counter("jobs_total", "Jobs.").Inc()
+	p, err := push.New(push.VictoriaMetrics{
+		URL:      server.URL,
+		Job:      "shop",
+		Instance: "web1:8080",
+	}, push.Config{Registry: reg})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := p.Push(context.Background()); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// [job=shop instance=web1:8080]
+}

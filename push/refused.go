@@ -67,6 +67,7 @@ type delivery struct {
 	dropped         int64 // number of samples
 	first           error
 	others          []error             // of requests that were not refused because of their samples
+	reason          string              // the label reason of first
 	refused         map[string]struct{} // keys of dropped series
 	symbols         request2            // of the refused request, in version 2.0
 }
@@ -115,7 +116,7 @@ func (d *delivery) summary(at, newest int64) error {
 	if back := time.Duration(newest-at) * time.Millisecond; back > 0 {
 		clock = fmt.Sprintf("; the clock is %v behind the time of an accepted push", back)
 	}
-	return fmt.Errorf("%w (dropped samples: %d%s)", d.first, d.dropped, clock)
+	return fmt.Errorf("%w (dropped samples: %d%s%s)", d.first, d.dropped, clock, d.p.dest.remote.hint(d.reason))
 }
 
 // send sends a request. If the receiver does not support version 2.0, send sends the same samples in
@@ -282,7 +283,7 @@ func (d *delivery) dropUnwritten(o outcome) {
 // count counts n dropped samples of a request with the outcome o.
 func (d *delivery) count(n int64, o outcome) {
 	if d.first == nil {
-		d.first = o.err
+		d.first, d.reason = o.err, o.reason()
 	}
 	d.dropped += n
 	d.p.dropped.With(d.p.host, o.reason()).Add(uint64(n))

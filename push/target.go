@@ -125,6 +125,14 @@ type VictoriaMetrics struct {
 	// Labels lists labels for every series, as alternating names and values. The
 	// server replaces labels of the same name in a series.
 	Labels []string
+	// Job and Instance are the values of the labels job and instance of every series. Without
+	// these labels, the programs of a fleet write to the same series. If Job is empty, no label is
+	// added, and Instance must be empty. If only Instance is empty, the instance is the host name, a
+	// colon and the process id, for example web1:4711. Labels with the same names win.
+	//
+	// Each restart of a program then starts new series. Set Instance to a name that remains, for
+	// example the host and the port of the server, if a host has one program of the job.
+	Job, Instance string
 }
 
 func (t VictoriaMetrics) resolve() (*destination, error) {
@@ -134,6 +142,9 @@ func (t VictoriaMetrics) resolve() (*destination, error) {
 	}
 	labels, err := parseLabels(t.Labels)
 	if err != nil {
+		return nil, err
+	}
+	if labels, err = identity(t.Job, t.Instance, labels); err != nil {
 		return nil, err
 	}
 	query := d.url.Query()
@@ -178,9 +189,17 @@ type RemoteWrite struct {
 	// series already has a label of the same name, for example job, the label of the
 	// series is renamed to exported_job. A scrape renames labels in the same way.
 	//
-	// A scrape adds the labels job and instance to distinguish programs. Set job and
-	// instance here for the same purpose.
+	// A scrape adds the labels job and instance to distinguish programs. Set Job and
+	// Instance for the same purpose.
 	Labels []string
+	// Job and Instance are the values of the labels job and instance of every series. Without
+	// these labels, the programs of a fleet write to the same series. If Job is empty, no label is
+	// added, and Instance must be empty. If only Instance is empty, the instance is the host name, a
+	// colon and the process id, for example web1:4711. Labels with the same names win.
+	//
+	// Each restart of a program then starts new series. Set Instance to a name that remains, for
+	// example the host and the port of the server, if a host has one program of the job.
+	Job, Instance string
 	// NoStaleMarkers disables stale markers. A series that ended then remains visible
 	// in queries for the lookback time of the server, by default 5 minutes in
 	// Prometheus.
@@ -214,6 +233,9 @@ func (t RemoteWrite) resolve() (*destination, error) {
 	}
 	labels, err := parseLabels(t.Labels)
 	if err != nil {
+		return nil, err
+	}
+	if labels, err = identity(t.Job, t.Instance, labels); err != nil {
 		return nil, err
 	}
 	labels = slices.DeleteFunc(labels, func(l label) bool { return l.value == "" })

@@ -1,0 +1,59 @@
+//go:build !tacho_nohttp
+
+package push
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strconv"
+
+	constlabel "github.com/tachikoma/tacho/internal/label"
+)
+
+// identity returns labels with the labels job and instance, unless job is empty. If instance is empty,
+// the label instance is the host name and the process id. labels wins over job and instance.
+//
+// The process id distinguishes the programs of a host. A restarted program gets other series, as a new
+// container does.
+func identity(job, instance string, labels []label) ([]label, error) {
+	if job == "" {
+		if instance != "" {
+			return nil, errors.New("tacho: push: an Instance needs a Job")
+		}
+		return labels, nil
+	}
+	if instance == "" {
+		host, err := os.Hostname()
+		if err != nil || host == "" {
+			host = "localhost"
+		}
+		instance = host + ":" + strconv.Itoa(os.Getpid())
+	}
+	own, err := parseLabels([]string{"job", job, "instance", instance})
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range own {
+		if !slices.ContainsFunc(labels, func(other label) bool { return other.name == l.name }) {
+			labels = append(labels, l)
+		}
+	}
+	return labels, nil
+}
+
+// anonymous reports whether no target label distinguishes the program from others.
+func (r *receiver) anonymous() bool {
+	return !slices.ContainsFunc(r.targets, func(l constlabel.Label) bool {
+		return l.Name == "job" || l.Name == "instance"
+	})
+}
+
+// hint returns the end of the error of refused samples. Programs with the same labels write to the same
+// series. The receiver then refuses samples of one program because of the samples of another one.
+func (r *receiver) hint(reason string) string {
+	if reason != "duplicate" && reason != "out_of_order" || !r.anonymous() {
+		return ""
+	}
+	return "; if other programs push the same series, set Job and Instance"
+}
