@@ -1,0 +1,72 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// runs are the runs of -all. LARGE is the flag -large.
+var runs = []string{
+	// Sizes.
+	"-programs 10 -time 1m",
+	"-programs 100",
+	"-programs 1000",
+	"-programs 1000 -mode text",
+	"-programs 1000 -receiver prometheus",
+	"-programs 1000 -receiver prometheus -mode scrape",
+	"-programs LARGE -interval 1m -time 1m",
+	// Outages.
+	"-programs 200 -interval 5s -scenario restart -down 30s",
+	"-programs 200 -interval 5s -scenario restart -down 30s -receiver prometheus",
+	"-programs 200 -interval 5s -scenario kill -down 30s -receiver prometheus",
+	"-programs 200 -interval 5s -scenario hang -down 30s",
+	// A receiver without capacity for all.
+	"-programs 200 -interval 5s -time 20s -scenario busy",
+	"-programs 200 -interval 5s -time 20s -scenario busy -retry-after 4s",
+	// Clocks: one program of ten.
+	"-programs 10 -interval 2s -time 8s -scenario skew -skew -10m -receiver prometheus",
+	"-programs 10 -interval 2s -time 8s -scenario skew -skew 10m -receiver prometheus",
+	"-programs 10 -interval 2s -time 8s -scenario skew -skew -3h -receiver prometheus",
+	"-programs 10 -interval 2s -time 8s -scenario skew -skew 3h -receiver prometheus",
+	"-programs 10 -interval 2s -time 8s -scenario skew -skew 3h",
+	// Labels.
+	"-programs 10 -interval 2s -time 8s -scenario twins -receiver prometheus",
+	"-programs 10 -interval 2s -time 8s -scenario twins",
+}
+
+// all runs every element of runs in a process of its own, because the processor time and the memory
+// are those of the process.
+func all(ctx context.Context, c *config, large int) (results []*result, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	for _, args := range runs {
+		args = strings.ReplaceAll(args, "LARGE", strconv.Itoa(large))
+		start := time.Now()
+		cmd := exec.CommandContext(ctx, self, append(strings.Fields(args), "-json", "-victoriametrics", c.victoriaPath, "-prometheus", c.prometheusPath)...)
+		cmd.Stderr = os.Stderr
+		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // the run stops its receiver
+		cmd.WaitDelay = time.Minute
+		text, err := cmd.Output()
+		if err != nil {
+			return results, fmt.Errorf("fleet: %s: %w", args, err)
+		}
+		var r []*result
+		if err := json.Unmarshal(text, &r); err != nil {
+			return results, fmt.Errorf("fleet: %s: %w", args, err)
+		}
+		results = append(results, r...)
+		log.Printf("%4.0f s  %s", time.Since(start).Seconds(), args)
+	}
+	return results, nil
+}
