@@ -28,9 +28,9 @@ const (
 
 // allowed returns the maximum number of retries of each request of a push.
 //
-// While the receiver does not accept requests, retries help no push: the next push of Run replaces them.
-// With 3 retries, a fleet would send up to 4 times its usual requests to a receiver that starts again
-// or is overloaded.
+// While the receiver does not accept requests, the next push of Run replaces the retries. With 3 retries in
+// each push, a fleet would send up to 4 times its usual requests to a receiver that starts again or is
+// overloaded.
 func (p *Pusher) allowed(why cause) int {
 	if why == byTime && p.unavailable {
 		return 0
@@ -38,9 +38,10 @@ func (p *Pusher) allowed(why cause) int {
 	return p.retries
 }
 
-// note records the last outcome of a request and its retries.
-func (p *Pusher) note(o outcome) outcome {
-	p.unavailable = o.retry
+// note records the last outcome of a request, after n retries. A request that needed retries shows that
+// the receiver is overloaded or was unavailable.
+func (p *Pusher) note(o outcome, n int) outcome {
+	p.unavailable = o.retry || n > 0
 	return o
 }
 

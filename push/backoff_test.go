@@ -10,33 +10,40 @@ import (
 	"time"
 )
 
-// While the receiver fails, a push of Run is one attempt. After a response that is not a failure, a
-// push of Run has retries again. Other pushes always have them.
+// While the receiver fails, a push of Run is one attempt. After a request that needed no retry, a push of
+// Run has retries again. Other pushes always have them.
 func TestRetriesWhileUnavailable(t *testing.T) {
 	for name, target := range allTargets {
 		t.Run(name, func(t *testing.T) {
-			status := 0
-			s := serve(t, func(_ int, w http.ResponseWriter) { w.WriteHeader(status) })
+			var status []int
+			s := serve(t, func(_ int, w http.ResponseWriter) {
+				w.WriteHeader(status[0])
+				if len(status) > 1 {
+					status = status[1:]
+				}
+			})
 			p, _ := testPusher(t, target(s.URL), Config{Retries: 2})
 			for i, step := range []struct {
 				push     string
-				status   int
+				statuses []int // the last one repeats
 				requests int
 			}{
-				{"Run", 503, 3},
-				{"Run", 503, 1},
-				{"Run", 429, 1},
-				{"Push", 503, 3},
-				{"Run", 503, 1},
-				{"Run", 200, 1},
-				{"Run", 503, 3},
-				{"Run", 503, 1},
-				{"Run", 401, 1}, // a refusal shows that the receiver responds
-				{"Run", 503, 3},
-				{"Run", 503, 1},
-				{"Shutdown", 503, 3},
+				{"Run", []int{503}, 3},
+				{"Run", []int{503}, 1},
+				{"Run", []int{429}, 1},
+				{"Push", []int{503}, 3},
+				{"Run", []int{503}, 1},
+				{"Run", []int{200}, 1},
+				{"Run", []int{503}, 3},
+				{"Run", []int{503}, 1},
+				{"Run", []int{401}, 1}, // a refusal shows that the receiver responds
+				{"Run", []int{503, 429, 200}, 3},
+				{"Run", []int{429, 200}, 1}, // the retries of an overloaded receiver are more load
+				{"Run", []int{200}, 1},
+				{"Run", []int{503, 200}, 2},
+				{"Shutdown", []int{503}, 3},
 			} {
-				status = step.status
+				status = step.statuses
 				before := len(s.seen())
 				switch step.push {
 				case "Run":
@@ -47,7 +54,7 @@ func TestRetriesWhileUnavailable(t *testing.T) {
 					p.Shutdown(context.Background())
 				}
 				if n := len(s.seen()) - before; n != step.requests {
-					t.Errorf("step %d, %s with status %d: %d requests, want %d", i, step.push, step.status, n, step.requests)
+					t.Errorf("step %d, %s with the statuses %v: %d requests, want %d", i, step.push, step.statuses, n, step.requests)
 				}
 			}
 		})

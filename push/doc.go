@@ -137,9 +137,8 @@
 // wait, the pusher waits for both times. Every other failure status is
 // final. [Config.MaxBytes] limits the size of a push, also in memory.
 //
-// While a server fails, [Pusher.Run] sends one request in each interval, without retries. The retries
-// of a push begin again after the first response with another status. A pusher keeps no samples of a
-// failed push. Counters and histograms are cumulative, so the next accepted push contains their
+// While a server fails, [Pusher.Run] sends one request in each interval, without retries. A push has
+// retries again after a request that needed none. A pusher keeps no samples of a failed push. Counters and histograms are cumulative, so the next accepted push contains their
 // events, and a graph has a gap. If the gap matters, send to a local agent that keeps samples on disk,
 // such as the agent of Prometheus or vmagent.
 //

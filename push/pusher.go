@@ -58,7 +58,7 @@ type Config struct {
 	// minute. If the server asks for a wait with Retry-After, the retry waits for both times.
 	// If the server asks for more than one minute, the push ends.
 	//
-	// After a failed push, Run retries no request until the server responds again. Otherwise, a
+	// After a push with retries, Run retries no request until a request needs no retry. Otherwise, a
 	// fleet would send several times its usual requests to a server that is overloaded.
 	Retries int
 	// MaxBytes limits the size of a push, in bytes of exposition before compression.
@@ -105,7 +105,7 @@ type Pusher struct {
 
 	// The next fields are used by one push at a time.
 	limit       int  // of retries of a request
-	unavailable bool // the receiver did not accept the latest request, and a retry may succeed
+	unavailable bool // the latest request failed or was retried
 
 	mu     sync.Mutex
 	stop   chan struct{}   // closed by Shutdown and Close; only Shutdown's push may start later
@@ -282,9 +282,9 @@ func (p *Pusher) Delete(ctx context.Context) error {
 // within the first interval. When ctx ends, Run returns the error of ctx. After
 // Shutdown or Close, Run returns [ErrClosed]. A failed push does not end Run.
 //
-// After a failed push, each push of Run is one attempt without retries, until the server responds
-// with another status than 408, 429 and 5xx. A push that failed is not kept. The next push
-// contains the values of its own time.
+// After a push that needed retries, the pushes of Run have no retries until the server accepts or
+// refuses a push at the first attempt. A push that failed is not kept. The next push contains the
+// values of its own time.
 //
 // If a push takes longer than the interval, Run waits half an interval to one and a half
 // intervals before the next push, at random. If Retry-After asks for a longer wait, Run waits
