@@ -29,6 +29,8 @@ var runs = []string{
 	"-programs 200 -interval 5s -scenario restart -down 30s -receiver prometheus",
 	"-programs 200 -interval 5s -scenario kill -down 30s -receiver prometheus",
 	"-programs 200 -interval 5s -scenario hang -down 30s",
+	"-programs 200 -interval 5s -scenario restart -down 30s -via agent",
+	"-programs 200 -interval 5s -scenario restart -down 30s -via vmagent",
 	// A receiver without capacity for all.
 	"-programs 200 -interval 5s -time 20s -scenario busy",
 	"-programs 200 -interval 5s -time 20s -scenario busy -retry-after 4s",
@@ -53,7 +55,7 @@ func all(ctx context.Context, c *config, large int) (results []*result, err erro
 	for _, args := range runs {
 		args = strings.ReplaceAll(args, "LARGE", strconv.Itoa(large))
 		start := time.Now()
-		cmd := exec.CommandContext(ctx, self, append(strings.Fields(args), "-json", "-victoriametrics", c.victoriaPath, "-prometheus", c.prometheusPath)...)
+		cmd := exec.CommandContext(ctx, self, append(strings.Fields(args), "-json", "-victoriametrics", c.victoriaPath, "-prometheus", c.prometheusPath, "-vmagent", c.vmagentPath)...)
 		cmd.Stderr = os.Stderr
 		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // the run stops its receiver
 		cmd.WaitDelay = time.Minute

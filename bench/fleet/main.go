@@ -12,7 +12,7 @@
 // process, so a measured processor time contains their share of the collector of memory. The receiver is
 // a process that fleet starts and ends. Everything is on 127.0.0.1, without TLS.
 //
-// The flags -victoriametrics and -prometheus are the paths of the servers.
+// The flags -victoriametrics, -prometheus and -vmagent are the paths of the servers.
 package main
 
 import (
@@ -39,6 +39,7 @@ func main() {
 	c := &config{}
 	flag.StringVar(&c.scenario, "scenario", steady, "steady, restart, kill, hang, busy, skew or twins")
 	flag.StringVar(&c.receiver, "receiver", victoria, "victoriametrics or prometheus")
+	flag.StringVar(&c.via, "via", "", "agent (Prometheus) or vmagent: the programs push to this agent")
 	flag.StringVar(&c.mode, "mode", modeWrite, "write (remote write), text (text format, VictoriaMetrics) or scrape (Prometheus)")
 	flag.IntVar(&c.programs, "programs", 100, "number of programs")
 	flag.IntVar(&c.series, "series", 500, "series of a program")
@@ -54,6 +55,7 @@ func main() {
 	flag.BoolVar(&c.shared, "shared", false, "one transport for all programs")
 	flag.StringVar(&c.victoriaPath, "victoriametrics", "victoria-metrics", "path of VictoriaMetrics")
 	flag.StringVar(&c.prometheusPath, "prometheus", "prometheus", "path of Prometheus")
+	flag.StringVar(&c.vmagentPath, "vmagent", "vmagent", "path of vmagent")
 	asJSON := flag.Bool("json", false, "write JSON instead of Markdown")
 	every := flag.Bool("all", false, "run all scenarios of docs/fleet.md, each in a process of its own")
 	large := flag.Int("large", 10_000, "programs of the largest run of -all")
@@ -89,6 +91,8 @@ func (c *config) check() error {
 	switch {
 	case flag.NArg() > 0 || !known[c.receiver] || !known[c.mode] || !known[c.scenario]:
 		return fmt.Errorf("fleet: unknown argument, receiver, mode or scenario; see -help")
+	case c.via != "" && (c.via != agent && c.via != vmagent || c.mode != modeWrite):
+		return fmt.Errorf("fleet: -via must be agent or vmagent, with -mode write")
 	case c.programs < 1 || c.programs > maxPrograms:
 		return fmt.Errorf("fleet: -programs must be 1 to %d", maxPrograms)
 	case c.series < minSeries || c.series > maxPerProg:

@@ -13,6 +13,7 @@ import (
 // A result has the measurements of a run.
 type result struct {
 	Scenario, Receiver, Mode string
+	Via                      string // the agent between the programs and the receiver
 	Programs, Series         int
 	Note                     string  // the setting of a scenario
 	Interval, Down, Skew     float64 // seconds
@@ -32,6 +33,8 @@ type result struct {
 	ReceiverMicros    float64 // processor time of a sample
 	ReceiverMiB       float64
 	ReceiverKiBSeries float64 // resident memory divided by the series
+	AgentMicros       float64 // processor time of the agent for a sample
+	AgentMiB          float64
 
 	// After a collection, without the memory of the simulator.
 	RegistryKiB float64 // of a program without its pusher
@@ -61,7 +64,8 @@ type result struct {
 // A mark is the state of a run at a time.
 type mark struct {
 	at                         time.Time
-	cpu, receiver              time.Duration
+	cpu, receiver, agent       time.Duration
+	agentMemory                float64
 	accepted, wire, opened     int64
 	stored, resident, openConn float64
 	second                     int
@@ -74,6 +78,9 @@ func (f *fleet) mark(ctx context.Context) mark {
 	if f.server != nil {
 		m.stored = f.server.stored(ctx)
 		m.receiver, m.resident = f.server.usage()
+	}
+	if f.agent != nil {
+		m.agent, m.agentMemory = f.agent.usage()
 	}
 	m.cpu = processorTime()
 	return m
@@ -100,6 +107,7 @@ func (r *result) set(a, b mark, f *fleet) {
 	cpu := (b.receiver - a.receiver).Seconds()
 	r.ReceiverCores = cpu / r.Seconds
 	r.ReceiverMicros = 1e6 * cpu / max(b.stored-a.stored, 1)
+	r.AgentMicros, r.AgentMiB = 1e6*(b.agent-a.agent).Seconds()/max(r.Pushes*float64(r.Series), 1), b.agentMemory/(1<<20)
 	r.ReceiverMiB = b.resident / (1 << 20)
 	r.ReceiverKiBSeries = b.resident / 1024 / float64(r.Programs*r.Series)
 }
@@ -129,7 +137,12 @@ func ratio(a, b float64) float64 {
 
 var (
 	who = []cell{
-		{"receiver", func(r *result) string { return r.Receiver + ", " + r.Mode }},
+		{"receiver", func(r *result) string {
+			if r.Via != "" {
+				return r.Receiver + " via " + r.Via
+			}
+			return r.Receiver + ", " + r.Mode
+		}},
 		{"programs", number("%.0f", func(r *result) float64 { return float64(r.Programs) })},
 		{"interval", number("%.0f s", func(r *result) float64 { return r.Interval })},
 	}
@@ -152,6 +165,12 @@ var (
 		{"CPU a sample", number("%.2f µs", func(r *result) float64 { return r.ReceiverMicros })},
 		{"resident", number("%.0f MiB", func(r *result) float64 { return r.ReceiverMiB })},
 		{"resident a series", number("%.2f KiB", func(r *result) float64 { return r.ReceiverKiBSeries })},
+		{"agent", func(r *result) string {
+			if r.Via == "" {
+				return "none"
+			}
+			return fmt.Sprintf("%.2f µs a sample, %.0f MiB", r.AgentMicros, r.AgentMiB)
+		}},
 		{"expositions", number("%.0f", func(r *result) float64 { return r.Expositions })},
 		{"of them stored", number("%.0f", func(r *result) float64 { return r.StoredExpositions })},
 	}...)

@@ -13,10 +13,13 @@ import (
 	"time"
 )
 
-// The values of the flags -receiver, -mode and -scenario.
+// The values of the flags -receiver, -via, -mode and -scenario.
 const (
 	victoria   = "victoriametrics"
 	prometheus = "prometheus"
+
+	agent   = "agent" // Prometheus in agent mode
+	vmagent = "vmagent"
 
 	modeWrite  = "write"
 	modeText   = "text"
@@ -34,6 +37,7 @@ const (
 // A config describes a run.
 type config struct {
 	scenario, receiver, mode string
+	via                      string // an agent between the programs and the receiver, or ""
 	programs, series         int
 	interval                 time.Duration
 	warm, measured           time.Duration
@@ -46,6 +50,7 @@ type config struct {
 	shared                   bool          // one transport for all programs
 	victoriaPath             string
 	prometheusPath           string
+	vmagentPath              string
 	base                     string // URL of a receiver that runs already, for tests
 }
 
@@ -53,6 +58,7 @@ type config struct {
 type fleet struct {
 	c        *config
 	server   *server // nil if c.base is set
+	agent    *server // nil without c.via
 	traffic  *traffic
 	programs []*program
 	running  sync.WaitGroup
@@ -68,7 +74,7 @@ func run(ctx context.Context, c *config) (*result, error) {
 	base := c.base
 	if base == "" {
 		var err error
-		if f.server, err = newServer(c); err != nil {
+		if f.server, err = newServer(c, c.receiver, ""); err != nil {
 			return nil, err
 		}
 		defer f.server.close()
@@ -76,8 +82,18 @@ func run(ctx context.Context, c *config) (*result, error) {
 			return nil, err
 		}
 		base = f.server.url
+		if c.via != "" {
+			if f.agent, err = newServer(c, c.via, base); err != nil {
+				return nil, err
+			}
+			defer f.agent.close()
+			if err := f.agent.start(ctx); err != nil {
+				return nil, err
+			}
+			base = f.agent.url
+		}
 	}
-	r := &result{Scenario: c.scenario, Receiver: c.receiver, Mode: c.mode, Programs: c.programs, Series: c.series,
+	r := &result{Scenario: c.scenario, Receiver: c.receiver, Via: c.via, Mode: c.mode, Programs: c.programs, Series: c.series,
 		Interval: c.interval.Seconds(), Down: c.down.Seconds(), Skew: c.skew.Seconds()}
 	if c.after > 0 {
 		r.Note = fmt.Sprintf(", Retry-After %v", c.after)
@@ -212,7 +228,12 @@ func (f *fleet) losses(ctx context.Context, r *result) error {
 	if f.server == nil {
 		return nil
 	}
-	if err := wait(ctx, 5*time.Second); err != nil { // VictoriaMetrics shows new samples after seconds
+	settle := 5 * time.Second // VictoriaMetrics shows new samples after seconds
+	if f.agent != nil {
+		settle = time.Minute // an agent sends the samples of an outage with waits between the attempts
+	}
+	stopped := time.Now()
+	if err := wait(ctx, settle); err != nil {
 		return err
 	}
 	now := time.Now()
@@ -230,7 +251,7 @@ func (f *fleet) losses(ctx context.Context, r *result) error {
 	}
 	// A step is longer than the largest time between two pushes of Run.
 	step := f.c.interval * 12 / 10
-	for at := t.start.Add(f.c.interval + step); at.Before(now.Add(-6*time.Second - f.c.interval)); at = at.Add(step) {
+	for at := t.start.Add(f.c.interval + step); at.Before(stopped.Add(-step)); at = at.Add(step) {
 		n, err := f.server.query(ctx, fmt.Sprintf("count(count_over_time(%s[%dms]))", beatName, step.Milliseconds()), at)
 		if err != nil {
 			return err

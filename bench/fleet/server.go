@@ -21,7 +21,7 @@ import (
 
 // A server is a receiver that fleet started. Its data are in a temporary folder.
 type server struct {
-	kind   string // victoriametrics or prometheus
+	kind   string // one of the values of -receiver and -via
 	binary string
 	args   []string
 	url    string
@@ -32,8 +32,9 @@ type server struct {
 	past   time.Duration // processor time of the processes that ended
 }
 
-// newServer prepares a receiver. Call start to start it.
-func newServer(c *config) (*server, error) {
+// newServer prepares a receiver, or an agent that sends to the receiver with the URL next. Call start to
+// start the server.
+func newServer(c *config, kind, next string) (*server, error) {
 	dir, err := os.MkdirTemp("", "fleet")
 	if err != nil {
 		return nil, err
@@ -42,11 +43,11 @@ func newServer(c *config) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{kind: c.receiver, url: "http://" + address, dir: dir}
+	s := &server{kind: kind, url: "http://" + address, dir: dir}
 	if s.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
 		return nil, err
 	}
-	switch c.receiver {
+	switch kind {
 	case victoria:
 		s.binary = c.victoriaPath
 		s.args = []string{"-storageDataPath=" + filepath.Join(dir, "data"), "-httpListenAddr=" + address,
@@ -65,6 +66,18 @@ func newServer(c *config) (*server, error) {
 		if err := os.WriteFile(s.config(), []byte(text), 0o600); err != nil {
 			return nil, err
 		}
+	case agent:
+		s.binary = c.prometheusPath
+		s.args = []string{"--enable-feature=agent", "--storage.agent.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + address,
+			"--config.file=" + s.config(), "--web.enable-remote-write-receiver", "--log.level=error"}
+		text := "remote_write: [{url: " + next + "/api/v1/write}]\n"
+		if err := os.WriteFile(s.config(), []byte(text), 0o600); err != nil {
+			return nil, err
+		}
+	case vmagent:
+		s.binary = c.vmagentPath
+		s.args = []string{"-httpListenAddr=" + address, "-remoteWrite.url=" + next + "/api/v1/write",
+			"-remoteWrite.tmpDataPath=" + filepath.Join(dir, "data"), "-loggerLevel=ERROR"}
 	}
 	return s, nil
 }
@@ -92,7 +105,7 @@ func (s *server) start(ctx context.Context) error {
 	s.cmd, s.exited = cmd, exited
 	go func() { cmd.Wait(); close(exited) }()
 	probe := s.url + "/health"
-	if s.kind == prometheus {
+	if s.kind == prometheus || s.kind == agent {
 		probe = s.url + "/-/ready"
 	}
 	for range 600 {
