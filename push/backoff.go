@@ -28,20 +28,20 @@ const (
 
 // allowed returns the maximum number of retries of each request of a push.
 //
-// While the receiver does not accept requests, the next push of Run replaces the retries. With 3 retries in
-// each push, a fleet would send up to 4 times its usual requests to a receiver that starts again or is
-// overloaded.
+// The next push of Run replaces the retries. With 3 retries in each push, a fleet would send up to 4 times
+// its usual requests to a receiver that starts or is overloaded. A request that timed out may also have
+// been stored, and its retry is stored again. So a push of Run has retries only after a request that
+// needed none.
 func (p *Pusher) allowed(why cause) int {
-	if why == byTime && p.unavailable {
+	if why == byTime && !p.healthy {
 		return 0
 	}
 	return p.retries
 }
 
-// note records the last outcome of a request, after n retries. A request that needed retries shows that
-// the receiver is overloaded or was unavailable.
+// note records the last outcome of a request, after n retries.
 func (p *Pusher) note(o outcome, n int) outcome {
-	p.unavailable = o.retry || n > 0
+	p.healthy = !o.retry && n == 0
 	return o
 }
 

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// While the receiver fails, a push of Run is one attempt. After a request that needed no retry, a push of
-// Run has retries again. Other pushes always have them.
+// At the start and while the receiver fails, a push of Run is one attempt. After a request that needed no
+// retry, a push of Run has retries. Other pushes always have them.
 func TestRetriesWhileUnavailable(t *testing.T) {
 	for name, target := range allTargets {
 		t.Run(name, func(t *testing.T) {
@@ -28,6 +28,8 @@ func TestRetriesWhileUnavailable(t *testing.T) {
 				statuses []int // the last one repeats
 				requests int
 			}{
+				{"Run", []int{503}, 1}, // many programs start together, perhaps with the receiver
+				{"Run", []int{200}, 1},
 				{"Run", []int{503}, 3},
 				{"Run", []int{503}, 1},
 				{"Run", []int{429}, 1},
@@ -74,9 +76,9 @@ func TestRunWhileUnavailable(t *testing.T) {
 	waitFor(t, func() bool { return failed.Load() >= 5 })
 	p.Close()
 	<-ran
-	// The first push has 3 retries. Close may cancel one more push, whose error is not that of a failure.
-	if n, pushes := len(s.seen()), int(failed.Load()); n < pushes+3 || n > pushes+3+1 {
-		t.Errorf("%d requests in %d failed pushes, want %d", n, pushes, pushes+3)
+	// Close may cancel one more push, whose error is not that of a failure.
+	if n, pushes := len(s.seen()), int(failed.Load()); n < pushes || n > pushes+1 {
+		t.Errorf("%d requests in %d failed pushes", n, pushes)
 	}
 }
 

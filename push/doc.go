@@ -137,8 +137,8 @@
 // wait, the pusher waits for both times. Every other failure status is
 // final. [Config.MaxBytes] limits the size of a push, also in memory.
 //
-// While a server fails, [Pusher.Run] sends one request in each interval, without retries. A push has
-// retries again after a request that needed none. A pusher keeps no samples of a failed push. Counters and histograms are cumulative, so the next accepted push contains their
+// While a server fails, [Pusher.Run] sends one request in each interval, without retries. A push of Run
+// has retries only after a request that needed none. A pusher keeps no samples of a failed push. Counters and histograms are cumulative, so the next accepted push contains their
 // events, and a graph has a gap. If the gap matters, send to a local agent that keeps samples on disk,
 // such as the agent of Prometheus or vmagent.
 //
@@ -152,7 +152,8 @@
 //
 // If a remote write receiver refuses a request with the status 400, 409, 413 or 422, the
 // pusher looks for the refused samples. It drops and counts these samples and sends the
-// others. Version 2.0 differs, see the section "Remote write 2.0".
+// others. If the receiver refuses everything, as it does because of a wrong clock, few pushes
+// look for samples. Version 2.0 differs, see the section "Remote write 2.0".
 //
 // An OTLP receiver can reject a part of a request (partial_success). Such a push returns an error with the message of
 // the receiver. A message without rejected data points is a warning, which the pusher ignores.

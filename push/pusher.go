@@ -58,8 +58,9 @@ type Config struct {
 	// minute. If the server asks for a wait with Retry-After, the retry waits for both times.
 	// If the server asks for more than one minute, the push ends.
 	//
-	// After a push with retries, Run retries no request until a request needs no retry. Otherwise, a
-	// fleet would send several times its usual requests to a server that is overloaded.
+	// Run retries a request only if the server responded to the request before at the first
+	// attempt. Otherwise, a fleet would send several times its usual requests to a server that
+	// starts or is overloaded.
 	Retries int
 	// MaxBytes limits the size of a push, in bytes of exposition before compression.
 	// If MaxBytes is 0 or less, the limit is 32 MiB. A larger push returns an error
@@ -104,8 +105,8 @@ type Pusher struct {
 	notBefore atomic.Int64  // Run does not push before this time, in nanoseconds since epoch
 
 	// The next fields are used by one push at a time.
-	limit       int  // of retries of a request
-	unavailable bool // the latest request failed or was retried
+	limit   int  // of retries of a request
+	healthy bool // the receiver responded to the latest request at the first attempt
 
 	mu     sync.Mutex
 	stop   chan struct{}   // closed by Shutdown and Close; only Shutdown's push may start later
@@ -282,9 +283,9 @@ func (p *Pusher) Delete(ctx context.Context) error {
 // within the first interval. When ctx ends, Run returns the error of ctx. After
 // Shutdown or Close, Run returns [ErrClosed]. A failed push does not end Run.
 //
-// After a push that needed retries, the pushes of Run have no retries until the server accepts or
-// refuses a push at the first attempt. A push that failed is not kept. The next push contains the
-// values of its own time.
+// At first and after a push that needed retries, the pushes of Run have no retries, until the server
+// accepts or refuses a push at the first attempt. A push that failed is not kept. The next push
+// contains the values of its own time.
 //
 // If a push takes longer than the interval, Run waits half an interval to one and a half
 // intervals before the next push, at random. If Retry-After asks for a longer wait, Run waits
