@@ -37,6 +37,8 @@ type receiver struct {
 	// since a further request with suspects was accepted.
 	refusedAlone int
 	resume       string // the key of the suspect to begin with
+	// refusedPushes is the number of pushes in succession without an accepted request, because of refusals.
+	refusedPushes int
 }
 
 func newReceiver(labels []label, markers bool) *receiver {

@@ -411,6 +411,40 @@ func TestEverythingRefused(t *testing.T) {
 	}
 }
 
+// A receiver can refuse everything for hours, for example because of a clock. Then most pushes send no
+// further requests. A later search finds the series that the receiver accepts again.
+func TestEverythingRefusedForLong(t *testing.T) {
+	for _, n := range []int{100, maxSeries + 100} {
+		reg, name := manySeries(n)
+		s := newStorage(t)
+		p, _ := testPusher(t, RemoteWrite{URL: s.URL}, Config{Registry: reg})
+		s.set(0, func(string) bool { return true })
+		const pushes = 2 * searchEvery
+		for range pushes {
+			if err := p.Push(context.Background()); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("dropped samples: %d", n)) {
+				t.Errorf("got error %v, want %d dropped samples", err, n)
+			}
+		}
+		usual := (n + maxSeries - 1) / maxSeries
+		// The searches are those of the pushes 0, 1, 2, 4, 8 and 16.
+		if want := pushes*usual + 6*(maxRefusals+2); s.requests > want {
+			t.Errorf("%d series: %d requests in %d pushes, want at most %d", n, s.requests, pushes, want)
+		}
+		s.set(0, func(series string) bool { return series == name(0) || series == name(n-1) })
+		accepted := 0
+		for range searchEvery + 8 {
+			p.Push(context.Background())
+			accepted = len(s.newest)
+		}
+		if got := p.dest.remote.refusedPushes; got != 0 {
+			t.Errorf("%d series: after an accepted request, %d pushes count as refused", n, got)
+		}
+		if accepted != n-2 {
+			t.Errorf("%d series: the receiver accepts all except 2 again, and has %d", n, accepted)
+		}
+	}
+}
+
 // A receiver with a smaller limit of the request size gets smaller requests.
 func TestRequestTooLarge(t *testing.T) {
 	var largest int

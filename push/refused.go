@@ -21,6 +21,10 @@ const (
 	maxRefusals = 16
 	// maxSuspects is the maximum number of series in requests of their own.
 	maxSuspects = maxSeries
+	// searchEvery is the largest number of pushes from one search to the next while the receiver
+	// refuses everything. The reason is then probably not a sample but the clock or the receiver, and
+	// searches would multiply the requests of a fleet.
+	searchEvery = 16
 )
 
 // send pushes by remote write. If final is true, send then sends the stale markers of all
@@ -78,9 +82,18 @@ func (p *Pusher) deliver(ctx context.Context, stop <-chan struct{}, push *remote
 	r := p.dest.remote
 	r.begin(push)
 	d := &delivery{p: p, ctx: ctx, stop: stop, version: push.version, limit: maxRefusals, refused: map[string]struct{}{}}
+	if n := r.refusedPushes; n%searchEvery != 0 && n&(n-1) != 0 { // less and less often, see searchEvery
+		d.limit = 0
+	}
 	defer func() { // also if a later request fails
 		if d.accepted && !push.empty {
 			r.accepted, r.newest = push.at, max(r.newest, push.at)
+		}
+		switch {
+		case d.accepted:
+			r.refusedPushes = 0
+		case d.dropped > 0:
+			r.refusedPushes++
 		}
 	}()
 	for i, body := range push.bodies {
@@ -128,7 +141,7 @@ func (d *delivery) send(body []byte) outcome {
 		o = d.sendOnce(body)
 	}
 	if o.err == nil || o.wrote {
-		d.refusals, d.accepted = 0, true
+		d.refusals, d.accepted, d.limit = 0, true, max(d.limit, maxRefusals)
 	} else {
 		d.refusals++
 	}
@@ -195,11 +208,10 @@ func (d *delivery) key(series []byte) string {
 // pushes sent many series alone and all were refused.
 func (d *delivery) splitSuspects(series [][]byte, o outcome) error {
 	r := d.p.dest.remote
-	everything := !d.accepted && len(series) == maxSuspects
+	everything := !d.accepted && (len(series) == maxSuspects || r.refusedPushes > 0)
 	if !everything && r.refusedAlone < min(len(series), maxFurther) {
 		d.limit = maxFurther
 	}
-	defer func() { d.limit = maxRefusals }()
 	first := max(0, slices.IndexFunc(series, func(s []byte) bool { return d.key(s) == r.resume }))
 	d.alone, d.remaining = 0, nil
 	accepted := d.acceptedFurther

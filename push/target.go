@@ -175,7 +175,7 @@ func (t VictoriaMetrics) resolve() (*destination, error) {
 // and sends the others in smaller requests. A push sends at most 128 further requests for
 // this purpose, and fewer if the receiver refuses most of them. The samples of the requests
 // that remain refused are dropped. The next pushes send the same series in a request of
-// their own.
+// their own. If a receiver refuses all samples of several pushes, few later pushes search.
 //
 // The times are those of the clock. If the clock goes back, a receiver can refuse samples
 // until the clock reaches the time of the latest accepted push. Prometheus does so without
