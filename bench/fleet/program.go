@@ -19,6 +19,7 @@ type program struct {
 	pusher   *push.Pusher // nil if the program is scraped
 	wire     *wire
 	beats    atomic.Uint64 // number of expositions
+	first    uint64        // value of the counter of the expositions at the start
 	counters []*tacho.Counter
 }
 
@@ -29,6 +30,9 @@ const beatName = "fleet_beat_total"
 // newProgram returns program number n with at least minSeries series.
 func newProgram(n int, c *config) *program {
 	p := &program{reg: tacho.NewRegistry()}
+	if c.scenario == twins {
+		p.first = uint64(n%2) * 1000 // twins do different work
+	}
 	p.labels = []string{"job", "fleet", "instance", instance(n, c)}
 	p.define(c.series)
 	return p
@@ -53,7 +57,7 @@ func (p *program) define(series int) {
 	counters := series - histograms*perHistogram - gauges - 1
 	p.reg.CounterFunc(beatName, "Expositions.", func() float64 {
 		p.move()
-		return float64(p.beats.Add(1))
+		return float64(p.first + p.beats.Add(1))
 	})
 	requests := p.reg.CounterVec("http_requests_total", "Requests.", []string{"method", "path", "status"})
 	for i := range counters {
