@@ -206,3 +206,27 @@ func FuzzShift(f *testing.F) {
 		shift(body, time.Hour)
 	})
 }
+
+// The sizing table multiplies the costs of the largest run of a receiver.
+func TestSizing(t *testing.T) {
+	small := &result{Scenario: steady, Receiver: victoria, Mode: modeWrite, Programs: 10, Series: 500, ReceiverMiB: 1, ReceiverMicros: 99}
+	large := &result{Scenario: steady, Receiver: victoria, Mode: modeWrite, Programs: 1000, Series: 500, ReceiverMiB: 1,
+		ReceiverMicros: 3, ReceiverKiBSeries: 1.048576, BytesPerPush: 6000}
+	other := &result{Scenario: hang, Receiver: prometheus, Programs: 5000, ReceiverMiB: 1}
+	var text bytes.Buffer
+	sizing(&text, []*result{small, large, other})
+	for _, want := range []string{
+		"(1000 programs measured)",
+		// 100,000 programs of 500 series: 3.33 million samples a second, 50 million series.
+		"\n| 100000 | 15 s | 6667 | 3333333 | 10 cores, 50 GiB, 40 MB/s | 634 cores, 1384 GB |",
+		"\n| 100 | 60 s | 2 | 833 | 0.0025 cores, 0.05 GiB, 0.01 MB/s | 1 cores, 2 GB |",
+	} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("the table has no %q:\n%s", want, &text)
+		}
+	}
+	text.Reset()
+	if sizing(&text, []*result{other}); text.Len() > 0 {
+		t.Errorf("without a steady run the table is %s", &text)
+	}
+}

@@ -6,7 +6,7 @@
 //	go run ./fleet -programs 1000 -receiver victoriametrics
 //	go run ./fleet -programs 1000 -receiver prometheus -mode scrape
 //	go run ./fleet -programs 200 -interval 5s -scenario restart -down 1m
-//	go run ./fleet -all                    # the tables of docs/fleet.md, in about 10 minutes
+//	go run ./fleet -all                    # the tables of docs/fleet.md, in about 15 minutes
 //
 // Each program has a registry, a pusher, a transport and a clock of its own. All programs are in one
 // process, so a measured processor time contains their share of the collector of memory. The receiver is
@@ -58,6 +58,8 @@ func main() {
 	flag.StringVar(&c.vmagentPath, "vmagent", "vmagent", "path of vmagent")
 	asJSON := flag.Bool("json", false, "write JSON instead of Markdown")
 	every := flag.Bool("all", false, "run all scenarios of docs/fleet.md, each in a process of its own")
+	only := flag.String("only", "", "regular expression: run a part of -all")
+	from := flag.String("from", "", "file with the output of -json: print its tables and run nothing")
 	large := flag.Int("large", 10_000, "programs of the largest run of -all")
 	flag.Parse()
 
@@ -65,8 +67,11 @@ func main() {
 	defer cancel()
 	var results []*result
 	var err error
-	if *every {
-		results, err = all(ctx, c, *large)
+	if *from != "" {
+		*every = true
+		results, err = load(*from)
+	} else if *every {
+		results, err = all(ctx, c, *only, *large)
 	} else if err = c.check(); err == nil {
 		var r *result
 		if r, err = run(ctx, c); err == nil {
@@ -77,6 +82,9 @@ func main() {
 		json.NewEncoder(os.Stdout).Encode(results)
 	} else {
 		write(os.Stdout, tables(results))
+		if *every {
+			sizing(os.Stdout, results)
+		}
 	}
 	if err != nil {
 		cancel()

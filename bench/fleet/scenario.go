@@ -230,7 +230,7 @@ func (f *fleet) losses(ctx context.Context, r *result) error {
 	}
 	settle := 5 * time.Second // VictoriaMetrics shows new samples after seconds
 	if f.agent != nil {
-		settle = time.Minute // an agent sends the samples of an outage with waits between the attempts
+		settle = 40 * time.Second // an agent sends the samples of an outage with waits between the attempts
 	}
 	stopped := time.Now()
 	if err := wait(ctx, settle); err != nil {
