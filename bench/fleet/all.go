@@ -22,7 +22,8 @@ var runs = []string{
 	"-programs 100 -interval 5s -time 20s",
 	"-programs 1000",
 	"-programs 1000 -mode text",
-	"-programs 1000 -receiver prometheus",
+	"-programs 1000 -receiver prometheus -connections 20000",
+	"-programs 1000 -receiver prometheus", // more programs than connections
 	"-programs 1000 -receiver prometheus -mode scrape",
 	"-programs LARGE -interval 1m -time 1m",
 	// Outages.

@@ -52,6 +52,8 @@ func main() {
 	flag.DurationVar(&c.skew, "skew", 10*time.Minute, "error of the clocks (skew)")
 	flag.IntVar(&c.skewedPrograms, "skewed", 1, "number of programs with another clock (skew)")
 	flag.DurationVar(&c.window, "window", 0, "out-of-order time window of Prometheus")
+	flag.IntVar(&c.connections, "connections", 0, "--web.max-connections of Prometheus (default that of Prometheus, 512)")
+	flag.DurationVar(&c.queue, "queue", 0, "-insert.maxQueueDuration of VictoriaMetrics (default that of VictoriaMetrics, 1m)")
 	flag.BoolVar(&c.shared, "shared", false, "one transport for all programs")
 	flag.StringVar(&c.victoriaPath, "victoriametrics", "victoria-metrics", "path of VictoriaMetrics")
 	flag.StringVar(&c.prometheusPath, "prometheus", "prometheus", "path of Prometheus")
@@ -113,8 +115,8 @@ func (c *config) check() error {
 		return fmt.Errorf("fleet: -mode scrape needs -receiver prometheus, and not -scenario busy or skew")
 	case c.mode == modeText && (c.receiver != victoria || c.scenario == skewed):
 		return fmt.Errorf("fleet: -mode text needs -receiver victoriametrics, and not -scenario skew")
-	case c.capacity <= 0 || c.capacity > 1 || c.after < 0 || c.after > time.Hour || c.skew.Abs() > 48*time.Hour || c.window < 0:
-		return fmt.Errorf("fleet: -capacity must be in (0, 1], -retry-after at most 1h, -skew at most 48h, -window not negative")
+	case c.capacity <= 0 || c.capacity > 1 || c.after < 0 || c.after > time.Hour || c.skew.Abs() > 48*time.Hour || c.window < 0 || c.connections < 0 || c.queue < 0:
+		return fmt.Errorf("fleet: -capacity must be in (0, 1], -retry-after at most 1h, -skew at most 48h, the others not negative")
 	}
 	if c.scenario != skewed {
 		c.skew, c.skewedPrograms = 0, 0

@@ -14,6 +14,7 @@ import (
 type result struct {
 	Scenario, Receiver, Mode string
 	Via                      string // the agent between the programs and the receiver
+	Settings                 string // of the receiver
 	Programs, Series         int
 	Note                     string  // the setting of a scenario
 	Interval, Down, Skew     float64 // seconds
@@ -139,9 +140,9 @@ var (
 	who = []cell{
 		{"receiver", func(r *result) string {
 			if r.Via != "" {
-				return r.Receiver + " via " + r.Via
+				return r.Receiver + " via " + r.Via + r.Settings
 			}
-			return r.Receiver + ", " + r.Mode
+			return r.Receiver + ", " + r.Mode + r.Settings
 		}},
 		{"programs", number("%.0f", func(r *result) float64 { return float64(r.Programs) })},
 		{"interval", number("%.0f s", func(r *result) float64 { return r.Interval })},

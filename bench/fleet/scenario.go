@@ -47,6 +47,8 @@ type config struct {
 	skew                     time.Duration
 	skewedPrograms           int
 	window                   time.Duration // out-of-order time window of Prometheus
+	connections              int           // --web.max-connections of Prometheus and its agent, or 0
+	queue                    time.Duration // -insert.maxQueueDuration of VictoriaMetrics, or 0
 	shared                   bool          // one transport for all programs
 	victoriaPath             string
 	prometheusPath           string
@@ -95,6 +97,12 @@ func run(ctx context.Context, c *config) (*result, error) {
 	}
 	r := &result{Scenario: c.scenario, Receiver: c.receiver, Via: c.via, Mode: c.mode, Programs: c.programs, Series: c.series,
 		Interval: c.interval.Seconds(), Down: c.down.Seconds(), Skew: c.skew.Seconds()}
+	if c.connections > 0 {
+		r.Settings = fmt.Sprintf(", --web.max-connections=%d", c.connections)
+	}
+	if c.queue > 0 {
+		r.Settings = fmt.Sprintf(", -insert.maxQueueDuration=%v", c.queue)
+	}
 	if c.after > 0 {
 		r.Note = fmt.Sprintf(", Retry-After %v", c.after)
 	}

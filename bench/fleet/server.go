@@ -52,10 +52,16 @@ func newServer(c *config, kind, next string) (*server, error) {
 		s.binary = c.victoriaPath
 		s.args = []string{"-storageDataPath=" + filepath.Join(dir, "data"), "-httpListenAddr=" + address,
 			"-retentionPeriod=1d", "-search.latencyOffset=0s", "-search.maxUniqueTimeseries=10000000", "-loggerLevel=WARN"}
+		if c.queue > 0 {
+			s.args = append(s.args, "-insert.maxQueueDuration="+c.queue.String())
+		}
 	case prometheus:
 		s.binary = c.prometheusPath
 		s.args = []string{"--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + address,
 			"--config.file=" + s.config(), "--web.enable-remote-write-receiver", "--query.lookback-delta=1m", "--log.level=warn"}
+		if c.connections > 0 {
+			s.args = append(s.args, fmt.Sprintf("--web.max-connections=%d", c.connections))
+		}
 		text := "global: {scrape_interval: " + c.interval.String() + ", scrape_timeout: " + min(c.interval, 10*time.Second).String() + "}\n"
 		if c.mode == modeScrape {
 			text += "scrape_configs:\n- job_name: fleet\n  file_sd_configs: [{files: [" + s.targets() + "]}]\n"
@@ -70,6 +76,9 @@ func newServer(c *config, kind, next string) (*server, error) {
 		s.binary = c.prometheusPath
 		s.args = []string{"--enable-feature=agent", "--storage.agent.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + address,
 			"--config.file=" + s.config(), "--web.enable-remote-write-receiver", "--log.level=error"}
+		if c.connections > 0 {
+			s.args = append(s.args, fmt.Sprintf("--web.max-connections=%d", c.connections))
+		}
 		text := "remote_write: [{url: " + next + "/api/v1/write}]\n"
 		if err := os.WriteFile(s.config(), []byte(text), 0o600); err != nil {
 			return nil, err
