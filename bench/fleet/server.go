@@ -51,14 +51,14 @@ func newServer(c *config, kind, next string) (*server, error) {
 	case victoria:
 		s.binary = c.victoriaPath
 		s.args = []string{"-storageDataPath=" + filepath.Join(dir, "data"), "-httpListenAddr=" + address,
-			"-retentionPeriod=1d", "-search.latencyOffset=0s", "-search.maxUniqueTimeseries=10000000", "-loggerLevel=WARN"}
+			"-retentionPeriod=1d", "-search.latencyOffset=0s", "-search.maxUniqueTimeseries=10000000", "-search.maxQueryDuration=5m", "-loggerLevel=WARN"}
 		if c.queue > 0 {
 			s.args = append(s.args, "-insert.maxQueueDuration="+c.queue.String())
 		}
 	case prometheus:
 		s.binary = c.prometheusPath
 		s.args = []string{"--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + address,
-			"--config.file=" + s.config(), "--web.enable-remote-write-receiver", "--query.lookback-delta=1m", "--log.level=warn"}
+			"--config.file=" + s.config(), "--web.enable-remote-write-receiver", "--query.lookback-delta=1m", "--query.timeout=5m", "--log.level=warn"}
 		if c.connections > 0 {
 			s.args = append(s.args, fmt.Sprintf("--web.max-connections=%d", c.connections))
 		}
@@ -203,7 +203,7 @@ func (s *server) stored(ctx context.Context) float64 {
 }
 
 func (s *server) get(ctx context.Context, path string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, nil)
 	if err != nil {
