@@ -219,10 +219,15 @@ func TestSizing(t *testing.T) {
 		"(1000 programs measured)",
 		// 100,000 programs of 500 series: 3.33 million samples a second, 50 million series.
 		"\n| 100000 | 15 s | 6667 | 3333333 | 10 cores, 50 GiB, 40 MB/s | 634 cores, 1384 GB |",
-		"\n| 100 | 60 s | 2 | 833 | 0.0025 cores, 0.05 GiB, 0.01 MB/s | 1 cores, 2 GB |",
+		"\n| 100 | 60 s | 2 | 833 | 0.0025 cores, 0.050 GiB, 0.010 MB/s | 1 cores, 2 GB |",
 	} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the table has no %q:\n%s", want, &text)
+		}
+	}
+	for v, want := range map[float64]string{0: "0", 0.00123: "0.0012", 1.26: "1.3", 9.96: "10.0", 26: "26", 1384.2: "1400"} {
+		if got := rounded(v); got != want {
+			t.Errorf("%v is rounded to %s, want %s", v, got, want)
 		}
 	}
 	text.Reset()

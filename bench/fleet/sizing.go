@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strconv"
 )
 
 // The sizes of Grafana Mimir come from its page "Planning Grafana Mimir capacity", without the 50 % that
@@ -60,8 +61,8 @@ func sizing(w io.Writer, results []*result) {
 			samples := programs * series / interval
 			fmt.Fprintf(w, "\n| %.0f | %.0f s | %.0f | %.0f |", programs, interval, programs/interval, samples)
 			for _, r := range from {
-				fmt.Fprintf(w, " %.2g cores, %.2g GiB, %.2g MB/s |", samples*r.ReceiverMicros/1e6,
-					programs*series*r.ReceiverKiBSeries/(1<<20), programs/interval*r.BytesPerPush/1e6)
+				fmt.Fprintf(w, " %s cores, %s GiB, %s MB/s |", rounded(samples*r.ReceiverMicros/1e6),
+					rounded(programs*series*r.ReceiverKiBSeries/(1<<20)), rounded(programs/interval*r.BytesPerPush/1e6))
 			}
 			held := programs * series * mimirReplication / mimirSeriesPerCore
 			fmt.Fprintf(w, " %.0f cores, %.0f GB |", math.Ceil(samples/mimirSamplesPerCore+held),
@@ -69,4 +70,13 @@ func sizing(w io.Writer, results []*result) {
 		}
 	}
 	fmt.Fprint(w, "\n\n")
+}
+
+// rounded returns a positive number with two significant digits, without an exponent.
+func rounded(v float64) string {
+	if v <= 0 {
+		return "0"
+	}
+	unit := math.Pow(10, math.Floor(math.Log10(v))-1)
+	return strconv.FormatFloat(math.Round(v/unit)*unit, 'f', max(0, int(-math.Floor(math.Log10(v))+1)), 64)
 }
