@@ -16,7 +16,7 @@ import (
 	"github.com/tachikoma/tacho/internal/native"
 )
 
-var update = flag.Bool("update", false, "rewrite the file of TestQuantilesOfDashboard")
+var update = flag.Bool("update", false, "rewrite the files that tests make")
 
 // TestQuantilesOfDashboard: a file of the tests of the dashboard has the quantiles that
 // Prometheus' histogram_quantile computes of native histograms. With -update the test writes

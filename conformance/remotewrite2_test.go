@@ -281,7 +281,7 @@ type richSample struct {
 	exemplars []string
 }
 
-func exemplarText(e promexemplar.Exemplar) string { return fmt.Sprint(e.Labels, e.Value, e.Ts) }
+func remoteExemplar(e promexemplar.Exemplar) string { return fmt.Sprint(e.Labels, e.Value, e.Ts) }
 
 // scrapeAll parses an exposition in protobuf. Exemplars without a time have the time 0.
 func scrapeAll(t *testing.T, data []byte) map[string]richSample {
@@ -322,7 +322,7 @@ func scrapeAll(t *testing.T, data []byte) map[string]richSample {
 		s.st = p.StartTimestamp()
 		s.m = m
 		for e := (promexemplar.Exemplar{}); p.Exemplar(&e); e = (promexemplar.Exemplar{}) {
-			s.exemplars = append(s.exemplars, exemplarText(e))
+			s.exemplars = append(s.exemplars, remoteExemplar(e))
 		}
 		all[ls.String()] = s
 	}
@@ -399,7 +399,7 @@ func TestRemoteWrite2Rich(t *testing.T) {
 		}
 		var texts []string
 		for _, e := range s.ES {
-			texts = append(texts, exemplarText(e))
+			texts = append(texts, remoteExemplar(e))
 		}
 		slices.Sort(texts)
 		slices.Sort(w.exemplars)

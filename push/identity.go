@@ -24,11 +24,7 @@ func identity(job, instance string, labels []label) ([]label, error) {
 		return labels, nil
 	}
 	if instance == "" {
-		host, err := os.Hostname()
-		if err != nil || host == "" {
-			host = "localhost"
-		}
-		instance = host + ":" + strconv.Itoa(os.Getpid())
+		instance = defaultInstance()
 	}
 	own, err := parseLabels([]string{"job", job, "instance", instance})
 	if err != nil {
@@ -40,6 +36,15 @@ func identity(job, instance string, labels []label) ([]label, error) {
 		}
 	}
 	return labels, nil
+}
+
+// defaultInstance returns the host name, a colon and the process ID.
+func defaultInstance() string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "localhost"
+	}
+	return host + ":" + strconv.Itoa(os.Getpid())
 }
 
 // anonymous reports whether no target label distinguishes the program from others.

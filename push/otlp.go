@@ -10,8 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -138,8 +136,7 @@ func (t OTLP) attributes() ([]label, error) {
 		add(name, t.Attributes[i+1])
 	}
 	if t.Service != "" && !has(serviceInstance) {
-		host, _ := os.Hostname() // without a name, the process ID is left
-		add(serviceInstance, host+":"+strconv.Itoa(os.Getpid()))
+		add(serviceInstance, defaultInstance())
 	}
 	return list, nil
 }

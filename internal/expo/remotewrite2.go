@@ -382,17 +382,25 @@ func (w *RemoteWriter) addNative2(timed bool) {
 	w.close2(q, b, start)
 }
 
-// appendExemplar appends the field exemplars of a TimeSeries.
+// appendExemplar appends the field exemplars of a TimeSeries. Its labels are sorted by name.
 func (s *symbols) appendExemplar(b []byte, x *exemplar.Exemplar) []byte {
-	b, start := nest(b, seriesExemplar)
-	b, refs := nest(b, seriesRefs)
+	var buf [8]label.Label
+	sorted := buf[:0]
 	for block := x.Labels; len(block) > len("}"); {
 		block = block[1:]
 		n := stringslite.IndexByte(block, '=')
-		b = appendRef(b, s.ref(block[:n]))
-		var value string
+		name, value := block[:n], ""
 		value, block, _ = escape.Unquote(block[n+len(`="`):])
-		b = appendRef(b, s.ref(value))
+		i := len(sorted)
+		for sorted = append(sorted, label.Label{}); i > 0 && sorted[i-1].Name > name; i-- {
+			sorted[i] = sorted[i-1]
+		}
+		sorted[i] = label.Label{Name: name, Value: value}
+	}
+	b, start := nest(b, seriesExemplar)
+	b, refs := nest(b, seriesRefs)
+	for i := range sorted {
+		b = appendRef(appendRef(b, s.ref(sorted[i].Name)), s.ref(sorted[i].Value))
 	}
 	b = appendBits(seal(b, refs), remoteExemplarValue, math.Float64bits(x.Value))
 	return seal(appendVarint(append(b, remoteExemplarTime), uint64(x.At)), start)
