@@ -116,7 +116,7 @@ var (
 	}
 )
 
-// Names of the tables. The first six contain times.
+// Names of the tables. The first seven contain times.
 const (
 	Recording  = "recording"
 	Lookup     = "lookup"
@@ -124,6 +124,7 @@ const (
 	Scraping   = "scraping"
 	Middleware = "middleware"
 	Native     = "native histograms"
+	Formats    = "formats"
 
 	Memory   = "memory of a series"
 	Million  = "a million series"
@@ -131,6 +132,7 @@ const (
 	Scale    = "scale"
 
 	NativeMemory = "bytes of native histograms"
+	FormatMemory = "allocations of a format"
 )
 
 // Paths returns all timed paths.
@@ -149,5 +151,6 @@ func Paths(s Sizes) []Path {
 	add(Scraping, ScrapePaths(s))
 	add(Middleware, MiddlewarePaths())
 	add(Native, NativePaths(s))
+	add(Formats, FormatPaths(s))
 	return all
 }

@@ -16,6 +16,7 @@ func BenchmarkCreating(b *testing.B)   { benchmark(b, Creating) }
 func BenchmarkScraping(b *testing.B)   { benchmark(b, Scraping) }
 func BenchmarkMiddleware(b *testing.B) { benchmark(b, Middleware) }
 func BenchmarkNative(b *testing.B)     { benchmark(b, Native) }
+func BenchmarkFormats(b *testing.B)    { benchmark(b, Formats) }
 
 // benchmark runs the paths of a table. The names of the sub-benchmarks are
 // path/peer/alone and path/peer/parallel.
@@ -83,7 +84,7 @@ func TestTargetsBelongToPaths(t *testing.T) {
 	}
 	sizes = append(sizes, protobufName(nativeLoad{series: Full.Native}))
 	names = append(names, sizes...)
-	peers := slices.Concat(Peers, NativePeers)
+	peers := slices.Concat(Peers, NativePeers, []string{TachoNoMarkers})
 	for _, target := range Targets {
 		if !slices.Contains(names, target.Path) || !slices.Contains(peers, target.Peer) {
 			t.Errorf("unknown path or peer in the target %+v", target)

@@ -91,9 +91,10 @@ func clientClassic() prometheus.HistogramOpts {
 // off, because the Prometheus exporter shows neither.
 func newOTelNative() otelSide {
 	return newOTel(sdkmetric.WithView(sdkmetric.NewView(sdkmetric.Instrument{Name: histogramName},
-		sdkmetric.Stream{Aggregation: sdkmetric.AggregationBase2ExponentialHistogram{
-			MaxSize: nativeBuckets, MaxScale: nativeSchema, NoMinMax: true}})))
+		sdkmetric.Stream{Aggregation: otelExponential})))
 }
+
+var otelExponential = sdkmetric.AggregationBase2ExponentialHistogram{MaxSize: nativeBuckets, MaxScale: nativeSchema, NoMinMax: true}
 
 func (o otelSide) native() otelmetric.Float64Histogram {
 	return must(o.meter.Float64Histogram(histogramName, otelmetric.WithDescription("Latency.")))
@@ -194,32 +195,19 @@ func (l nativeLoad) fill(series func(k labels) (observe func(float64))) {
 // open creates the series in a peer. The result scrapes the peer in the format protobuf,
 // or in the text format of VictoriaMetrics. The result holds the series in memory.
 func (l nativeLoad) open(peer string) func(io.Writer) error {
-	tachoLoad := func(buckets []float64, opts ...tacho.Option) *tacho.Registry {
-		r := tacho.NewRegistry()
-		v := r.HistogramVec(histogramName, "Latency.", buckets, threeLabels, opts...)
-		l.fill(func(k labels) func(float64) { return v.With(k[0], k[1], k[2]).Observe })
-		return r
-	}
-	clientLoad := func(opts prometheus.HistogramOpts) func(io.Writer) error {
-		reg := prometheus.NewRegistry()
-		v := prometheus.NewHistogramVec(opts, threeLabels)
-		reg.MustRegister(v)
-		l.fill(func(k labels) func(float64) { return v.WithLabelValues(k[0], k[1], k[2]).Observe })
-		return gather(reg, protobufFormat)
-	}
 	switch peer {
 	case Tacho:
-		return tachoLoad(nil, tacho.WithNative()).WriteProtobuf
+		return l.tacho(nil, nil, tacho.WithNative()).WriteProtobuf
 	case Bare:
-		return copyBytes(tachoLoad(nil, tacho.WithNative()).WriteProtobuf)
+		return copyBytes(l.tacho(nil, nil, tacho.WithNative()).WriteProtobuf)
 	case TachoBoth:
-		return tachoLoad(classicBounds, tacho.WithNative()).WriteProtobuf
+		return l.tacho(nil, classicBounds, tacho.WithNative()).WriteProtobuf
 	case TachoClassic:
-		return tachoLoad(classicBounds).WriteProtobuf
+		return l.tacho(nil, classicBounds).WriteProtobuf
 	case Client:
-		return clientLoad(clientNative())
+		return gather(l.client(clientNative()), protobufFormat)
 	case ClientClassic:
-		return clientLoad(clientClassic())
+		return gather(l.client(clientClassic()), protobufFormat)
 	case Victoria:
 		set := vm.NewSet()
 		l.fill(func(k labels) func(float64) {
@@ -234,6 +222,23 @@ func (l nativeLoad) open(peer string) func(io.Writer) error {
 		return func(v float64) { h.Record(ctx, v, set) }
 	})
 	return gather(o.reg, protobufFormat)
+}
+
+// tacho creates the series in a registry with the options registry. The other options are of the
+// histograms.
+func (l nativeLoad) tacho(registry []tacho.Option, buckets []float64, opts ...tacho.Option) *tacho.Registry {
+	r := tacho.NewRegistry(registry...)
+	v := r.HistogramVec(histogramName, "Latency.", buckets, threeLabels, opts...)
+	l.fill(func(k labels) func(float64) { return v.With(k[0], k[1], k[2]).Observe })
+	return r
+}
+
+func (l nativeLoad) client(opts prometheus.HistogramOpts) *prometheus.Registry {
+	reg := prometheus.NewRegistry()
+	v := prometheus.NewHistogramVec(opts, threeLabels)
+	reg.MustRegister(v)
+	l.fill(func(k labels) func(float64) { return v.WithLabelValues(k[0], k[1], k[2]).Observe })
+	return reg
 }
 
 // sides has no side for VictoriaMetrics, which lacks protobuf.

@@ -87,16 +87,19 @@ func newOTel(options ...sdkmetric.Option) otelSide {
 }
 
 // newOTelReader uses the ManualReader of the SDK instead of the Prometheus exporter.
-func newOTelReader() otelSide {
+func newOTelReader(options ...sdkmetric.Option) otelSide {
 	reader := sdkmetric.NewManualReader()
-	p := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithCardinalityLimit(0))
+	p := sdkmetric.NewMeterProvider(append(options, sdkmetric.WithReader(reader), sdkmetric.WithCardinalityLimit(0))...)
 	return otelSide{provider: p, meter: p.Meter("bench"), reader: reader}
 }
 
-func (o otelSide) counter() otelmetric.Int64Counter { return must(o.meter.Int64Counter(counterName)) }
+func (o otelSide) counter() otelmetric.Int64Counter {
+	return must(o.meter.Int64Counter(counterName, otelmetric.WithDescription("Requests.")))
+}
 
 func (o otelSide) histogram() otelmetric.Float64Histogram {
-	return must(o.meter.Float64Histogram(histogramName, otelmetric.WithExplicitBucketBoundaries(bounds...)))
+	return must(o.meter.Float64Histogram(histogramName, otelmetric.WithDescription("Latency."),
+		otelmetric.WithExplicitBucketBoundaries(bounds...)))
 }
 
 func (o otelSide) scrape() func(io.Writer) error { return gather(o.reg, textFormat) }

@@ -152,8 +152,8 @@ func scrapeSide(peer string, scrape func(io.Writer) error) Side {
 	}}
 }
 
-func (l load) tacho() *tacho.Registry {
-	r := tacho.NewRegistry()
+func (l load) tacho(options ...tacho.Option) *tacho.Registry {
+	r := tacho.NewRegistry(options...)
 	values := unordered()
 	if l.counters > 0 {
 		v := r.CounterVec(counterName, "Requests.", threeLabels)

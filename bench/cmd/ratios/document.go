@@ -126,6 +126,8 @@ func machine() string {
 	fmt.Fprintf(&b, "%d cores (%s), %s, %s/%s.\n", runtime.GOMAXPROCS(0), processor(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	peers := []string{
 		"github.com/prometheus/client_golang", "github.com/VictoriaMetrics/metrics", "go.opentelemetry.io/otel/sdk/metric",
+		"github.com/prometheus/client_golang/exp", "github.com/prometheus/common", "github.com/prometheus/prometheus",
+		"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp",
 		"go.opentelemetry.io/otel/exporters/prometheus", "go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range info.Deps {

@@ -6,6 +6,7 @@
 //	go run ./cmd/ratios -path scraping -rounds 30      # one table, with more rounds
 //	go run ./cmd/ratios -path scale/with               # one row of the table scale
 //	go run ./cmd/ratios -path native                   # the tables of native histograms
+//	go run ./cmd/ratios -path format                   # the tables of formats
 //	go run ./cmd/ratios -write ../docs/BENCHMARKS.md,TABLES.md
 //
 // With -write, each table replaces the section of its name in one of the documents.
@@ -139,6 +140,14 @@ func measure(match *regexp.Regexp, rounds int, round time.Duration) []*table {
 		}
 		tables = append(tables, t)
 		note("%s", bench.NativeMemory)
+	}
+	if match.MatchString(bench.FormatMemory) {
+		t := growthTable(bench.FormatMemory)
+		for _, g := range bench.FormatGrowth(bench.Full) {
+			t.addGrowth(g)
+		}
+		tables = append(tables, t)
+		note("%s", bench.FormatMemory)
 	}
 	note("done")
 	return tables

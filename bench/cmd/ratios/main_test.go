@@ -184,7 +184,8 @@ func TestDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, section := range []string{"machine", "targets", bench.Recording, bench.Lookup, bench.Creating, bench.Scraping,
-		bench.Middleware, bench.Memory, bench.Million, bench.Binaries, bench.Scale, bench.Native, bench.NativeMemory} {
+		bench.Middleware, bench.Memory, bench.Million, bench.Binaries, bench.Scale, bench.Native, bench.NativeMemory,
+		bench.Formats, bench.FormatMemory} {
 		found := 0
 		for _, d := range docs {
 			found += strings.Count(d.text, "<!-- ratios: "+section+" -->\n")

@@ -159,8 +159,31 @@ func (t *table) addLarge(l bench.LargeScrape) {
 	}
 }
 
-// colWanted is the column of the targets of the table scale. The function targets
-// does not read the column, because the document has the whole table.
+func growthTable(name string) *table {
+	return &table{name: name, header: []string{colPath, "series", "side", "objects", "KB", "objects a series", "bytes a series", colWanted}}
+}
+
+// addGrowth adds a row for each side. The last columns are for a further series.
+func (t *table) addGrowth(g bench.Growth) {
+	few, many := bench.Count(g.Series[0]), bench.Count(g.Series[1])
+	for i, peer := range g.Peers {
+		objects, bytes := g.Each(i)
+		goal := ""
+		if i == 0 {
+			goal = "at most " + number(bench.MaxObjects) + " met"
+			if objects > bench.MaxObjects {
+				goal = "at most " + number(bench.MaxObjects) + " **missed**"
+			}
+		}
+		pair := func(v [2]float64, unit float64) string { return number(v[0]/unit) + " → " + number(v[1]/unit) }
+		t.rows = append(t.rows, []string{g.Name, few + " → " + many, peer,
+			pair(g.Objects[i], 1), pair(g.Bytes[i], 1e3), number(objects), number(bytes), goal})
+	}
+}
+
+// colWanted is the column of the targets of the tables scale and of objects. The function
+// targets does not read the column: the document has the table scale, and the targets of
+// the table formats include the objects.
 const colWanted = "wanted"
 
 func scaleTable(name string, sizes []int) *table {
