@@ -81,7 +81,7 @@ func FormatPaths(s Sizes) []Path {
 	var paths []Path
 	for _, f := range allFormats {
 		for _, l := range formatLoads(s, 1) {
-			if !tachoHas(f) || f == protobuf && l.native.series > 0 { // see NativePaths
+			if f == protobuf && l.native.series > 0 { // see NativePaths
 				continue
 			}
 			paths = append(paths, Path{Name: f.name + ", " + l.String(), Bare: f.bare, Unit: "series", Units: l.series(),
@@ -90,9 +90,6 @@ func FormatPaths(s Sizes) []Path {
 	}
 	return paths
 }
-
-// tachoHas reports whether tacho has the format f.
-func tachoHas(f format) bool { return f == protobuf || f == remoteWrite1 }
 
 func (l formatLoad) formatSides(f format) []Side {
 	sides := []Side{l.formatTacho(f, Tacho), l.formatBare(f)}
@@ -130,11 +127,10 @@ func (l formatLoad) formatTacho(f format, peer string) Side {
 const pushersInTurn = 4
 
 func tachoWrite(r *tacho.Registry, f format) func(io.Writer) error {
-	switch f {
-	case protobuf:
+	if f == protobuf {
 		return r.WriteProtobuf
 	}
-	panic("no format " + f.name)
+	return r.WriteOpenMetrics2
 }
 
 // tachoPush returns a push of a registry. The metrics of the pusher are in another registry, which
@@ -142,11 +138,10 @@ func tachoWrite(r *tacho.Registry, f format) func(io.Writer) error {
 func tachoPush(r *tacho.Registry, f format, noMarkers bool) *delivery {
 	d := &delivery{format: f}
 	var target push.Target
-	switch f {
-	case remoteWrite1:
-		target = push.RemoteWrite{URL: pushURL, NoStaleMarkers: noMarkers}
-	default:
-		panic("no format " + f.name)
+	if f == otlp {
+		target = push.OTLP{URL: pushURL}
+	} else {
+		target = push.RemoteWrite{URL: pushURL, NoStaleMarkers: noMarkers, Version2: f == remoteWrite2}
 	}
 	p := must(push.New(target, push.Config{Registry: r, Metrics: tacho.NewRegistry(), Client: d.client(),
 		DisableCompression: true, Retries: -1}))
@@ -431,9 +426,6 @@ func FormatGrowth(s Sizes) []Growth {
 	var all []Growth
 	few, many := formatLoads(s, 10), formatLoads(s, 1)
 	for _, f := range allFormats {
-		if !tachoHas(f) {
-			continue
-		}
 		for i := range many {
 			g := Growth{Name: f.name + ", " + many[i].kind(), Series: [2]int{few[i].written(f), many[i].written(f)}}
 			for k, l := range []formatLoad{few[i], many[i]} {

@@ -52,17 +52,13 @@ func TestFormatsAgree(t *testing.T) {
 	}
 }
 
-// formatAgrees compares the sides of a format. A format that tacho does not have has a single side.
+// formatAgrees compares the sides of a format.
 func formatAgrees(t *testing.T, f format, l formatLoad) {
 	want := decode(t, protobuf, bodyOf(l.formatTacho(protobuf, Tacho).Scrape))
 	if want.series() != l.series() {
 		t.Fatalf("%d series in the format protobuf, want %d", want.series(), l.series())
 	}
-	sides := []Side{l.formatPeer(f)}
-	if tachoHas(f) {
-		sides = l.formatSides(f)
-	}
-	for _, s := range sides {
+	for _, s := range l.formatSides(f) {
 		run(s.Run, 1, 3) // further pushes differ from the first
 		got := decode(t, f, bodyOf(s.Scrape))
 		if !maps.Equal(got.counters, want.counters) {
@@ -461,11 +457,7 @@ func TestFormatGrowth(t *testing.T) {
 		}
 		for i, peer := range g.Peers {
 			objects, bytes := g.Each(i)
-			limit := MaxObjects
-			if g.Name == remoteWrite1.name+", histograms" {
-				limit = 0.1 // the label le of each histogram, which is 15 series
-			}
-			if isTacho := peer == Tacho || peer == TachoNoMarkers; isTacho != (objects < limit) {
+			if isTacho := peer == Tacho || peer == TachoNoMarkers; isTacho != (objects < MaxObjects) {
 				t.Errorf("%s: %s allocates %.2f objects for a further series, %+v", g.Name, peer, objects, g.Objects[i])
 			}
 			if bytes < -10 || bytes > 1e5 {
