@@ -116,10 +116,10 @@
 // # Formats
 //
 // [Registry.WriteText] writes Prometheus' text format 0.0.4, [Registry.WriteOpenMetrics]
-// writes OpenMetrics 1.0, [Registry.WriteProtobuf] writes the protobuf format, and
-// [Registry.WriteJSON] writes a JSON view. Families are sorted by name and series by label
-// values. A family without series is left out. All four write through one bounded buffer and
-// hold no lock meanwhile. [Registry.Handler] serves the format that the client prefers, and
+// writes OpenMetrics 1.0, [Registry.WriteOpenMetrics2] writes OpenMetrics 2.0 (experimental),
+// [Registry.WriteProtobuf] writes the protobuf format, and [Registry.WriteJSON] writes a JSON
+// view. Families are sorted by name and series by label values. A family without series is left
+// out. All of them write through one bounded buffer and hold no lock meanwhile. [Registry.Handler] serves the format that the client prefers, and
 // [Registry.JSONHandler] serves the JSON view. Both compress with gzip if the client accepts
 // it.
 //
