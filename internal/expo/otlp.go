@@ -168,16 +168,31 @@ func otlpHead(e *Encoder, block string, field, attribute byte) (b []byte, point 
 		o.open(e, field)
 	}
 	b, point = nest(e.buf, wire.OTLPPoint)
+	if field != wire.OTLPSum && field != wire.OTLPGauge {
+		b = append(b, 0) // see sealLong
+	}
 	if n := o.fastAttributes(b, block); n > 0 {
 		return b[:n], point
 	}
 	return o.slowAttributes(b, block, attribute), point
 }
 
-// otlpEnd ends a data point.
-func otlpEnd(e *Encoder, b []byte, point int) bool {
-	e.buf = seal(b, point)
-	if len(e.buf) < flushAt {
+// sealLong is seal for a message that follows one byte more for its length. Most of these messages have a length of
+// two bytes and are not moved.
+func sealLong(b []byte, start int) []byte {
+	n := len(b) - start - 1
+	if n < 0x80 || n >= 0x4000 {
+		copy(b[start:], b[start+1:])
+		return seal(b[:len(b)-1], start)
+	}
+	b[start-1], b[start] = byte(n)|0x80, byte(n>>7)
+	return b
+}
+
+// otlpEnd ends a data point. b has its length.
+func otlpEnd(e *Encoder, b []byte) bool {
+	e.buf = b
+	if len(b) < flushAt {
 		return true
 	}
 	otlpOf(e).close(e)
@@ -227,7 +242,7 @@ func otlpFloat(e *Encoder, block string, v float64, d *Details) bool {
 	if d != nil && d.Exemplar != nil && k == Counter {
 		b = appendPointExemplar(b, wire.OTLPNumberExemplar, d.Exemplar)
 	}
-	return otlpEnd(e, b, point)
+	return otlpEnd(e, seal(b, point))
 }
 
 func (otlpSummaries) encodeSummary(e *Encoder, block string, s *Distribution, d *Details) bool {
@@ -239,7 +254,7 @@ func (otlpSummaries) encodeSummary(e *Encoder, block string, s *Distribution, d 
 		b, start = nest(b, wire.OTLPQuantile)
 		b = seal(appendDouble(appendDouble(b, wire.QuantileRank, q.Quantile), wire.QuantileValue, q.Value), start)
 	}
-	return otlpEnd(e, b, point)
+	return otlpEnd(e, sealLong(b, point))
 }
 
 // otlpHistogram appends a histogram with classic buckets. A histogram without bounds has one bucket.
@@ -248,30 +263,41 @@ func otlpHistogram(e *Encoder, block string, bounds *Bounds, counts []uint64, su
 		return d.Native().Code.otlpHistogram(e, block, sum, d)
 	}
 	b, point := otlpHead(e, block, wire.OTLPHistogram, wire.OTLPHistogramAttribute)
+	b = appendPointTimes(b, e, d, true)
+	if room := len(b) + histogramRoom + 8*len(counts) + 8*len(bounds.Upper); room > cap(b) {
+		b = append(b, make([]byte, room-len(b))...)[:len(b)]
+	}
+	count := len(b)
+	b = appendDouble(appendFixed(b, wire.OTLPCount, 0), wire.OTLPTotal, sum)
+	b, to := extend(b, wire.OTLPCounts, len(counts))
 	total := uint64(0)
-	for _, c := range counts {
-		total += c
+	for i := range to {
+		total += counts[i]
+		byteorder.Store64(&to[i], counts[i])
 	}
-	b = appendFixed(appendPointTimes(b, e, d, true), wire.OTLPCount, total)
-	b = appendDouble(b, wire.OTLPTotal, sum)
-	b = appendVarint(append(b, wire.OTLPCounts), uint64(8*len(counts)))
-	start := len(b)
-	b = append(b, make([]byte, 8*len(counts))...)
-	for i, c := range counts {
-		byteorder.Store64((*[8]byte)(b[start+8*i:]), c)
-	}
+	byteorder.Store64((*[8]byte)(b[count+1:]), total)
 	if n := len(bounds.Upper); n > 0 {
-		b = appendVarint(append(b, wire.OTLPBounds), uint64(8*n))
-		start = len(b)
-		b = append(b, make([]byte, 8*n)...)
-		for i, bound := range bounds.Upper {
-			byteorder.Store64((*[8]byte)(b[start+8*i:]), math.Float64bits(bound))
+		b, to = extend(b, wire.OTLPBounds, n)
+		for i := range to {
+			byteorder.Store64(&to[i], math.Float64bits(bounds.Upper[i]))
 		}
 	}
 	if d != nil {
 		b = appendSlots(b, wire.OTLPClassicExemplar, d.Buckets)
 	}
-	return otlpEnd(e, b, point)
+	return otlpEnd(e, sealLong(b, point))
+}
+
+// histogramRoom is at least the size of the fields of a histogram from the count to the bounds, without the elements
+// of packed fields.
+const histogramRoom = 2*(1+8) + 2*(1+10)
+
+// extend appends a packed field of n words without their values, which have to be stored in words. b must have
+// the capacity.
+func extend(b []byte, field byte, n int) (_ []byte, words [][8]byte) {
+	b = appendVarint(append(b, field), uint64(8*n))
+	end := len(b) + 8*n
+	return b[:end], unsafe.Slice((*[8]byte)(unsafe.Pointer(unsafe.SliceData(b[len(b):end]))), n)
 }
 
 // appendSlots appends the exemplars of classic buckets.

@@ -40,7 +40,7 @@ func (NativeCode) otlpHistogram(e *Encoder, block string, sum float64, d *Detail
 		b = appendPointExemplar(b, wire.OTLPNativeExemplar, x)
 	}
 	p.exemplars = p.exemplars[:0]
-	return otlpEnd(e, appendDouble(b, wire.OTLPZeroThreshold, s.ZeroThreshold), point)
+	return otlpEnd(e, sealLong(appendDouble(b, wire.OTLPZeroThreshold, s.ZeroThreshold), point))
 }
 
 // denseSize returns the number of counts from the first bucket to the last, without the shift lowest bits of each
