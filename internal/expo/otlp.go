@@ -7,6 +7,7 @@ import (
 
 	"github.com/tachikoma/tacho/internal/byteorder"
 	"github.com/tachikoma/tacho/internal/exemplar"
+	"github.com/tachikoma/tacho/internal/native"
 	"github.com/tachikoma/tacho/internal/stringslite"
 	"github.com/tachikoma/tacho/internal/wire"
 )
@@ -46,9 +47,10 @@ var otlpFields = [8]byte{wire.OTLPSum, wire.OTLPGauge, wire.OTLPHistogram, wire.
 
 // otlpState is the state of an Encoder for OTLP.
 type otlpState struct {
-	_          [0]func() // no ==; see internal/SIZE.md
-	protoState           // the first field; its field is that of the data points in the open Metric
-	data       int       // the index in Encoder.buf of the message with the data points
+	_          [0]func()       // no ==; see internal/SIZE.md
+	protoState                 // the first field; its field is that of the data points in the open Metric
+	data       int             // the index in Encoder.buf of the message with the data points
+	buckets    []native.Bucket // the result of lowered
 }
 
 func otlpOf(e *Encoder) *otlpState { return (*otlpState)(e.proto) }

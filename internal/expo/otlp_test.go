@@ -636,6 +636,9 @@ func TestOTLPAllocations(t *testing.T) {
 	slots := []exemplar.Slot{{}, {}, {}}
 	slots[0].Init(exemplarSlot(t, 1, 1000, "trace_id", strings.Repeat("1", 32)).Load())
 	counts, total, own := []uint64{1, 2, 3}, []uint64{snapshot.Count()}, &Native{Code: NativeCode{}, Snapshot: snapshot, Exemplars: slots}
+	first, last := native.Keys(native.MaxSchema)
+	ends := []native.Bucket{{Key: first, Count: 1}, {Key: last, Count: 1}}
+	wide := &Native{Code: NativeCode{}, Snapshot: &native.Snapshot{Schema: native.MaxSchema, Positive: ends, Negative: ends}}
 	summary := &Distribution{1, 2, []Quantile{{.5, 1}}}
 	for name, c := range map[string]struct {
 		kind Kind
@@ -656,6 +659,11 @@ func TestOTLPAllocations(t *testing.T) {
 		"native": {Histogram, func(e *Encoder, block string) {
 			d := e.Details()
 			d.SetNative(own)
+			e.Histogram(block, &only, total, 1, d)
+		}},
+		"lowered": {Histogram, func(e *Encoder, block string) {
+			d := e.Details()
+			d.SetNative(wide)
 			e.Histogram(block, &only, total, 1, d)
 		}},
 		"mixed": {Histogram, func(e *Encoder, block string) {
