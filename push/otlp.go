@@ -159,6 +159,7 @@ type otlpSender struct {
 	noNative bool
 	clock    func() time.Time
 	last     int64 // time of the latest push in Unix milliseconds
+	sizes    []int // of the requests of the latest push before compression, for the memory of the next ones
 }
 
 // retryable reports whether a retry may succeed after this status (OTLP specification, "Retryable Response
@@ -294,29 +295,43 @@ func (s *otlpSender) encode(ctx context.Context, reg *tacho.Registry, limit int6
 		return nil, err
 	}
 	if w.points > 0 || len(w.done) == 0 {
-		w.compress()
+		w.finish()
 	}
+	s.sizes = w.sizes
 	return w.done, nil
 }
 
 // An otlpWriter distributes the Metrics of an exposition over requests. A full request is compressed at once. The
 // memory in use therefore exceeds the size of the compressed requests only a little.
 type otlpWriter struct {
-	sender *otlpSender
-	at     int64 // the time of the push in Unix milliseconds
-	done   []otlpRequest
-	open   []byte // the Metrics of the current request
-	points int    // number of data points in open
-	zip    *gzip.Writer
+	sender  *otlpSender
+	at      int64 // the time of the push in Unix milliseconds
+	encoded *int  // number of data points that the format passes to the next Write; nil if unknown
+	done    []otlpRequest
+	sizes   []int  // of the elements of done, before compression
+	open    []byte // the current request: room bytes, and the Metrics
+	points  int    // number of data points in open
+	zip     *gzip.Writer
 }
 
 // Choose implements [expo.Chooser].
 func (w *otlpWriter) Choose(bool) (*expo.Format, names.Scheme) {
-	return expo.OTLP(w.at, w.sender.noNative), names.AllowUTF8
+	format := expo.OTLP(w.at, w.sender.noNative)
+	w.encoded = expo.OTLPPoints(format)
+	return format, names.AllowUTF8
 }
 
-// Write adds the Metrics in p. The format passes complete fields.
+// Write adds the Metrics in p. The format passes complete fields. If all of them fit into the current request, Write
+// does not read them.
 func (w *otlpWriter) Write(p []byte) (int, error) {
+	if w.encoded != nil {
+		points := *w.encoded
+		*w.encoded = 0
+		if w.points+points <= maxPoints && w.size()+len(p) <= maxRequest {
+			w.add(p, points)
+			return len(p), nil
+		}
+	}
 	for rest := p; len(rest) > 0; {
 		f, after, ok := cutField(rest)
 		if !ok || f.tag != wire.OTLPMetric {
@@ -327,13 +342,39 @@ func (w *otlpWriter) Write(p []byte) (int, error) {
 			return 0, errMalformed
 		}
 		metric := rest[:len(rest)-len(after)]
-		if w.points > 0 && (w.points+points > maxPoints || len(w.open)+len(metric) > maxRequest) {
-			w.compress()
+		if w.points > 0 && (w.points+points > maxPoints || w.size()+len(metric) > maxRequest) {
+			w.finish()
 		}
-		w.open, w.points = append(w.open, metric...), w.points+points
+		w.add(metric, points)
 		rest = after
 	}
 	return len(p), nil
+}
+
+// size returns the size of the Metrics of the current request.
+func (w *otlpWriter) size() int { return max(len(w.open)-w.sender.room(), 0) }
+
+// add adds Metrics to the current request.
+func (w *otlpWriter) add(metrics []byte, points int) {
+	w.begin(len(metrics))
+	w.open, w.points = append(w.open, metrics...), w.points+points
+}
+
+// begin begins a request, unless it has begun. The request before it, or that of the last push, shows its
+// size. n is the least size of its Metrics.
+func (w *otlpWriter) begin(n int) {
+	s := w.sender
+	room := s.room()
+	if len(w.open) > 0 {
+		return
+	}
+	if size := room + n; size > cap(w.open) {
+		if i := len(w.done); i < len(s.sizes) {
+			size = max(size, s.sizes[i]+s.sizes[i]/16+1<<10)
+		}
+		w.open = make([]byte, 0, size)
+	}
+	w.open = w.open[:room]
 }
 
 // countPoints returns the number of data points of a Metric.
@@ -359,26 +400,33 @@ func countPoints(metric []byte) (points int, ok bool) {
 	return points, true
 }
 
-// compress moves the current request to w.done.
-func (w *otlpWriter) compress() {
+// room returns the number of bytes that are kept for the fields of a request before the Metrics: three tags and
+// lengths, the resource and the scope.
+func (s *otlpSender) room() int { return 2*(1+binary.MaxVarintLen64) + len(s.resource) + len(s.scope) }
+
+// finish moves the current request to w.done.
+func (w *otlpWriter) finish() {
 	s := w.sender
-	inner := len(s.scope) + len(w.open)
+	w.begin(0)
+	inner := len(s.scope) + w.size()
 	head := binary.AppendUvarint([]byte{wire.OTLPResourceMetrics}, uint64(len(s.resource)+1+sizeUvarint(uint64(inner))+inner))
 	head = binary.AppendUvarint(append(append(head, s.resource...), wire.OTLPScopeMetrics), uint64(inner))
 	head = append(head, s.scope...)
-	var b bytes.Buffer // whose Write returns no error
-	if s.dest.gzip {
+	body := w.open[s.room()-len(head):]
+	copy(body, head)
+	w.sizes = append(w.sizes, len(w.open))
+	if !s.dest.gzip {
+		w.open = nil
+	} else {
+		var b bytes.Buffer // whose Write returns no error
 		if w.zip == nil {
 			w.zip = gzip.NewWriter(nil)
 		}
 		w.zip.Reset(&b)
-		w.zip.Write(head)
-		w.zip.Write(w.open)
+		w.zip.Write(body)
 		w.zip.Close()
-	} else {
-		b.Write(head)
-		b.Write(w.open)
+		w.open, body = w.open[:0], b.Bytes()
 	}
-	w.done = append(w.done, otlpRequest{b.Bytes(), w.points})
-	w.open, w.points = w.open[:0], 0
+	w.done = append(w.done, otlpRequest{body, w.points})
+	w.points = 0
 }

@@ -515,6 +515,59 @@ func TestOTLPConcurrent(t *testing.T) {
 	}
 }
 
+// countedWrites is an [io.Writer] that compares the number of data points of the format with that of the Metrics.
+type countedWrites struct {
+	*otlpWriter
+	t     *testing.T
+	total int
+}
+
+func (w *countedWrites) Write(p []byte) (int, error) {
+	points := 0
+	for rest := p; len(rest) > 0; {
+		f, after, ok := cutField(rest)
+		n, ok2 := countPoints(f.bytes)
+		if !ok || !ok2 {
+			w.t.Fatalf("malformed: %.100q", p)
+		}
+		points, rest = points+n, after
+	}
+	if *w.encoded != points {
+		w.t.Errorf("the format counted %d data points, the Metrics have %d", *w.encoded, points)
+	}
+	w.total += points
+	return w.otlpWriter.Write(p)
+}
+
+// TestOTLPCounts: the format counts the data points of each kind. The writer does not read Metrics that fit.
+func TestOTLPCounts(t *testing.T) {
+	reg := tacho.NewRegistry()
+	const series = 1500
+	counters, histograms := reg.CounterVec("c_total", "", []string{"l"}), reg.HistogramVec("h", "", nil, []string{"l"})
+	native := reg.HistogramVec("n", "", nil, []string{"l"}, tacho.WithNative())
+	for i := range series {
+		counters.With(fmt.Sprint(i))
+		histograms.With(fmt.Sprint(i))
+		native.With(fmt.Sprint(i)).Observe(float64(i))
+	}
+	reg.Collect(func(e *tacho.Emitter) {
+		e.Gauge("g", "", 1)
+		e.Summary("s", "", tacho.SummarySnapshot{Count: 1})
+	})
+	w := &countedWrites{&otlpWriter{sender: &otlpSender{dest: &destination{}}}, t, 0}
+	if err := reg.WriteProtobufContext(context.Background(), w); err != nil {
+		t.Fatal(err)
+	}
+	w.finish()
+	points := 0
+	for _, r := range w.done {
+		points += r.points
+	}
+	if want := 3*series + 2; points != want || w.total != want {
+		t.Errorf("%d data points in the requests and %d in the Metrics, want %d", points, w.total, want)
+	}
+}
+
 // TestOTLPMalformed: the writer refuses what the format does not write.
 func TestOTLPMalformed(t *testing.T) {
 	for _, exposition := range []string{

@@ -36,7 +36,12 @@ type otlpFormat struct {
 	more     moreFormat // the first field; see Format.more
 	at       uint64     // Unix nanoseconds
 	noNative bool
+	points   int // see OTLPPoints
 }
+
+// OTLPPoints returns the number of data points that an Encoder wrote in a format from OTLP. A receiver of the writes
+// can set the number to 0.
+func OTLPPoints(format *Format) *int { return &(*otlpFormat)(format.more).points }
 
 // otlpSummaries has the code of summaries; see moreFormat.
 type otlpSummaries struct{}
@@ -194,6 +199,7 @@ func sealLong(b []byte, start int) []byte {
 // otlpEnd ends a data point. b has its length.
 func otlpEnd(e *Encoder, b []byte) bool {
 	e.buf = b
+	(*otlpFormat)(e.format.more).points++
 	if len(b) < flushAt {
 		return true
 	}
