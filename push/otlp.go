@@ -4,11 +4,11 @@ package push
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/tachikoma/tacho"
 	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/gzip"
 	"github.com/tachikoma/tacho/internal/names"
 	"github.com/tachikoma/tacho/internal/wire"
 )
@@ -311,7 +312,6 @@ type otlpWriter struct {
 	sizes   []int  // of the elements of done, before compression
 	open    []byte // the current request: room bytes, and the Metrics
 	points  int    // number of data points in open
-	zip     *gzip.Writer
 }
 
 // Choose implements [expo.Chooser].
@@ -415,17 +415,15 @@ func (w *otlpWriter) finish() {
 	body := w.open[s.room()-len(head):]
 	copy(body, head)
 	w.sizes = append(w.sizes, len(w.open))
-	if !s.dest.gzip {
-		w.open = nil
-	} else {
+	if s.dest.gzip {
 		var b bytes.Buffer // whose Write returns no error
-		if w.zip == nil {
-			w.zip = gzip.NewWriter(nil)
-		}
-		w.zip.Reset(&b)
-		w.zip.Write(body)
-		w.zip.Close()
+		_ = gzip.Write(&b, func(w io.Writer) error {
+			_, err := w.Write(body)
+			return err
+		})
 		w.open, body = w.open[:0], b.Bytes()
+	} else {
+		w.open = nil
 	}
 	w.done = append(w.done, otlpRequest{body, w.points})
 	w.points = 0
