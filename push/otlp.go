@@ -159,8 +159,9 @@ type otlpSender struct {
 	scope    []byte // the field scope of ScopeMetrics
 	noNative bool
 	clock    func() time.Time
-	last     int64 // time of the latest push in Unix milliseconds
-	sizes    []int // of the requests of the latest push before compression, for the memory of the next ones
+	last     int64  // time of the latest push in Unix milliseconds
+	sizes    []int  // of the requests of the latest push before compression, for the memory of the next ones
+	lease    *lease // of the bodies of the current push
 }
 
 // retryable reports whether a retry may succeed after this status (OTLP specification, "Retryable Response
@@ -193,6 +194,14 @@ func (s *otlpSender) send(ctx context.Context, p *Pusher, stop <-chan struct{}, 
 	if err != nil {
 		return err
 	}
+	s.lease = new(lease)
+	defer func() {
+		if s.lease.end() {
+			for _, r := range requests {
+				keepMemory(r.memory)
+			}
+		}
+	}()
 	size := 0
 	for _, r := range requests {
 		size += len(r.body)
@@ -285,6 +294,7 @@ func cutReply(b []byte) (f field, rest []byte, ok bool) {
 // An otlpRequest is a request of a push.
 type otlpRequest struct {
 	body   []byte // compressed unless the compression is disabled
+	memory []byte // of body, if keepMemory can keep it after the request
 	points int
 }
 
@@ -299,6 +309,7 @@ func (s *otlpSender) encode(ctx context.Context, reg *tacho.Registry, limit int6
 		w.finish()
 	}
 	s.sizes = w.sizes
+	keepMemory(w.open) // of the metrics before compression
 	return w.done, nil
 }
 
@@ -372,7 +383,7 @@ func (w *otlpWriter) begin(n int) {
 		if i := len(w.done); i < len(s.sizes) {
 			size = max(size, s.sizes[i]+s.sizes[i]/16+1<<10)
 		}
-		w.open = make([]byte, 0, size)
+		w.open = memoryOf(size)
 	}
 	w.open = w.open[:room]
 }
@@ -415,16 +426,18 @@ func (w *otlpWriter) finish() {
 	body := w.open[s.room()-len(head):]
 	copy(body, head)
 	w.sizes = append(w.sizes, len(w.open))
+	var memory []byte
 	if s.dest.gzip {
 		var b bytes.Buffer // whose Write returns no error
 		_ = gzip.Write(&b, func(w io.Writer) error {
 			_, err := w.Write(body)
 			return err
 		})
-		w.open, body = w.open[:0], b.Bytes()
+		body = b.Bytes()
+		w.open = w.open[:0]
 	} else {
-		w.open = nil
+		memory, w.open = w.open, nil
 	}
-	w.done = append(w.done, otlpRequest{body, w.points})
+	w.done = append(w.done, otlpRequest{body, memory, w.points})
 	w.points = 0
 }

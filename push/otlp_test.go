@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/internal/race"
 	"github.com/tachikoma/tacho/internal/testkit"
 	"github.com/tachikoma/tacho/tachotest"
 )
@@ -513,6 +514,114 @@ func TestOTLPConcurrent(t *testing.T) {
 			t.Fatalf("a request is %s", text)
 		}
 	}
+}
+
+// keepsBody is a transport that keeps the body of each request, and closes none.
+type keepsBody struct{ requests []*http.Request }
+
+func (k *keepsBody) RoundTrip(r *http.Request) (*http.Response, error) {
+	k.requests = append(k.requests, r)
+	return &http.Response{StatusCode: 200, Status: "200 OK", Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+}
+
+// TestOTLPLateReaders: a transport can read a body after the response, while a later push runs. A closed body is not
+// read, because a later push can use its memory.
+func TestOTLPLateReaders(t *testing.T) {
+	reg := tacho.NewRegistry()
+	g := reg.Gauge("g", "")
+	k := new(keepsBody)
+	p, _ := testPusher(t, OTLP{URL: "http://x.invalid/"}, Config{Registry: reg, DisableCompression: true, Client: &http.Client{Transport: k}})
+	for i := range 3 {
+		g.Set(int64(i))
+		if err := p.Push(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, r := range k.requests {
+		again, err := r.GetBody()
+		if err != nil {
+			t.Fatalf("request %d: GetBody returns %v while a body is open", i, err)
+		}
+		for _, body := range []io.ReadCloser{r.Body, again} {
+			b, err := io.ReadAll(body)
+			if want := fmt.Sprintf(" double:%d}", i); err != nil || !strings.Contains(otlpText(t, string(b)), want) || r.ContentLength != int64(len(b)) {
+				t.Errorf("request %d: error %v, no %s in %q", i, err, want, b)
+			}
+		}
+	}
+
+	l := new(lease)
+	r, err := http.NewRequest("POST", "http://x.invalid/", strings.NewReader("body"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.begin(r)
+	if l.end() {
+		t.Error("the lease ended with an open reader")
+	}
+	again, _ := r.GetBody()
+	for _, body := range []io.ReadCloser{r.Body, r.Body, again} {
+		if l.end() {
+			t.Error("the lease ended with an open reader")
+		}
+		body.Close()
+		if n, err := body.Read(make([]byte, 4)); n != 0 || err == nil {
+			t.Errorf("a closed body returns %d bytes and error %v", n, err)
+		}
+	}
+	if !l.end() {
+		t.Error("the lease did not end after all readers")
+	}
+	if _, err := r.GetBody(); err == nil {
+		t.Error("GetBody returns a body after the end of the lease")
+	}
+}
+
+// TestOTLPMemory: consecutive pushes use the same memory.
+func TestOTLPMemory(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector makes sync.Pool drop elements")
+	}
+	reg := tacho.NewRegistry()
+	v := reg.GaugeVec("g", "", []string{"l"})
+	for i := range 3 * maxPoints {
+		v.With(fmt.Sprint(i, strings.Repeat("x", 100)))
+	}
+	s := serve(t, nil)
+	for _, uncompressed := range []bool{false, true} {
+		p, _ := testPusher(t, OTLP{URL: s.URL}, Config{Registry: reg, DisableCompression: uncompressed, Client: &http.Client{Transport: discards{}}})
+		push := func() uint64 {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			if err := p.Push(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			runtime.ReadMemStats(&after)
+			return after.TotalAlloc - before.TotalAlloc
+		}
+		least := push()
+		for range 10 {
+			least = min(least, push())
+		}
+		if least > 200_000 { // a request has about 300 KB before compression
+			t.Errorf("uncompressed %v: a push allocates %d bytes", uncompressed, least)
+		}
+	}
+	keepMemory(make([]byte, maxKept+1))
+	for range 10 {
+		if n := cap(memoryOf(1)); n > maxKept {
+			t.Errorf("memory of %d bytes is kept", n)
+		}
+	}
+}
+
+// discards is a transport that reads each body and responds with the status 200.
+type discards struct{}
+
+func (discards) RoundTrip(r *http.Request) (*http.Response, error) {
+	defer r.Body.Close()
+	_, err := io.Copy(io.Discard, r.Body)
+	return &http.Response{StatusCode: 200, Status: "200 OK", Header: http.Header{}, Body: http.NoBody, Request: r}, err
 }
 
 // countedWrites is an [io.Writer] that compares the number of data points of the format with that of the Metrics.
