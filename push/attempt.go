@@ -98,8 +98,8 @@ func (p *Pusher) request(ctx context.Context, method string, body []byte) outcom
 		for name, values := range p.dest.header {
 			req.Header[name] = values
 		}
-		if s, ok := p.dest.sender.(*otlpSender); ok {
-			s.lease.begin(req)
+		if s, ok := p.dest.sender.(lender); ok {
+			s.lend(req)
 		}
 	}
 	resp, err := p.client.Do(req)

@@ -39,6 +39,14 @@ type lease struct {
 	ended bool
 }
 
+// A lender is a sender that uses the memory of bodies again. Only programs with such a sender contain leases.
+type lender interface {
+	// lend replaces the body of a request by a reader of the lease of the push.
+	lend(req *http.Request)
+}
+
+func (s *otlpSender) lend(req *http.Request) { s.lease.begin(req) }
+
 var errEnded = errors.New("tacho: push: the body is closed")
 
 // begin replaces the body of a request by a reader of the lease.
