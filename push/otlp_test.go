@@ -615,6 +615,49 @@ func TestOTLPMemory(t *testing.T) {
 	}
 }
 
+// BenchmarkOTLP pushes 1,000 series through a transport that discards the bodies.
+func BenchmarkOTLP(b *testing.B) {
+	labels := []string{"method", "path", "status"}
+	reg, classic, native := tacho.NewRegistry(), tacho.NewRegistry(), tacho.NewRegistry()
+	counters := reg.CounterVec("http_requests_total", "Requests.", labels)
+	histograms := classic.HistogramVec("http_request_duration_seconds", "Duration.", nil, labels)
+	natives := native.HistogramVec("http_request_duration_seconds", "Duration.", nil, labels, tacho.WithNative())
+	for i := range 1000 {
+		values := []string{"GET", fmt.Sprintf("/api/v1/items/%d", i), "200"}
+		counters.With(values...).Add(uint64(i))
+		for n := range 200 {
+			v := 0.01 * math.Exp(3*math.Sin(float64(i+n)))
+			histograms.With(values...).Observe(v)
+			natives.With(values...).Observe(v)
+		}
+	}
+	for _, c := range []struct {
+		name string
+		reg  *tacho.Registry
+	}{{"counters", reg}, {"histograms", classic}, {"native", native}} {
+		for _, uncompressed := range []bool{true, false} {
+			b.Run(fmt.Sprintf("%s/gzip=%v", c.name, !uncompressed), func(b *testing.B) {
+				var pushers []*Pusher // take turns: a Pusher sleeps if a push has the time of the push before
+				for range 32 {
+					p, err := New(OTLP{URL: "http://receiver.invalid/"}, Config{Registry: c.reg, Metrics: tacho.NewRegistry(),
+						DisableCompression: uncompressed, Client: &http.Client{Transport: discards{}}})
+					if err != nil {
+						b.Fatal(err)
+					}
+					pushers = append(pushers, p)
+				}
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					if err := pushers[i%len(pushers)].Push(context.Background()); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*1000), "ns/series")
+			})
+		}
+	}
+}
+
 // discards is a transport that reads each body and responds with the status 200.
 type discards struct{}
 
