@@ -4,11 +4,11 @@ package push
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"io"
 
 	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/internal/gzip"
 )
 
 // A textSender sends the pushes to a Pushgateway and to VictoriaMetrics.
@@ -48,25 +48,24 @@ func (textSender) retryable(status int) bool { return retryable(status) }
 // larger than limit bytes, encode returns errTooLarge. If ctx ends, encode returns an error.
 func (d *destination) encode(ctx context.Context, reg *tacho.Registry, limit int64) (body []byte, repeat bool, err error) {
 	b := bytes.NewBuffer([]byte{}) // a nil body would mean a request without a body
-	var w io.Writer = b
-	var zip *gzip.Writer
-	if d.gzip {
-		zip = gzip.NewWriter(b)
-		w = zip
-	}
-	if d.deletes {
-		g := &gatewayWriter{w: w}
-		if err = reg.WriteProtobufContext(ctx, &limitedWriter{ctx, g, limit}); err == nil {
-			err = g.finish()
+	write := func(w io.Writer) error {
+		if !d.deletes {
+			return reg.WriteTextContext(ctx, &limitedWriter{ctx, w, limit})
 		}
+		g := &gatewayWriter{w: w}
+		err := reg.WriteProtobufContext(ctx, &limitedWriter{ctx, g, limit})
 		if repeat = g.protobuf; repeat {
 			d.header.Set("Content-Type", protobufType) // also right for all later pushes, see Registry.offer
 		}
-	} else {
-		err = reg.WriteTextContext(ctx, &limitedWriter{ctx, w, limit})
+		if err != nil {
+			return err
+		}
+		return g.finish()
 	}
-	if err == nil && zip != nil {
-		err = zip.Close()
+	if d.gzip {
+		err = gzip.Write(b, write)
+	} else {
+		err = write(b)
 	}
 	return b.Bytes(), repeat, err
 }
