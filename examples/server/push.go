@@ -15,7 +15,7 @@ import (
 func newPusher(reg *tacho.Registry, url, instance string) (*push.Pusher, error) {
 	client := &http.Client{Transport: httpclient.New(reg, httpclient.Config{}).RoundTripper(nil)}
 	return push.New(
-		push.RemoteWrite{URL: url, Labels: []string{"job", "tachikoma", "instance", instance}},
+		push.RemoteWrite{URL: url, Job: "tachikoma", Instance: instance},
 		push.Config{Registry: reg, Client: client},
 	)
 }
