@@ -317,7 +317,9 @@ func (p *Pusher) Run(ctx context.Context) error {
 // requests. After an earlier call of Shutdown or Close, Shutdown returns [ErrClosed].
 //
 // After the last push to a [RemoteWrite], Shutdown sends the stale markers of all series,
-// unless NoStaleMarkers is set. If the last push failed, Shutdown sends no stale markers.
+// unless NoStaleMarkers is set. If the last push failed, Shutdown sends no stale markers. The same
+// holds if the receiver refused all requests for a reason other than their samples, for example
+// with the status 401 or 404.
 func (p *Pusher) Shutdown(ctx context.Context) error {
 	if !p.close() {
 		return ErrClosed

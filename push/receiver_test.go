@@ -245,6 +245,22 @@ func TestShutdownAfterFailure(t *testing.T) {
 	}
 }
 
+// If a status shows that the receiver refuses the program and not its samples, Shutdown sends no stale
+// markers.
+func TestShutdownAfterRefusal(t *testing.T) {
+	for _, version2 := range []bool{false, true} {
+		for _, status := range []int{401, 403, 404, 405} {
+			s := newStorage(t)
+			p, _ := testPusher(t, RemoteWrite{URL: s.URL, Version2: version2}, Config{})
+			s.set(status, nil)
+			err := p.Shutdown(context.Background())
+			if err == nil || s.requests != 1 || strings.Contains(err.Error(), "\n") {
+				t.Errorf("status %d, Version2 %v: got error %v after %d requests, want an error after 1", status, version2, err, s.requests)
+			}
+		}
+	}
+}
+
 // After the clock went back, the times of pushes are those of the clock. The refused pushes
 // are reported. Pushes succeed as soon as the clock reaches the latest accepted time.
 func TestClockGoesBack(t *testing.T) {

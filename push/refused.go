@@ -77,7 +77,7 @@ type delivery struct {
 }
 
 // deliver sends the requests of push. complete reports whether the receiver responded to
-// all requests.
+// all requests, and did not refuse all of them for a reason other than their samples.
 func (p *Pusher) deliver(ctx context.Context, stop <-chan struct{}, push *remotePush) (err error, complete bool) {
 	r := p.dest.remote
 	r.begin(push)
@@ -96,8 +96,12 @@ func (p *Pusher) deliver(ctx context.Context, stop <-chan struct{}, push *remote
 			r.refusedPushes++
 		}
 	}()
+	denied := false // by a response such as 401 or 404
 	for i, body := range push.bodies {
 		o := d.send(body)
+		if o.status >= 300 && !o.becauseOfSamples() {
+			denied = true
+		}
 		switch {
 		case o.retry:
 			return o.err, false // the remaining requests would probably fail too
@@ -120,7 +124,7 @@ func (p *Pusher) deliver(ctx context.Context, stop <-chan struct{}, push *remote
 	if d.dropped > 0 {
 		d.others = append(d.others, d.summary(push.at, r.newest))
 	}
-	return errors.Join(d.others...), true
+	return errors.Join(d.others...), d.accepted || !denied
 }
 
 // summary returns the error of a push with dropped samples.
