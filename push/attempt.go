@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -111,7 +112,10 @@ func (p *Pusher) request(ctx context.Context, method string, body []byte) outcom
 	// lets the client reuse the connection.
 	reply, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
 	o := outcome{status: resp.StatusCode, header: resp.Header, reply: string(reply)}
-	if o.status/100 != 2 {
+	switch {
+	case o.status/100 == 2 && isPage(resp.Header):
+		o.err = fmt.Errorf("tacho: push: %s %s: %s with a web page, so the URL is probably wrong", method, p.publicURL, p.redact(resp.Status))
+	case o.status/100 != 2:
 		o.reply = string(bytes.TrimSpace(reply))
 		o.err = fmt.Errorf("tacho: push: %s %s: %s: %.512q", method, p.publicURL, p.redact(resp.Status), p.redact(o.reply))
 		if o.retry = p.dest.sender.retryable(o.status); o.retry {
@@ -122,6 +126,12 @@ func (p *Pusher) request(ctx context.Context, method string, body []byte) outcom
 		e.examine(p, body, &o)
 	}
 	return o
+}
+
+// isPage reports whether a response has HTML. A login page or a page for browsers has the status 200, and no
+// receiver of metrics responds with it.
+func isPage(h http.Header) bool {
+	return strings.HasPrefix(strings.ToLower(h.Get("Content-Type")), "text/html")
 }
 
 // retryable reports whether a retry may succeed after this status, for most targets.

@@ -24,9 +24,14 @@
 //
 //	go p.Run(ctx)
 //	...
-//	if err := p.Shutdown(ctx); err != nil {
+//	last, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+//	defer cancel()
+//	if err := p.Shutdown(last); err != nil {
 //		log.Print(err)
 //	}
+//
+// The context of Shutdown is another one: if the context of Run ended, as after a signal, no last push
+// would be sent with it.
 //
 // # Formats
 //

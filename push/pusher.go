@@ -314,7 +314,8 @@ func (p *Pusher) Run(ctx context.Context) error {
 // Shutdown makes Run return, waits for a push in progress, and pushes a last time.
 // The push in progress is not retried, but the last push is. Shutdown returns the
 // error of the last push. When ctx ends, Shutdown returns and sends no further
-// requests. After an earlier call of Shutdown or Close, Shutdown returns [ErrClosed].
+// requests. So ctx must not be the context whose end made Run return. After an earlier call of
+// Shutdown or Close, Shutdown returns [ErrClosed].
 //
 // After the last push to a [RemoteWrite], Shutdown sends the stale markers of all series,
 // unless NoStaleMarkers is set. If the last push failed, Shutdown sends no stale markers. The same

@@ -310,7 +310,7 @@ func (d *delivery) count(n int64, o outcome) {
 func (o outcome) becauseOfSamples() bool {
 	switch o.status {
 	case http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-		return true
+		return !strings.Contains(o.reply, "unsupported path") // VictoriaMetrics responds so to another URL
 	}
 	return false
 }

@@ -116,8 +116,8 @@ func reserved(c rune) bool {
 // /api/v1/import/prometheus in the text format. The server gives a sample without a
 // time the time of receipt.
 //
-// The text format has no stale markers. If the end of a series must be visible at once,
-// use [RemoteWrite].
+// The text format has no stale markers and no native buckets. If the end of a series must be visible at
+// once, or for native histograms, use [RemoteWrite].
 type VictoriaMetrics struct {
 	// URL is the URL of the server, for example http://127.0.0.1:8428. In a cluster
 	// the URL is for example http://vminsert:8480/insert/0/prometheus.
