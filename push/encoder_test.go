@@ -177,6 +177,23 @@ func TestManySeries(t *testing.T) {
 	}
 }
 
+// TestBucketsOfTwoRequests: the references of version 2.0 are right if a request ends between two buckets of
+// a histogram.
+func TestBucketsOfTwoRequests(t *testing.T) {
+	bounds := make([]float64, 1000)
+	for i := range bounds {
+		bounds[i] = float64(i)
+	}
+	for _, n := range []int{7, 11, 1000} {
+		reg := tacho.NewRegistry()
+		h := reg.HistogramVec("h", "Help.", bounds[:n], []string{"l"})
+		for i := range 6000 / n {
+			h.With(fmt.Sprint(i)).Observe(1)
+		}
+		checkEncoded(t, reg, nil, false)
+	}
+}
+
 // TestContextEnds: the encoder ends at the next part of a request if the context ended.
 func TestContextEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())

@@ -129,6 +129,7 @@ type remoteRefs struct {
 func (r *remoteRefs) reset() {
 	r.ready, r.names, r.bounds = false, [numSuffixes]uint32{}, nil
 	clear(r.last)
+	clear(r.les) // a request can end between two buckets
 }
 
 func (r *remoteRefs) release() {
