@@ -5,6 +5,7 @@ package push
 import (
 	"encoding/binary"
 	"hash/maphash"
+	"slices"
 )
 
 // A receiver needs a stale marker for each series that is missing from a push. So a pusher keeps the series
@@ -125,6 +126,7 @@ type tracker struct {
 
 	changed bool       // the series of the push differ from old.present
 	next    seriesList // the series of the push, if changed is true
+	shared  int        // number of the first chunks of next that are those of old.present
 	index   *seriesIndex
 }
 
@@ -176,7 +178,7 @@ func (t *tracker) slow(r seriesRecord) {
 		i = x.insert(r.key)
 	case x.seen[i]: // a second time in this push
 		if !r.timed {
-			x.setUntimed(i)
+			t.setUntimed(i)
 		}
 		return
 	default:
@@ -198,12 +200,28 @@ func (t *tracker) change() {
 	t.next.n = t.at
 	for i, chunk := range t.old.present.chunks[:t.chunk+1] {
 		if i == t.chunk { // further records follow in this chunk
-			chunk = chunk[:len(chunk)-len(t.rest)]
+			if chunk = chunk[:len(chunk)-len(t.rest)]; len(chunk) == 0 {
+				break // add compares the next series only with a chunk that is not empty
+			}
 			chunk = append(make([]byte, 0, max(len(chunk), min(t.old.present.size, maxSeriesChunk))), chunk...)
+		} else {
+			chunk, t.shared = slices.Clip(chunk), i+1
 		}
 		t.next.chunks = append(t.next.chunks, chunk)
 		t.next.size += len(chunk)
 	}
+}
+
+// setUntimed sets the flag timed of a series of the push to false.
+func (t *tracker) setUntimed(i int) {
+	if !t.index.record(i).timed {
+		return
+	}
+	for j, chunk := range t.next.chunks[:t.shared] { // a sentSeries does not change
+		t.next.chunks[j] = slices.Clone(chunk)
+	}
+	t.shared = 0
+	t.index.bytes(i)[0] &^= timedFlag
 }
 
 // find returns the index of t.old.
@@ -324,9 +342,6 @@ func (x *seriesIndex) record(i int) seriesRecord {
 	r, _ := cutRecord(x.bytes(i))
 	return r
 }
-
-// setUntimed sets the flag timed of a record to false.
-func (x *seriesIndex) setUntimed(i int) { x.bytes(i)[0] &^= timedFlag }
 
 // slot returns the index of the slot of a key, which is 0 if there is no series with the key.
 func (x *seriesIndex) slot(key []byte) int {

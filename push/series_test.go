@@ -187,3 +187,76 @@ func TestTrackedMemory(t *testing.T) {
 		t.Errorf("%d bytes for keys of %d", kept, size)
 	}
 }
+
+// record adds the keys with these numbers to a push after sent, and returns the series after the push.
+func record(sent *sentSeries, timed bool, keys ...string) (*sentSeries, bool) {
+	var tr tracker
+	tr.begin(sent)
+	for _, k := range keys {
+		tr.add([]byte(k), false, timed)
+	}
+	return tr.end(1), tr.changed
+}
+
+// TestSentSeriesIsKept: a push that is not sent does not change the series of the push before.
+func TestSentSeriesIsKept(t *testing.T) {
+	var keys []string
+	for i := range 100 {
+		keys = append(keys, strings.Repeat("x", 1000)+fmt.Sprint(i))
+	}
+	sent, _ := record(&sentSeries{}, true, keys...)
+	var tr tracker
+	tr.begin(sent)
+	for _, k := range keys {
+		tr.add([]byte(k), false, true)
+	}
+	for _, k := range keys {
+		tr.add([]byte(k), false, false) // a second time, and without a time of its own
+	}
+	next := tr.end(1)
+	sent.each(func(r seriesRecord) {
+		if !r.timed {
+			t.Errorf("%.5s changed in the push before", r.key[1000:])
+		}
+	})
+	next.each(func(r seriesRecord) {
+		if r.timed {
+			t.Errorf("%.5s gets no stale marker", r.key[1000:])
+		}
+	})
+}
+
+// TestLongKeys: a push with the series of the push before has no index, also if the push before began with
+// keys that are longer than a chunk.
+func TestLongKeys(t *testing.T) {
+	for n := range 20 { // one chunk ends before the long key
+		var keys []string
+		for i := range n {
+			keys = append(keys, fmt.Sprint(strings.Repeat("x", 1000), i))
+		}
+		sent, _ := record(&sentSeries{}, false, append(keys, strings.Repeat("y", 1000))...)
+		keys = append(keys, strings.Repeat("x", 70_000), "z")
+		sent, _ = record(sent, false, keys...)
+		if _, changed := record(sent, false, keys...); changed {
+			t.Errorf("%d keys: the second push differs from the first", len(keys))
+		}
+	}
+}
+
+// TestPushesAfterTheSamePush: two pushes after the same push do not share the memory of their own series.
+func TestPushesAfterTheSamePush(t *testing.T) {
+	var keys []string
+	for i := range 60 {
+		keys = append(keys, fmt.Sprintf("%01000d", i))
+	}
+	sent, _ := record(&sentSeries{}, false, keys...)
+	for n := range keys {
+		a, _ := record(sent, false, append(slices.Clone(keys[:n]), "a")...)
+		record(sent, false, append(slices.Clone(keys[:n]), "b")...)
+		last := ""
+		a.present.each(func(r seriesRecord) { last = string(r.key) })
+		if last != "a" {
+			t.Errorf("the series after %d others is %q", n, last)
+		}
+	}
+}
