@@ -58,7 +58,7 @@ func readRequest(t *testing.T, request string) (lines []string) {
 		if number != 1 {
 			t.Errorf("WriteRequest has field %d", number)
 		}
-		var labels []string
+		var labels, names []string
 		var value any
 		var at int64
 		fields(t, series, func(number int, _ uint64, part []byte) {
@@ -80,10 +80,10 @@ func readRequest(t *testing.T, request string) (lines []string) {
 				}
 			})
 			if number == 1 {
-				labels = append(labels, fmt.Sprintf("%s=%q", pair[1], pair[2]))
+				labels, names = append(labels, fmt.Sprintf("%s=%q", pair[1], pair[2])), append(names, pair[1])
 			}
 		})
-		if !slices.IsSorted(labels) {
+		if !slices.IsSorted(names) {
 			t.Errorf("labels are not sorted: %q", labels)
 		}
 		lines = append(lines, fmt.Sprintf("{%s} %v %d", strings.Join(labels, ","), value, at))
