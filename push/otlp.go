@@ -239,10 +239,10 @@ func (s *otlpSender) send(ctx context.Context, p *Pusher, stop <-chan struct{}, 
 // partial returns the number of data points that the receiver rejected in a request with this outcome, and counts
 // them. It then sets o.err.
 func (*otlpSender) partial(p *Pusher, o *outcome, points int) (rejected uint64) {
-	if rejected, o.reply = partialSuccess(o.header.Get("Content-Type"), o.reply); rejected == 0 {
+	rejected, o.reply = partialSuccess(o.header.Get("Content-Type"), o.reply)
+	if rejected = min(rejected, uint64(points)); rejected == 0 { // the receiver can be wrong
 		return 0 // a message without rejected data points is a warning
 	}
-	rejected = min(rejected, uint64(points)) // the receiver can be wrong
 	p.dropped.With(p.host, o.reason()).Add(rejected)
 	o.err = fmt.Errorf("tacho: push: %s %s: the receiver rejected %d of %d data points: %.512q", p.dest.method, p.publicURL, rejected, points, p.redact(o.reply))
 	return rejected

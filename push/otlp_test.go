@@ -393,6 +393,18 @@ func TestOTLPPartialSuccess(t *testing.T) {
 	}
 }
 
+// TestOTLPRejectedNothing: a receiver cannot reject data points of a request without data points.
+func TestOTLPRejectedNothing(t *testing.T) {
+	s := serve(t, func(_ int, w http.ResponseWriter) { io.WriteString(w, otlpResponse(7, "too old")) })
+	p, own := testPusher(t, OTLP{URL: s.URL}, Config{Registry: tacho.NewRegistry()})
+	if err := p.Push(context.Background()); err != nil {
+		t.Errorf("got error %v", err)
+	}
+	if total := droppedTotal(t, own); total != 0 {
+		t.Errorf("%v dropped samples, want none", total)
+	}
+}
+
 // droppedTotal returns the sum of push_samples_dropped_total.
 func droppedTotal(t *testing.T, own *tacho.Registry) (total float64) {
 	t.Helper()
