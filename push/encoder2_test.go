@@ -330,3 +330,18 @@ func TestRequests2(t *testing.T) {
 		t.Errorf("an empty push has the body %q, error %v", request, err)
 	}
 }
+
+// TestSummaryStart: the sum and the count of a summary have its start time. A quantile is a gauge and has none.
+func TestSummaryStart(t *testing.T) {
+	reg := tacho.NewRegistry()
+	reg.Collect(func(e *tacho.Emitter) {
+		e.Created(time.UnixMilli(99)).Summary("s", "", tacho.SummarySnapshot{Count: 1, Sum: 2, Quantiles: []tacho.Quantile{{Quantile: .5, Value: 3}}})
+	})
+	got := map[string]int64{}
+	for _, s := range encoded2(t, newReceiver(nil, false), reg) {
+		got[s.name] = s.start
+	}
+	if want := map[string]int64{"s": 0, "s_sum": 99, "s_count": 99}; !maps.Equal(got, want) {
+		t.Errorf("start times %v, want %v", got, want)
+	}
+}

@@ -197,12 +197,13 @@ func (w *RemoteWriter) Release() {
 		w.layouts[i].release()
 	}
 	w.refs.release()
+	w.fast.reset()
 	for i := range w.requests {
 		q := &w.requests[i]
 		q.raw = small(q.raw)
 		q.symbols.release()
 	}
-	for _, b := range []*[]byte{&w.text, &w.quoted, &w.block, &w.plainly, &w.key, &w.number, &w.called, &w.before, &w.behind, &w.message, &w.message2} {
+	for _, b := range []*[]byte{&w.text, &w.quoted, &w.block, &w.plainly, &w.key, &w.number, &w.called, &w.before, &w.behind, &w.message, &w.message2, &w.fast.text} {
 		*b = small(*b)
 	}
 	for i := range w.names {

@@ -1,0 +1,83 @@
+package expo
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/tachikoma/tacho/internal/exemplar"
+	"github.com/tachikoma/tacho/internal/label"
+	"github.com/tachikoma/tacho/internal/names"
+)
+
+// discard is a RemoteRequests that keeps nothing.
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error)                { return len(p), nil }
+func (discard) Series(key []byte, native, timed bool) bool { return false }
+func (discard) End(symbols []byte, apart bool)             {}
+func (discard) Missing(*RemoteWriter)                      {}
+
+// TestRemoteRelease: a RemoteWriter that waits for the next push has no large buffer and no reference to
+// a metric.
+func TestRemoteRelease(t *testing.T) {
+	long := strings.Repeat("n", 2*maxRemoteText)
+	bounds := NewBounds([]float64{1})
+	var slot exemplar.Slot
+	slot.Init(exemplar.None(new(exemplar.Origin)))
+	slot.Record(1, []string{"a", "b"})
+	for version := 1; version <= 2; version++ {
+		w := &RemoteWriter{Version: version, Now: 5, Left: 1 << 30, Tracked: true, Requests: discard{}, Targets: []label.Label{{Name: "job", Value: long}}}
+		var families []*Family
+		for _, f := range []*Family{{Name: long, Help: long}, {Name: "short", Help: long}, {Name: "quoted." + long, Help: "h", Quoted: true, QuotedLabels: true}} {
+			f.SameLabels = true
+			f.Encode = func(e *Encoder) {
+				e.Begin(f)
+				for range 3 {
+					e.Whole(`{l="x",m="y"} `, 1, false, nil)
+				}
+				e.Whole(`{l="`+long+`",m="a\n"} `, 1, false, nil)
+				e.Histogram(`{l="x"} `, &bounds, []uint64{1, 2}, 1, &Details{Buckets: []exemplar.Slot{slot, slot}})
+				e.Summary(`{l="x"} `, &Distribution{1, 2, []Quantile{{.5, 3}}}, nil)
+			}
+			families = append(families, f)
+		}
+		if err := Write(discard{}, w.Format(), names.Underscores, families, &Names{UTF8: &UTF8}); err != nil {
+			t.Fatal(err)
+		}
+		w.exemplars = append(w.exemplars, slot.Load()) // as a native histogram does
+		w.Release()
+		checkReleased(t, "RemoteWriter", reflect.ValueOf(w).Elem())
+	}
+}
+
+// checkReleased reports byte slices that are large, and strings that are not empty.
+func checkReleased(t *testing.T, name string, v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			checkReleased(t, name+"."+v.Type().Field(i).Name, v.Field(i))
+		}
+	case reflect.Array, reflect.Slice:
+		if v.Kind() == reflect.Slice {
+			if size := v.Cap() * int(v.Type().Elem().Size()); size > maxRemoteText {
+				t.Errorf("%s has %d bytes", name, size)
+			}
+			v = v.Slice(0, v.Cap())
+		}
+		switch v.Type().Elem().Kind() {
+		case reflect.String, reflect.Struct, reflect.Slice, reflect.Pointer:
+			for i := range v.Len() {
+				checkReleased(t, name, v.Index(i))
+			}
+		}
+	case reflect.String:
+		if v.Len() > 0 && name != "RemoteWriter.layouts.extra" {
+			t.Errorf("%s is %.20q", name, v.String())
+		}
+	case reflect.Pointer:
+		if !v.IsNil() {
+			t.Errorf("%s is set", name)
+		}
+	}
+}
