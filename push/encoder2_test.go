@@ -331,17 +331,23 @@ func TestRequests2(t *testing.T) {
 	}
 }
 
-// TestSummaryStart: the sum and the count of a summary have its start time. A quantile is a gauge and has none.
-func TestSummaryStart(t *testing.T) {
+// TestStartOfCumulative: the sum and the count of a summary have its start time. A quantile is a gauge and has
+// none, as other gauges.
+func TestStartOfCumulative(t *testing.T) {
 	reg := tacho.NewRegistry()
 	reg.Collect(func(e *tacho.Emitter) {
-		e.Created(time.UnixMilli(99)).Summary("s", "", tacho.SummarySnapshot{Count: 1, Sum: 2, Quantiles: []tacho.Quantile{{Quantile: .5, Value: 3}}})
+		e = e.Created(time.UnixMilli(99))
+		e.Summary("s", "", tacho.SummarySnapshot{Count: 1, Sum: 2, Quantiles: []tacho.Quantile{{Quantile: .5, Value: 3}}})
+		e.Gauge("g", "", 1)
+		e.Untyped("u", "", 1)
+		e.Info("i_info", "", "v", "1")
+		e.Counter("c_total", "", 1)
 	})
 	got := map[string]int64{}
 	for _, s := range encoded2(t, newReceiver(nil, false), reg) {
 		got[s.name] = s.start
 	}
-	if want := map[string]int64{"s": 0, "s_sum": 99, "s_count": 99}; !maps.Equal(got, want) {
+	if want := map[string]int64{"s": 0, "s_sum": 99, "s_count": 99, "g": 0, "u": 0, "i_info": 0, "c_total": 99}; !maps.Equal(got, want) {
 		t.Errorf("start times %v, want %v", got, want)
 	}
 }

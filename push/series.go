@@ -184,9 +184,7 @@ func (t *tracker) slow(r seriesRecord) {
 	default:
 		x.seen[i] = true
 		r.timed = r.timed && x.record(i).timed
-		if i < t.old.present.n {
-			t.at = i + 1
-		}
+		t.at = i + 1
 	}
 	x.places[i] = t.next.add(r)
 }
