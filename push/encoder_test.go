@@ -194,6 +194,43 @@ func TestBucketsOfTwoRequests(t *testing.T) {
 	}
 }
 
+// TestRemoteMaxBytes: series of exactly the limit are encoded. The labels of the target do not count.
+func TestRemoteMaxBytes(t *testing.T) {
+	reg := tacho.NewRegistry()
+	reg.GaugeVec("g", "Help.", []string{"l"}).With("x").Set(1)
+	reg.CounterVec("c_total", "Help.", []string{"l"}).With("y").AddExemplar(1, "id", "x")
+	size := int64(0)
+	for _, l := range [][2]string{{"g", "x"}, {"c_total", "y"}} {
+		size += int64(len(appendLabel(appendLabel(nil, "__name__", l[0]), "l", l[1])))
+	}
+	for version := 1; version <= 2; version++ {
+		for limit, want := range map[int64]error{size: nil, size - 1: errTooLarge} {
+			r := newReceiver([]label{{"job", "j"}}, true)
+			r.version = version
+			if _, err := r.encode(t.Context(), reg, limit); err != want {
+				t.Errorf("version %d, a limit of %d for %d bytes: error %v, want %v", version, limit, size, err, want)
+			}
+		}
+	}
+}
+
+// TestCreatedOnce: a histogram and a counter with the same name in OpenMetrics have one series of the time of
+// creation. Both series would have the same labels.
+func TestCreatedOnce(t *testing.T) {
+	reg := tacho.NewRegistry(tacho.WithCreated())
+	reg.Histogram("f", "", []float64{1}).Observe(1)
+	reg.Counter("f_total", "").Inc()
+	n := 0
+	for _, line := range readRequest(t, string(encoded(t, newReceiver(nil, true), reg))) {
+		if strings.HasPrefix(line, `{__name__="f_created"}`) {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d series of the time of creation", n)
+	}
+}
+
 // TestContextEnds: the encoder ends at the next part of a request if the context ended.
 func TestContextEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
