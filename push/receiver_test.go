@@ -447,6 +447,7 @@ func TestEverythingRefusedForLong(t *testing.T) {
 			t.Errorf("%d series: %d requests in %d pushes, want at most %d", n, s.requests, pushes, want)
 		}
 		s.set(0, func(series string) bool { return series == name(0) || series == name(n-1) })
+		p.dest.remote.refusedPushes = 4*searchEvery + 1 // the next search is not that of a power of two
 		accepted := 0
 		for range searchEvery + 8 {
 			p.Push(context.Background())

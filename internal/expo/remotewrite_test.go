@@ -81,3 +81,53 @@ func checkReleased(t *testing.T, name string, v reflect.Value) {
 		}
 	}
 }
+
+// apart is a RemoteRequests that sets all series apart and counts the ends of requests.
+type apart struct {
+	discard
+	sizes [2][]int
+	n     *RemoteWriter
+}
+
+func (*apart) Series(key []byte, native, timed bool) bool { return true }
+
+func (a *apart) End(_ []byte, separate bool) {
+	i := 0
+	if separate {
+		i = 1
+	}
+	a.sizes[i] = append(a.sizes[i], a.n.requests[i].series)
+}
+
+func (a *apart) Missing(w *RemoteWriter) {
+	for range 5 {
+		w.Marker([]byte("\x0a\x08\x0a\x01a\x12\x03bcd"), false, true)
+	}
+}
+
+// TestRequestApart: also the request of the series that are set apart has at most MaxRemoteSeries series.
+func TestRequestApart(t *testing.T) {
+	for version := 1; version <= 2; version++ {
+		for n, want := range map[int][2][]int{
+			MaxRemoteSeries - 5: {nil, {MaxRemoteSeries}},
+			MaxRemoteSeries - 4: {{1}, {MaxRemoteSeries}},
+			MaxRemoteSeries + 3: {{8}, {MaxRemoteSeries}},
+		} {
+			a := new(apart)
+			a.n = &RemoteWriter{Version: version, Now: 5, Left: 1 << 30, Tracked: true, Requests: a}
+			f := &Family{Name: "f", SameLabels: true}
+			f.Encode = func(e *Encoder) {
+				e.Begin(f)
+				for range n {
+					e.Whole(`{l="x",m="y"} `, 1, false, nil)
+				}
+			}
+			if err := Write(a, a.n.Format(), names.Underscores, []*Family{f}, new(Names)); err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(a.sizes, want) {
+				t.Errorf("version %d, %d series: requests with %d series, want %d", version, n, a.sizes, want)
+			}
+		}
+	}
+}
