@@ -1,6 +1,7 @@
 package expo
 
 import (
+	"io"
 	"reflect"
 	"strings"
 	"testing"
@@ -127,6 +128,48 @@ func TestRequestApart(t *testing.T) {
 			}
 			if !reflect.DeepEqual(a.sizes, want) {
 				t.Errorf("version %d, %d series: requests with %d series, want %d", version, n, a.sizes, want)
+			}
+		}
+	}
+}
+
+// parts is a RemoteRequests with the size of the largest part and the number of calls of Missing.
+type parts struct {
+	discard
+	largest, missing int
+}
+
+func (p *parts) Write(b []byte) (int, error) {
+	p.largest = max(p.largest, len(b))
+	return len(b), nil
+}
+
+func (p *parts) Missing(*RemoteWriter) { p.missing++ }
+
+// TestRemoteParts: a request is written in parts of about the size of the buffer. After an error, no stale
+// markers follow.
+func TestRemoteParts(t *testing.T) {
+	for version := 1; version <= 2; version++ {
+		for _, left := range []int64{1 << 30, 5000} {
+			p := new(parts)
+			w := &RemoteWriter{Version: version, Now: 5, Left: left, TooLarge: io.ErrShortBuffer, Requests: p}
+			f := &Family{Name: "f", SameLabels: true}
+			f.Encode = func(e *Encoder) {
+				e.Begin(f)
+				for range MaxRemoteSeries - 1 {
+					e.Whole(`{l="a value of some length, since short ones need no parts"} `, 1, false, nil)
+				}
+			}
+			err := Write(p, w.Format(), names.Underscores, []*Family{f}, new(Names))
+			want, missing := error(nil), 1
+			if left == 5000 {
+				want, missing = io.ErrShortBuffer, 0
+			}
+			if err != want || p.missing != missing {
+				t.Errorf("version %d, limit %d: error %v, %d calls of Missing", version, left, err, p.missing)
+			}
+			if p.largest > flushAt+200 {
+				t.Errorf("version %d: a part of %d bytes, want about %d", version, p.largest, flushAt)
 			}
 		}
 	}
