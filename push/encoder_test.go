@@ -231,6 +231,45 @@ func TestCreatedOnce(t *testing.T) {
 	}
 }
 
+// TestConflictsOfLe: the label le with many prefixes can be as long as the limit of the fast copy.
+func TestConflictsOfLe(t *testing.T) {
+	reg := tacho.NewRegistry()
+	reg.HistogramVec("h", "", []float64{1.2345678901234567e-200, 1}, []string{"l"}).With("x").Observe(1)
+	var targets []label
+	for n := range 15 {
+		checkEncoded(t, reg, targets, false)
+		targets = append(targets, label{strings.Repeat("exported_", n) + "le", "x"})
+	}
+}
+
+// TestManyLabels: an empty value is no label, also behind the first 64 labels.
+func TestManyLabels(t *testing.T) {
+	var names []string
+	for i := range 70 {
+		names = append(names, fmt.Sprintf("l%02d", i))
+	}
+	reg := tacho.NewRegistry()
+	v := reg.GaugeVec("g", "", names)
+	for empty := range 71 {
+		values := strings.Split(strings.Repeat(fmt.Sprint("v", empty, " "), 70), " ")[:70]
+		if empty < 70 {
+			values[empty] = ""
+		}
+		v.With(values...).Set(1)
+	}
+	checkEncoded(t, reg, nil, false)
+}
+
+// TestLongValues: long values follow short ones in the same family.
+func TestLongValues(t *testing.T) {
+	reg := tacho.NewRegistry()
+	v := reg.GaugeVec("g", "", []string{"a", "b"})
+	for n := range 300 {
+		v.With(fmt.Sprint(n), strings.Repeat("v", n+1)).Set(1)
+	}
+	checkEncoded(t, reg, nil, false)
+}
+
 // TestContextEnds: the encoder ends at the next part of a request if the context ended.
 func TestContextEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
