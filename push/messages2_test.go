@@ -131,8 +131,13 @@ func TestDowngrade(t *testing.T) {
 		end := d.remote
 		end.begin(push)
 		d.remote.clock = func() time.Time { return now.Add(time.Second) }
-		for _, body := range append(push.bodies, end.end().bodies...) {
+		ended := end.end()
+		numbers := append(push.counts, ended.counts...)
+		for i, body := range append(push.bodies, ended.bodies...) {
 			if version == 2 {
+				if n, ok := countRequest(body); !ok || n != numbers[i] {
+					t.Errorf("the request has the elements %v, and the push counted %v", n, numbers[i])
+				}
 				var ok bool
 				if body, ok = downgrade(body); !ok {
 					t.Fatal("a body cannot be converted")

@@ -31,6 +31,7 @@ type receiver struct {
 	accepted int64 // time of the latest accepted push in Unix milliseconds
 	newest   int64 // the maximum of accepted; larger after the clock went back
 
+	current  *remotePush         // nil outside of a push
 	sent     *sentSeries         // nil without stale markers
 	suspects map[string]struct{} // the series that were refused in the latest push
 	// refusedAlone is the number of suspects that were refused in requests of their own
@@ -59,6 +60,7 @@ type remotePush struct {
 	version  int      // of the bodies
 	at       int64    // Unix milliseconds
 	bodies   [][]byte // compressed requests
+	counts   []counts // of the requests of version 2.0
 	separate int      // number of requests at the end that contain suspects
 	empty    bool     // there are no series
 
@@ -120,6 +122,7 @@ func (r *receiver) end() *remotePush {
 func (w *remoteWriter) setBodies(p *remotePush) {
 	p.empty = len(w.main)+len(w.separate) == 0
 	p.bodies, p.separate = w.bodies()
+	p.counts = append(w.counts[0], w.counts[1]...)
 }
 
 // begin records that the receiver may get the series of p.

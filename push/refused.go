@@ -81,11 +81,13 @@ type delivery struct {
 func (p *Pusher) deliver(ctx context.Context, stop <-chan struct{}, push *remotePush) (err error, complete bool) {
 	r := p.dest.remote
 	r.begin(push)
+	r.current = push
 	d := &delivery{p: p, ctx: ctx, stop: stop, version: push.version, limit: maxRefusals, refused: map[string]struct{}{}}
 	if n := r.refusedPushes; n%searchEvery != 0 && n&(n-1) != 0 { // less and less often, see searchEvery
 		d.limit = 0
 	}
 	defer func() { // also if a later request fails
+		r.current = nil
 		if d.accepted && !push.empty {
 			r.accepted, r.newest = push.at, max(r.newest, push.at)
 		}

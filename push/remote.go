@@ -27,6 +27,7 @@ type remoteWriter struct {
 	sent    *sentSeries // after the push, if tracks is true
 
 	main, separate [][]byte // complete requests
+	counts         [2][]counts // of the requests
 	out            []byte   // the current request, compressed
 	size           int      // of the current request before compression
 }
@@ -99,7 +100,7 @@ func (w *remoteWriter) Series(key []byte, native, timed bool) (apart bool) {
 }
 
 // End implements [expo.RemoteRequests].
-func (w *remoteWriter) End(symbols []byte, apart bool) {
+func (w *remoteWriter) End(symbols []byte, number expo.RemoteCounts, apart bool) {
 	if w.encoder.Version != 2 {
 		symbols = nil
 	}
@@ -109,10 +110,11 @@ func (w *remoteWriter) End(symbols []byte, apart bool) {
 	body := binary.AppendUvarint(make([]byte, 0, sizeUvarint(size)+len(w.out)), size)
 	body = append(append(body, w.out[n:]...), w.out[:n]...)
 	w.out, w.size = w.out[:0], 0
+	c := counts{number.Samples, number.Histograms, number.Exemplars}
 	if apart {
-		w.separate = append(w.separate, body)
+		w.separate, w.counts[1] = append(w.separate, body), append(w.counts[1], c)
 	} else {
-		w.main = append(w.main, body)
+		w.main, w.counts[0] = append(w.main, body), append(w.counts[0], c)
 	}
 }
 
@@ -140,7 +142,7 @@ func (w *remoteWriter) marker(r seriesRecord) {
 // Without any series, there is one empty request.
 func (w *remoteWriter) bodies() (bodies [][]byte, separate int) {
 	if bodies = append(w.main, w.separate...); len(bodies) == 0 {
-		w.End([]byte{4<<3 | wire.Bytes, 0}, false) // the first symbol of version 2.0 is empty
+		w.End([]byte{4<<3 | wire.Bytes, 0}, expo.RemoteCounts{}, false) // the first symbol of version 2.0 is empty
 		bodies = w.main
 	}
 	return bodies, len(w.separate)

@@ -117,7 +117,7 @@ func (r *receiver) examine(p *Pusher, body []byte, o *outcome) {
 	case !w.present || !w.valid || !ok && o.status/100 != 4:
 		return
 	}
-	sent, _ := countRequest(body)
+	sent := r.count(body)
 	all := sent.samples + sent.histograms
 	o.unwritten = max(0, sent.samples-w.samples) + max(0, sent.histograms-w.histograms)
 	o.wrote = o.unwritten < all
@@ -308,6 +308,19 @@ func (j *joiner) references(old []byte, kind uint64) (message []byte, ok bool) {
 		old = rest
 	}
 	return message, true
+}
+
+// count counts the elements of a compressed request.
+func (r *receiver) count(body []byte) counts {
+	if p := r.current; p != nil {
+		for i, b := range p.bodies {
+			if len(b) > 0 && len(body) > 0 && &b[0] == &body[0] && i < len(p.counts) {
+				return p.counts[i]
+			}
+		}
+	}
+	c, _ := countRequest(body) // a part of a request of the push
+	return c
 }
 
 // countRequest counts the elements of a compressed request.

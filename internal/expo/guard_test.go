@@ -78,7 +78,7 @@ func (r *requests) Series(key []byte, _, _ bool) bool {
 	return false
 }
 
-func (r *requests) End(symbols []byte, _ bool) { r.symbols += string(symbols) }
+func (r *requests) End(symbols []byte, _ RemoteCounts, _ bool) { r.symbols += string(symbols) }
 
 func (r *requests) Missing(*RemoteWriter) {}
 

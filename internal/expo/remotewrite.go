@@ -96,11 +96,15 @@ type RemoteRequests interface {
 	// apart is true, the series belongs to a request of its own. key is valid until Series returns.
 	Series(key []byte, native, timed bool) (apart bool)
 	// End ends the current request. symbols are the fields symbols of version 2.0, which precede
-	// the fields timeseries. apart reports whether the series were set apart.
-	End(symbols []byte, apart bool)
+	// the fields timeseries, and counts are the elements of a request of version 2.0. apart reports whether
+	// the series were set apart.
+	End(symbols []byte, counts RemoteCounts, apart bool)
 	// Missing is called after the last series. It may call Marker.
 	Missing(w *RemoteWriter)
 }
+
+// RemoteCounts are the numbers of elements in a request.
+type RemoteCounts struct{ Samples, Histograms, Exemplars int64 }
 
 // MaxRemoteSeries is the maximum number of series in a remote write request. Prometheus has the
 // same default.
@@ -115,6 +119,8 @@ type remoteRequest struct {
 	raw     []byte // fields timeseries that were not written
 	series  int
 	symbols symbols
+
+	histograms, exemplars int // in version 2.0
 }
 
 // The suffixes of series, as indexes of RemoteWriter.names.
@@ -174,7 +180,7 @@ func (w *RemoteWriter) begin() {
 	w.tail = appendRemoteSample(w.tail[:0], 0, w.Now)
 	for i := range w.requests {
 		q := &w.requests[i]
-		q.raw, q.series = q.raw[:0], 0
+		q.raw, q.series, q.histograms, q.exemplars = q.raw[:0], 0, 0, 0
 		q.symbols.reset()
 	}
 	w.request++
@@ -274,9 +280,9 @@ func (w *RemoteWriter) end(i int) {
 	q := &w.requests[i]
 	w.flush(q)
 	if w.err == nil {
-		w.Requests.End(q.symbols.raw, i > 0)
+		w.Requests.End(q.symbols.raw, RemoteCounts{int64(q.series - q.histograms), int64(q.histograms), int64(q.exemplars)}, i > 0)
 	}
-	q.series = 0
+	q.series, q.histograms, q.exemplars = 0, 0, 0
 	q.symbols.reset()
 	if i == 0 {
 		w.refs.reset()

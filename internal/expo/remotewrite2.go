@@ -354,6 +354,7 @@ func (w *RemoteWriter) add2(l *remoteLayout, suffix int, extra string, bits uint
 		b = appendSample2(b, bits, s)
 	}
 	if s.exemplar != nil && s.exemplar.At >= w.After {
+		q.exemplars++
 		b = q.symbols.appendExemplar(b, s.exemplar)
 	}
 	w.close2(q, b, start)
@@ -380,6 +381,8 @@ func (w *RemoteWriter) addNative2(timed bool) {
 	for _, x := range w.exemplars {
 		b = q.symbols.appendExemplar(b, x)
 	}
+	q.histograms++
+	q.exemplars += len(w.exemplars)
 	w.close2(q, b, start)
 }
 
@@ -412,6 +415,7 @@ func (w *RemoteWriter) marker2(q *remoteRequest, key []byte, native bool) {
 	b, start := nest(q.raw, requestSeries)
 	b = q.symbols.appendKeyRefs(b, key)
 	if native {
+		q.histograms++
 		b = appendString(b, seriesHistogram, *(*string)(unsafe.Pointer(&w.message)))
 	} else { // the fields of a Sample are those of version 1.0
 		b = appendRemoteSample(b, StaleMarker, w.Now)
