@@ -4,6 +4,7 @@ package push
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/tachikoma/tacho"
@@ -122,7 +123,7 @@ func (r *receiver) end() *remotePush {
 func (w *remoteWriter) setBodies(p *remotePush) {
 	p.empty = len(w.main)+len(w.separate) == 0
 	p.bodies, p.separate = w.bodies()
-	p.counts = append(w.counts[0], w.counts[1]...)
+	p.counts = slices.Concat(w.counts[0], w.counts[1])
 }
 
 // begin records that the receiver may get the series of p.

@@ -26,10 +26,10 @@ type remoteWriter struct {
 	tracker tracker
 	sent    *sentSeries // after the push, if tracks is true
 
-	main, separate [][]byte // complete requests
+	main, separate [][]byte    // complete requests
 	counts         [2][]counts // of the requests
-	out            []byte   // the current request, compressed
-	size           int      // of the current request before compression
+	out            []byte      // the current request, compressed
+	size           int         // of the current request before compression
 }
 
 // spareWriter is a remoteWriter for the next push of any Pusher. If several pushes are encoded at the same
@@ -58,7 +58,7 @@ func (w *remoteWriter) release() {
 	if cap(out) > maxSpare {
 		out = nil
 	}
-	*w = remoteWriter{encoder: w.encoder, out: out}
+	*w = remoteWriter{encoder: w.encoder, out: out, counts: [2][]counts{w.counts[0][:0], w.counts[1][:0]}}
 	spareWriter.Store(w)
 }
 

@@ -256,24 +256,61 @@ func (w *RemoteWriter) appendLabels(b []byte, l *remoteLayout, suffix int, extra
 			b = append(append(b, w.before...), extra...)
 			n := len(b) - len(extra)
 			b[n-1], b[n-(g.at-g.start)+1] = byte(len(extra)), byte(g.size+len(extra))
-			return append(b, w.behind...)
+			return append(b, w.behind[:w.sampled]...)
 		}
 	}
 	b = l.appendGaps(b, 0, len(l.gaps), w.nameLabel(suffix), w.values, extra)
 	return append(b, l.text[l.after(len(l.gaps)):]...)
 }
 
-// setBucketLabels makes appendLabels copy the labels of the buckets of a histogram, except the label le.
-func (w *RemoteWriter) setBucketLabels(l *remoteLayout) {
+// setBucketLabels makes appendLabels and appendBucket copy the labels of the buckets of a histogram, except
+// the label le.
+func (w *RemoteWriter) setBucketLabels(l *remoteLayout, s *remoteSample) {
 	if !l.valid {
 		w.arrange(l)
 	}
 	name, e := w.nameLabel(bucketName), l.extraAt
 	b := l.appendGaps(w.before[:0], 0, e, name, w.values, "")
-	w.before = append(b, l.text[l.after(e):l.gaps[e].at]...)
+	w.before = padded(append(b, l.text[l.after(e):l.gaps[e].at]...))
 	b = l.appendGaps(w.behind[:0], e+1, len(l.gaps), name, w.values, "")
-	w.behind = append(b, l.text[l.after(len(l.gaps)):]...)
-	w.split = true
+	b = append(b, l.text[l.after(len(l.gaps)):]...)
+	w.sampled, w.split = len(b), true
+	w.behind = padded(appendRemoteSample(b, 0, s.at))
+}
+
+// padded returns b with a capacity for moves of 16 bytes.
+func padded(b []byte) []byte {
+	var padding [fastPadding]byte
+	return append(b, padding[:]...)[:len(b)]
+}
+
+// appendBucket appends the encoded labels of a bucket, of that size, and the field samples of version 1.0
+// with the value 0. le must be a part of an element of Bounds.labels. appendBucket returns false if the
+// labels must be appended in another way.
+//
+// The moves may write past the end of a text but stay within the capacity.
+func (w *RemoteWriter) appendBucket(b []byte, l *remoteLayout, le string) (_ []byte, size int, ok bool) {
+	g := &l.gaps[l.extraAt]
+	n := len(w.before) + len(le)
+	if g.size+len(le) >= long || cap(b)-len(b) < n+len(w.behind)+leSize+fastPadding {
+		return b, 0, false
+	}
+	to := unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), len(b))
+	move(to, w.before)
+	to = unsafe.Add(to, len(w.before))
+	*(*[leSize]byte)(to) = *(*[leSize]byte)(unsafe.Pointer(unsafe.StringData(le)))
+	*(*byte)(unsafe.Add(to, -1)) = byte(len(le))
+	*(*byte)(unsafe.Add(to, g.start-g.at+1)) = byte(g.size + len(le))
+	move(unsafe.Add(to, len(le)), w.behind)
+	return b[:len(b)+n+len(w.behind)], n + w.sampled, true
+}
+
+// move copies a padded text in moves of 16 bytes.
+func move(to unsafe.Pointer, text []byte) {
+	from := unsafe.Pointer(unsafe.SliceData(text))
+	for at := 0; at < len(text); at += 16 {
+		*(*[16]byte)(unsafe.Add(to, at)) = *(*[16]byte)(unsafe.Add(from, at))
+	}
 }
 
 // after returns the index in the text behind the gap before the one with this index.

@@ -49,6 +49,8 @@ type RemoteWriter struct {
 
 	targetSize int    // of the labels of Targets
 	tail       []byte // the field samples with the value 0 and the time Now, in version 1.0
+	tail2      []byte // as tail with the start time started, in version 2.0
+	started    int64  // 0 if tail2 is not set
 
 	// The current family.
 	family  *Family
@@ -79,8 +81,10 @@ type RemoteWriter struct {
 	number    []byte // the value of a label quantile
 	called    []byte // the name of a series
 	before    []byte // the encoded labels of buckets before the label le
-	behind    []byte // the encoded labels of buckets behind the label le
+	behind    []byte // the encoded labels of buckets behind the label le, and the field samples of version 1.0
+	sampled   int    // the index of the field samples in behind
 	split     bool   // before and behind are set
+	template  remoteTemplate
 	message   []byte // a native histogram
 	message2  []byte // a TimeSeries
 	exemplars []*exemplar.Exemplar
@@ -177,7 +181,7 @@ func (w *RemoteWriter) begin() {
 		w.targetSize += len(w.key)
 	}
 	w.learned = false
-	w.tail = appendRemoteSample(w.tail[:0], 0, w.Now)
+	w.tail, w.started = appendRemoteSample(w.tail[:0], 0, w.Now), 0
 	for i := range w.requests {
 		q := &w.requests[i]
 		q.raw, q.series, q.histograms, q.exemplars = q.raw[:0], 0, 0, 0
@@ -209,7 +213,7 @@ func (w *RemoteWriter) Release() {
 		q.raw = small(q.raw)
 		q.symbols.release()
 	}
-	for _, b := range []*[]byte{&w.text, &w.quoted, &w.block, &w.plainly, &w.key, &w.number, &w.called, &w.before, &w.behind, &w.message, &w.message2, &w.fast.text} {
+	for _, b := range []*[]byte{&w.text, &w.quoted, &w.block, &w.plainly, &w.key, &w.number, &w.called, &w.before, &w.behind, &w.message, &w.message2, &w.fast.text, &w.template.text} {
 		*b = small(*b)
 	}
 	for i := range w.names {
@@ -308,26 +312,26 @@ func remoteWhole(e *Encoder, block string, v uint64, negative bool, d *Details) 
 
 func remoteFloat(e *Encoder, block string, v float64, d *Details) bool {
 	w := (*RemoteWriter)(e.format.more)
-	if d == nil && w.addFast(block, math.Float64bits(v)) {
-		return w.ok(e)
-	}
-	w.read(e, block)
 	s := remoteSample{at: w.Now}
-	if d == nil {
-		w.add(&w.layouts[0], plainName, "", math.Float64bits(v), &s)
-		if w.family.SameLabels && !w.escaped {
-			w.fast.set(w, &w.layouts[0], w.nameLabel(plainName))
-		}
-		return w.ok(e)
-	}
 	s.time(w, d)
 	if w.family.Kind != Counter {
 		s.start = 0
-		w.add(&w.layouts[0], plainName, "", math.Float64bits(v), &s)
+	}
+	simple := d == nil || w.Version == 2 && !d.Timed && d.Exemplar == nil
+	if simple && w.addFast(block, math.Float64bits(v), s.start) {
 		return w.ok(e)
 	}
-	s.exemplar = d.Exemplar
+	w.read(e, block)
+	if !simple && w.family.Kind == Counter {
+		s.exemplar = d.Exemplar
+	}
 	w.add(&w.layouts[0], plainName, "", math.Float64bits(v), &s)
+	if simple && w.family.SameLabels && !w.escaped {
+		w.fast.set(w, &w.layouts[0], w.nameLabel(plainName))
+	}
+	if simple || w.family.Kind != Counter {
+		return w.ok(e)
+	}
 	// OpenMetrics shows a counter without _total with type unknown and without a time of creation.
 	if !w.plain && stringslite.HasSuffix(w.name, "_total") {
 		w.addCreated(counterCreatedName, d)
@@ -335,10 +339,11 @@ func remoteFloat(e *Encoder, block string, v float64, d *Details) bool {
 	return w.ok(e)
 }
 
-// addFast adds a series with one sample at the time Now, if w.fast can append its labels.
-func (w *RemoteWriter) addFast(block string, bits uint64) bool {
+// addFast adds a series with one sample at the time Now, if w.fast can append its labels. started is the
+// start time in version 2.0, or 0.
+func (w *RemoteWriter) addFast(block string, bits uint64, started int64) bool {
 	if w.Version == 2 {
-		return w.addFast2(block, bits)
+		return w.addFast2(block, bits, started)
 	}
 	q := &w.requests[0]
 	b, start := w.openSeries(q.raw)
@@ -442,14 +447,17 @@ func (w *RemoteWriter) addClassic(bounds *Bounds, counts []uint64, sum float64, 
 	s.time(w, d)
 	l := w.layout("le")
 	w.refs.setBounds(bounds)
-	w.setBucketLabels(l)
+	w.setBucketLabels(l, &s)
+	w.template.request = 0
 	total := uint64(0)
 	for i, c := range counts {
 		total += c
 		w.refs.bucket = i + 1
 		s.exemplar = nil
 		if d != nil && d.Buckets != nil {
-			s.exemplar = d.Buckets[i].Load()
+			if s.exemplar = d.Buckets[i].Load(); s.exemplar != nil && s.exemplar.At < w.After {
+				s.exemplar = nil
+			}
 		}
 		text := bounds.labels[2*i+1]
 		w.add(l, bucketName, text[len(leStart):len(text)-len(leEnd)], math.Float64bits(float64(total)), &s)
@@ -470,6 +478,15 @@ func (w *RemoteWriter) add(l *remoteLayout, suffix int, extra string, bits uint6
 	}
 	q := &w.requests[0]
 	b, start := w.openSeries(q.raw)
+	if w.split {
+		if bucket, size, ok := w.appendBucket(b, l, extra); ok {
+			if w.take(size) {
+				byteorder.Store64((*[8]byte)(bucket[start+size+len("..."):]), bits)
+				w.close(bucket, start, size, false, s.timed)
+			}
+			return
+		}
+	}
 	b = w.appendLabels(b, l, suffix, extra)
 	size := len(b) - start
 	if !w.take(size) {

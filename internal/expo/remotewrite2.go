@@ -4,6 +4,7 @@ import (
 	"math"
 	"unsafe"
 
+	"github.com/tachikoma/tacho/internal/byteorder"
 	"github.com/tachikoma/tacho/internal/escape"
 	"github.com/tachikoma/tacho/internal/exemplar"
 	"github.com/tachikoma/tacho/internal/label"
@@ -123,6 +124,7 @@ type remoteRefs struct {
 	les    []uint32
 
 	last []uint32 // of the last values of own labels, by the index of the label
+	at   int      // the index behind the field labels_refs of the reference of the latest bucket
 }
 
 // reset marks all references as unknown.
@@ -159,6 +161,7 @@ func (w *RemoteWriter) appendRefs(b []byte, l *remoteLayout, suffix int, extra s
 			}
 		case srcExtra:
 			ref = w.extraRef(s, extra)
+			w.refs.at = len(b)
 		default:
 			if ref = w.refs.last[g.src]; ref == 0 || !s.is(ref, w.values[g.src]) {
 				ref = s.ref(w.values[g.src])
@@ -283,29 +286,88 @@ func shownUnit(f *Family, name string) string {
 	return f.Unit
 }
 
+// A remoteTemplate is the series of the latest bucket in the first request of version 2.0. The series of
+// the next bucket differs in the reference of le and in the value.
+type remoteTemplate struct {
+	request   uint32 // the number of the request; 0 if the fields below are not set
+	text      []byte // the field timeseries
+	ref, size int    // the place of the reference, which has one or two bytes
+	value     int    // the index of the value
+}
+
+// set makes t the series text. ref is the index of the reference of le, and value that of the value.
+func (t *remoteTemplate) set(text []byte, request uint32, ref, value int) {
+	if len(text) >= 1<<7 {
+		return // the fields may have moved; see seal
+	}
+	t.text = append(t.text[:0], text...)
+	if t.request, t.ref, t.size, t.value = request, ref, 1, value; text[ref] >= 0x80 {
+		if t.size = 2; text[ref+1] >= 0x80 {
+			t.request = 0
+		}
+	}
+}
+
+// addAgain adds a bucket if w.template is of the same histogram and request.
+func (w *RemoteWriter) addAgain(extra string, bits uint64) bool {
+	t, q := &w.template, &w.requests[0]
+	if t.request != w.request {
+		return false
+	}
+	ref := w.extraRef(&q.symbols, extra)
+	switch {
+	case t.size == 1 && ref < 1<<7:
+		t.text[t.ref] = byte(ref)
+	case t.size == 2 && ref >= 1<<7 && ref < 1<<14:
+		t.text[t.ref], t.text[t.ref+1] = byte(ref)|0x80, byte(ref>>7)
+	default:
+		return false
+	}
+	byteorder.Store64((*[8]byte)(t.text[t.value:]), bits)
+	q.raw = append(q.raw, t.text...)
+	w.added()
+	return true
+}
+
 // setKey sets w.key to the encoded labels of a series.
 func (w *RemoteWriter) setKey(l *remoteLayout, suffix int, extra string) {
+	if w.split {
+		if need := len(w.before) + len(w.behind) + 2*leSize + fastPadding; cap(w.key) < need {
+			w.key = make([]byte, 0, 2*need)
+		}
+		if b, size, ok := w.appendBucket(w.key[:0], l, extra); ok {
+			w.key = b[:size]
+			return
+		}
+	}
 	w.key = w.appendLabels(w.key[:0], l, suffix, extra)
 }
 
-// open2 begins a TimeSeries of version 2.0 with its labels, which are in w.key. It returns the request, the buffer and the
-// index of the message. If the series exceed the limit, q is nil.
-func (w *RemoteWriter) open2(l *remoteLayout, suffix int, extra string, native, timed bool) (q *remoteRequest, b []byte, start int) {
+// select2 returns the request of the series with the encoded labels w.key. If the series exceed the limit,
+// q is nil.
+func (w *RemoteWriter) select2(native, timed bool) (q *remoteRequest) {
 	if !w.take(len(w.key)) {
-		return nil, nil, 0
+		return nil
 	}
 	if w.Tracked && w.Requests.Series(w.key, native, timed) && w.requests[1].series < MaxRemoteSeries {
-		q = &w.requests[1]
-		b, start = nest(q.raw, requestSeries)
-		return q, q.symbols.appendKeyRefs(b, w.key), start
+		return &w.requests[1]
 	}
-	q = &w.requests[0]
+	return &w.requests[0]
+}
+
+// open2 begins a TimeSeries of version 2.0 in q with its labels, which are in w.key. It returns the buffer
+// and the index of the message.
+func (w *RemoteWriter) open2(q *remoteRequest, l *remoteLayout, suffix int, extra string) (b []byte, start int) {
+	if q == &w.requests[1] {
+		b, start = nest(q.raw, requestSeries)
+		return q.symbols.appendKeyRefs(b, w.key), start
+	}
 	b, start = nest(q.raw, requestSeries)
-	return q, w.appendRefs(b, l, suffix, extra), start
+	return w.appendRefs(b, l, suffix, extra), start
 }
 
 // addFast2 is addFast in version 2.0.
-func (w *RemoteWriter) addFast2(block string, bits uint64) bool {
+func (w *RemoteWriter) addFast2(block string, bits uint64, started int64) bool {
 	if len(w.fast.parts) == 0 || w.empty != 0 {
 		return false // the layout has the references of another series
 	}
@@ -319,16 +381,35 @@ func (w *RemoteWriter) addFast2(block string, bits uint64) bool {
 	if w.key, ok = w.fast.append(w.key[:0], block, w.values); !ok {
 		return false
 	}
-	q, b, start := w.open2(&w.layouts[0], plainName, "", false, false)
+	q := w.select2(false, false)
 	if q == nil {
 		return true
 	}
-	w.close2(q, w.appendNow(b, bits), start) // the fields are those of version 1.0
+	b, start := w.open2(q, &w.layouts[0], plainName, "")
+	if started == 0 {
+		b = w.appendNow(b, bits) // the fields are those of version 1.0
+	} else {
+		b = w.appendStarted(b, bits, started)
+	}
+	w.close2(q, b, start, 0)
 	return true
 }
 
-// close2 ends a TimeSeries of version 2.0.
-func (w *RemoteWriter) close2(q *remoteRequest, b []byte, start int) {
+// appendStarted appends the field samples with a sample at the time Now. Many series have the same start
+// time.
+func (w *RemoteWriter) appendStarted(b []byte, bits uint64, started int64) []byte {
+	if started != w.started {
+		w.tail2, w.started = appendSample2(w.tail2[:0], 0, &remoteSample{at: w.Now, start: started}), started
+	}
+	n := len(b)
+	b = append(b, w.tail2...)
+	byteorder.Store64((*[8]byte)(b[n+len("..."):]), bits)
+	return b
+}
+
+// close2 ends a TimeSeries of version 2.0. If the next bucket may repeat the series, sample is the index of
+// the field samples, and otherwise 0.
+func (w *RemoteWriter) close2(q *remoteRequest, b []byte, start, sample int) {
 	if q == &w.requests[1] {
 		q.raw = seal(w.appendMetadata(b, &q.symbols), start)
 		q.series++
@@ -337,27 +418,44 @@ func (w *RemoteWriter) close2(q *remoteRequest, b []byte, start int) {
 	if !w.refs.ready {
 		w.refs.meta, w.refs.ready = w.appendMetadata(w.refs.meta[:0], &q.symbols), true
 	}
-	q.raw = seal(append(b, w.refs.meta...), start)
+	b = seal(append(b, w.refs.meta...), start)
+	if sample > 0 {
+		first := len(q.raw)
+		w.template.set(b[first:], w.request, w.refs.at-first, sample+len("...")-first)
+	}
+	q.raw = b
 	w.added()
 }
 
 // add2 is add in version 2.0.
 func (w *RemoteWriter) add2(l *remoteLayout, suffix int, extra string, bits uint64, s *remoteSample) {
 	w.setKey(l, suffix, extra)
-	q, b, start := w.open2(l, suffix, extra, false, s.timed)
+	q := w.select2(false, s.timed)
 	if q == nil {
 		return
 	}
-	if s.at == w.Now && s.start == 0 {
-		b = w.appendNow(b, bits) // the fields are those of version 1.0
-	} else {
+	repeats := w.refs.bucket > 0 && q == &w.requests[0] && s.exemplar == nil
+	if repeats && w.addAgain(extra, bits) {
+		return
+	}
+	b, start := w.open2(q, l, suffix, extra)
+	sample := len(b)
+	switch {
+	case s.at != w.Now:
 		b = appendSample2(b, bits, s)
+	case s.start == 0:
+		b = w.appendNow(b, bits) // the fields are those of version 1.0
+	default:
+		b = w.appendStarted(b, bits, s.start)
 	}
 	if s.exemplar != nil && s.exemplar.At >= w.After {
 		q.exemplars++
 		b = q.symbols.appendExemplar(b, s.exemplar)
 	}
-	w.close2(q, b, start)
+	if !repeats {
+		sample = 0
+	}
+	w.close2(q, b, start, sample)
 }
 
 // appendSample2 appends the field samples of a TimeSeries of version 2.0.
@@ -373,17 +471,18 @@ func appendSample2(b []byte, bits uint64, s *remoteSample) []byte {
 // addNative2 adds a series with the native histogram w.message and the exemplars w.exemplars.
 func (w *RemoteWriter) addNative2(timed bool) {
 	w.setKey(&w.layouts[0], plainName, "")
-	q, b, start := w.open2(&w.layouts[0], plainName, "", true, timed)
+	q := w.select2(true, timed)
 	if q == nil {
 		return
 	}
+	b, start := w.open2(q, &w.layouts[0], plainName, "")
 	b = appendString(b, seriesHistogram, *(*string)(unsafe.Pointer(&w.message)))
 	for _, x := range w.exemplars {
 		b = q.symbols.appendExemplar(b, x)
 	}
 	q.histograms++
 	q.exemplars += len(w.exemplars)
-	w.close2(q, b, start)
+	w.close2(q, b, start, 0)
 }
 
 // appendExemplar appends the field exemplars of a TimeSeries. Its labels are sorted by name.
