@@ -150,7 +150,11 @@ func (t *tracker) add(key []byte, native, timed bool) {
 	}
 	if len(t.rest) > 0 {
 		head, n := uint64(t.rest[0]), 1
-		if head >= 1<<7 {
+		switch {
+		case head < 1<<7:
+		case t.rest[1] < 1<<7: // most records
+			head, n = head&0x7f|uint64(t.rest[1])<<7, 2
+		default:
 			head, n = binary.Uvarint(t.rest)
 		}
 		end := n + int(head>>2)

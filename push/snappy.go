@@ -6,6 +6,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/bits"
+	"unsafe"
+
+	"github.com/tachikoma/tacho/internal/byteorder"
 )
 
 const (
@@ -53,11 +56,11 @@ func appendSnappyBlock(dst, src []byte, table *[1 << snappyTableBits]uint16, shi
 	done := 0 // length of the part of src already in dst
 	end := len(src) - snappyMargin
 	for i := 1; i < end; {
-		word := binary.LittleEndian.Uint32(src[i:])
+		word := uint32(load64(src, i))
 		slot := &table[snappyHash(word, shift)]
 		from := int(*slot)
 		*slot = uint16(i)
-		if binary.LittleEndian.Uint32(src[from:]) != word {
+		if uint32(load64(src, from)) != word {
 			i += 1 + (i-done)>>3 // larger steps through incompressible data
 			continue
 		}
@@ -82,13 +85,13 @@ func appendSnappyBlock(dst, src []byte, table *[1 << snappyTableBits]uint16, shi
 				break
 			}
 			// The end of a copy is often the beginning of another copy.
-			next := binary.LittleEndian.Uint64(src[i-1:])
+			next := load64(src, i-1)
 			table[snappyHash(uint32(next), shift)] = uint16(i - 1)
 			word = uint32(next >> 8)
 			slot = &table[snappyHash(word, shift)]
 			from = int(*slot)
 			*slot = uint16(i)
-			if binary.LittleEndian.Uint32(src[from:]) != word {
+			if uint32(load64(src, from)) != word {
 				i++
 				break
 			}
@@ -101,11 +104,17 @@ func snappyHash(word uint32, shift uint) uint32 {
 	return (word * 0x9E3779B1) >> (shift & 31) & (1<<snappyTableBits - 1)
 }
 
+// load64 returns the eight bytes of src at i, the first byte lowest. There is no check of the index: i must
+// be at most len(src)-8.
+func load64(src []byte, i int) uint64 {
+	return byteorder.Load64((*[8]byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(src)), i)))
+}
+
 // commonLength returns the length of the common prefix of src[i:] and src[j:]. i must be less than j.
 func commonLength(src []byte, i, j int) int {
 	start := j
 	for ; j+8 <= len(src); i, j = i+8, j+8 {
-		if x := binary.LittleEndian.Uint64(src[i:i+8:i+8]) ^ binary.LittleEndian.Uint64(src[j:j+8:j+8]); x != 0 {
+		if x := load64(src, i) ^ load64(src, j); x != 0 {
 			return j - start + bits.TrailingZeros64(x)/8
 		}
 	}
