@@ -3,6 +3,7 @@ package expo
 import (
 	"unsafe"
 
+	"github.com/tachikoma/tacho/internal/byteorder"
 	"github.com/tachikoma/tacho/internal/decimal"
 	"github.com/tachikoma/tacho/internal/escape"
 	"github.com/tachikoma/tacho/internal/stringslite"
@@ -68,24 +69,55 @@ func open2End(e *Encoder, b []byte, d *Details) bool {
 }
 
 func open2Histogram(e *Encoder, block string, bounds *Bounds, counts []uint64, sum float64, d *Details) bool {
-	total := uint64(0)
+	all := uint64(0)
 	for _, c := range counts {
-		total += c
+		all += c
 	}
-	b, before := e.appendComposite(block, total, sum), ",bucket:["
+	b := e.appendComposite(block, all, sum)
 	if d != nil && d.Native() != nil {
 		b, d = d.Native().Code.open2Native(e, b, d)
 		if len(bounds.Upper) == 0 {
 			return open2End(e, put(b, "}"), d)
 		}
 	}
-	total = 0
-	for i, c := range counts {
-		total += c
-		b = decimal.AppendUint(put(put(put(b, before), bounds.number(i)), ":"), total)
-		before = ","
+	b = put(b, ",bucket:")
+	first := len(b)
+	b, i, total := copyOpen2Buckets(b, bounds, counts)
+	for ; i < len(counts); i++ {
+		total += counts[i]
+		b = decimal.AppendUint(put(put(put(b, ","), bounds.number(i)), ":"), total)
 	}
+	b[first] = '['
 	return open2End(e, put(b, "]}"), d)
+}
+
+// copyOpen2Buckets appends the buckets of a composite value, each after a comma, until a bucket has a long
+// number or could exceed the capacity. It returns the number of buckets and the number of their
+// observations.
+//
+// A move of leSize bytes and a store of eight digits may write past the end of a bucket but stay within the
+// capacity.
+func copyOpen2Buckets(b []byte, bounds *Bounds, counts []uint64) (_ []byte, i int, total uint64) {
+	start := unsafe.Pointer(unsafe.SliceData(b))
+	to, last := len(b), cap(b)-len(",:")-leSize-8 // the last start of a bucket
+	digits, size := uint64('0'), 1                // of total
+	for ; i < len(counts) && to <= last; i++ {
+		if c := counts[i]; c > 0 { // many buckets are empty
+			if total+c >= decimal.MaxShort {
+				break
+			}
+			total += c
+			digits, size = shortDigits(total)
+		}
+		text := bounds.number(i)
+		*(*byte)(unsafe.Add(start, to)) = ','
+		*(*[leSize]byte)(unsafe.Add(start, to+1)) = *(*[leSize]byte)(unsafe.Pointer(unsafe.StringData(text)))
+		to += 1 + len(text)
+		*(*byte)(unsafe.Add(start, to)) = ':'
+		byteorder.Store64((*[8]byte)(unsafe.Add(start, to+1)), digits)
+		to += 1 + size
+	}
+	return b[:to], i, total
 }
 
 func (open2Summaries) encodeSummary(e *Encoder, block string, s *Distribution, d *Details) bool {
