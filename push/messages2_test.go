@@ -267,3 +267,58 @@ func BenchmarkCountRequest(b *testing.B) {
 		}
 	}
 }
+
+// TestCopiedBuckets: both versions have the same buckets, also if a request ends between two buckets, a
+// label is long, and references have more bytes than those of the bucket before.
+func TestCopiedBuckets(t *testing.T) {
+	reg := tacho.NewRegistry(tacho.WithCreated())
+	bounds := make([]float64, 150) // references of one and of two bytes
+	for i := range bounds {
+		bounds[i] = float64(i*i) / 4
+	}
+	const histograms = 40
+	v := reg.HistogramVec("duration_seconds", "", bounds, []string{"a", "z"})
+	for i := range histograms {
+		h := v.With(strings.Repeat("v", 4*i), fmt.Sprint("é", i%5))
+		for j := range 200 {
+			h.Observe(float64(j * i))
+		}
+	}
+	for _, markers := range []bool{false, true} {
+		now := time.Now()
+		var lines [3][]string
+		for version := 1; version <= 2; version++ {
+			r := newReceiver([]label{{"job", "j"}, {"zone", "x"}}, markers)
+			r.version, r.clock = version, func() time.Time { return now }
+			push, err := r.encode(context.Background(), reg, 1<<30)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, body := range push.bodies {
+				if version == 2 {
+					var ok bool
+					if body, ok = downgrade(body); !ok {
+						t.Fatal("a body cannot be converted")
+					}
+				}
+				request, err := unsnappy(body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, line := range readRequest(t, string(request)) {
+					if !strings.Contains(line, "_created") {
+						lines[version] = append(lines[version], line)
+					}
+				}
+			}
+		}
+		if n := len(lines[1]); n != histograms*(len(bounds)+3) {
+			t.Errorf("%d samples", n)
+		}
+		expectLines(t, lines[2], lines[1])
+		slices.Sort(lines[1])
+		if n := len(slices.Compact(lines[1])); n != len(lines[2]) {
+			t.Errorf("%d of %d samples are different", n, len(lines[2]))
+		}
+	}
+}

@@ -3,12 +3,15 @@
 package expo
 
 import (
+	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/tachikoma/tacho/internal/decimal"
 	"github.com/tachikoma/tacho/internal/label"
 	"github.com/tachikoma/tacho/internal/names"
+	"github.com/tachikoma/tacho/internal/native"
 	"github.com/tachikoma/tacho/internal/testkit"
 )
 
@@ -114,6 +117,60 @@ func TestNoReadOutsideBlockRemote(t *testing.T) {
 						t.Errorf("version %d: %q, want %q", version, got, want)
 					}
 				})
+			}
+		}
+	}
+}
+
+// TestNoWriteOutsideBuckets: the copies of buckets write no byte behind the capacity of the buffer, and
+// read no byte behind the prepared labels.
+func TestNoWriteOutsideBuckets(t *testing.T) {
+	g := testkit.NewGuarded(t)
+	bounds := NewBounds([]float64{1e-300, .001, 1, 2.5, 1234567.5})
+	counts := []uint64{0, 5, 0, 99999990, 3, 7}
+	l := &remoteLayout{gaps: []remoteGap{{src: srcExtra, start: 0, at: 8, size: 6}}}
+	for size := range 300 {
+		testkit.CheckSlice(g, make([]byte, size), func(b []byte) {
+			b = b[:0:size]
+			got, i, total := copyOpen2Buckets(b, &bounds, counts)
+			want, sum := []byte(nil), uint64(0)
+			for j := range i {
+				sum += counts[j]
+				want = fmt.Appendf(want, ",%s:%d", bounds.number(j), sum)
+			}
+			if string(got) != string(want) || sum != total {
+				t.Errorf("size %d: %q and %d, want %q and %d", size, got, total, want, sum)
+			}
+			w := &RemoteWriter{before: padded([]byte("12345678")), behind: padded(bytes.Repeat([]byte("b"), size%50)), sampled: size % 50 / 2}
+			if got, n, ok := w.appendBucket(b, l, bounds.number(0)); ok {
+				want := "1\x0c34567\x06" + bounds.number(0) + string(w.behind)
+				if string(got) != want || n != 8+6+w.sampled {
+					t.Errorf("size %d: %q and %d, want %q", size, got, n, want)
+				}
+			} else if size > 200 {
+				t.Errorf("size %d: no copy", size)
+			}
+		})
+	}
+	for n := range 50 {
+		testkit.CheckSlice(g, make([]byte, n+fastPadding), func(b []byte) {
+			b = b[: n : n+fastPadding]
+			w := &RemoteWriter{before: padded(b), behind: padded(b)}
+			if n >= 8 {
+				w.appendBucket(make([]byte, 0, 400), l, bounds.number(0))
+			}
+		})
+	}
+}
+
+// TestOpen2Counts: the counts of native buckets in OpenMetrics 2.0 are decimal.
+func TestOpen2Counts(t *testing.T) {
+	for v := uint64(1); v < 12000; v++ {
+		list := []native.Bucket{{Key: 1, Count: v}, {Key: 2, Count: 1}}
+		want := fmt.Sprintf(",p_spans:[1:2],p_buckets:[%d,1]", v)
+		for _, room := range []int{0, len(want) - 4, 100} {
+			if got := string(appendOpen2Buckets(make([]byte, 0, room), ",p", list)); got != want {
+				t.Fatalf("got %s, want %s", got, want)
 			}
 		}
 	}
