@@ -80,44 +80,38 @@ func open2Histogram(e *Encoder, block string, bounds *Bounds, counts []uint64, s
 			return open2End(e, put(b, "}"), d)
 		}
 	}
-	b = put(b, ",bucket:")
-	first := len(b)
-	b, i, total := copyOpen2Buckets(b, bounds, counts)
-	for ; i < len(counts); i++ {
-		total += counts[i]
-		b = decimal.AppendUint(put(put(put(b, ","), bounds.number(i)), ":"), total)
-	}
-	b[first] = '['
-	return open2End(e, put(b, "]}"), d)
+	b = appendOpen2Classic(put(b, ",bucket:["), bounds, counts)
+	return open2End(e, put(b, "}"), d)
 }
 
-// copyOpen2Buckets appends the buckets of a composite value, each after a comma, until a bucket has a long
-// number or could exceed the capacity. It returns the number of buckets and the number of their
-// observations.
+// appendOpen2Classic appends the buckets of a composite value and the bracket behind them.
 //
 // A move of leSize bytes and a store of eight digits may write past the end of a bucket but stay within the
 // capacity.
-func copyOpen2Buckets(b []byte, bounds *Bounds, counts []uint64) (_ []byte, i int, total uint64) {
-	start := unsafe.Pointer(unsafe.SliceData(b))
-	to, last := len(b), cap(b)-len(",:")-leSize-8 // the last start of a bucket
-	digits, size := uint64('0'), 1                // of total
-	for ; i < len(counts) && to <= last; i++ {
-		if c := counts[i]; c > 0 { // many buckets are empty
-			if total+c >= decimal.MaxShort {
-				break
-			}
+func appendOpen2Classic(b []byte, bounds *Bounds, counts []uint64) []byte {
+	total := uint64(0)
+	digits, size := uint64('0'), 1 // of total, unless total is long
+	for i, c := range counts {
+		if c > 0 { // many buckets are empty
 			total += c
 			digits, size = shortDigits(total)
 		}
 		text := bounds.number(i)
-		*(*byte)(unsafe.Add(start, to)) = ','
-		*(*[leSize]byte)(unsafe.Add(start, to+1)) = *(*[leSize]byte)(unsafe.Pointer(unsafe.StringData(text)))
-		to += 1 + len(text)
-		*(*byte)(unsafe.Add(start, to)) = ':'
-		byteorder.Store64((*[8]byte)(unsafe.Add(start, to+1)), digits)
-		to += 1 + size
+		n := len(b)
+		if total >= decimal.MaxShort || cap(b)-n < leSize+len(":,")+8 {
+			b = put(decimal.AppendUint(put(put(b, text), ":"), total), ",")
+			continue
+		}
+		to := unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), n)
+		*(*[leSize]byte)(to) = *(*[leSize]byte)(unsafe.Pointer(unsafe.StringData(text)))
+		to = unsafe.Add(to, len(text))
+		*(*byte)(to) = ':'
+		byteorder.Store64((*[8]byte)(unsafe.Add(to, 1)), digits)
+		*(*byte)(unsafe.Add(to, 1+size)) = ','
+		b = b[:n+len(text)+len(":,")+size]
 	}
-	return b[:to], i, total
+	b[len(b)-1] = ']'
+	return b
 }
 
 func (open2Summaries) encodeSummary(e *Encoder, block string, s *Distribution, d *Details) bool {
