@@ -431,12 +431,13 @@ func TestOTLPRefusedRequests(t *testing.T) {
 	for i := range 2*maxPoints + 10 {
 		v.With(fmt.Sprint(i))
 	}
-	push := func(answers ...int) (err error, requests int, own *tacho.Registry) {
+	push := func(answers ...int) (requests int, own *tacho.Registry, err error) {
 		s := serve(t, statuses(answers...))
 		p, own := testPusher(t, OTLP{URL: s.URL}, Config{Registry: reg, Retries: 1})
-		return p.Push(context.Background()), len(s.seen()), own
+		err = p.Push(context.Background())
+		return len(s.seen()), own, err
 	}
-	err, all, _ := push(200)
+	all, _, err := push(200)
 	if err != nil || all < 3 {
 		t.Fatalf("error %v after %d requests", err, all)
 	}
@@ -454,7 +455,7 @@ func TestOTLPRefusedRequests(t *testing.T) {
 		{[]int{200, 503}, 3, fmt.Sprintf(`503 Service Unavailable: "this is answer 2" (requests with an error: 1 of %d)`, all), false, false},
 		{[]int{400, 503}, 3, fmt.Sprintf(`"this is answer 0" (requests with an error: 2 of %d) (dropped`, all), false, true},
 	} {
-		err, requests, own := push(c.answers...)
+		requests, own, err := push(c.answers...)
 		if err == nil || requests != c.requests || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%d: error %v after %d requests, want %d requests and %q", c.answers, err, requests, c.requests, c.text)
 		}

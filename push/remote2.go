@@ -263,7 +263,7 @@ func (j *joiner) timeSeries(old []byte) (message []byte, ok bool) {
 		if !ok {
 			return nil, false
 		}
-		part := f.bytes
+		var part []byte
 		switch f.tag {
 		case seriesLabels:
 			part, ok = j.labels(f.bytes)
