@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/config"
 	promexemplar "github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/histogram"
@@ -54,7 +55,7 @@ type otlpSample struct {
 func otlpKey(name string, pairs map[string]string) string {
 	list := []string{}
 	for name, value := range pairs {
-		if value == "" || name == labels.MetricName {
+		if value == "" || name == model.MetricNameLabel {
 			continue
 		}
 		if name == "le" || name == "quantile" {
@@ -124,7 +125,7 @@ func scrapedForOTLP(t *testing.T, scrape []byte, more map[string]string) map[str
 		p.Labels(&ls)
 		pairs := ls.Map()
 		maps.Copy(pairs, more)
-		all[otlpKey(ls.Get(labels.MetricName), pairs)] = s
+		all[otlpKey(ls.Get(model.MetricNameLabel), pairs)] = s
 	}
 }
 
@@ -187,7 +188,7 @@ func (r *otlpReceiver) storedByOTLP(t *testing.T) map[string]*otlpSample {
 			s.exemplars = append(s.exemplars, exemplarText(x.Labels.Map(), x.Value, x.Ts))
 		}
 		slices.Sort(s.exemplars)
-		key := otlpKey(got.L.Get(labels.MetricName), got.L.Map())
+		key := otlpKey(got.L.Get(model.MetricNameLabel), got.L.Map())
 		if all[key] != nil {
 			t.Errorf("%s was stored twice", key)
 		}
@@ -603,14 +604,14 @@ func TestOTLPNames(t *testing.T) {
 			if s.L.Get("job") != "svc" || s.L.Get("instance") != "i-1" {
 				t.Errorf("%s: %v has not the labels of the resource", strategy, s.L)
 			}
-			name := s.L.Get(labels.MetricName)
+			name := s.L.Get(model.MetricNameLabel)
 			if name == "target_info" {
 				if s.L.Get("zone") != "eu" {
 					t.Errorf("%s: target_info is %v", strategy, s.L)
 				}
 				continue
 			}
-			ls := labels.NewBuilder(s.L).Del(labels.MetricName, "job", "instance").Labels()
+			ls := labels.NewBuilder(s.L).Del(model.MetricNameLabel, "job", "instance").Labels()
 			text := name
 			if ls.Len() > 0 {
 				text += ls.String()

@@ -64,7 +64,6 @@ type fleet struct {
 	traffic  *traffic
 	programs []*program
 	running  sync.WaitGroup
-	cancel   context.CancelFunc
 }
 
 // run runs the scenario of c and returns its measurements.
