@@ -24,9 +24,11 @@ func (discard) Missing(*RemoteWriter)                      {}
 func TestRemoteRelease(t *testing.T) {
 	long := strings.Repeat("n", 2*maxRemoteText)
 	bounds := NewBounds([]float64{1})
-	var slot exemplar.Slot
-	slot.Init(exemplar.None(new(exemplar.Origin)))
-	slot.Record(1, []string{"a", "b"})
+	slots := make([]exemplar.Slot, 2)
+	for i := range slots {
+		slots[i].Init(exemplar.None(new(exemplar.Origin)))
+		slots[i].Record(1, []string{"a", "b"})
+	}
 	for version := 1; version <= 2; version++ {
 		w := &RemoteWriter{Version: version, Now: 5, Left: 1 << 30, Tracked: true, Requests: discard{}, Targets: []label.Label{{Name: "job", Value: long}}}
 		var families []*Family
@@ -38,7 +40,7 @@ func TestRemoteRelease(t *testing.T) {
 					e.Whole(`{l="x",m="y"} `, 1, false, nil)
 				}
 				e.Whole(`{l="`+long+`",m="a\n"} `, 1, false, nil)
-				e.Histogram(`{l="x"} `, &bounds, []uint64{1, 2}, 1, &Details{Buckets: []exemplar.Slot{slot, slot}})
+				e.Histogram(`{l="x"} `, &bounds, []uint64{1, 2}, 1, &Details{Buckets: slots})
 				e.Summary(`{l="x"} `, &Distribution{1, 2, []Quantile{{.5, 3}}}, nil)
 			}
 			families = append(families, f)
@@ -46,7 +48,7 @@ func TestRemoteRelease(t *testing.T) {
 		if err := Write(discard{}, w.Format(), names.Underscores, families, &Names{UTF8: &UTF8}); err != nil {
 			t.Fatal(err)
 		}
-		w.exemplars = append(w.exemplars, slot.Load()) // as a native histogram does
+		w.exemplars = append(w.exemplars, slots[0].Load()) // as a native histogram does
 		w.Release()
 		checkReleased(t, "RemoteWriter", reflect.ValueOf(w).Elem())
 	}
