@@ -16,7 +16,7 @@ type discard struct{}
 
 func (discard) Write(p []byte) (int, error)                { return len(p), nil }
 func (discard) Series(key []byte, native, timed bool) bool { return false }
-func (discard) End(symbols []byte, apart bool)             {}
+func (discard) End([]byte, RemoteCounts, bool)             {}
 func (discard) Missing(*RemoteWriter)                      {}
 
 // TestRemoteRelease: a RemoteWriter that waits for the next push has no large buffer and no reference to
@@ -94,7 +94,7 @@ type apart struct {
 
 func (*apart) Series(key []byte, native, timed bool) bool { return true }
 
-func (a *apart) End(_ []byte, separate bool) {
+func (a *apart) End(_ []byte, _ RemoteCounts, separate bool) {
 	i := 0
 	if separate {
 		i = 1
