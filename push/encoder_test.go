@@ -167,12 +167,13 @@ func TestManySeries(t *testing.T) {
 	}
 	checkEncoded(t, reg, conflicting[1], false)
 	for _, s := range encoded2(t, newReceiver(nil, true), reg) {
-		want := "2/Help of " + s.name[:1] + "./"
-		if len(s.name) > 1 {
-			want = "3/Help of " + s.name[:1] + "./seconds"
+		name := s.name()
+		want := fmt.Sprintf(`2 "Help of %s." ""`, name[:1])
+		if len(name) > 1 {
+			want = fmt.Sprintf(`3 "Help of %s." "seconds"`, name[:1])
 		}
 		if s.metadata != want {
-			t.Fatalf("%s has the metadata %q, want %q", s.line, s.metadata, want)
+			t.Fatalf("%s has the metadata %s, want %s", s.lines[0], s.metadata, want)
 		}
 	}
 }

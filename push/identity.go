@@ -12,9 +12,9 @@ import (
 )
 
 // identity returns labels with the labels job and instance, unless job is empty. If instance is empty,
-// the label instance is the host name and the process id. labels wins over job and instance.
+// the label instance is the host name and the process ID. labels wins over job and instance.
 //
-// The process id distinguishes the programs of a host. A restarted program gets other series, as a new
+// The process ID distinguishes the programs of a host. A restarted program gets other series, as a new
 // container does.
 func identity(job, instance string, labels []label) ([]label, error) {
 	if job == "" {

@@ -66,20 +66,6 @@ func cutBytes(b []byte) (value, rest []byte, ok bool) {
 	return b[n:end], b[end:], true
 }
 
-// cutLabel returns the name and the value of a LabelPair. If the fields are not in this order, ok is
-// false.
-func cutLabel(message []byte) (name, value []byte, ok bool) {
-	if len(message) == 0 || message[0] != wire.LabelName {
-		return nil, nil, false
-	}
-	name, rest, ok := cutBytes(message[1:])
-	if !ok || len(rest) == 0 || rest[0] != wire.LabelValue {
-		return nil, nil, false
-	}
-	value, rest, ok = cutBytes(rest[1:])
-	return name, value, ok && len(rest) == 0
-}
-
 // messages splits an exposition into its messages.
 type messages struct {
 	partial []byte // the beginning of an incomplete message
@@ -134,10 +120,6 @@ func appendString(b []byte, s string) []byte {
 // appendBytes appends the length of p and p.
 func appendBytes(b, p []byte) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(p))), p...)
-}
-
-func appendFixed64(b []byte, tag byte, v uint64) []byte {
-	return binary.LittleEndian.AppendUint64(append(b, tag), v)
 }
 
 // sizeString returns the encoded size of a string field, tag included.

@@ -8,12 +8,8 @@ import (
 	"time"
 
 	"github.com/tachikoma/tacho"
-	"github.com/tachikoma/tacho/internal/expo"
 	constlabel "github.com/tachikoma/tacho/internal/label"
 )
-
-// staleMarker is the bits of the value that ends a series.
-const staleMarker = expo.StaleMarker
 
 // markerAge limits the time for which a stale marker is sent again after failed pushes.
 // After the lookback time of Prometheus, the series is not visible anyway.

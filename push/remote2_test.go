@@ -4,9 +4,7 @@ package push
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
-	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -105,155 +103,6 @@ func (w *writtenReporter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// A v2Series is a TimeSeries of remote write 2.0.
-type v2Series struct {
-	labels    string
-	lines     []string // as those of readRequest
-	starts    []int64  // of the samples and histograms
-	exemplars []string // {a="b"} value time
-	metadata  string   // type, help and unit
-	counts    [3]int
-}
-
-// readVersion2 reads a Request of remote write 2.0, and checks the rules of the specification.
-func readVersion2(t *testing.T, request string) (all []v2Series) {
-	t.Helper()
-	var symbols []string
-	var messages [][]byte
-	seen := map[string]bool{}
-	fields(t, []byte(request), func(number int, _ uint64, part []byte) {
-		switch number {
-		case 4:
-			if seen[string(part)] {
-				t.Errorf("the symbol %q occurs twice", part)
-			}
-			seen[string(part)] = true
-			symbols = append(symbols, string(part))
-		case 5:
-			messages = append(messages, part)
-		default:
-			t.Errorf("Request has field %d", number)
-		}
-	})
-	if len(symbols) == 0 || symbols[0] != "" {
-		t.Fatalf("the symbols are %q, want an empty one first", symbols)
-	}
-	used := map[uint64]bool{0: true}
-	symbol := func(ref uint64) string {
-		if ref >= uint64(len(symbols)) {
-			t.Fatalf("reference %d of %d symbols", ref, len(symbols))
-		}
-		used[ref] = true
-		return symbols[ref]
-	}
-	readLabels := func(refs []byte) string {
-		var names, pairs []string
-		var texts []string
-		for len(refs) > 0 {
-			ref, n := binary.Uvarint(refs)
-			texts, refs = append(texts, symbol(ref)), refs[n:]
-		}
-		for i := 0; i+1 < len(texts); i += 2 {
-			if texts[i] == "" || texts[i+1] == "" {
-				t.Errorf("empty label in %q", texts)
-			}
-			names = append(names, texts[i])
-			pairs = append(pairs, fmt.Sprintf("%s=%q", texts[i], texts[i+1]))
-		}
-		if len(texts)%2 != 0 || !slices.IsSorted(names) || len(slices.Compact(slices.Clone(names))) < len(names) {
-			t.Errorf("labels %q, want pairs with different names in order", texts)
-		}
-		return "{" + strings.Join(pairs, ",") + "}"
-	}
-	for _, message := range messages {
-		var s v2Series
-		fields(t, message, func(number int, _ uint64, part []byte) {
-			switch number {
-			case 1:
-				s.labels = readLabels(part)
-			case 2:
-				var value any = 0.0
-				var at, start int64
-				fields(t, part, func(n int, v uint64, _ []byte) {
-					switch {
-					case n == 1 && v == staleMarker:
-						value = "stale"
-					case n == 1:
-						value = math.Float64frombits(v)
-					case n == 2:
-						at = int64(v)
-					case n == 3:
-						start = int64(v)
-					}
-				})
-				s.lines = append(s.lines, fmt.Sprintf("%s %v %d", s.labels, value, at))
-				s.starts = append(s.starts, start)
-				s.counts[sampleCount]++
-			case 3:
-				var start int64
-				var old []byte
-				for rest := part; len(rest) > 0; {
-					before := rest
-					f, after, ok := cutField(rest)
-					if rest = after; !ok {
-						t.Fatal("malformed histogram")
-					}
-					if f.tag == 17<<3 {
-						start = int64(f.value)
-						continue
-					}
-					old = append(old, before[:len(before)-len(after)]...)
-				}
-				text, at := readHistogram(t, old)
-				s.lines = append(s.lines, fmt.Sprintf("%s %s %d", s.labels, text, at))
-				s.starts = append(s.starts, start)
-				s.counts[histogramCount]++
-			case 4:
-				labels := "{}"
-				var value float64
-				var at int64
-				fields(t, part, func(n int, v uint64, refs []byte) {
-					switch n {
-					case 1:
-						labels = readLabels(refs)
-					case 2:
-						value = math.Float64frombits(v)
-					case 3:
-						at = int64(v)
-					}
-				})
-				s.exemplars = append(s.exemplars, fmt.Sprintf("%s %v %d", labels, value, at))
-				s.counts[exemplarCount]++
-			case 5:
-				var kind, help, unit uint64
-				fields(t, part, func(n int, v uint64, _ []byte) {
-					switch n {
-					case 1:
-						kind = v
-					case 3:
-						help = v
-					case 4:
-						unit = v
-					}
-				})
-				s.metadata = fmt.Sprintf("%d %q %q", kind, symbol(help), symbol(unit))
-			default:
-				t.Errorf("TimeSeries has field %d", number)
-			}
-		})
-		if s.labels == "" || (s.counts[sampleCount] > 0) == (s.counts[histogramCount] > 0) {
-			t.Errorf("series %q has %d samples and %d histograms, want either", s.labels, s.counts[sampleCount], s.counts[histogramCount])
-		}
-		all = append(all, s)
-	}
-	for i, text := range symbols {
-		if !used[uint64(i)] {
-			t.Errorf("the symbol %q is not used", text)
-		}
-	}
-	return all
-}
-
 // versionOf returns the version of a request, by its header.
 func versionOf(r receivedRequest) int {
 	switch r.header.Get("Content-Type") + " " + r.header.Get("X-Prometheus-Remote-Write-Version") {
@@ -265,7 +114,7 @@ func versionOf(r receivedRequest) int {
 	return 0
 }
 
-// versions returns the versions of all requests in order, and forgets the requests.
+// versions returns the versions of all requests in order, and removes the requests.
 func (s *recordingServer) versions() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -286,7 +135,7 @@ func bare(w http.ResponseWriter) http.ResponseWriter {
 	return w
 }
 
-// respond returns an answer for requests of version 2.0, without Written fields.
+// respond2 returns an answer for requests of version 2.0, without Written fields.
 func respond2(status int, text string) func(int, []string, http.ResponseWriter) bool {
 	return func(version int, _ []string, w http.ResponseWriter) bool {
 		if version == 1 {

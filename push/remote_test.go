@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/internal/expo"
 	"github.com/tachikoma/tacho/internal/wire"
 )
 
@@ -71,7 +72,7 @@ func readRequest(t *testing.T, request string) (lines []string) {
 				switch {
 				case number == 1:
 					pair[n] = string(text)
-				case n == 1 && v == staleMarker:
+				case n == 1 && v == expo.StaleMarker:
 					value = "stale"
 				case n == 1:
 					value = math.Float64frombits(v)
@@ -104,7 +105,7 @@ func readHistogram(t *testing.T, b []byte) (text string, at int64) {
 			part = fmt.Sprintf("count:%d", v)
 		case 3:
 			part = fmt.Sprintf("sum:%v", math.Float64frombits(v))
-			stale = v == staleMarker
+			stale = v == expo.StaleMarker
 		case 4:
 			part = fmt.Sprintf("schema:%d", unzigzag(v))
 		case 5:

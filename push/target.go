@@ -128,7 +128,7 @@ type VictoriaMetrics struct {
 	// Job and Instance are the values of the labels job and instance of every series. Without
 	// these labels, the programs of a fleet write to the same series. If Job is empty, no label is
 	// added, and Instance must be empty. If only Instance is empty, the instance is the host name, a
-	// colon and the process id, for example web1:4711. Labels with the same names win.
+	// colon and the process ID, for example web1:4711. Labels with the same names win.
 	//
 	// Each restart of a program then starts new series. Set Instance to a name that remains, for
 	// example the host and the port of the server, if a host has one program of the job.
@@ -195,7 +195,7 @@ type RemoteWrite struct {
 	// Job and Instance are the values of the labels job and instance of every series. Without
 	// these labels, the programs of a fleet write to the same series. If Job is empty, no label is
 	// added, and Instance must be empty. If only Instance is empty, the instance is the host name, a
-	// colon and the process id, for example web1:4711. Labels with the same names win.
+	// colon and the process ID, for example web1:4711. Labels with the same names win.
 	//
 	// Each restart of a program then starts new series. Set Instance to a name that remains, for
 	// example the host and the port of the server, if a host has one program of the job.

@@ -496,3 +496,21 @@ func (w *transcoder) finishSeries(series []byte) {
 	w.buf = series
 	w.request = appendSeries(w.request, series)
 }
+
+// cutLabel returns the name and the value of a LabelPair. If the fields are not in this order, ok is
+// false.
+func cutLabel(message []byte) (name, value []byte, ok bool) {
+	if len(message) == 0 || message[0] != wire.LabelName {
+		return nil, nil, false
+	}
+	name, rest, ok := cutBytes(message[1:])
+	if !ok || len(rest) == 0 || rest[0] != wire.LabelValue {
+		return nil, nil, false
+	}
+	value, rest, ok = cutBytes(rest[1:])
+	return name, value, ok && len(rest) == 0
+}
+
+func appendFixed64(b []byte, tag byte, v uint64) []byte {
+	return binary.LittleEndian.AppendUint64(append(b, tag), v)
+}
