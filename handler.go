@@ -17,10 +17,11 @@ import (
 
 // Handler returns the handler of /metrics. It serves OpenMetrics 1.0 to clients that prefer
 // it (RFC 9110, section 12.5.1), as Prometheus does, and the text format 0.0.4 to all
-// others. Clients that prefer application/openmetrics-text;version=2.0.0 get OpenMetrics 2.0,
-// which is experimental; see [Registry.WriteOpenMetrics2]. If the registry or one of its histograms was defined with [WithNative], Handler
+// others. If the registry or one of its histograms was defined with [WithNative], Handler
 // also serves the protobuf format; see [Registry.WriteProtobuf]. Prometheus prefers protobuf
-// if it scrapes native histograms.
+// if it scrapes native histograms. Clients that prefer
+// application/openmetrics-text;version=2.0.0 get OpenMetrics 2.0, which is experimental; see
+// [Registry.WriteOpenMetrics2].
 // The body is compressed with gzip if Accept-Encoding allows it (section 12.5.3).
 // Methods other than GET and HEAD get status 405.
 //

@@ -53,7 +53,8 @@ func (p *Pusher) sendWithRetries(ctx context.Context, stop <-chan struct{}, enco
 			p.notBefore.Store(int64(time.Since(p.epoch) + min(o.after, maxRunDelay)))
 		}
 		if !o.retry || n >= p.limit || o.after > maxWait || !sleep(ctx, stop, p.delay(n, o.after)) {
-			return p.note(o, n)
+			p.note(o, n)
+			return o
 		}
 	}
 }

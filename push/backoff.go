@@ -29,9 +29,9 @@ const (
 // allowed returns the maximum number of retries of each request of a push.
 //
 // The next push of Run replaces the retries. With 3 retries in each push, a fleet would send up to 4 times
-// its usual requests to a receiver that starts or is overloaded. A request that timed out may also have
-// been stored, and its retry is stored again. So a push of Run has retries only after a request that
-// needed none.
+// its usual requests to a receiver that starts or is overloaded. A receiver may also have stored a request
+// that timed out, and stores its retry again. So a push of Run has retries only if the last request before
+// the push needed none.
 func (p *Pusher) allowed(why cause) int {
 	if why == byTime && !p.healthy {
 		return 0
@@ -39,11 +39,8 @@ func (p *Pusher) allowed(why cause) int {
 	return p.retries
 }
 
-// note records the last outcome of a request, after n retries.
-func (p *Pusher) note(o outcome, n int) outcome {
-	p.healthy = !o.retry && n == 0
-	return o
-}
+// note records the outcome of a request after n retries.
+func (p *Pusher) note(o outcome, n int) { p.healthy = !o.retry && n == 0 }
 
 // wait returns the random wait after attempt n, counted from 0.
 func (p *Pusher) wait(n int) time.Duration {
@@ -54,16 +51,16 @@ func (p *Pusher) wait(n int) time.Duration {
 	return d/2 + rand.N(d/2+1)
 }
 
-// delay returns the time between attempt n of a push and the next one. after is from Retry-After. It is the
-// same for many programs, so delay adds a random time.
+// delay returns the time between attempt n of a push and the next one. after is from Retry-After. A receiver
+// sends the same Retry-After to many programs, so delay adds a random time.
 func (p *Pusher) delay(n int, after time.Duration) time.Duration { return p.wait(n) + max(after, 0) }
 
 // pause returns the time between the end of a push and the next push of Run. took is the
 // duration of the push, and now is the time since p.epoch.
 //
 // A receiver that begins to respond after a long time ends the pushes of many programs at the same time.
-// A date in Retry-After also is the same time for many programs. Their next pushes must not be
-// simultaneous, so the pause is then random over an interval.
+// A date in Retry-After is also the same time for many programs. The next pushes of these programs must
+// not be simultaneous, so the pause is then random over an interval.
 func (p *Pusher) pause(took, now time.Duration) time.Duration {
 	wait := p.interval*9/10 + rand.N(p.interval/5+1)
 	if took < wait {

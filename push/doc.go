@@ -6,8 +6,8 @@
 // A [Target] describes the server. A [Pushgateway] keeps the last push of a job, and
 // Prometheus scrapes the Pushgateway. [VictoriaMetrics] imports the text format.
 // [RemoteWrite] is the protocol of Prometheus, Mimir, Thanos, Cortex, VictoriaMetrics
-// and its cluster, and hosted services. [OTLP] is the protocol of OpenTelemetry Collectors, which many
-// servers accept too.
+// and its cluster, and hosted services. [OTLP] is the protocol of OpenTelemetry Collectors.
+// Many other servers accept OTLP too.
 //
 // A job pushes once at its end:
 //
@@ -45,12 +45,13 @@
 // of the text format. The push also contains the sums, counts and quantiles that OpenMetrics
 // leaves out because of a negative or NaN value or a negative bound.
 //
-// A push by OTLP contains the same series as data points. A counter is a monotonic sum, an info is a
-// sum that is not monotonic, and a gauge or an untyped metric is a gauge (OpenTelemetry specification, "Prometheus
-// and OpenMetrics Compatibility"). All values are of the type double, so receivers round counters above 2^53.
-// The unit is that of OpenTelemetry, for example s for seconds. A counter, a histogram and a summary have a start
-// time if the series has a time of creation; see [tacho.WithCreated]. The labels trace_id and span_id of an
-// exemplar become its trace ID and its span ID.
+// A push by OTLP contains the same metrics as data points (OpenTelemetry specification,
+// "Prometheus and OpenMetrics Compatibility"). A counter is a monotonic sum, and an info is a sum
+// that is not monotonic. A gauge or an untyped metric is a gauge. All values are of the type
+// double, so counters above 2^53 are rounded. The unit is that of OpenTelemetry, for example s
+// for seconds. A counter, a histogram and a summary have a start time if the series has a time
+// of creation; see [tacho.WithCreated]. The labels trace_id and span_id of an exemplar become
+// its trace ID and its span ID.
 //
 // Names outside the legacy character set are escaped with underscores in all pushes except those by OTLP.
 //
@@ -72,13 +73,14 @@
 //     histograms.
 //
 // A push by OTLP contains native histograms as exponential histograms, unless
-// [OTLP.NoNativeHistograms] is set. Empty buckets between others are part of an exponential histogram. So buckets
-// that are far apart lower its resolution: a data point has at most 4096 buckets of each sign.
+// [OTLP.NoNativeHistograms] is set. Empty buckets between others are part of an exponential
+// histogram, and a data point has at most 4096 buckets of each sign. So buckets that are far
+// apart lower the resolution.
 //
-//   - Prometheus makes native histograms of exponential histograms. Version 3.16 replaces the zero threshold
-//     by 1e-128.
-//   - VictoriaMetrics 1.151 stores each bucket as a series with the label vmrange. Version 1.79 does not accept OTLP:
-//     it responds with status 400.
+//   - Prometheus makes native histograms of exponential histograms. Version 3.16 replaces the
+//     zero threshold by 1e-128.
+//   - VictoriaMetrics 1.151 stores each bucket as a series with the label vmrange. Version 1.79
+//     does not accept OTLP. It responds with status 400.
 //
 // A push by remote write, by OTLP or in protobuf may restart a native histogram whose resolution fell; see
 // [tacho.WithNative]. Only that push contains all observations up to the restart. The retries
@@ -121,10 +123,11 @@
 //
 // # Choice of remote write
 //
-// Most backends accept two protocols: OTLP and remote write. Receivers of OTLP rename metrics, each by its
-// own settings, and refuse all samples of a request because of one. Remote write keeps the names, has stale markers,
-// and its pusher finds the refused samples. So prefer [RemoteWrite] for Prometheus, VictoriaMetrics, Mimir and
-// Thanos. [OTLP] is for receivers without remote write, above all a Collector.
+// Most backends accept two protocols: OTLP and remote write. Receivers of OTLP can rename
+// metrics, by settings of their own. Prometheus also refuses all samples of an OTLP request
+// because of one. Remote write keeps the names and has stale markers, and the pusher finds the
+// refused samples. So prefer [RemoteWrite] for Prometheus, VictoriaMetrics, Mimir and Thanos.
+// [OTLP] is for receivers without remote write, above all a Collector.
 //
 // # Stale markers
 //
@@ -142,10 +145,11 @@
 // wait, the pusher waits for both times. Every other failure status is
 // final. [Config.MaxBytes] limits the size of a push, also in memory.
 //
-// While a server fails, [Pusher.Run] sends one request in each interval, without retries. A push of Run
-// has retries only after a request that needed none. A pusher keeps no samples of a failed push. Counters and histograms are cumulative, so the next accepted push contains their
-// events, and a graph has a gap. If the gap matters, send to a local agent that keeps samples on disk,
-// such as the agent of Prometheus or vmagent.
+// While a server fails, [Pusher.Run] sends one request in each interval, without retries. A push
+// of Run has retries only if the last request before the push needed none. A pusher keeps no
+// samples of a failed push. Counters and histograms are cumulative, so the next accepted push
+// contains their events, and a graph has a gap. If the gap matters, send to a local agent that
+// keeps samples on disk, such as the agent of Prometheus or vmagent.
 //
 // The programs of a fleet do not push at the same time. The first push of Run starts at a random time
 // within the interval. Each wait differs by up to a tenth. After a push that took longer than the
@@ -160,8 +164,9 @@
 // others. If the receiver refuses everything, as it does because of a wrong clock, few pushes
 // look for samples. Version 2.0 differs, see the section "Remote write 2.0".
 //
-// An OTLP receiver can reject a part of a request (partial_success). Such a push returns an error with the message of
-// the receiver. A message without rejected data points is a warning, which the pusher ignores.
+// An OTLP receiver can reject a part of a request (partial_success). Such a push returns an error
+// with the message of the receiver. The pusher ignores a message without rejected data points,
+// because the message is a warning.
 //
 // A function or collector of the registry that does not return delays a push by nine tenths
 // of [Config.Timeout], or of the time until the deadline of its context. The push then
@@ -172,7 +177,8 @@
 // A scrape adds the labels job and instance, and a push has no such step. If two programs push the same
 // series by remote write, the receiver stores the values of both in turn. Queries then show counter
 // resets that did not happen. A receiver reports an error only if a sample has the time of an earlier
-// one, or an older time. Set [RemoteWrite.Job] or [VictoriaMetrics.Job] to add both labels.
+// one, or an older time. Set [RemoteWrite.Job] or [VictoriaMetrics.Job] to add both labels, and
+// [OTLP.Service] for OTLP.
 //
 // # Secrets
 //
@@ -195,8 +201,8 @@
 // The metrics exceeded MaxBytes, could not be encoded, or were not collected in time.
 //
 // The counter push_samples_dropped_total counts the samples that a remote write or OTLP receiver
-// refused. A histogram in OTLP is one sample. The label reason is "out_of_order", "duplicate", "out_of_bounds", "label",
-// "too_large" or "other".
+// refused. A histogram in OTLP is one sample. The label reason is "out_of_order", "duplicate",
+// "out_of_bounds", "label", "too_large" or "other".
 //
 // The histogram push_duration_seconds observes each attempt, with buckets from 5 ms
 // to 10 s. The gauge push_body_bytes is the size of the latest push as it was sent.

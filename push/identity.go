@@ -12,7 +12,7 @@ import (
 )
 
 // identity returns labels with the labels job and instance, unless job is empty. If instance is empty,
-// the label instance is the host name and the process ID. labels wins over job and instance.
+// the label instance is the result of defaultInstance. Elements of labels override job and instance.
 //
 // The process ID distinguishes the programs of a host. A restarted program gets other series, as a new
 // container does.
@@ -54,8 +54,9 @@ func (r *receiver) anonymous() bool {
 	})
 }
 
-// hint returns the end of the error of refused samples. Programs with the same labels write to the same
-// series. The receiver then refuses samples of one program because of the samples of another one.
+// hint returns the end of the error of refused samples, which can be empty. Programs with the same labels
+// write to the same series. The receiver then refuses samples of one program because of the samples of
+// another program.
 func (r *receiver) hint(reason string) string {
 	if reason != "duplicate" && reason != "out_of_order" || !r.anonymous() {
 		return ""

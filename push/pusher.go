@@ -58,9 +58,9 @@ type Config struct {
 	// minute. If the server asks for a wait with Retry-After, the retry waits for both times.
 	// If the server asks for more than one minute, the push ends.
 	//
-	// Run retries a request only if the server responded to the request before at the first
-	// attempt. Otherwise, a fleet would send several times its usual requests to a server that
-	// starts or is overloaded.
+	// A push of Run has retries only if the server accepted or refused the last request before
+	// the push at the first attempt. Otherwise, a fleet would send several times its usual
+	// requests to a server that starts or is overloaded.
 	Retries int
 	// MaxBytes limits the size of a push, in bytes of exposition before compression.
 	// If MaxBytes is 0 or less, the limit is 32 MiB. A larger push returns an error
@@ -105,8 +105,8 @@ type Pusher struct {
 	notBefore atomic.Int64  // Run does not push before this time, in nanoseconds since epoch
 
 	// The next fields are used by one push at a time.
-	limit   int  // of retries of a request
-	healthy bool // the receiver responded to the latest request at the first attempt
+	limit   int  // of retries of each request of the push
+	healthy bool // the receiver accepted or refused the latest request at its first attempt
 
 	mu     sync.Mutex
 	stop   chan struct{}   // closed by Shutdown and Close; only Shutdown's push may start later

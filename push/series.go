@@ -13,13 +13,14 @@ import (
 // series are therefore kept in this order, and each series is compared with the next one of the push
 // before.
 
-// sentSeries has the series that a receiver may have. A sentSeries does not change.
+// A sentSeries has the series that a receiver may have. It does not change, except that the flag timed of a
+// series can become false.
 type sentSeries struct {
 	present seriesList      // of the latest push
 	missing []missingSeries // by the time of the first push without them
 }
 
-// missingSeries are series that need stale markers.
+// A missingSeries has series that need stale markers.
 type missingSeries struct {
 	since int64 // time of the first push without the series in Unix milliseconds
 	list  seriesList

@@ -128,7 +128,8 @@ type VictoriaMetrics struct {
 	// Job and Instance are the values of the labels job and instance of every series. Without
 	// these labels, the programs of a fleet write to the same series. If Job is empty, no label is
 	// added, and Instance must be empty. If only Instance is empty, the instance is the host name, a
-	// colon and the process ID, for example web1:4711. Labels with the same names win.
+	// colon and the process ID, for example web1:4711. Entries of Labels with the names job and
+	// instance override both.
 	//
 	// Each restart of a program then starts new series. Set Instance to a name that remains, for
 	// example the host and the port of the server, if a host has one program of the job.
@@ -158,16 +159,15 @@ func (t VictoriaMetrics) resolve() (*destination, error) {
 }
 
 // RemoteWrite is a receiver of the Prometheus remote write protocol, version 1.0, or version
-// 2.0 if Version2 is set. A sample has the start time of the push, unless the sample has its own time, see
-// [tacho.Emitter.At]. A request contains up to 2000 series. A larger push consists of
-// several requests. A push without samples is one empty request, so an error shows that
+// 2.0 if Version2 is set. A sample has the time at which the push began, unless the sample has
+// its own time, see [tacho.Emitter.At]. A request contains up to 2000 series. A larger push
+// consists of several requests. A push without samples is one empty request, so an error shows that
 // the receiver is not available.
 //
-// If a series is missing from a push, the push contains a stale marker for the series. A
-// series is also missing if its function does not return in time. The next push with the
-// series continues it.
+// If a series is missing from a push, the push contains a stale marker for the series.
 // Queries then return no value of the series from that time, as after a scrape (remote
-// write specification 1.0, "Stale Markers"). [Pusher.Shutdown] sends stale markers for
+// write specification 1.0, "Stale Markers"). The next push with the series continues it. A
+// series is also missing if its function does not return in time. [Pusher.Shutdown] sends stale markers for
 // all series. A series of samples with their own times gets no stale marker. The stale marker
 // of a native histogram is a native histogram.
 //
@@ -195,7 +195,8 @@ type RemoteWrite struct {
 	// Job and Instance are the values of the labels job and instance of every series. Without
 	// these labels, the programs of a fleet write to the same series. If Job is empty, no label is
 	// added, and Instance must be empty. If only Instance is empty, the instance is the host name, a
-	// colon and the process ID, for example web1:4711. Labels with the same names win.
+	// colon and the process ID, for example web1:4711. Entries of Labels with the names job and
+	// instance override both.
 	//
 	// Each restart of a program then starts new series. Set Instance to a name that remains, for
 	// example the host and the port of the server, if a host has one program of the job.
