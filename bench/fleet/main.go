@@ -69,16 +69,14 @@ func main() {
 	defer cancel()
 	var results []*result
 	var err error
-	if *from != "" {
+	switch {
+	case *from != "":
 		*every = true
 		results, err = load(*from)
-	} else if *every {
+	case *every:
 		results, err = all(ctx, c, *only, *large)
-	} else if err = c.check(); err == nil {
-		var r *result
-		if r, err = run(ctx, c); err == nil {
-			results = append(results, r)
-		}
+	default:
+		results, err = one(ctx, c)
 	}
 	if *asJSON {
 		json.NewEncoder(os.Stdout).Encode(results)
@@ -94,7 +92,23 @@ func main() {
 	}
 }
 
-// check checks the flags, sets defaults and checks the limit of open files.
+// one checks the flags and runs one scenario.
+func one(ctx context.Context, c *config) ([]*result, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	c.setDefaults()
+	if err := c.allowFiles(); err != nil {
+		return nil, err
+	}
+	r, err := run(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return []*result{r}, nil
+}
+
+// check checks the flags.
 func (c *config) check() error {
 	known := map[string]bool{victoria: true, prometheus: true, modeWrite: true, modeText: true, modeScrape: true,
 		steady: true, restart: true, kill: true, hang: true, busy: true, skewed: true, twins: true}
@@ -118,6 +132,11 @@ func (c *config) check() error {
 	case c.capacity <= 0 || c.capacity > 1 || c.after < 0 || c.after > time.Hour || c.skew.Abs() > 48*time.Hour || c.window < 0 || c.connections < 0 || c.queue < 0:
 		return fmt.Errorf("fleet: -capacity must be in (0, 1], -retry-after at most 1h, -skew at most 48h, the others not negative")
 	}
+	return nil
+}
+
+// setDefaults sets the times that are 0, and removes the settings of other scenarios.
+func (c *config) setDefaults() {
 	if c.scenario != skewed {
 		c.skew, c.skewedPrograms = 0, 0
 	}
@@ -130,6 +149,10 @@ func (c *config) check() error {
 	if c.measured == 0 {
 		c.measured = 2 * c.interval
 	}
+}
+
+// allowFiles raises the limit of open files. If the programs need more files than possible, it returns an error.
+func (c *config) allowFiles() error {
 	// A program has one connection, and two while the pusher opens a new one. A proxy doubles them.
 	need := uint64(c.programs + 500)
 	if c.scenario == busy {

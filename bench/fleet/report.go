@@ -62,6 +62,22 @@ type result struct {
 	Resets            float64 // of counters, as the receiver sees them
 }
 
+// newResult returns a result with the settings of a run.
+func newResult(c *config) *result {
+	r := &result{Scenario: c.scenario, Receiver: c.receiver, Via: c.via, Mode: c.mode, Programs: c.programs, Series: c.series,
+		Interval: c.interval.Seconds(), Down: c.down.Seconds(), Skew: c.skew.Seconds()}
+	if c.connections > 0 {
+		r.Settings = fmt.Sprintf(", --web.max-connections=%d", c.connections)
+	}
+	if c.queue > 0 {
+		r.Settings = fmt.Sprintf(", -insert.maxQueueDuration=%v", c.queue)
+	}
+	if c.after > 0 {
+		r.Note = fmt.Sprintf(", Retry-After %v", c.after)
+	}
+	return r
+}
+
 // A mark is the state of a run at a time.
 type mark struct {
 	at                         time.Time

@@ -72,49 +72,22 @@ func run(ctx context.Context, c *config) (*result, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.warm+c.measured+c.down+8*c.interval+8*time.Minute)
 	defer cancel()
 	f := &fleet{c: c, traffic: &traffic{}}
-	base := c.base
-	if base == "" {
-		var err error
-		if f.server, err = newServer(c, c.receiver, ""); err != nil {
-			return nil, err
-		}
-		defer f.server.close()
-		if err := f.server.start(ctx); err != nil {
-			return nil, err
-		}
-		base = f.server.url
-		if c.via != "" {
-			if f.agent, err = newServer(c, c.via, base); err != nil {
-				return nil, err
-			}
-			defer f.agent.close()
-			if err := f.agent.start(ctx); err != nil {
-				return nil, err
-			}
-			base = f.agent.url
-		}
+	defer f.closeServers()
+	base, err := f.startServers(ctx)
+	if err != nil {
+		return nil, err
 	}
-	r := &result{Scenario: c.scenario, Receiver: c.receiver, Via: c.via, Mode: c.mode, Programs: c.programs, Series: c.series,
-		Interval: c.interval.Seconds(), Down: c.down.Seconds(), Skew: c.skew.Seconds()}
-	if c.connections > 0 {
-		r.Settings = fmt.Sprintf(", --web.max-connections=%d", c.connections)
-	}
-	if c.queue > 0 {
-		r.Settings = fmt.Sprintf(", -insert.maxQueueDuration=%v", c.queue)
-	}
-	if c.after > 0 {
-		r.Note = fmt.Sprintf(", Retry-After %v", c.after)
-	}
+	r := newResult(c)
 	empty := memory()
 	for n := range c.programs {
 		f.programs = append(f.programs, newProgram(n, c))
 	}
 	r.RegistryKiB = (memory() - empty) / 1024 / float64(c.programs)
 	stop, err := f.start(ctx, base)
+	defer stop()
 	if err != nil {
 		return nil, err
 	}
-	defer stop()
 
 	// All programs started at the same time.
 	if err := wait(ctx, c.warm); err != nil {
@@ -135,21 +108,64 @@ func run(ctx context.Context, c *config) (*result, error) {
 	return r, f.losses(ctx, r)
 }
 
-// start starts the programs at the same time. stop ends them.
+// startServers starts the receiver and the agent. It returns the URL for the programs.
+func (f *fleet) startServers(ctx context.Context) (base string, err error) {
+	c := f.c
+	if c.base != "" {
+		return c.base, nil
+	}
+	if f.server, err = startServer(ctx, c, c.receiver, ""); err != nil {
+		return "", err
+	}
+	if c.via == "" {
+		return f.server.url, nil
+	}
+	if f.agent, err = startServer(ctx, c, c.via, f.server.url); err != nil {
+		return "", err
+	}
+	return f.agent.url, nil
+}
+
+// closeServers stops the servers that startServers started.
+func (f *fleet) closeServers() {
+	if f.agent != nil {
+		f.agent.close()
+	}
+	if f.server != nil {
+		f.server.close()
+	}
+}
+
+// start starts the programs at the same time. The function stop ends the programs. The caller also calls stop after
+// an error.
 func (f *fleet) start(ctx context.Context, base string) (stop func(), err error) {
 	c := f.c
 	f.traffic.start = time.Now()
 	if c.mode == modeScrape {
 		s, err := serve(f.programs, f.traffic, f.server.targets())
-		return func() { s.Close() }, err
+		if err != nil {
+			return func() {}, err
+		}
+		return func() { s.Close() }, nil
 	}
 	var proxy *front
 	if c.scenario == busy {
 		nominal := float64(c.programs) / c.interval.Seconds()
 		if proxy, err = newFront(base, nominal*c.capacity, c.after); err != nil {
-			return nil, err
+			return func() {}, err
 		}
 		base = proxy.url
+	}
+	stop = func() {
+		for _, p := range f.programs {
+			if p.pusher != nil {
+				p.pusher.Close()
+			}
+		}
+		f.running.Wait()
+		if proxy != nil {
+			proxy.server.Close()
+		}
 	}
 	transport := newTransport(f.traffic)
 	for i, p := range f.programs {
@@ -161,7 +177,7 @@ func (f *fleet) start(ctx context.Context, base string) (stop func(), err error)
 			w.skew = c.skew
 		}
 		if err := p.connect(base, c, w); err != nil {
-			return nil, err
+			return stop, err
 		}
 	}
 	f.traffic.start = time.Now()
@@ -172,15 +188,7 @@ func (f *fleet) start(ctx context.Context, base string) (stop func(), err error)
 			p.pusher.Run(ctx)
 		}()
 	}
-	return func() {
-		for _, p := range f.programs {
-			p.pusher.Close()
-		}
-		f.running.Wait()
-		if proxy != nil {
-			proxy.server.Close()
-		}
-	}, nil
+	return stop, nil
 }
 
 // event interrupts the receiver and waits until the programs push again.

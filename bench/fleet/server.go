@@ -32,32 +32,53 @@ type server struct {
 	past   time.Duration // processor time of the processes that ended
 }
 
-// newServer prepares a receiver, or an agent that sends to the receiver with the URL next. Call start to
-// start the server.
-func newServer(c *config, kind, next string) (*server, error) {
-	dir, err := os.MkdirTemp("", "fleet")
+// startServer starts a receiver, or an agent that sends to the receiver with the URL next.
+func startServer(ctx context.Context, c *config, kind, next string) (*server, error) {
+	s, err := newServer(c, kind, next)
 	if err != nil {
 		return nil, err
 	}
+	if err := s.start(ctx); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// newServer prepares a server for the method start.
+func newServer(c *config, kind, next string) (s *server, err error) {
 	address, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
-	s := &server{kind: kind, url: "http://" + address, dir: dir}
-	if s.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
+	s = &server{kind: kind, url: "http://" + address}
+	if s.dir, err = os.MkdirTemp("", "fleet"); err != nil {
 		return nil, err
 	}
-	switch kind {
+	if s.log, err = os.Create(filepath.Join(s.dir, "log")); err == nil {
+		err = s.configure(c, address, next)
+	}
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// configure sets the program and its arguments, and writes its configuration.
+func (s *server) configure(c *config, address, next string) error {
+	data := filepath.Join(s.dir, "data")
+	switch s.kind {
 	case victoria:
 		s.binary = c.victoriaPath
-		s.args = []string{"-storageDataPath=" + filepath.Join(dir, "data"), "-httpListenAddr=" + address,
+		s.args = []string{"-storageDataPath=" + data, "-httpListenAddr=" + address,
 			"-retentionPeriod=1d", "-search.latencyOffset=0s", "-search.maxUniqueTimeseries=10000000", "-search.maxQueryDuration=5m", "-loggerLevel=WARN"}
 		if c.queue > 0 {
 			s.args = append(s.args, "-insert.maxQueueDuration="+c.queue.String())
 		}
 	case prometheus:
 		s.binary = c.prometheusPath
-		s.args = []string{"--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + address,
+		s.args = []string{"--storage.tsdb.path=" + data, "--web.listen-address=" + address,
 			"--config.file=" + s.config(), "--web.enable-remote-write-receiver", "--query.lookback-delta=1m", "--query.timeout=5m", "--log.level=warn"}
 		if c.connections > 0 {
 			s.args = append(s.args, fmt.Sprintf("--web.max-connections=%d", c.connections))
@@ -69,26 +90,22 @@ func newServer(c *config, kind, next string) (*server, error) {
 		if c.window > 0 {
 			text += "storage: {tsdb: {out_of_order_time_window: " + c.window.String() + "}}\n"
 		}
-		if err := os.WriteFile(s.config(), []byte(text), 0o600); err != nil {
-			return nil, err
-		}
+		return os.WriteFile(s.config(), []byte(text), 0o600)
 	case agent:
 		s.binary = c.prometheusPath
-		s.args = []string{"--enable-feature=agent", "--storage.agent.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + address,
+		s.args = []string{"--enable-feature=agent", "--storage.agent.path=" + data, "--web.listen-address=" + address,
 			"--config.file=" + s.config(), "--web.enable-remote-write-receiver", "--log.level=error"}
 		if c.connections > 0 {
 			s.args = append(s.args, fmt.Sprintf("--web.max-connections=%d", c.connections))
 		}
 		text := "remote_write: [{url: " + next + "/api/v1/write}]\n"
-		if err := os.WriteFile(s.config(), []byte(text), 0o600); err != nil {
-			return nil, err
-		}
+		return os.WriteFile(s.config(), []byte(text), 0o600)
 	case vmagent:
 		s.binary = c.vmagentPath
 		s.args = []string{"-httpListenAddr=" + address, "-remoteWrite.url=" + next + "/api/v1/write",
-			"-remoteWrite.tmpDataPath=" + filepath.Join(dir, "data"), "-loggerLevel=ERROR"}
+			"-remoteWrite.tmpDataPath=" + data, "-loggerLevel=ERROR"}
 	}
-	return s, nil
+	return nil
 }
 
 func (s *server) config() string  { return filepath.Join(s.dir, "prometheus.yml") }
