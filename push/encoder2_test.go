@@ -219,7 +219,7 @@ func TestStartOfCumulative(t *testing.T) {
 	})
 	got := map[string]int64{}
 	for _, s := range encoded2(t, newReceiver(nil, false), reg) {
-		got[s.name] = s.start
+		got[s.name()] = s.starts[0]
 	}
 	if want := map[string]int64{"s": 0, "s_sum": 99, "s_count": 99, "g": 0, "u": 0, "i_info": 0, "c_total": 99}; !maps.Equal(got, want) {
 		t.Errorf("start times %v, want %v", got, want)

@@ -153,7 +153,7 @@ func ratio(a, b float64) float64 {
 }
 
 var (
-	who = []cell{
+	common = []cell{
 		{"receiver", func(r *result) string {
 			if r.Via != "" {
 				return r.Receiver + " via " + r.Via + r.Settings
@@ -163,7 +163,7 @@ var (
 		{"programs", number("%.0f", func(r *result) float64 { return float64(r.Programs) })},
 		{"interval", number("%.0f s", func(r *result) float64 { return r.Interval })},
 	}
-	programCells = append(who[:3:3], []cell{
+	programCells = append(common[:3:3], []cell{
 		{"samples/s sent", number("%.0f", func(r *result) float64 { return r.SentPerSecond })},
 		{"CPU a push", number("%.0f µs", func(r *result) float64 { return r.CPUMicroseconds })},
 		{"cores a 1,000 programs", number("%.3f", func(r *result) float64 { return r.CPUMicroseconds / r.Interval / 1e3 })},
@@ -175,7 +175,7 @@ var (
 		{"peak/mean at start", number("%.2f", func(r *result) float64 { return ratio(r.StartPeak, r.StartMean) })},
 		{"peak/mean", number("%.2f", func(r *result) float64 { return ratio(r.Peak, r.Mean) })},
 	}...)
-	receiverCells = append(who[:3:3], []cell{
+	receiverCells = append(common[:3:3], []cell{
 		{"samples/s sent", number("%.0f", func(r *result) float64 { return r.SentPerSecond })},
 		{"samples/s stored", number("%.0f", func(r *result) float64 { return r.StoredPerSecond })},
 		{"cores", number("%.2f", func(r *result) float64 { return r.ReceiverCores })},
@@ -191,7 +191,7 @@ var (
 		{"expositions", number("%.0f", func(r *result) float64 { return r.Expositions })},
 		{"of them stored", number("%.0f", func(r *result) float64 { return r.StoredExpositions })},
 	}...)
-	outageCells = append([]cell{{"scenario", func(r *result) string { return fmt.Sprintf("%s, %.0f s", r.Scenario, r.Down) }}}, append(who[:3:3], []cell{
+	outageCells = append([]cell{{"scenario", func(r *result) string { return fmt.Sprintf("%s, %.0f s", r.Scenario, r.Down) }}}, append(common[:3:3], []cell{
 		{"attempts a program and interval", number("%.2f", func(r *result) float64 { return r.DownAttempts })},
 		{"memory before", number("%.0f KiB", func(r *result) float64 { return r.ProgramKiB })},
 		{"memory at the end", number("%.0f KiB", func(r *result) float64 { return r.DownKiB })},
@@ -202,7 +202,7 @@ var (
 		{"longest delay", number("%.1f s", func(r *result) float64 { return r.LongestDelay })},
 		{"empty steps", func(r *result) string { return fmt.Sprintf("%.0f of %.0f", r.EmptySteps, r.Steps) }},
 	}...)...)
-	otherCells = append([]cell{{"scenario", func(r *result) string { return r.title() }}}, append(who[:3:3], []cell{
+	otherCells = append([]cell{{"scenario", func(r *result) string { return r.title() }}}, append(common[:3:3], []cell{
 		{"requests accepted", number("%.0f", func(r *result) float64 { return r.Accepted })},
 		{"refused", number("%.0f", func(r *result) float64 { return r.Refused })},
 		{"failed or 429", number("%.0f", func(r *result) float64 { return r.Failed })},

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"runtime"
 	"sync"
 	"syscall"
@@ -294,5 +293,3 @@ func memory() float64 {
 	runtime.ReadMemStats(&m)
 	return float64(m.HeapAlloc + m.StackInuse)
 }
-
-var _ http.RoundTripper = (*wire)(nil)
