@@ -99,7 +99,8 @@
 // [Counter.AddExemplar] or [Histogram.ObserveExemplar], and for HTTP requests by
 // [WithExemplar]. The option [WithContextExemplars] gives a registry one function from a
 // context to an exemplar, for [Counter.AddContext], [Histogram.ObserveContext] and HTTP
-// requests. OpenMetrics and protobuf show the latest exemplar of each counter and bucket.
+// requests. OpenMetrics and protobuf show the latest exemplar of each counter and bucket, and so
+// do pushes by OTLP and remote write 2.0.
 //
 // # Names
 //
@@ -116,10 +117,11 @@
 // # Formats
 //
 // [Registry.WriteText] writes Prometheus' text format 0.0.4, [Registry.WriteOpenMetrics]
-// writes OpenMetrics 1.0, [Registry.WriteOpenMetrics2] writes OpenMetrics 2.0 (experimental),
-// [Registry.WriteProtobuf] writes the protobuf format, and [Registry.WriteJSON] writes a JSON
-// view. Families are sorted by name and series by label values. A family without series is left
-// out. All of them write through one bounded buffer and hold no lock meanwhile. [Registry.Handler] serves the format that the client prefers, and
+// writes OpenMetrics 1.0, [Registry.WriteProtobuf] writes the protobuf format, and
+// [Registry.WriteJSON] writes a JSON view. [Registry.WriteOpenMetrics2] writes OpenMetrics 2.0,
+// which is experimental. Families are sorted by name and series by label values. A family
+// without series is left out. All of them write through one bounded buffer and hold no lock
+// meanwhile. [Registry.Handler] serves the format that the client prefers, and
 // [Registry.JSONHandler] serves the JSON view. Both compress with gzip if the client accepts
 // it.
 //

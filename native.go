@@ -48,7 +48,8 @@ const maxNativeBuckets = 65_000
 //
 // If a series has more buckets than MaxBuckets, its resolution is halved: two neighboring buckets
 // become one. No observation is lost. At least an hour later, an exposition in protobuf or OpenMetrics 2.0
-// restarts the series at the configured resolution. That exposition contains all earlier observations.
+// restarts the series at the configured resolution, as a push with native buckets does. That exposition
+// contains all earlier observations.
 // The next exposition starts from 0, with a new time of creation (see [WithCreated]). So rate() and
 // increase() miss no observation in the scrapes of one scraper. If the resolution has fallen again
 // by the next exposition, the restart is undone. docs/native.md describes the effect on a second

@@ -175,14 +175,14 @@ func WithUnit(unit string) Option {
 }
 
 // WithCreated makes a registry store the time of creation of each series of its counters
-// and histograms. OpenMetrics shows the time in Unix seconds, as a sample whose name ends
-// in _created (OpenMetrics 1.0, "Counter"). The protobuf format has a field for it. A counter
-// whose name does not end in _total has no such sample. The time distinguishes a counter that
-// restarted from a counter that was not scraped before. Functions and collectors have no such
-// time.
+// and histograms. OpenMetrics 1.0 shows the time in Unix seconds, as a sample whose name ends
+// in _created (section "Counter"). A counter whose name does not end in _total has no such
+// sample. In OpenMetrics 2.0 the time is a part of the line. The protobuf format, OTLP and
+// remote write 2.0 have a field for it. The time distinguishes a counter that restarted from a
+// counter that was not scraped before. Functions and collectors have no such time.
 //
-// The option applies to [NewRegistry] and [Registry.Sub]. The default is off: each series has
-// one sample more and takes 8 bytes more.
+// The option applies to [NewRegistry] and [Registry.Sub]. The default is off: each series takes
+// 8 bytes more, and has one sample more in OpenMetrics 1.0 and remote write 1.0.
 func WithCreated() Option {
 	return func(o *options) {
 		o.only(onRegistry|onSub, "WithCreated")

@@ -283,9 +283,9 @@ func (p *Pusher) Delete(ctx context.Context) error {
 // within the first interval. When ctx ends, Run returns the error of ctx. After
 // Shutdown or Close, Run returns [ErrClosed]. A failed push does not end Run.
 //
-// At first and after a push that needed retries, the pushes of Run have no retries, until the server
-// accepts or refuses a push at the first attempt. A push that failed is not kept. The next push
-// contains the values of its own time.
+// At first and after a request that needed retries, a push of Run has no retries. It has retries
+// again after the server accepted or refused a request at the first attempt. A push that failed
+// is not kept. The next push contains the values of its own time.
 //
 // If a push takes longer than the interval, Run waits half an interval to one and a half
 // intervals before the next push, at random. If Retry-After asks for a longer wait, Run waits

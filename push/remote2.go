@@ -74,9 +74,9 @@ func readWritten(h http.Header) written {
 
 // examine implements [examiner]. It completes the outcome of a request of version 2.0.
 //
-// A receiver of version 2.0 responds to a request that it read with Written fields. Without these
-// fields, a success shows that a receiver of version 1.0 read nothing, and the status 400 that it does
-// not know the message ("Unsupported Request Content").
+// A receiver of version 2.0 responds to a request that it read with Written fields. A success without
+// these fields shows that a receiver of version 1.0 read nothing. The status 400 without these fields
+// shows that the receiver does not know the message ("Unsupported Request Content").
 func (r *receiver) examine(p *Pusher, body []byte, o *outcome) {
 	if r.version != 2 || o.retry {
 		return
