@@ -11,10 +11,6 @@ import (
 	constlabel "github.com/tachikoma/tacho/internal/label"
 )
 
-// markerAge limits the time for which a stale marker is sent again after failed pushes.
-// After the lookback time of Prometheus, the series is not visible anyway.
-const markerAge = 5 * time.Minute
-
 // A receiver describes what a remote write receiver got. It is used by one goroutine at a
 // time.
 type receiver struct {

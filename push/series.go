@@ -86,6 +86,12 @@ func cutRecord(chunk []byte) (r seriesRecord, rest []byte) {
 	return seriesRecord{chunk[n:end:end], head&nativeFlag != 0, head&timedFlag != 0}, chunk[end:]
 }
 
+// A seriesPlace is the place of a record in a chunk.
+type seriesPlace struct {
+	next      bool // the chunk is of seriesIndex.next
+	chunk, at uint32
+}
+
 // add appends a series.
 func (l *seriesList) add(r seriesRecord) seriesPlace {
 	head := r.head()

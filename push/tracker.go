@@ -6,7 +6,12 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"slices"
+	"time"
 )
+
+// markerAge limits the time for which a stale marker is sent again after failed pushes.
+// After the lookback time of Prometheus, the series is not visible anyway.
+const markerAge = 5 * time.Minute
 
 // A tracker compares the series of a push with a sentSeries.
 type tracker struct {
@@ -180,12 +185,6 @@ type seriesIndex struct {
 	places []seriesPlace
 	seen   []bool   // in the push
 	slots  []uint32 // a hash table: numbers plus one
-}
-
-// A seriesPlace is the place of a record in a chunk.
-type seriesPlace struct {
-	next      bool // the chunk is of seriesIndex.next
-	chunk, at uint32
 }
 
 var seriesSeed = maphash.MakeSeed()
