@@ -225,3 +225,14 @@ func TestStartOfCumulative(t *testing.T) {
 		t.Errorf("start times %v, want %v", got, want)
 	}
 }
+
+// TestExemplarLabels2: the labels of an exemplar are sorted and have no empty value.
+func TestExemplarLabels2(t *testing.T) {
+	reg := tacho.NewRegistry()
+	reg.Counter("c_total", "").AddExemplar(1, "trace_id", "t", "span_id", "s", "user", "", "a", "b")
+	for _, s := range encoded2(t, newReceiver(nil, false), reg) {
+		if len(s.exemplars) != 1 || !strings.HasPrefix(s.exemplars[0], `{a="b",span_id="s",trace_id="t"} `) {
+			t.Errorf("exemplars %q", s.exemplars)
+		}
+	}
+}

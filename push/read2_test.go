@@ -78,8 +78,8 @@ func (r *reader2) symbol(ref uint64) string {
 	return r.symbols[ref]
 }
 
-// labels returns packed references as labels. Only an exemplar can have labels with empty values.
-func (r *reader2) labels(refs []byte, exemplar bool) string {
+// labels returns packed references as labels.
+func (r *reader2) labels(refs []byte) string {
 	var texts, names, pairs []string
 	for len(refs) > 0 {
 		ref, n := binary.Uvarint(refs)
@@ -89,7 +89,7 @@ func (r *reader2) labels(refs []byte, exemplar bool) string {
 		texts, refs = append(texts, r.symbol(ref)), refs[n:]
 	}
 	for i := 0; i+1 < len(texts); i += 2 {
-		if texts[i] == "" || texts[i+1] == "" && !exemplar {
+		if texts[i] == "" || texts[i+1] == "" {
 			r.Errorf("empty label in %q", texts)
 		}
 		names = append(names, texts[i])
@@ -106,7 +106,7 @@ func (r *reader2) series(message []byte) (s v2Series) {
 	fields(r.T, message, func(number int, _ uint64, part []byte) {
 		switch number {
 		case 1:
-			s.labels = r.labels(part, false)
+			s.labels = r.labels(part)
 		case 2:
 			value, at, start := r.sample(part)
 			s.lines = append(s.lines, fmt.Sprintf("%s %v %d", s.labels, value, at))
@@ -178,7 +178,7 @@ func (r *reader2) exemplar(message []byte) string {
 	fields(r.T, message, func(number int, v uint64, refs []byte) {
 		switch number {
 		case 1:
-			labels = r.labels(refs, true)
+			labels = r.labels(refs)
 		case 2:
 			value = math.Float64frombits(v)
 		case 3:

@@ -167,7 +167,11 @@ const (
 // Format prepares w for a push, and returns the format for [Write].
 func (w *RemoteWriter) Format() *Format {
 	w.begin()
-	w.format = Format{writeID, openNaming, remoteBegin, remoteWhole, remoteFloat, remoteHistogram, remoteFinish, unsafe.Pointer(w)}
+	id := writeID
+	if w.NoNative {
+		id = openID // no restarts of native histograms, since nothing shows their resolution
+	}
+	w.format = Format{id, openNaming, remoteBegin, remoteWhole, remoteFloat, remoteHistogram, remoteFinish, unsafe.Pointer(w)}
 	w.more = moreFormat{summary: remoteSummaries{}, native: encodeNative}
 	return &w.format
 }

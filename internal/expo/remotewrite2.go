@@ -493,7 +493,9 @@ func (s *symbols) appendExemplar(b []byte, x *exemplar.Exemplar) []byte {
 		block = block[1:]
 		n := stringslite.IndexByte(block, '=')
 		name, value := block[:n], ""
-		value, block, _ = escape.Unquote(block[n+len(`="`):])
+		if value, block, _ = escape.Unquote(block[n+len(`="`):]); value == "" {
+			continue // an empty label is no label
+		}
 		i := len(sorted)
 		for sorted = append(sorted, label.Label{}); i > 0 && sorted[i-1].Name > name; i-- {
 			sorted[i] = sorted[i-1]

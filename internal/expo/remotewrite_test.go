@@ -176,3 +176,18 @@ func TestRemoteParts(t *testing.T) {
 		}
 	}
 }
+
+// TestRestarts: only a push with native buckets may restart native histograms.
+func TestRestarts(t *testing.T) {
+	for _, noNative := range []bool{false, true} {
+		w := &RemoteWriter{Version: 1, Left: 1 << 30, Requests: discard{}, NoNative: noNative}
+		restarts := false
+		f := &Family{Name: "n", Encode: func(e *Encoder) { restarts = e.RestartsNative() }}
+		if err := Write(discard{}, w.Format(), names.Underscores, []*Family{f}, &Names{}); err != nil {
+			t.Fatal(err)
+		}
+		if restarts == noNative {
+			t.Errorf("NoNative %v: restarts %v", noNative, restarts)
+		}
+	}
+}
