@@ -32,11 +32,11 @@ func TestStaleMarkersAfterFailures(t *testing.T) {
 			}
 			switch n {
 			case 0, 1:
-				http.Error(w, "", 503)
+				http.Error(w, "", http.StatusServiceUnavailable)
 				return true
 			case 2: // the response is lost
 				s.store(lines)
-				http.Error(w, "", 503)
+				http.Error(w, "", http.StatusServiceUnavailable)
 				return true
 			}
 			return false
