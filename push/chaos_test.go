@@ -17,7 +17,7 @@ import (
 // TestStaleMarkersAfterFailures: each series of a receiver ends with one stale marker or has the value of the
 // latest push, after random failures and changes of the version.
 func TestStaleMarkersAfterFailures(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range uint64(rounds(6)) {
 		random := rand.New(rand.NewPCG(seed, 2))
 		s := newStorage(t)
 		failing, supported := true, true

@@ -142,7 +142,7 @@ func FuzzRemoteWrite(f *testing.F) {
 // TestLongLabels: the lengths of labels and series around the limits of their varints are right.
 func TestLongLabels(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 200 {
+	for range rounds(200) {
 		size := func() int { return []int{1, 60, 110 + random.IntN(20), 16<<10 - 40 + random.IntN(50)}[random.IntN(4)] }
 		reg := tacho.NewRegistry()
 		name := "n" + strings.Repeat("n", size())

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/internal/race"
 	"github.com/tachikoma/tacho/tachotest"
 )
 
@@ -165,4 +166,13 @@ func TestLint(t *testing.T) {
 	for _, problem := range tachotest.Lint(t, own) {
 		t.Error(problem)
 	}
+}
+
+// rounds returns the number of rounds of a test with random input: n, or a fifth of n with -short or the race
+// detector.
+func rounds(n int) int {
+	if race.Enabled || testing.Short() {
+		return (n + 4) / 5
+	}
+	return n
 }

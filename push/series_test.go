@@ -20,7 +20,7 @@ type modelSeries struct {
 
 // TestTracker compares trackers with a model, for random series in random orders.
 func TestTracker(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(rounds(300)) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		sent, model := &sentSeries{}, trackerModel{}
 		var present []int
