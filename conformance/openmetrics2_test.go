@@ -121,8 +121,8 @@ func FuzzOpenMetrics2(f *testing.F) {
 	})
 }
 
-// expfmt20Refuses reports whether expfmt may refuse a family: these rules of the specification cannot
-// be kept by a family as it is. tacho leaves out a part of such a family instead.
+// expfmt20Refuses reports whether expfmt may refuse a family with this error. The family breaks a rule of
+// the specification. The exposition of tacho leaves out a part of such a family.
 func expfmt20Refuses(err error) bool {
 	for _, reason := range []string{"summary sum cannot be", "summary quantile value cannot be negative", "ends with a carriage return", "contains raw newlines"} {
 		if strings.Contains(err.Error(), reason) {
@@ -133,13 +133,13 @@ func expfmt20Refuses(err error) bool {
 }
 
 // checkExpfmt20 encodes messages with expfmt, and compares the families with those of a scrape in
-// OpenMetrics 2.0. tacho differs from expfmt in these points, and the specification supports tacho in
-// each:
+// OpenMetrics 2.0. The specification supports tacho in each difference. These are the differences of
+// expfmt:
 //
-//   - expfmt writes HELP, TYPE and UNIT. The order should be TYPE, UNIT, HELP.
+//   - The order is HELP, TYPE, UNIT. The specification recommends TYPE, UNIT, HELP.
 //   - An info is a gauge, because client_model has no info.
 //   - The value -0 is 0.
-//   - A family with a negative quantile, or a summary with a bad sum, is an error for the whole scrape.
+//   - A negative quantile is an error for the whole scrape. So is a summary with a bad sum.
 func checkExpfmt20(t testing.TB, messages, scrape []byte) {
 	t.Helper()
 	list, err := decode(messages, typeProtobuf+"; escaping=allow-utf-8")

@@ -10,7 +10,7 @@ import (
 
 // appendSeries appends the field timeseries = 1 of a WriteRequest.
 func appendSeries(request, series []byte) []byte {
-	request = binary.AppendUvarint(append(request, 1<<3|wire.Bytes), uint64(len(series)))
+	request = binary.AppendUvarint(append(request, wire.WriteSeries), uint64(len(series)))
 	return append(request, series...)
 }
 
@@ -30,7 +30,7 @@ func splitSeries(body []byte) (all [][]byte) {
 // seriesKey returns the encoded labels at the beginning of a TimeSeries message.
 func seriesKey(series []byte) []byte {
 	end := 0
-	for series[end] == 1<<3|wire.Bytes {
+	for series[end] == wire.WriteLabel {
 		size, n := binary.Uvarint(series[end+1:])
 		end += 1 + n + int(size)
 	}

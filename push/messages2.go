@@ -8,24 +8,6 @@ import (
 	"github.com/tachikoma/tacho/internal/wire"
 )
 
-// The tags of the messages of remote write 2.0 (prompb/io/prometheus/write/v2, types.proto).
-const (
-	requestSymbol = 4<<3 | wire.Bytes
-	requestSeries = 5<<3 | wire.Bytes
-
-	seriesLabels    = 1<<3 | wire.Bytes // packed references; also of an exemplar
-	seriesSample    = 2<<3 | wire.Bytes
-	seriesHistogram = 3<<3 | wire.Bytes
-	seriesExemplar  = 4<<3 | wire.Bytes
-	seriesMetadata  = 5<<3 | wire.Bytes
-
-	sampleStart     = 3<<3 | wire.Varint
-	metadataHelp    = 3<<3 | wire.Varint
-	metadataUnit    = 4<<3 | wire.Varint
-	histogramCustom = 16<<3 | wire.Bytes
-	histogramStart  = 17<<3 | wire.Varint
-)
-
 // A request2 is a message Request of remote write 2.0.
 type request2 struct {
 	symbols [][]byte
@@ -40,9 +22,9 @@ func parseRequest(request []byte) (q request2, ok bool) {
 			return q, false
 		}
 		switch f.tag {
-		case requestSymbol:
+		case wire.Write2Symbol:
 			q.symbols = append(q.symbols, f.bytes)
-		case requestSeries:
+		case wire.Write2Series:
 			q.series = append(q.series, f.bytes)
 		}
 		request = rest
@@ -75,7 +57,7 @@ func (q *request2) appendKey(b, series []byte) (key []byte, ok bool) {
 		if series = rest; !ok {
 			return b, false
 		}
-		if f.tag != seriesLabels {
+		if f.tag != wire.Write2Refs {
 			continue
 		}
 		for refs := f.bytes; len(refs) > 0; {
@@ -96,7 +78,7 @@ func (q *request2) appendKey(b, series []byte) (key []byte, ok bool) {
 // series.
 func (q *request2) join(series [][]byte) (request []byte, ok bool) {
 	j := joiner{q: q, refs: make([]uint32, len(q.symbols))}
-	j.request = append(j.request, requestSymbol, 0)
+	j.request = append(j.request, wire.Write2Symbol, 0)
 	j.used = 1
 	var all []byte
 	for _, s := range series {
@@ -104,7 +86,7 @@ func (q *request2) join(series [][]byte) (request []byte, ok bool) {
 		if !ok {
 			return nil, false
 		}
-		all = appendBytes(append(all, requestSeries), message)
+		all = appendBytes(append(all, wire.Write2Series), message)
 	}
 	return append(j.request, all...), true
 }
@@ -127,7 +109,7 @@ func (j *joiner) ref(old uint64) (ref uint64, ok bool) {
 	case j.refs[old] == 0:
 		j.refs[old] = j.used
 		j.used++
-		j.request = appendBytes(append(j.request, requestSymbol), j.q.symbols[old])
+		j.request = appendBytes(append(j.request, wire.Write2Symbol), j.q.symbols[old])
 	}
 	return uint64(j.refs[old]), true
 }
@@ -156,9 +138,9 @@ func (j *joiner) timeSeries(old []byte) (message []byte, ok bool) {
 		}
 		var part []byte
 		switch f.tag {
-		case seriesLabels:
+		case wire.Write2Refs:
 			part, ok = j.labels(f.bytes)
-		case seriesExemplar, seriesMetadata:
+		case wire.Write2Exemplar, wire.Write2Metadata:
 			part, ok = j.references(f.bytes, f.tag)
 		default:
 			message, old = append(message, old[:len(old)-len(rest)]...), rest
@@ -181,13 +163,13 @@ func (j *joiner) references(old []byte, kind uint64) (message []byte, ok bool) {
 			return nil, false
 		}
 		switch {
-		case kind == seriesExemplar && f.tag == seriesLabels:
+		case kind == wire.Write2Exemplar && f.tag == wire.Write2Refs:
 			refs, ok := j.labels(f.bytes)
 			if !ok {
 				return nil, false
 			}
-			message = appendBytes(append(message, seriesLabels), refs)
-		case kind == seriesMetadata && (f.tag == metadataHelp || f.tag == metadataUnit):
+			message = appendBytes(append(message, wire.Write2Refs), refs)
+		case kind == wire.Write2Metadata && (f.tag == wire.Write2Help || f.tag == wire.Write2Unit):
 			ref, ok := j.ref(f.value)
 			if !ok {
 				return nil, false
@@ -215,7 +197,7 @@ func countRequest(body []byte) (c counts, ok bool) {
 		if request = rest; !ok {
 			return c, false
 		}
-		if f.tag != requestSeries {
+		if f.tag != wire.Write2Series {
 			continue
 		}
 		for series := f.bytes; len(series) > 0; {
@@ -224,11 +206,11 @@ func countRequest(body []byte) (c counts, ok bool) {
 				return c, false
 			}
 			switch f.tag {
-			case seriesSample:
+			case wire.Write2Sample:
 				c.samples++
-			case seriesHistogram:
+			case wire.Write2Histogram:
 				c.histograms++
-			case seriesExemplar:
+			case wire.Write2Exemplar:
 				c.exemplars++
 			}
 		}
@@ -254,10 +236,10 @@ func downgrade(body []byte) (old []byte, ok bool) {
 				return nil, false
 			}
 			switch f.tag {
-			case seriesSample:
-				message, ok = appendOld(message, 2<<3|wire.Bytes, f.bytes)
-			case seriesHistogram:
-				message, ok = appendOld(message, 4<<3|wire.Bytes, f.bytes)
+			case wire.Write2Sample:
+				message, ok = appendOld(message, wire.WriteSample, f.bytes)
+			case wire.Write2Histogram:
+				message, ok = appendOld(message, wire.WriteHistogram, f.bytes)
 			}
 			if !ok {
 				return nil, false
@@ -278,7 +260,7 @@ func appendOld(b []byte, tag byte, message []byte) (_ []byte, ok bool) {
 			return b, false
 		}
 		switch f.tag {
-		case sampleStart, histogramStart, histogramCustom: // no field of the other message has such a tag
+		case wire.Write2SampleStart, wire.WriteStart, wire.WriteCustom: // no field of the other message has such a tag
 		default:
 			part = append(part, message[:len(message)-len(rest)]...)
 		}

@@ -107,7 +107,7 @@ func (m *messages) end() error {
 
 // appendLabel appends the field labels = 1 of a TimeSeries.
 func appendLabel(b []byte, name, value string) []byte {
-	b = append(b, 1<<3|wire.Bytes)
+	b = append(b, wire.WriteLabel)
 	b = binary.AppendUvarint(b, uint64(sizeString(name)+sizeString(value)))
 	b = appendString(append(b, wire.LabelName), name)
 	return appendString(append(b, wire.LabelValue), value)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/wire"
 )
 
 // A v2Series is a TimeSeries of remote write 2.0.
@@ -160,7 +161,7 @@ func (r *reader2) histogram(message []byte) (text string, at, start int64) {
 		if !ok {
 			r.Fatalf("malformed histogram %x", message)
 		}
-		if f.tag == histogramStart {
+		if f.tag == wire.WriteStart {
 			start = int64(f.value)
 		} else {
 			old = append(old, rest[:len(rest)-len(after)]...)

@@ -142,7 +142,7 @@ func (w *remoteWriter) marker(r seriesRecord) {
 // Without any series, there is one empty request.
 func (w *remoteWriter) bodies() (bodies [][]byte, separate int) {
 	if bodies = append(w.main, w.separate...); len(bodies) == 0 {
-		w.End([]byte{4<<3 | wire.Bytes, 0}, expo.RemoteCounts{}, false) // the first symbol of version 2.0 is empty
+		w.End([]byte{wire.Write2Symbol, 0}, expo.RemoteCounts{}, false) // the first symbol of version 2.0 is empty
 		bodies = w.main
 	}
 	return bodies, len(w.separate)

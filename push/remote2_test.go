@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/internal/wire"
 )
 
 // testVersion2 makes testPusher set RemoteWrite.Version2. See TestVersion2.
@@ -528,9 +529,9 @@ func TestFallbackDuringSearch(t *testing.T) {
 // The receiver refuses only exemplars. The push is a success.
 func TestExemplarsRefused(t *testing.T) {
 	p := &Pusher{dest: &destination{}}
-	request := []byte{requestSymbol, 0}
-	series := []byte{seriesLabels, 0, seriesSample, 2, 2 << 3, 1, seriesExemplar, 0, seriesExemplar, 0}
-	body := snappy(appendBytes(append(request, requestSeries), series))
+	request := []byte{wire.Write2Symbol, 0}
+	series := []byte{wire.Write2Refs, 0, wire.Write2Sample, 2, 2 << 3, 1, wire.Write2Exemplar, 0, wire.Write2Exemplar, 0}
+	body := snappy(appendBytes(append(request, wire.Write2Series), series))
 	for _, tt := range []struct {
 		status            int
 		samples, exemplar string

@@ -228,19 +228,8 @@ func nanoseconds(ms int64) uint64 {
 	return uint64(min(max(ms, 0), math.MaxInt64/1_000_000)) * 1_000_000
 }
 
-func appendFixed(b []byte, field byte, v uint64) []byte {
-	var text [9]byte
-	text[0] = field
-	byteorder.Store64((*[8]byte)(text[1:]), v)
-	return append(b, text[:]...)
-}
-
 func otlpWhole(e *Encoder, block string, v uint64, negative bool, d *Details) bool {
-	f := float64(v)
-	if negative {
-		f = -f
-	}
-	return otlpFloat(e, block, f, d)
+	return otlpFloat(e, block, signed(v, negative), d)
 }
 
 func otlpFloat(e *Encoder, block string, v float64, d *Details) bool {

@@ -583,8 +583,8 @@ func TestOTLPLongMessages(t *testing.T) {
 	}
 }
 
-// TestOTLPShapes: all series of a family have their labels, for each number of labels and length of a name, and for values
-// that are longer or shorter than those of the first series.
+// TestOTLPShapes: all series of a family have their labels, for each number of labels and each length of a
+// name. Their values can be longer or shorter than those of the first series.
 func TestOTLPShapes(t *testing.T) {
 	check := func(number, length int, sizes ...int) {
 		want := `name:"g" ` + metadataText("gauge") + ` gauge:{`

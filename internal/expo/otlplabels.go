@@ -49,8 +49,7 @@ func (o *otlpState) learnAttributes(text []byte) (n int) {
 	return n
 }
 
-// fastAttributes is fastPairs for attributes, which have two lengths more. One function for both would be
-// slower.
+// fastAttributes is fastPairs for attributes, which have two lengths more.
 func (o *otlpState) fastAttributes(b []byte, block string) int {
 	if o.n == 0 || len(block) < 8 || cap(b)-len(b) < len(block)+pairRoom {
 		return 0

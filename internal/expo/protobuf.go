@@ -132,11 +132,7 @@ func protoEnd(e *Encoder, b []byte, metric int) bool {
 }
 
 func protoWhole(e *Encoder, block string, v uint64, negative bool, d *Details) bool {
-	f := float64(v)
-	if negative {
-		f = -f
-	}
-	return protoFloat(e, block, f, d)
+	return protoFloat(e, block, signed(v, negative), d)
 }
 
 func protoFloat(e *Encoder, block string, v float64, d *Details) bool {

@@ -57,9 +57,22 @@ func appendString(b []byte, field byte, s string) []byte {
 }
 
 func appendDouble(b []byte, field byte, v float64) []byte {
+	return appendFixed(b, field, math.Float64bits(v))
+}
+
+// signed returns v, or -v if negative is true.
+func signed(v uint64, negative bool) float64 {
+	if negative {
+		return -float64(v)
+	}
+	return float64(v)
+}
+
+// appendFixed appends a field of 8 bytes.
+func appendFixed(b []byte, field byte, v uint64) []byte {
 	var text [9]byte
 	text[0] = field
-	byteorder.Store64((*[8]byte)(text[1:]), math.Float64bits(v))
+	byteorder.Store64((*[8]byte)(text[1:]), v)
 	return append(b, text[:]...)
 }
 

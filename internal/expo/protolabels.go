@@ -50,6 +50,9 @@ func (p *protoState) learnPairs(text []byte) (n int) {
 // All series of most families have the same label names. Moves of 16 bytes copy the text
 // before each value from the first series of the family. Moves of 8 bytes copy the values. The
 // moves may write past the end of a text but stay within the capacity.
+//
+// The loop that copies a value stands in fastAttributes and remoteFast.append too. One function for all
+// three takes 1.2 to 1.3 times as long (BenchmarkProtobuf/counters, BenchmarkOTLP/counters).
 func (p *protoState) fastPairs(b []byte, block string) int {
 	if p.n == 0 || len(block) < 8 || cap(b)-len(b) < len(block)+pairRoom {
 		return 0

@@ -206,7 +206,7 @@ func (w *RemoteWriter) arrange(l *remoteLayout) {
 			continue
 		case x.src == srcName:
 		case len(x.name) < long-len("...."):
-			b = append(b, writeLabel, 0, wire.LabelName, byte(len(x.name)))
+			b = append(b, wire.WriteLabel, 0, wire.LabelName, byte(len(x.name)))
 			b = append(append(b, x.name...), wire.LabelValue, 0)
 			g.size = len(b) - g.start - len("..")
 		default:
@@ -284,9 +284,9 @@ func padded(b []byte) []byte {
 	return append(b, padding[:]...)[:len(b)]
 }
 
-// appendBucket appends the encoded labels of a bucket, of that size, and the field samples of version 1.0
-// with the value 0. le must be a part of an element of Bounds.labels. appendBucket returns false if the
-// labels must be appended in another way.
+// appendBucket appends the encoded labels of a bucket, and the field samples of version 1.0 with the value
+// 0. The result size is that of the labels. The parameter le must be a part of an element of
+// Bounds.labels. If the labels must be appended in another way, ok is false.
 //
 // The moves may write past the end of a text but stay within the capacity.
 func (w *RemoteWriter) appendBucket(b []byte, l *remoteLayout, le string) (_ []byte, size int, ok bool) {
@@ -468,4 +468,37 @@ func (f *remoteFast) append(b []byte, block string, values []string) ([]byte, bo
 // fits reports whether append can append the labels of a block to b. Afterwards there is room for a sample.
 func (f *remoteFast) fits(b []byte, block string) bool {
 	return len(f.parts) > 0 && len(block) >= 8 && cap(b)-len(b) >= len(f.text)+len(block)+fastRoom
+}
+
+// nameLabel returns the encoded label __name__ of the current family with a suffix.
+func (w *RemoteWriter) nameLabel(suffix int) []byte {
+	if !w.named[suffix] {
+		w.named[suffix] = true
+		w.names[suffix] = appendRemoteLabel(w.names[suffix][:0], metricName, w.base(suffix), remoteSuffixes[suffix])
+	}
+	return w.names[suffix]
+}
+
+// base returns the name of the current family before a suffix.
+func (w *RemoteWriter) base(suffix int) string {
+	if suffix == counterCreatedName {
+		return stringslite.TrimSuffix(w.name, "_total")
+	}
+	return w.name
+}
+
+// appendRemoteLabel appends the field labels of a TimeSeries, which is a LabelPair. The value is given in
+// parts.
+func appendRemoteLabel(b []byte, name string, value ...string) []byte {
+	n := 0
+	for _, v := range value {
+		n += len(v)
+	}
+	b = appendVarint(append(b, wire.WriteLabel), uint64(1+varintSize(len(name))+len(name)+1+varintSize(n)+n))
+	b = append(appendVarint(append(b, wire.LabelName), uint64(len(name))), name...)
+	b = appendVarint(append(b, wire.LabelValue), uint64(n))
+	for _, v := range value {
+		b = append(b, v...)
+	}
+	return b
 }

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/exemplar"
+	"github.com/tachikoma/tacho/internal/wire"
 )
 
 // remoteHistogram is the function remoteHistogram with native buckets. A histogram of both kinds becomes
@@ -31,19 +32,19 @@ func (w *RemoteWriter) addNative(counts []uint64, sum float64, d *Details) {
 		total += c
 	}
 	n := d.Native().Snapshot
-	b := appendVarint(append(w.message[:0], writeCount), total)
-	b = appendBits(b, writeSum, math.Float64bits(sum))
-	b = appendVarint(append(b, writeSchema), zigzag(int64(n.Schema)))
-	b = appendBits(b, writeZeroThreshold, math.Float64bits(n.ZeroThreshold))
-	b = appendVarint(append(b, writeZeroCount), n.Zero)
-	b = appendBuckets(b, writeNegative, n.Negative)
-	b = appendBuckets(b, writePositive, n.Positive)
+	b := appendVarint(append(w.message[:0], wire.WriteCount), total)
+	b = appendFixed(b, wire.WriteSum, math.Float64bits(sum))
+	b = appendVarint(append(b, wire.WriteSchema), zigzag(int64(n.Schema)))
+	b = appendFixed(b, wire.WriteZeroThreshold, math.Float64bits(n.ZeroThreshold))
+	b = appendVarint(append(b, wire.WriteZeroCount), n.Zero)
+	b = appendBuckets(b, wire.WriteNegative, n.Negative)
+	b = appendBuckets(b, wire.WritePositive, n.Positive)
 	if len(n.Positive)+len(n.Negative) == 0 && n.Zero == 0 && n.ZeroThreshold == 0 {
-		b = appendSpan(b, writePositive, 0, 0) // as in the protobuf format
+		b = appendSpan(b, wire.WritePositive, 0, 0) // as in the protobuf format
 	}
-	b = appendVarint(append(b, writeTime), uint64(s.at))
+	b = appendVarint(append(b, wire.WriteTime), uint64(s.at))
 	if s.start != 0 {
-		b = appendVarint(append(b, writeStart&0x7f|0x80, writeStart>>7), uint64(s.start))
+		b = appendVarint(append(b, wire.WriteStart&0x7f|0x80, wire.WriteStart>>7), uint64(s.start))
 	}
 	w.message = b
 	if w.Left -= int64(len(b)); w.Left < 0 {
@@ -61,7 +62,7 @@ func (w *RemoteWriter) addNative(counts []uint64, sum float64, d *Details) {
 	if !w.take(size) {
 		return
 	}
-	w.close(appendString(b, writeHistogram, *(*string)(unsafe.Pointer(&w.message))), start, size, true, s.timed)
+	w.close(appendString(b, wire.WriteHistogram, *(*string)(unsafe.Pointer(&w.message))), start, size, true, s.timed)
 }
 
 // remoteExemplars sets w.exemplars to the exemplars of a native histogram since w.After, in the order of

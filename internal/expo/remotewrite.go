@@ -1,7 +1,6 @@
 package expo
 
 import (
-	"io"
 	"math"
 	"unsafe"
 
@@ -90,43 +89,6 @@ type RemoteWriter struct {
 	exemplars []*exemplar.Exemplar
 }
 
-// RemoteRequests gets the requests of a RemoteWriter.
-type RemoteRequests interface {
-	// Write gets a part of the fields timeseries of the current request. The parts follow each other.
-	// After an error, the exposition ends.
-	io.Writer
-	// Series gets the labels of a series as they are encoded in version 1.0. native reports whether the
-	// series is a native histogram, and timed whether its sample has a time of its own. If the result
-	// apart is true, the series belongs to a request of its own. key is valid until Series returns.
-	Series(key []byte, native, timed bool) (apart bool)
-	// End ends the current request. symbols are the fields symbols of version 2.0, which precede
-	// the fields timeseries, and counts are the elements of a request of version 2.0. apart reports whether
-	// the series were set apart.
-	End(symbols []byte, counts RemoteCounts, apart bool)
-	// Missing is called after the last series. It may call Marker.
-	Missing(w *RemoteWriter)
-}
-
-// RemoteCounts are the numbers of elements in a request.
-type RemoteCounts struct{ Samples, Histograms, Exemplars int64 }
-
-// MaxRemoteSeries is the maximum number of series in a remote write request. Prometheus has the
-// same default.
-const MaxRemoteSeries = 2000
-
-// StaleMarker is the bits of the value that ends a series (prometheus.io, "Remote-Write 1.0
-// specification", section "Stale Markers").
-const StaleMarker = 0x7ff0000000000002
-
-// A remoteRequest is a request that is not complete.
-type remoteRequest struct {
-	raw     []byte // fields timeseries that were not written
-	series  int
-	symbols symbols
-
-	histograms, exemplars int // in version 2.0
-}
-
 // The suffixes of series, as indexes of RemoteWriter.names.
 const (
 	plainName = iota
@@ -141,28 +103,6 @@ const (
 var remoteSuffixes = [numSuffixes]string{"", "_bucket", "_sum", "_count", "_created", "_created"}
 
 const metricName = "__name__"
-
-// The tags of remote write 1.0 (prompb, remote.proto and types.proto).
-const (
-	writeSeries    = 1<<3 | wire.Bytes
-	writeLabel     = 1<<3 | wire.Bytes
-	writeSample    = 2<<3 | wire.Bytes
-	writeHistogram = 4<<3 | wire.Bytes
-
-	sampleValue = 1<<3 | wire.Fixed64
-	sampleTime  = 2<<3 | wire.Varint
-
-	// Of a Histogram. Version 2.0 has the same numbers.
-	writeCount         = 1<<3 | wire.Varint
-	writeSum           = 3<<3 | wire.Fixed64
-	writeSchema        = 4<<3 | wire.Varint
-	writeZeroThreshold = 5<<3 | wire.Fixed64
-	writeZeroCount     = 6<<3 | wire.Varint
-	writeNegative      = 8<<3 | wire.Bytes // spans; the deltas have the next field
-	writePositive      = 11<<3 | wire.Bytes
-	writeTime          = 15<<3 | wire.Varint
-	writeStart         = 17<<3 | wire.Varint // of version 2.0; two bytes as a varint
-)
 
 // Format prepares w for a push, and returns the format for [Write].
 func (w *RemoteWriter) Format() *Format {
@@ -246,14 +186,6 @@ func remoteBegin(e *Encoder, f *Family) {
 	w.refs.reset()
 }
 
-// adopt makes the buffer of e the buffer of the first request. An Encoder keeps its buffer for the
-// next exposition.
-func (w *RemoteWriter) adopt(e *Encoder) {
-	if !w.adopted {
-		w.requests[0].raw, w.adopted = e.buf[:0], true
-	}
-}
-
 func remoteFinish(e *Encoder) {
 	w := (*RemoteWriter)(e.format.more)
 	w.adopt(e)
@@ -266,52 +198,8 @@ func remoteFinish(e *Encoder) {
 	w.requests[0].raw, w.adopted = nil, false
 }
 
-// endAll ends the requests that have series.
-func (w *RemoteWriter) endAll() {
-	for i := range w.requests {
-		if w.requests[i].series > 0 {
-			w.end(i)
-		}
-	}
-}
-
-// flush writes the series of a request.
-func (w *RemoteWriter) flush(q *remoteRequest) {
-	if w.err == nil && len(q.raw) > 0 {
-		_, w.err = w.Requests.Write(q.raw)
-	}
-	q.raw = q.raw[:0]
-}
-
-// end ends a request.
-func (w *RemoteWriter) end(i int) {
-	q := &w.requests[i]
-	w.flush(q)
-	if w.err == nil {
-		w.Requests.End(q.symbols.raw, RemoteCounts{int64(q.series - q.histograms), int64(q.histograms), int64(q.exemplars)}, i > 0)
-	}
-	q.series, q.histograms, q.exemplars = 0, 0, 0
-	q.symbols.reset()
-	if i == 0 {
-		w.refs.reset()
-		w.request++
-	}
-}
-
-// ok reports whether the exposition should go on.
-func (w *RemoteWriter) ok(e *Encoder) bool {
-	if w.err != nil {
-		e.err = w.err
-	}
-	return w.err == nil
-}
-
 func remoteWhole(e *Encoder, block string, v uint64, negative bool, d *Details) bool {
-	f := float64(v)
-	if negative {
-		f = -f
-	}
-	return remoteFloat(e, block, f, d)
+	return remoteFloat(e, block, signed(v, negative), d)
 }
 
 func remoteFloat(e *Encoder, block string, v float64, d *Details) bool {
@@ -471,8 +359,8 @@ func (w *RemoteWriter) addClassic(bounds *Bounds, counts []uint64, sum float64, 
 	w.addCreated(createdName, d)
 }
 
-// add adds a series with one sample, unless the series exceed the limit. extra is the value of the
-// label of a bucket or a quantile, for a layout with this label.
+// add adds a series with one sample, unless the series exceed the limit. The parameter extra is the value
+// of the label of a bucket or a quantile, for a layout with this label.
 //
 // The value is not a float64, because some processors change the bits of a stale marker.
 func (w *RemoteWriter) add(l *remoteLayout, suffix int, extra string, bits uint64, s *remoteSample) {
@@ -506,144 +394,7 @@ func (w *RemoteWriter) add(l *remoteLayout, suffix int, extra string, bits uint6
 
 // appendRemoteSample appends the field samples of a TimeSeries.
 func appendRemoteSample(b []byte, bits uint64, at int64) []byte {
-	b, start := nest(b, writeSample)
-	b = appendBits(b, sampleValue, bits)
-	return seal(appendVarint(append(b, sampleTime), uint64(at)), start)
-}
-
-// appendBits appends a field of 8 bytes.
-func appendBits(b []byte, field byte, bits uint64) []byte {
-	var text [9]byte
-	text[0] = field
-	byteorder.Store64((*[8]byte)(text[1:]), bits)
-	return append(b, text[:]...)
-}
-
-// take subtracts the size of encoded labels from w.Left. If w.Left becomes negative, it sets the error.
-func (w *RemoteWriter) take(size int) bool {
-	if w.Left -= int64(size - w.targetSize); w.Left < 0 && w.err == nil {
-		w.err = w.TooLarge
-	}
-	return w.err == nil
-}
-
-// openSeries begins a TimeSeries of version 1.0. It returns the buffer and the index of the message. The
-// length before the message will probably have as many bytes as that of the series before.
-func (w *RemoteWriter) openSeries(b []byte) (_ []byte, start int) {
-	if w.long {
-		b = append(b, writeSeries, 0, 0)
-	} else {
-		b = append(b, writeSeries, 0)
-	}
-	return b, len(b)
-}
-
-// close ends the TimeSeries b[start:] of version 1.0, which begins with labels of that size.
-func (w *RemoteWriter) close(b []byte, start, size int, native, timed bool) {
-	n := len(b) - start
-	switch {
-	case n < 1<<7 && !w.long:
-		b[start-1] = byte(n)
-	case n < 1<<14 && n >= 1<<7 && w.long:
-		b[start-2], b[start-1] = byte(n)|0x80, byte(n>>7)
-	default:
-		first := len(w.requests[0].raw)
-		w.message2 = append(w.message2[:0], b[start:]...)
-		b = appendVarint(append(b[:first], writeSeries), uint64(n))
-		start = len(b)
-		b = append(b, w.message2...)
-		w.long = n >= 1<<7
-	}
-	if w.Tracked && w.Requests.Series(b[start:start+size], native, timed) && w.requests[1].series < MaxRemoteSeries {
-		first := len(w.requests[0].raw)
-		q := &w.requests[1]
-		q.raw = append(q.raw, b[first:]...)
-		q.series++
-		w.requests[0].raw = b[:first]
-		return
-	}
-	w.requests[0].raw = b
-	w.added()
-}
-
-// added counts a series of the first request. It ends the request or writes its buffer if they are full.
-func (w *RemoteWriter) added() {
-	q := &w.requests[0]
-	if q.series++; q.series == MaxRemoteSeries {
-		w.end(0)
-	} else if len(q.raw) >= flushAt {
-		w.flush(q)
-	}
-}
-
-// Marker adds a stale marker for a series with these encoded labels of version 1.0. Prometheus recognizes
-// the marker of a native series by the sum. If apart is true, the marker belongs to the request of the
-// series that were set apart.
-func (w *RemoteWriter) Marker(key []byte, native, apart bool) {
-	q := &w.requests[0]
-	if apart = apart && w.requests[1].series < MaxRemoteSeries; apart {
-		q = &w.requests[1]
-	}
-	w.message = w.message[:0]
-	if native {
-		m := append(w.message, writeCount, 0)
-		m = appendBits(m, writeSum, StaleMarker)
-		w.message = appendVarint(append(m, writeZeroCount, 0, writeTime), uint64(w.Now))
-	}
-	if w.Version == 2 {
-		w.marker2(q, key, native)
-	} else {
-		b, start := nest(q.raw, writeSeries)
-		if b = append(b, key...); native {
-			b = appendString(b, writeHistogram, *(*string)(unsafe.Pointer(&w.message)))
-		} else {
-			b = appendRemoteSample(b, StaleMarker, w.Now)
-		}
-		q.raw = seal(b, start)
-	}
-	if apart {
-		q.series++
-	} else {
-		w.added()
-	}
-}
-
-// Markers makes requests of stale markers, without an exposition. each calls Marker.
-func (w *RemoteWriter) Markers(each func()) {
-	w.begin()
-	each()
-	w.endAll()
-}
-
-// nameLabel returns the encoded label __name__ of the current family with a suffix.
-func (w *RemoteWriter) nameLabel(suffix int) []byte {
-	if !w.named[suffix] {
-		w.named[suffix] = true
-		w.names[suffix] = appendRemoteLabel(w.names[suffix][:0], metricName, w.base(suffix), remoteSuffixes[suffix])
-	}
-	return w.names[suffix]
-}
-
-// base returns the name of the current family before a suffix.
-func (w *RemoteWriter) base(suffix int) string {
-	if suffix == counterCreatedName {
-		return stringslite.TrimSuffix(w.name, "_total")
-	}
-	return w.name
-}
-
-// appendRemoteLabel appends the field labels of a TimeSeries, which is a LabelPair. The value is given in
-// parts.
-func appendRemoteLabel(b []byte, name string, value ...string) []byte {
-	n := 0
-	for _, v := range value {
-		n += len(v)
-	}
-	b = appendVarint(append(b, writeLabel), uint64(1+varintSize(len(name))+len(name)+1+varintSize(n)+n))
-	b = append(appendVarint(append(b, wire.LabelName), uint64(len(name))), name...)
-	b = appendVarint(append(b, wire.LabelValue), uint64(n))
-	for _, v := range value {
-		b = append(b, v...)
-	}
-	return b
+	b, start := nest(b, wire.WriteSample)
+	b = appendFixed(b, wire.SampleValue, bits)
+	return seal(appendVarint(append(b, wire.SampleTime), uint64(at)), start)
 }

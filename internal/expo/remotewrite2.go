@@ -1,117 +1,15 @@
 package expo
 
 import (
-	"math"
 	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/byteorder"
-	"github.com/tachikoma/tacho/internal/escape"
-	"github.com/tachikoma/tacho/internal/exemplar"
-	"github.com/tachikoma/tacho/internal/label"
 	"github.com/tachikoma/tacho/internal/stringslite"
 	"github.com/tachikoma/tacho/internal/wire"
 )
 
-// The tags of remote write 2.0 (prompb/io/prometheus/write/v2, types.proto).
-const (
-	requestSymbol = 4<<3 | wire.Bytes
-	requestSeries = 5<<3 | wire.Bytes
-
-	seriesRefs      = 1<<3 | wire.Bytes // packed; also of an exemplar
-	seriesSample    = 2<<3 | wire.Bytes
-	seriesHistogram = 3<<3 | wire.Bytes
-	seriesExemplar  = 4<<3 | wire.Bytes
-	seriesMetadata  = 5<<3 | wire.Bytes
-
-	sampleStart = 3<<3 | wire.Varint
-
-	remoteExemplarValue = 2<<3 | wire.Fixed64
-	remoteExemplarTime  = 3<<3 | wire.Varint
-
-	metadataType = 1<<3 | wire.Varint
-	metadataHelp = 3<<3 | wire.Varint
-	metadataUnit = 4<<3 | wire.Varint
-)
-
 // remoteTypes has the MetricType of each Kind.
 var remoteTypes = [8]byte{1, 2, 3, 0, 6, 5} // with 8 elements an index %8 needs no check
-
-// symbols is the table of the strings of a request of version 2.0.
-type symbols struct {
-	raw   []byte       // fields symbols
-	texts []symbolText // by reference
-	slots []uint64     // a hash table: the hash of a string in the high half, and its reference
-}
-
-// A symbolText is the place of a string in symbols.raw.
-type symbolText struct{ start, end uint32 }
-
-// minSlots is the number of slots of a small table. It is a power of two.
-const minSlots = 64
-
-// reset removes all strings. The reference 0 is the empty string.
-func (s *symbols) reset() {
-	s.raw = append(s.raw[:0], requestSymbol, 0)
-	s.texts = append(s.texts[:0], symbolText{2, 2})
-	clear(s.slots)
-}
-
-// release frees large memory.
-func (s *symbols) release() {
-	if cap(s.raw) > maxRemoteText || len(s.slots)*8 > maxRemoteText {
-		*s = symbols{}
-	}
-}
-
-// is reports whether text is the string with the reference ref.
-func (s *symbols) is(ref uint32, text string) bool {
-	if int(ref) >= len(s.texts) {
-		return false
-	}
-	t := s.texts[ref]
-	return string(s.raw[t.start:t.end]) == text
-}
-
-// ref returns the reference of a string, which it adds if necessary.
-func (s *symbols) ref(text string) uint32 {
-	if text == "" {
-		return 0
-	}
-	if 4*len(s.texts) >= 3*len(s.slots) {
-		s.grow()
-	}
-	hash := label.NewHasher().Add([]string{text}).Sum() // clients cannot aim at one slot
-	mask := uint32(len(s.slots) - 1)
-	i := hash & mask
-	for ; s.slots[i] != 0; i = (i + 1) & mask {
-		if v := s.slots[i]; uint32(v>>32) == hash && s.is(uint32(v), text) {
-			return uint32(v)
-		}
-	}
-	ref := uint32(len(s.texts))
-	s.slots[i] = uint64(hash)<<32 | uint64(ref)
-	s.raw = appendVarint(append(s.raw, requestSymbol), uint64(len(text)))
-	start := len(s.raw)
-	s.raw = append(s.raw, text...)
-	s.texts = append(s.texts, symbolText{uint32(start), uint32(len(s.raw))})
-	return ref
-}
-
-// grow doubles the number of slots.
-func (s *symbols) grow() {
-	old := s.slots
-	s.slots = make([]uint64, max(minSlots, 2*len(old)))
-	mask := uint32(len(s.slots) - 1)
-	for _, v := range old {
-		if v != 0 {
-			i := uint32(v>>32) & mask
-			for s.slots[i] != 0 {
-				i = (i + 1) & mask
-			}
-			s.slots[i] = v
-		}
-	}
-}
 
 // remoteRefs has references of the current family in the first request of version 2.0.
 type remoteRefs struct {
@@ -145,7 +43,7 @@ func (w *RemoteWriter) appendRefs(b []byte, l *remoteLayout, suffix int, extra s
 	if l.request != w.request {
 		w.arrangeRefs(l)
 	}
-	b, start := nest(b, seriesRefs)
+	b, start := nest(b, wire.Write2Refs)
 	at := 0
 	for i := range l.refGaps {
 		g := &l.refGaps[i]
@@ -217,56 +115,19 @@ func (w *RemoteWriter) arrangeRefs(l *remoteLayout) {
 	}
 }
 
-// appendRef appends a reference as a varint. Most references have one or two bytes.
-func appendRef(b []byte, ref uint32) []byte {
-	switch {
-	case ref < 1<<7:
-		return append(b, byte(ref))
-	case ref < 1<<14:
-		return append(b, byte(ref)|0x80, byte(ref>>7))
-	}
-	return appendVarint(b, uint64(ref))
-}
-
-// appendKeyRefs appends the field labels_refs of the series with these encoded labels of version 1.0.
-func (s *symbols) appendKeyRefs(b []byte, key []byte) []byte {
-	b, start := nest(b, seriesRefs)
-	for len(key) > 0 {
-		_, key = cutLength(key[1:]) // a LabelPair: a name and a value
-		for range 2 {
-			var n int
-			n, key = cutLength(key[1:])
-			text := key[:n]
-			b, key = appendRef(b, s.ref(*(*string)(unsafe.Pointer(&text)))), key[n:]
-		}
-	}
-	return seal(b, start)
-}
-
-// cutLength returns the varint at the beginning of b, and the rest of b.
-func cutLength(b []byte) (n int, rest []byte) {
-	for i, c := range b {
-		n |= int(c&0x7f) << (7 * i)
-		if c < 0x80 {
-			return n, b[i+1:]
-		}
-	}
-	return 0, nil
-}
-
 // appendMetadata appends the field metadata of a series of the current family.
 func (w *RemoteWriter) appendMetadata(b []byte, s *symbols) []byte {
 	f := w.head
 	before := len(b)
-	b, start := nest(b, seriesMetadata)
+	b, start := nest(b, wire.Write2Metadata)
 	if kind := remoteTypes[f.Kind%8]; kind != 0 {
-		b = append(b, metadataType, kind)
+		b = append(b, wire.Write2Type, kind)
 	}
 	if f.Help != "" {
-		b = appendRef(append(b, metadataHelp), s.ref(f.Help))
+		b = appendRef(append(b, wire.Write2Help), s.ref(f.Help))
 	}
 	if unit := shownUnit(f, w.name); unit != "" {
-		b = appendRef(append(b, metadataUnit), s.ref(unit))
+		b = appendRef(append(b, wire.Write2Unit), s.ref(unit))
 	}
 	if len(b) == start {
 		return b[:before]
@@ -359,10 +220,10 @@ func (w *RemoteWriter) select2(native, timed bool) (q *remoteRequest) {
 // and the index of the message.
 func (w *RemoteWriter) open2(q *remoteRequest, l *remoteLayout, suffix int, extra string) (b []byte, start int) {
 	if q == &w.requests[1] {
-		b, start = nest(q.raw, requestSeries)
+		b, start = nest(q.raw, wire.Write2Series)
 		return q.symbols.appendKeyRefs(b, w.key), start
 	}
-	b, start = nest(q.raw, requestSeries)
+	b, start = nest(q.raw, wire.Write2Series)
 	return w.appendRefs(b, l, suffix, extra), start
 }
 
@@ -460,10 +321,10 @@ func (w *RemoteWriter) add2(l *remoteLayout, suffix int, extra string, bits uint
 
 // appendSample2 appends the field samples of a TimeSeries of version 2.0.
 func appendSample2(b []byte, bits uint64, s *remoteSample) []byte {
-	b, start := nest(b, seriesSample)
-	b = appendVarint(append(appendBits(b, sampleValue, bits), sampleTime), uint64(s.at))
+	b, start := nest(b, wire.Write2Sample)
+	b = appendVarint(append(appendFixed(b, wire.SampleValue, bits), wire.SampleTime), uint64(s.at))
 	if s.start != 0 {
-		b = appendVarint(append(b, sampleStart), uint64(s.start))
+		b = appendVarint(append(b, wire.Write2SampleStart), uint64(s.start))
 	}
 	return seal(b, start)
 }
@@ -476,7 +337,7 @@ func (w *RemoteWriter) addNative2(timed bool) {
 		return
 	}
 	b, start := w.open2(q, &w.layouts[0], plainName, "")
-	b = appendString(b, seriesHistogram, *(*string)(unsafe.Pointer(&w.message)))
+	b = appendString(b, wire.Write2Histogram, *(*string)(unsafe.Pointer(&w.message)))
 	for _, x := range w.exemplars {
 		b = q.symbols.appendExemplar(b, x)
 	}
@@ -485,39 +346,13 @@ func (w *RemoteWriter) addNative2(timed bool) {
 	w.close2(q, b, start, 0)
 }
 
-// appendExemplar appends the field exemplars of a TimeSeries. Its labels are sorted by name.
-func (s *symbols) appendExemplar(b []byte, x *exemplar.Exemplar) []byte {
-	var buf [8]label.Label
-	sorted := buf[:0]
-	for block := x.Labels; len(block) > len("}"); {
-		block = block[1:]
-		n := stringslite.IndexByte(block, '=')
-		name, value := block[:n], ""
-		if value, block, _ = escape.Unquote(block[n+len(`="`):]); value == "" {
-			continue // an empty label is no label
-		}
-		i := len(sorted)
-		for sorted = append(sorted, label.Label{}); i > 0 && sorted[i-1].Name > name; i-- {
-			sorted[i] = sorted[i-1]
-		}
-		sorted[i] = label.Label{Name: name, Value: value}
-	}
-	b, start := nest(b, seriesExemplar)
-	b, refs := nest(b, seriesRefs)
-	for i := range sorted {
-		b = appendRef(appendRef(b, s.ref(sorted[i].Name)), s.ref(sorted[i].Value))
-	}
-	b = appendBits(seal(b, refs), remoteExemplarValue, math.Float64bits(x.Value))
-	return seal(appendVarint(append(b, remoteExemplarTime), uint64(x.At)), start)
-}
-
 // marker2 adds a stale marker to q. If native is true, w.message is the histogram.
 func (w *RemoteWriter) marker2(q *remoteRequest, key []byte, native bool) {
-	b, start := nest(q.raw, requestSeries)
+	b, start := nest(q.raw, wire.Write2Series)
 	b = q.symbols.appendKeyRefs(b, key)
 	if native {
 		q.histograms++
-		b = appendString(b, seriesHistogram, *(*string)(unsafe.Pointer(&w.message)))
+		b = appendString(b, wire.Write2Histogram, *(*string)(unsafe.Pointer(&w.message)))
 	} else { // the fields of a Sample are those of version 1.0
 		b = appendRemoteSample(b, StaleMarker, w.Now)
 	}
