@@ -262,7 +262,7 @@ func FuzzOpenMetrics2(f *testing.F) {
 	f.Add("a", "a", "\xff", "\"\\", math.NaN(), int64(-1), uint8(255))
 	f.Add("", "quantile", "", "", math.Inf(-1), int64(math.MaxInt64), uint8(7))
 	f.Fuzz(func(t *testing.T, name, label, value, help string, v float64, ms int64, n uint8) {
-		r := NewRegistry(WithUTF8Names(), WithNative(NativeConfig{Factor: 1 + float64(n)/64}), WithCreated())
+		r := NewRegistry(WithUTF8Names(), WithNative(NativeConfig{Factor: 1 + float64(int(n)+1)/64}), WithCreated())
 		r.Collect(func(e *Emitter) {
 			for i, e := range []*Emitter{e, e.At(time.UnixMilli(ms)).Created(time.UnixMilli(ms / 2)).Exemplars(Exemplar{v, []string{label, value}, time.UnixMilli(ms)}).Unit(label)} {
 				for _, label := range []string{label, "l"} {
