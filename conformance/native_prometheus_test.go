@@ -120,18 +120,7 @@ func TestPrometheusNative(t *testing.T) {
 				t.Errorf("Content-Type %s, want %s", got, g.want)
 			}
 			job := `job="` + g.job + `"`
-			exactly := func(expr string, want float64) {
-				t.Helper()
-				if got := s.value(t, g, expr); got != want && !(math.Abs(got-want) <= 1e-9*max(math.Abs(want), 1)) {
-					t.Errorf("%s is %v, want %v", expr, got, want)
-				}
-			}
-			none := func(selector string) {
-				t.Helper()
-				if got := s.query(t, selector, g.at); len(got) != 0 {
-					t.Errorf("%s has results: %v", selector, got)
-				}
-			}
+			exactly, none := s.expectations(t, g)
 			exactly("up{"+job+"}", 1)
 			exactly("requests_total{"+job+"}", 5*steps)
 			exactly("queued{"+job+"}", steps-1)

@@ -75,19 +75,7 @@ func checkOpenMetrics2(t testing.TB, data []byte, x *expecter) {
 		t.Fatalf("textparse: %v\n%s", err, data)
 	}
 	compare(t, "textparse, OpenMetrics 2.0", x.openMetrics2(t, false), got, ignored{timestamps: true})
-	starts, err := startTimes(data, typeOpenMetrics2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := x.openMetrics2(t, true)
-	for _, f := range want.families {
-		for key, s := range f.samples {
-			if s.within != nil {
-				starts[key] = math.NaN() // no sample for Prometheus
-			}
-		}
-	}
-	want.compareStarts(t, starts)
+	x.openMetrics2(t, true).checkStarts(t, data, typeOpenMetrics2)
 	if t.Failed() {
 		t.Logf("scrape:\n%s", data)
 	}
@@ -424,18 +412,7 @@ func TestPrometheusOpenMetrics2(t *testing.T) {
 				t.Errorf("Content-Type %s, want %s", got, g.want)
 			}
 			job := `job="` + g.job + `"`
-			exactly := func(expr string, want float64) {
-				t.Helper()
-				if got := s.value(t, g, expr); got != want && !(math.Abs(got-want) <= 1e-9*max(math.Abs(want), 1)) {
-					t.Errorf("%s is %v, want %v", expr, got, want)
-				}
-			}
-			none := func(selector string) {
-				t.Helper()
-				if got := s.query(t, selector, g.at); len(got) != 0 {
-					t.Errorf("%s has results: %v", selector, got)
-				}
-			}
+			exactly, none := s.expectations(t, g)
 			exactly("up{"+job+"}", 1)
 			exactly("requests_total{"+job+"}", 5*steps)
 			exactly(`build_info{version="1",`+job+"}", 1)

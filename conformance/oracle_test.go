@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"math"
 	"bytes"
 	"slices"
 	"strings"
@@ -84,6 +85,24 @@ func checkOpenMetrics(t testing.TB, data []byte, x *expecter) {
 // expfmt. The grammar-based parser of expfmt is far slower than textparse (see
 // README.md).
 const grammarLimit = 1 << 10
+
+// checkStarts compares the start times in data with the creation times, for formats without the samples
+// _created. Such a sample of e has a time as its value, and no start time.
+func (e *exposition) checkStarts(t testing.TB, data []byte, contentType string) {
+	t.Helper()
+	starts, err := startTimes(data, contentType)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range e.families {
+		for key, s := range f.samples {
+			if s.within != nil {
+				starts[key] = math.NaN()
+			}
+		}
+	}
+	e.compareStarts(t, starts)
+}
 
 // compareStarts compares the start times from textparse with the creation times. A
 // sample of a series without a creation time must have no start time.

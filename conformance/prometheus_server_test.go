@@ -241,3 +241,21 @@ func (s *server) exemplars(t *testing.T, job, metric string) map[string][]exempl
 	}
 	return found
 }
+
+// expectations returns functions that compare the results of queries at the time of the last scrape of g.
+// exactly compares a single value, and none requires that a selector has no result.
+func (s *server) expectations(t *testing.T, g *target) (exactly func(expr string, want float64), none func(selector string)) {
+	exactly = func(expr string, want float64) {
+		t.Helper()
+		if got := s.value(t, g, expr); got != want && !(math.Abs(got-want) <= 1e-9*max(math.Abs(want), 1)) {
+			t.Errorf("%s is %v, want %v", expr, got, want)
+		}
+	}
+	none = func(selector string) {
+		t.Helper()
+		if got := s.query(t, selector, g.at); len(got) != 0 {
+			t.Errorf("%s has results: %v", selector, got)
+		}
+	}
+	return exactly, none
+}

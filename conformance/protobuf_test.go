@@ -117,19 +117,7 @@ func checkProtobuf(t testing.TB, data []byte, x *expecter) {
 		}
 	}
 	compare(t, "textparse, protobuf", want, got, ignored{})
-	starts, err := startTimes(data, typeProtobuf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want = x.protobuf(t, true)
-	for _, f := range want.families {
-		for key, s := range f.samples {
-			if s.within != nil {
-				starts[key] = math.NaN() // no sample for Prometheus
-			}
-		}
-	}
-	want.compareStarts(t, starts)
+	x.protobuf(t, true).checkStarts(t, data, typeProtobuf)
 	if t.Failed() {
 		t.Logf("scrape:\n%v", messages)
 	}
