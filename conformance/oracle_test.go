@@ -1,8 +1,8 @@
 package conformance
 
 import (
-	"math"
 	"bytes"
+	"math"
 	"slices"
 	"strings"
 	"testing"
