@@ -21,6 +21,7 @@ var order = [][]string{
 	{"internal/label", "internal/accept", "internal/sortkeys"},
 	{"internal/exemplar", "internal/store"},
 	{"internal/expo"},
+	{"internal/history"},
 	{""},
 	{"internal/registration"},
 	{"goruntime", "process", "sqlstats", "httpclient", "dashboard", "push", "tachotest", "tinyhttp"},

@@ -1,0 +1,321 @@
+package history
+
+import (
+	"bytes"
+	"math"
+	"math/bits"
+
+	"github.com/tachikoma/tacho/internal/expo"
+	"github.com/tachikoma/tacho/internal/names"
+	"github.com/tachikoma/tacho/internal/native"
+)
+
+// A walk receives the samples of one step. It implements [expo.Chooser] and [expo.Reader].
+//
+// Most walks have the series of the walk before in the same order. So a walk compares each sample with
+// the series that followed last time, and searches only if the two differ.
+type walk struct {
+	ring   *Ring
+	format *expo.Format
+	locked bool // Ring.mu is held; the ring is changed
+
+	family *expo.Family // the current family
+	id     uint32       // of the family; none if the ring does not have it
+	shape  uint32       // of the last sample of the family; none if unknown
+	bounds *expo.Bounds // of shape
+	key    []byte       // the columns of shape, if the ring does not have it or it is a summary's
+	more   []byte       // for the key of the next summary
+
+	first   uint32   // the first series of the last walk
+	last    uint32   // the series of the last sample; none before the first
+	next    uint32   // the series that followed in the last walk; none if unknown
+	visited []uint64 // a bit for each series
+
+	payload []byte
+	slot    int // of the last record
+	added   additions
+	leftOut int
+	refused int // the least growth that the dictionary had no room for
+}
+
+func (w *walk) init() {
+	w.format, w.first = expo.Reading(w), none
+}
+
+// Choose implements [expo.Chooser].
+func (w *walk) Choose(bool) (*expo.Format, names.Scheme) { return w.format, names.AllowUTF8 }
+
+// Write implements io.Writer. The format writes nothing.
+func (w *walk) Write(p []byte) (int, error) { return len(p), nil }
+
+// begin locks the ring for the values of the next step.
+func (w *walk) begin() {
+	w.ring.mu.Lock()
+	w.locked = true
+	w.ring.number++
+	w.family, w.last, w.next = nil, none, w.first
+	w.payload, w.slot = w.payload[:0], -1
+	w.leftOut, w.refused = 0, math.MaxInt
+}
+
+// Begin implements [expo.Reader].
+func (w *walk) Begin(f *expo.Family) {
+	if !w.locked {
+		w.begin()
+	}
+	same := w.family != nil && w.family.Name == f.Name
+	w.shape, w.bounds = none, nil
+	w.family, w.id = f, w.findFamily(f)
+	if w.id != none && !same && w.ring.describe(w.id, f) {
+		w.added.families = appendSpan(w.added.families, w.id, 1)
+	}
+}
+
+func (w *walk) findFamily(f *expo.Family) uint32 {
+	r := w.ring
+	if next := w.next; next != none && r.series[next].shape != none {
+		id := r.shapes[r.series[next].shape].family
+		if own := &r.families[id]; own.name == f.Name && own.kind == f.Kind {
+			return id
+		}
+	}
+	if id, ok := r.familyIDs[familyKey{f.Name, f.Kind}]; ok {
+		return id
+	}
+	return none
+}
+
+// findShape sets w.shape to the shape of the current family with the columns w.key.
+func (w *walk) findShape(bounds *expo.Bounds) {
+	w.shape, w.bounds = none, bounds
+	if w.id == none {
+		return
+	}
+	for _, id := range w.ring.families[w.id].shapes {
+		if w.ring.shapes[id].key == string(w.key) {
+			w.shape = id
+			w.ring.shapes[id].bounds = bounds
+			return
+		}
+	}
+}
+
+// visit returns the first slot of a sample, and makes its series the last series. ok is false if the
+// ring has no room for the series, or the walk visited it already.
+func (w *walk) visit(block string) (slot uint32, ok bool) {
+	r := w.ring
+	id, s := w.next, (*series)(nil)
+	if uint(id) < uint(len(r.series)) { // none is not less than any length
+		s = &r.series[id]
+	}
+	if s == nil || s.shape != w.shape || string(r.block(s)) != block {
+		if id = w.search(block); id == none {
+			w.leftOut++
+			return 0, false
+		}
+		s = &r.series[id]
+	}
+	w.last, w.next = id, s.next
+	word, bit := &w.visited[id/64], uint64(1)<<(id%64)
+	if *word&bit != 0 {
+		return 0, false
+	}
+	*word |= bit
+	if len(r.absent) > 0 {
+		delete(r.absent, id)
+	}
+	return s.slot, true
+}
+
+// search finds or adds the series of a sample that is not w.next. It returns none if there is no room.
+func (w *walk) search(block string) uint32 {
+	r := w.ring
+	id := r.find(w.shape, block)
+	if id == none {
+		if id = w.add(block); id == none {
+			return none
+		}
+	}
+	if w.last == none {
+		w.first = id
+	} else {
+		r.series[w.last].next = id
+	}
+	return id
+}
+
+// add adds a series of the current family, or returns none if there is no room.
+func (w *walk) add(block string) uint32 {
+	r := w.ring
+	if !w.room(block) {
+		return none
+	}
+	if w.id == none {
+		w.id = r.addFamily(w.family)
+		w.added.families = appendSpan(w.added.families, w.id, 1)
+	}
+	if w.shape == none {
+		var fresh bool
+		if w.shape, fresh = r.addShape(w.id, w.key, w.bounds); fresh {
+			w.addColumns(r.shapes[w.shape].columnSet)
+		}
+	}
+	s := &r.shapes[w.shape]
+	s.refs++
+	id := r.seriesID.take(1)
+	r.table.add(id, series{shape: w.shape, slot: w.takeSlots(s.n), next: none}, block)
+	w.added.series = appendSpan(w.added.series, id, 1)
+	for int(id)/64 >= len(w.visited) {
+		w.visited = append(grow(w.visited, 1), 0)
+		r.present = append(grow(r.present, 1), 0)
+	}
+	return id
+}
+
+func (w *walk) addColumns(set *columnSet) {
+	w.added.columns = appendSpan(w.added.columns, set.first, set.n)
+}
+
+// takeSlots returns the first of n slots, whose values are absent.
+func (w *walk) takeSlots(n uint32) uint32 {
+	r := w.ring
+	first := r.slotID.take(n)
+	for range int(first) + int(n) - len(r.last) {
+		r.last = append(grow(r.last, 1), math.NaN())
+		r.base = append(grow(r.base, 1), math.NaN())
+	}
+	return first
+}
+
+// room reports whether the ring may grow by a series of the current family.
+func (w *walk) room(block string) bool {
+	r := w.ring
+	n := len(w.key) / columnKey // columns
+	need := r.table.growth(r.seriesID.new(1), len(block))
+	if w.shape != none {
+		n = int(r.shapes[w.shape].n)
+	} else {
+		need += setBytes + len(w.key) + growth(r.shapes, 1) + growth(r.columns, n)
+	}
+	if w.id == none {
+		need += familyBytes + len(w.family.Name) + len(w.family.Help) + growth(r.families, 1)
+	}
+	need += 2 * growth(r.last, r.slotID.new(uint32(n)))
+	return w.fits(need) && uint64(len(r.text)+len(block)) < none
+}
+
+// fits reports whether the dictionary may grow by n bytes. It has five eighths of the memory at most. A
+// record needs fewer bytes than its part of the dictionary, so at least one step has room.
+func (w *walk) fits(n int) bool {
+	if n >= w.refused {
+		return false
+	}
+	limit := w.ring.config.MaxBytes
+	if w.ring.dictionaryBytes()+n <= limit/2+limit/8 {
+		return true
+	}
+	w.refused = n
+	return false
+}
+
+// record sets the value of a slot.
+func (w *walk) record(slot uint32, v float64) {
+	if last := w.ring.last[slot]; v != last {
+		w.change(slot, last, v)
+	}
+}
+
+// change records a value that differs from the last value, or is NaN.
+func (w *walk) change(slot uint32, last, v float64) {
+	if v != v && last != last {
+		return
+	}
+	w.write(slot, last, v)
+	w.ring.last[slot] = v
+}
+
+// write adds a record to the payload.
+func (w *walk) write(slot uint32, last, v float64) {
+	w.payload = appendRecord(w.payload, int(slot)-w.slot-1, last, v)
+	w.slot = int(slot)
+}
+
+// Float implements [expo.Reader].
+func (w *walk) Float(block string, v float64) {
+	if w.shape == none {
+		w.key = append(w.key[:0], valueColumns...)
+		w.findShape(nil)
+	}
+	if slot, ok := w.visit(block); ok {
+		w.record(slot, v)
+	}
+}
+
+// Histogram implements [expo.Reader].
+func (w *walk) Histogram(block string, bounds *expo.Bounds, counts []uint64, sum float64, n *native.Snapshot) {
+	if w.shape == none || w.bounds != bounds {
+		w.useBounds(bounds)
+	}
+	slot, ok := w.visit(block)
+	if !ok {
+		return
+	}
+	w.record(slot, sum)
+	for i, count := range counts {
+		w.record(slot+1+uint32(i), float64(count))
+	}
+	if n != nil || w.ring.natives[w.last] != nil {
+		w.native(w.last, n)
+	}
+}
+
+// useBounds sets w.shape to the shape with these bounds.
+func (w *walk) useBounds(bounds *expo.Bounds) {
+	if w.id != none {
+		for _, id := range w.ring.families[w.id].shapes {
+			if w.ring.shapes[id].bounds == bounds {
+				w.shape, w.bounds = id, bounds
+				return
+			}
+		}
+	}
+	w.key = appendBounds(w.key[:0], bounds)
+	w.findShape(bounds)
+}
+
+// Summary implements [expo.Reader].
+func (w *walk) Summary(block string, s *expo.Distribution) {
+	w.more = appendQuantiles(w.more[:0], s.Quantiles)
+	if w.shape == none || !bytes.Equal(w.more, w.key) {
+		w.key, w.more = w.more, w.key
+		w.findShape(nil)
+	}
+	slot, ok := w.visit(block)
+	if !ok {
+		return
+	}
+	w.record(slot, s.Sum)
+	w.record(slot+1, float64(s.Count))
+	for i, q := range s.Quantiles {
+		w.record(slot+2+uint32(i), q.Value)
+	}
+}
+
+// leave makes the series absent that the walk did not visit.
+func (w *walk) leave() {
+	r := w.ring
+	for i, word := range r.present {
+		for gone := word &^ w.visited[i]; gone != 0; gone &= gone - 1 {
+			id := uint32(64*i + bits.TrailingZeros64(gone))
+			s := &r.series[id]
+			for slot := s.slot; slot < s.slot+r.shapes[s.shape].n; slot++ {
+				w.record(slot, math.NaN())
+			}
+			if r.natives[id] != nil {
+				w.native(id, nil)
+			}
+			r.absent[id] = r.number
+			r.leaving = append(r.leaving, departure{r.number, id})
+		}
+	}
+}
