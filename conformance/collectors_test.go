@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -99,8 +100,12 @@ func compareFamilies(t *testing.T, tacho, client familiesByName) {
 
 var source = regexp.MustCompile(`/[a-z-]+(?:/[a-z-]+)*:[a-z-]+`)
 
-// sources returns the runtime/metrics names in a help text, sorted.
+// sources returns the runtime/metrics names in a help text, sorted. The description of the
+// runtime, before the sentence "Sourced from", can have names of other metrics.
 func sources(help string) []string {
+	if _, own, ok := strings.Cut(help, "Sourced from "); ok {
+		help = own
+	}
 	found := source.FindAllString(help, -1)
 	for i, name := range found {
 		if name == "/memory/classes/total:byte" { // a mistake in client_golang's help of go_memstats_sys_bytes

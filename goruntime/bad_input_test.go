@@ -10,8 +10,10 @@ import (
 // DefinitionError.
 func TestNoRegistry(t *testing.T) {
 	for _, reg := range []*tacho.Registry{nil, new(tacho.Registry)} {
-		if _, err := tacho.Try(func() int { Register(reg); return 0 }); err == nil {
-			t.Error("the registry is accepted")
+		for _, register := range []func(*tacho.Registry) func(){Register, RegisterAdvanced} {
+			if _, err := tacho.Try(func() int { register(reg); return 0 }); err == nil {
+				t.Error("the registry is accepted")
+			}
 		}
 	}
 }

@@ -55,3 +55,17 @@ func ExampleRegister() {
 	// go_sched_gomaxprocs_threads gauge
 	// go_threads gauge
 }
+
+// A program with both kinds of metrics, on its own registry.
+func ExampleRegisterAdvanced() {
+	reg := tacho.NewRegistry()
+	goruntime.Register(reg)
+	goruntime.RegisterAdvanced(reg)
+
+	for f := range reg.Families() {
+		if f.Name == "go_cpu_classes_gc_total_cpu_seconds_total" {
+			fmt.Println(f.Type, f.Unit)
+		}
+	}
+	// Output: counter cpu_seconds
+}

@@ -2,6 +2,7 @@ package goruntime
 
 import (
 	"runtime/debug"
+	"runtime/metrics"
 	"time"
 
 	"github.com/tachikoma/tacho"
@@ -17,14 +18,14 @@ type pauses struct {
 	quantiles []tacho.Quantile
 }
 
-func newPauses() pauses {
+func newPauses() *pauses {
 	// Dashboards use the quantiles of client_golang.
-	p := pauses{quantiles: []tacho.Quantile{{Quantile: 0}, {Quantile: 0.25}, {Quantile: 0.5}, {Quantile: 0.75}, {Quantile: 1}}}
+	p := &pauses{quantiles: []tacho.Quantile{{Quantile: 0}, {Quantile: 0.25}, {Quantile: 0.5}, {Quantile: 0.75}, {Quantile: 1}}}
 	p.stats.PauseQuantiles = make([]time.Duration, len(p.quantiles)) // debug.ReadGCStats fills in evenly spaced quantiles
 	return p
 }
 
-func (p *pauses) read() { debug.ReadGCStats(&p.stats) }
+func (p *pauses) read([]metrics.Sample) { debug.ReadGCStats(&p.stats) }
 
 // last returns the Unix time, in seconds, of the latest garbage collection. If the clock
 // was set back since then, last returns the time now, because a time in the future is wrong.

@@ -24,7 +24,7 @@ func TestLastCollectionIsNotInTheFuture(t *testing.T) {
 
 // TestValueIsFresh checks that a function needs no earlier call of collect in its scrape.
 func TestValueIsFresh(t *testing.T) {
-	r := newReader()
+	r := newReader(families, newPauses())
 	value := r.value(0)
 	r.values[0], r.at = -1, time.Now().Add(time.Hour)
 	if got := value(); got != -1 {

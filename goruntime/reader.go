@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/internal/registration"
 )
 
 // A reader reads the values of all families in one call, so the values are consistent with
@@ -14,11 +15,18 @@ import (
 type reader struct {
 	families []family // supported by this version of Go
 
-	mu      sync.Mutex // scrapes can overlap
-	at      time.Time  // of the latest read
-	values  []float64  // one for each family
-	samples []metrics.Sample
-	pauses  pauses
+	mu            sync.Mutex       // scrapes can overlap
+	at            time.Time        // of the latest read
+	values        []float64        // one for each family
+	samples       []metrics.Sample // of the families, then of distributions
+	distributions distributions
+}
+
+// Distributions are summaries or histograms, which functions cannot show.
+type distributions interface {
+	// read takes new values, from the samples that were added for the distributions.
+	read([]metrics.Sample)
+	emit(*tacho.Emitter)
 }
 
 // maxAge is the age of a value that a function shows without another read. A scrape calls
@@ -42,17 +50,14 @@ func (r *reader) fresh(f func() float64) func() float64 {
 	}
 }
 
-func newReader() *reader {
-	r := &reader{pauses: newPauses()}
-	for _, f := range families {
-		samples := make([]metrics.Sample, len(f.from))
-		for i, name := range f.from {
-			samples[i].Name = name
-		}
-		if !supported(samples) {
+func newReader(list []family, d distributions) *reader {
+	r := &reader{distributions: d}
+	for _, f := range list {
+		samples := samplesOf(f.from...)
+		if !isNumbers(samples) {
 			continue
 		}
-		f.help += " In package runtime/metrics: " + strings.Join(f.from, " + ") + "."
+		f.help = withSource(f.help, f.from...)
 		r.families = append(r.families, f)
 		r.samples = append(r.samples, samples...)
 	}
@@ -60,37 +65,71 @@ func newReader() *reader {
 	return r
 }
 
-// supported reports whether this version of Go has all of the metrics as integers.
-func supported(samples []metrics.Sample) bool {
+// define defines the families of r, each with the result of options.
+func (r *reader) define(defined *registration.Registration, options func(*family) []tacho.Option) {
+	for i := range r.families {
+		f := &r.families[i]
+		f.define(defined, r.value(i), options(f)...)
+	}
+}
+
+// samplesOf reads metrics of package runtime/metrics.
+func samplesOf(names ...string) []metrics.Sample {
+	samples := make([]metrics.Sample, len(names))
+	for i, name := range names {
+		samples[i].Name = name
+	}
 	metrics.Read(samples)
+	return samples
+}
+
+// isNumbers reports whether this version of Go has all of the metrics as numbers.
+func isNumbers(samples []metrics.Sample) bool {
 	for _, s := range samples {
-		if s.Value.Kind() != metrics.KindUint64 {
+		if k := s.Value.Kind(); k != metrics.KindUint64 && k != metrics.KindFloat64 {
 			return false
 		}
 	}
 	return true
 }
 
-// collect emits the summary of the pauses. Each scrape calls collect.
+func withSource(help string, from ...string) string {
+	return help + " In package runtime/metrics: " + strings.Join(from, " + ") + "."
+}
+
+func number(v metrics.Value) float64 {
+	if v.Kind() == metrics.KindUint64 {
+		return float64(v.Uint64())
+	}
+	return v.Float64()
+}
+
+// collect emits the distributions. Each scrape calls collect.
 func (r *reader) collect(e *tacho.Emitter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.update()
-	r.pauses.emit(e)
+	r.distributions.emit(e)
 }
 
 // update reads all values. The caller holds r.mu, or no scrape can use r yet.
+//
+// A counter never decreases. The runtime computes the CPU time of the program as a
+// difference, which can decrease.
 func (r *reader) update() {
 	r.at = time.Now()
 	metrics.Read(r.samples)
 	rest := r.samples
 	for i, f := range r.families {
-		var sum uint64
+		sum := 0.0
 		for _, s := range rest[:len(f.from)] {
-			sum += s.Value.Uint64()
+			sum += number(s.Value)
 		}
-		r.values[i] = float64(sum)
+		if f.counter {
+			sum = max(sum, r.values[i])
+		}
+		r.values[i] = sum
 		rest = rest[len(f.from):]
 	}
-	r.pauses.read()
+	r.distributions.read(rest)
 }
