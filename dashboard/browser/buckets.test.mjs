@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { classicBuckets, classicQuantile, heatMap, increase, merge, nativeBuckets, nativeQuantile, observations } from '../buckets.mjs';
+import { classicBuckets, classicQuantile, heatMap, increase, merge, nativeBuckets, nativeQuantile, observations } from '../page/model/buckets.mjs';
 
 const list = (...buckets) => buckets.map(([left, right, count]) => ({ left, right, count }));
 
