@@ -5,8 +5,8 @@
 // and histograms as quantiles and a heat map. A table shows the families with the most
 // series.
 //
-// The page is embedded in the program. The page requests nothing from other servers and
-// stores the values only in the browser.
+// The page is embedded in the program, and requests nothing from other servers. The page of
+// [New] opens with the last 15 minutes. The page of [Handler] begins when it opens.
 //
 // This program serves metrics and a dashboard:
 //
@@ -22,85 +22,131 @@
 //
 //	func main() {
 //		http.Handle("GET /metrics", tacho.Default.Handler())
-//		http.Handle("GET /metrics/json", tacho.Default.JSONHandler())
-//		http.Handle("GET /dashboard", dashboard.Handler("/metrics"))
+//		http.Handle("GET /dashboard", dashboard.New(tacho.Default, dashboard.Options{}))
 //		log.Fatal(http.ListenAndServe("127.0.0.1:8080", nil))
 //	}
 package dashboard
 
 import (
-	"bytes"
-	"crypto/sha256"
-	_ "embed" // for go:embed
-	"encoding/base64"
-	"encoding/hex"
-	"html"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tachikoma/tacho"
+	"github.com/tachikoma/tacho/internal/history"
 )
 
-//go:embed page.html
-var page string
+// Options configure a Dashboard. A field that is 0 has the default value.
+type Options struct {
+	// Range is the length of the history. The default is 15 minutes. The history is shorter if it
+	// needs more than MaxBytes.
+	Range time.Duration
 
-//go:embed page.css
-var style string
+	// Step is the time between two steps of the history. It must be at least 100 ms and at most
+	// Range. The default is 5 seconds. While a page is open there is a step each second.
+	Step time.Duration
 
-//go:embed buckets.mjs
-var buckets string
+	// MaxBytes is the memory of the history. It must be at least 1 MiB. The default is 32 MiB. At
+	// most five eighths of it are for the names and labels of series. Further series have no
+	// history, and the page shows their number.
+	MaxBytes int
+}
 
-//go:embed page.js
-var script string
+const (
+	minStep  = 100 * time.Millisecond
+	minBytes = 1 << 20
+)
 
-// Handler returns a handler that serves the page. A program can mount the handler at any
-// path. The handler accepts GET and HEAD, and responds to any other method with status
-// 405. It is safe for concurrent use.
+// A Dashboard serves the page with a history of a registry. A program can mount it at any path, but at
+// one path: the page requests its script and its history from the same path. A Dashboard is safe for
+// concurrent use.
+//
+// From New until Close, a goroutine adds a step to the history at each interval. docs/BENCHMARKS.md has the
+// cost of a step and the memory of a series. A step calls the functions of a CounterFunc, a GaugeFunc and a
+// collector, as a scrape does. The functions have nine tenths of the interval, or of 5 seconds if the interval
+// is longer. A step never restarts native histograms.
+//
+// At most two large responses are made at the same time. A client that reads slowly holds such a response.
+// Bound the time with the WriteTimeout of the server.
+//
+// The page has no access control. A program that restricts access to its metrics should restrict access to
+// the page in the same way. The Content-Security-Policy of the page allows only the script and the style of
+// the page, by hash. Connections are allowed only to the same origin.
+type Dashboard struct {
+	page    *page
+	ring    *history.Ring
+	sampler *sampler
+	large   chan struct{} // has an element for each large response that is being made
+}
+
+// New returns a Dashboard for a registry, and starts its sampler. New panics with a *[tacho.DefinitionError]
+// if reg is nil or an option is bad.
+func New(reg *tacho.Registry, o Options) *Dashboard {
+	if reg == nil {
+		refuse("the registry is nil")
+	}
+	reg.JSONHandler() // panics if NewRegistry did not make reg
+	o = o.checked()
+	ring := history.New(history.Config{Range: o.Range, Step: o.Step, MaxBytes: o.MaxBytes})
+	d := &Dashboard{newPage("", true), ring, newSampler(reg, ring, o.Step), make(chan struct{}, 2)}
+	go d.sampler.run()
+	return d
+}
+
+// checked returns o with the defaults. It panics if an option is bad.
+func (o Options) checked() Options {
+	if o.Range == 0 {
+		o.Range = 15 * time.Minute
+	}
+	if o.Step == 0 {
+		o.Step = 5 * time.Second
+	}
+	if o.MaxBytes == 0 {
+		o.MaxBytes = 32 << 20
+	}
+	switch {
+	case o.Step < minStep:
+		refuse("Step must be at least 100ms")
+	case o.Range < o.Step:
+		refuse("Range must be at least Step")
+	case o.MaxBytes < minBytes:
+		refuse("MaxBytes must be at least " + strconv.Itoa(minBytes))
+	}
+	return o
+}
+
+func refuse(reason string) { panic(&tacho.DefinitionError{Reason: "dashboard: " + reason}) }
+
+// Close ends the sampler and waits for its end. ServeHTTP then serves the page with the history so far. Further
+// calls have no effect.
+func (d *Dashboard) Close() {
+	d.sampler.stop()
+	<-d.sampler.ended
+}
+
+// ServeHTTP serves the page, the script of its worker, and the history. It accepts GET and HEAD, and responds to
+// any other method with status 405. Unknown query parameters are ignored.
+func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	d.page.serve(w, r, d.serveHistory)
+}
+
+// Handler returns a handler that serves the page without a history: the page has the values from the time at
+// which it opens. A program can mount the handler at any path. The handler accepts GET and HEAD, and responds
+// to any other method with status 405. It is safe for concurrent use.
 //
 // The argument metrics is the path of the metrics on the same server. An empty string
 // means /metrics, and a slash at the end is ignored. The page polls this path with the
 // suffix /json, so a program must mount [tacho.Registry.JSONHandler] there. The page
 // requests no other path.
 //
-// The page has no access control. A program that restricts access to its metrics should
-// restrict access to the page in the same way. The Content-Security-Policy of the page
-// allows only the script and the style of the page, by hash. Connections are allowed only
-// to the same origin.
-//
-// [tacho.Registry.JSONHandler]: https://pkg.go.dev/github.com/tachikoma/tacho#Registry.JSONHandler
+// The page has no access control; see [Dashboard].
 func Handler(metrics string) http.Handler {
 	if metrics == "" {
 		metrics = "/metrics"
 	}
-	code := buckets + "\n" + script // one inline module
-	body := strings.NewReplacer(
-		"/*style*/", style,
-		"/*script*/", code,
-		"{{metrics}}", html.EscapeString(strings.TrimSuffix(metrics, "/")),
-	).Replace(page)
-	sum := sha256.Sum256([]byte(body))
-	etag := `"` + hex.EncodeToString(sum[:12]) + `"`
-	policy := "default-src 'none'; script-src " + hash(code) + "; style-src " + hash(style) +
-		"; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+	p := newPage(strings.TrimSuffix(metrics, "/"), false)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			h.Set("Allow", "GET, HEAD")
-			http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
-			return
-		}
-		h.Set("Content-Type", "text/html; charset=utf-8")
-		h.Set("Content-Security-Policy", policy)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-cache") // a cache must revalidate the page
-		h.Set("ETag", etag)
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader([]byte(body)))
+		p.serve(w, r, func(w http.ResponseWriter, r *http.Request, _ string) { http.NotFound(w, r) })
 	})
-}
-
-// The result of hash is a source expression that allows an inline element with this text.
-// See CSP Level 3, section "Hash source".
-func hash(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }

@@ -13,7 +13,11 @@ import (
 )
 
 func get(h http.Handler, method string, header ...string) *httptest.ResponseRecorder {
-	req := httptest.NewRequest(method, "/anywhere", nil)
+	return getAt(h, method, "/anywhere", header...)
+}
+
+func getAt(h http.Handler, method, target string, header ...string) *httptest.ResponseRecorder {
+	req := httptest.NewRequest(method, target, nil)
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
@@ -37,7 +41,7 @@ func TestPolicy(t *testing.T) {
 			t.Errorf("want %s in the policy %s", want, policy)
 		}
 	}
-	for _, want := range []string{"default-src 'none'", "connect-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "require-trusted-types-for 'script'"} {
+	for _, want := range []string{"default-src 'none'", "connect-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "worker-src 'self'", "require-trusted-types-for 'script'; trusted-types tacho"} {
 		if !strings.Contains(policy, want) {
 			t.Errorf("want %s in the policy %s", want, policy)
 		}

@@ -12,18 +12,21 @@
 //	GET    /healthz             returns the status of the server
 //	GET    /metrics             returns the metrics in a format of Prometheus
 //	GET    /metrics/json        returns the metrics as JSON
-//	GET    /dashboard           returns the dashboard
+//	GET    /dashboard           returns the dashboard, with the last 15 minutes
 //
 // A workload changes every metric of package tachikoma in the background. The simulated
 // clients of the workload request paths with UUIDs, but no UUID becomes a label value.
 // The path label of a route is its pattern, such as /missions/{id}. The path label of a
 // request without a route is the result of [tacho.NormalizePath].
 //
-// Package collectors adds the metrics of the Go runtime and of the process. A
+// Packages collectors and goruntime add the metrics of the Go runtime and of the process. A
 // request with a sampled W3C trace adds an exemplar. With the flag -write, the server also
-// pushes the metrics to a receiver of Prometheus' remote write protocol.
+// pushes the metrics to a receiver of Prometheus' remote write protocol. With the flag
+// -incident, requests of GET /forge/sessions/{path...} are slow and fail for a minute, again and
+// again. The dashboard shows the incident.
 //
 //	go run ./examples/server -addr 127.0.0.1:8080
+//	go run ./examples/server -incident
 //	go run ./examples/server -write http://127.0.0.1:9090/api/v1/write
 //	curl -d '{"name":"laughing man"}' http://127.0.0.1:8080/missions
 package main
@@ -43,6 +46,8 @@ import (
 
 	"github.com/tachikoma/tacho"
 	"github.com/tachikoma/tacho/collectors"
+	"github.com/tachikoma/tacho/dashboard"
+	"github.com/tachikoma/tacho/goruntime"
 	"github.com/tachikoma/tacho/tachikoma"
 )
 
@@ -61,6 +66,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("server", flag.ContinueOnError)
 	addr := flags.String("addr", "127.0.0.1:8080", "`address` to listen on, with port 0 for any free port")
 	write := flags.String("write", "", "`URL` of a remote write receiver, for a push every 15 seconds and at the end")
+	simulate := flags.Bool("incident", false,
+		"make GET /forge/sessions/{path...} slow and fail for a minute, 30 seconds after the start and then every 2 minutes")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -70,6 +77,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	metrics := tachikoma.New(tacho.WithExemplar(traceExemplar))
 	collectors.Register(metrics.Registry)
+	goruntime.RegisterAdvanced(metrics.Registry)
 	if *write != "" {
 		pusher, err := newPusher(metrics.Registry, *write, listener.Addr().String())
 		if err != nil {
@@ -86,8 +94,13 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	page := dashboard.New(metrics.Registry, dashboard.Options{})
+	defer page.Close()
 	a := newAPI(metrics)
-	handler := metrics.Middleware(a.routes())
+	if *simulate {
+		a.incident = newIncident()
+	}
+	handler := metrics.Middleware(a.routes(page))
 	workloadDone := make(chan struct{})
 	go func() {
 		defer close(workloadDone)
@@ -99,6 +112,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		Handler:           http.MaxBytesHandler(handler, 1<<16),
 		ConnState:         metrics.HTTP.ConnState,
 		ReadHeaderTimeout: 5 * time.Second,
+		WriteTimeout:      10 * time.Second, // for clients that do not read the history of the dashboard
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

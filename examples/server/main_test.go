@@ -33,7 +33,7 @@ func TestServer(t *testing.T) {
 	}))
 	defer receiver.Close()
 	go func() {
-		ended <- run(ctx, []string{"-addr", "127.0.0.1:0", "-write", receiver.URL + "/api/v1/write"}, in)
+		ended <- run(ctx, []string{"-incident", "-addr", "127.0.0.1:0", "-write", receiver.URL + "/api/v1/write"}, in)
 	}()
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
@@ -111,10 +111,16 @@ func TestServer(t *testing.T) {
 		t.Errorf("want %s in\n%s", want, metrics)
 	}
 	for _, family := range []string{"tachikoma_missions_total", "tachikoma_forge_sessions_total", "tachikoma_tokens_used_total", "tachikoma_tokens_cost_dollars",
-		"db_connections_idle", "db_query_duration_seconds", "cache_hits_total", "go_goroutines", "http_client_requests_in_flight"} {
+		"db_connections_idle", "db_query_duration_seconds", "cache_hits_total", "go_goroutines", "go_sched_latencies_seconds", "http_client_requests_in_flight"} {
 		if !strings.Contains(metrics, "# TYPE "+family+" ") {
 			t.Errorf("no family %s", family)
 		}
+	}
+	if page := do("GET", "/dashboard", "", 200); !strings.Contains(page, `<meta name="history" content="1">`) {
+		t.Errorf("the dashboard has no history:\n%s", page[:min(len(page), 1000)])
+	}
+	if history := do("GET", "/dashboard?history=0.0", "", 200); !strings.Contains(history, "go_goroutines") {
+		t.Errorf("no go_goroutines in %d bytes of the history", len(history))
 	}
 	// A body that is too large closes the connection.
 	resp, err := http.Post(base+"/missions", "", strings.NewReader(`{"name":"`+strings.Repeat("x", 1<<20)+`"}`))

@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/tachikoma/tacho/dashboard"
 	"github.com/tachikoma/tacho/tachikoma"
 )
 
@@ -26,7 +25,8 @@ const maxMissions = 1000
 
 // An api serves the JSON routes. Its methods are safe for concurrent use.
 type api struct {
-	metrics *tachikoma.AppMetrics
+	metrics  *tachikoma.AppMetrics
+	incident incident // of the route /forge/sessions/{path...}
 
 	mu       sync.Mutex
 	missions []mission       // active missions, in the order of creation
@@ -37,7 +37,8 @@ func newAPI(metrics *tachikoma.AppMetrics) *api {
 	return &api{metrics: metrics, sessions: map[string]bool{}}
 }
 
-func (a *api) routes() http.Handler {
+// routes returns a handler of all routes. The page is the dashboard.
+func (a *api) routes(page http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, http.StatusOK, map[string]string{"status": "ok"})
@@ -53,7 +54,7 @@ func (a *api) routes() http.Handler {
 	scrapes := a.metrics.Routes()
 	mux.Handle("/metrics", scrapes)
 	mux.Handle("/metrics/json", scrapes)
-	mux.Handle("/dashboard", dashboard.Handler("/metrics"))
+	mux.Handle("/dashboard", page)
 	return mux
 }
 
@@ -104,6 +105,10 @@ func (a *api) showSession(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	open := a.sessions[id]
 	a.mu.Unlock()
+	if a.incident.disturb(r.Context()) {
+		reply(w, http.StatusInternalServerError, map[string]string{"error": "the sessions are not available"})
+		return
+	}
 	if !open {
 		reply(w, http.StatusNotFound, map[string]string{"error": "no such session"})
 		return

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 )
 
@@ -16,15 +17,18 @@ type workload struct {
 	handler  http.Handler // the routes of api within the middleware
 	missions []string     // UUIDs of the active missions of the simulated clients
 	sessions []string     // UUIDs of the open forge sessions
+
+	requests sync.WaitGroup // in flight
 }
 
 // run makes 20 steps a second until ctx ends.
 func (w *workload) run(ctx context.Context) {
+	defer w.requests.Wait()
 	w.api.metrics.DBConnectionsIdle.Set(10)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		w.step()
+		w.step(ctx)
 		select {
 		case <-ctx.Done():
 			return
@@ -33,9 +37,9 @@ func (w *workload) run(ctx context.Context) {
 	}
 }
 
-func (w *workload) step() {
-	w.stepMissions()
-	w.stepSessions()
+func (w *workload) step(ctx context.Context) {
+	w.stepMissions(ctx)
+	w.stepSessions(ctx)
 
 	m := w.api.metrics
 	model := pick("fuchikoma-small", "fuchikoma-large")
@@ -55,19 +59,20 @@ func (w *workload) step() {
 }
 
 // A mission begins without a request and ends with a request.
-func (w *workload) stepMissions() {
+func (w *workload) stepMissions(ctx context.Context) {
 	if grow(len(w.missions)) {
 		if m, ok := w.api.add("simulated mission"); ok {
 			w.missions = append(w.missions, m.ID)
 		}
 		return
 	}
-	w.request(http.MethodDelete, "/missions/"+w.missions[0])
+	w.request(ctx, http.MethodDelete, "/missions/"+w.missions[0])
 	w.missions = w.missions[1:]
 }
 
-// A session begins and ends without a request. Each step requests one open session.
-func (w *workload) stepSessions() {
+// A session begins and ends without a request. Each step requests one open session, and does not
+// wait for the response: the route can be slow. See incident.
+func (w *workload) stepSessions(ctx context.Context) {
 	if grow(len(w.sessions)) {
 		w.sessions = append(w.sessions, w.api.openSession())
 	} else {
@@ -75,18 +80,24 @@ func (w *workload) stepSessions() {
 		w.sessions = w.sessions[1:]
 	}
 	if len(w.sessions) > 0 {
-		w.request(http.MethodGet, "/forge/sessions/"+pick(w.sessions...))
+		path := "/forge/sessions/" + pick(w.sessions...)
+		w.requests.Add(1)
+		go func() {
+			defer w.requests.Done()
+			w.request(ctx, http.MethodGet, path)
+		}()
 	}
 }
 
 // request passes a request to the handler without a connection and drops the response.
-func (w *workload) request(method, path string) {
-	w.handler.ServeHTTP(discard{http.Header{}}, &http.Request{
+func (w *workload) request(ctx context.Context, method, path string) {
+	r := &http.Request{
 		Method: method,
 		URL:    &url.URL{Path: path},
 		Header: http.Header{},
 		Body:   http.NoBody,
-	})
+	}
+	w.handler.ServeHTTP(discard{http.Header{}}, r.WithContext(ctx))
 }
 
 // A discard is a ResponseWriter that drops the body.

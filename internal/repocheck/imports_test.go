@@ -30,7 +30,7 @@ var order = [][]string{
 }
 
 // onlyTests have no code that a program contains.
-var onlyTests = []string{"internal/repocheck", "internal/testkit", "ops", "testdata/size/bare", "testdata/size/barehttp", "testdata/size/tacho", "testdata/size/tachohttp", "testdata/vendored"}
+var onlyTests = []string{"internal/repocheck", "internal/testkit", "dashboard/browser/chromium/testserver", "ops", "testdata/size/bare", "testdata/size/barehttp", "testdata/size/tacho", "testdata/size/tachohttp", "testdata/vendored"}
 
 type goPackage struct {
 	ImportPath string

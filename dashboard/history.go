@@ -1,0 +1,60 @@
+//go:build !tacho_nohttp
+
+package dashboard
+
+import (
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/tachikoma/tacho/internal/accept"
+	"github.com/tachikoma/tacho/internal/gzip"
+	"github.com/tachikoma/tacho/internal/history"
+)
+
+// largeResponse is the size from which a response counts as large. Two large responses are made at the same
+// time, so that clients cannot make the program use much memory.
+const largeResponse = 256 << 10
+
+// serveHistory serves the steps after a position; see [history.Ring.Append].
+func (d *Dashboard) serveHistory(w http.ResponseWriter, r *http.Request, position string) {
+	p, ok := history.ParsePosition(position)
+	if !ok {
+		http.Error(w, "history is the id of a ring, a dot and the number of a step", http.StatusBadRequest)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	h.Add("Vary", "Accept-Encoding")
+	zip := accept.Gzip(r.Header["Accept-Encoding"])
+	if zip {
+		h.Set("Content-Encoding", "gzip")
+	}
+	if r.Method == http.MethodHead {
+		return
+	}
+	d.sampler.refresh(r.Context())
+	if d.ring.Size(p) > largeResponse {
+		select {
+		case d.large <- struct{}{}:
+			defer func() { <-d.large }()
+		case <-r.Context().Done():
+			h.Del("Content-Encoding")
+			http.Error(w, "the request was canceled", http.StatusServiceUnavailable)
+			return
+		}
+	}
+	body := d.ring.Append(nil, p, time.Now())
+	write := func(w io.Writer) error {
+		_, err := w.Write(body)
+		return err
+	}
+	// An error means that the client is gone.
+	if zip {
+		_ = gzip.Write(w, write)
+	} else {
+		_ = write(w)
+	}
+}

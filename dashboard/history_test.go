@@ -1,0 +1,311 @@
+//go:build !tacho_nohttp
+
+package dashboard
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tachikoma/tacho"
+)
+
+// head returns the ring of a response, and whether the response is full.
+func head(t *testing.T, body []byte) (ring uint64, full bool) {
+	t.Helper()
+	if len(body) < 10 || body[0] != 1 || body[1] > 1 {
+		t.Fatalf("the response begins with %x", body[:min(len(body), 10)])
+	}
+	return binary.LittleEndian.Uint64(body[2:]), body[1] == 1
+}
+
+// waitFor waits until a condition holds, which should be soon.
+func waitFor(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("timeout: " + what)
+		}
+	}
+}
+
+func newDashboard(t *testing.T, reg *tacho.Registry, o Options) *Dashboard {
+	d := New(reg, o)
+	t.Cleanup(d.Close)
+	waitFor(t, "no step", func() bool { return d.ring.Stats().Steps > 0 })
+	return d
+}
+
+func TestHistory(t *testing.T) {
+	reg := tacho.NewRegistry()
+	reg.Counter("events_total", "Events.").Inc()
+	d := newDashboard(t, reg, Options{Step: time.Hour, Range: time.Hour})
+	if body := get(d, "GET").Body.String(); !strings.Contains(body, `<meta name="history" content="1">`) {
+		t.Error("the page does not say that there is a history")
+	}
+	w := getAt(d, "GET", "/anywhere?history=0.0")
+	ring, full := head(t, w.Body.Bytes())
+	if w.Code != 200 || !full || !bytes.Contains(w.Body.Bytes(), []byte("events_total")) {
+		t.Fatalf("got status %d, full is %v", w.Code, full)
+	}
+	if h := w.Header(); h.Get("Cache-Control") != "no-store" || h.Get("Content-Type") != "application/octet-stream" || h.Get("Vary") != "Accept-Encoding" {
+		t.Errorf("header %v", h)
+	}
+	known := fmt.Sprintf("/anywhere?other=1&history=%x.1", ring)
+	w = getAt(d, "GET", known)
+	if _, full := head(t, w.Body.Bytes()); full || bytes.Contains(w.Body.Bytes(), []byte("events_total")) {
+		t.Error("a client with the newest step got the whole ring")
+	}
+	for _, unknown := range []string{"1.1", "0.18446744073709551615", fmt.Sprintf("%x.2", ring), fmt.Sprintf("%x.18446744073709551615", ring)} {
+		if _, full := head(t, getAt(d, "GET", "/anywhere?history="+unknown).Body.Bytes()); !full {
+			t.Errorf("%s: got an increment", unknown)
+		}
+	}
+	for _, bad := range []string{"", "1", ".", "1.", ".1", "g.1", "1.-1", "1.1.1", "11111111111111111.1", "1.18446744073709551616", strings.Repeat("1", 1<<12)} {
+		if w := getAt(d, "GET", "/anywhere?history="+bad); w.Code != 400 {
+			t.Errorf("%.30q: got status %d, want 400", bad, w.Code)
+		}
+	}
+	if w := getAt(d, "HEAD", known); w.Code != 200 || w.Body.Len() > 0 || w.Header().Get("Content-Type") != "application/octet-stream" {
+		t.Errorf("HEAD: got status %d and %d bytes", w.Code, w.Body.Len())
+	}
+	if w := getAt(d, "POST", known); w.Code != 405 || w.Header().Get("Allow") != "GET, HEAD" {
+		t.Errorf("POST: got status %d", w.Code)
+	}
+	if w := getAt(Handler(""), "GET", known); w.Code != 404 {
+		t.Errorf("a page without a history: got status %d", w.Code)
+	}
+	w = getAt(d, "GET", known, "Accept-Encoding", "gzip")
+	z, err := gzip.NewReader(w.Body)
+	if err != nil || w.Header().Get("Content-Encoding") != "gzip" {
+		t.Fatalf("gzip: %v, header %v", err, w.Header())
+	}
+	if body, err := io.ReadAll(z); err != nil || len(body) < 10 {
+		t.Errorf("gzip: %v", err)
+	}
+}
+
+// TestDemand checks that a request causes a step if the newest step is old, and one step only.
+func TestDemand(t *testing.T) {
+	d := newDashboard(t, tacho.NewRegistry(), Options{Step: time.Hour, Range: time.Hour})
+	request := func() {
+		var all sync.WaitGroup
+		for range 8 {
+			all.Add(1)
+			go func() {
+				defer all.Done()
+				getAt(d, "GET", "/anywhere?history=0.0")
+			}()
+		}
+		all.Wait()
+	}
+	age := func(age time.Duration) {
+		waitFor(t, "a step goes on", func() bool { return d.ring.Stats().Steps > 0 && len(d.sampler.demand) == 0 })
+		d.sampler.mu.Lock()
+		d.sampler.last = time.Now().Add(-age)
+		d.sampler.mu.Unlock()
+	}
+	age(0)
+	before := d.ring.Stats().Steps
+	request()
+	if n := d.ring.Stats().Steps; n != before {
+		t.Errorf("requests caused %d steps just behind a step", n-before)
+	}
+	age(time.Hour)
+	request()
+	waitFor(t, "no step on demand", func() bool { return d.ring.Stats().Steps > before })
+}
+
+// TestClose checks that a closed Dashboard serves what it has.
+func TestClose(t *testing.T) {
+	reg := tacho.NewRegistry()
+	reg.Counter("events_total", "")
+	d := newDashboard(t, reg, Options{Step: minStep})
+	d.Close()
+	d.Close()
+	steps := d.ring.Stats().Steps
+	d.sampler.last = time.Time{}
+	if _, full := head(t, getAt(d, "GET", "/anywhere?history=0.0").Body.Bytes()); !full {
+		t.Error("got an increment")
+	}
+	if n := d.ring.Stats().Steps; n != steps {
+		t.Errorf("%d steps after Close, want %d", n, steps)
+	}
+	if w := get(d, "GET"); w.Code != 200 {
+		t.Errorf("the page has status %d after Close", w.Code)
+	}
+}
+
+// TestOptions checks that bad options are refused, and how the message begins.
+func TestOptions(t *testing.T) {
+	reg := tacho.NewRegistry()
+	for _, o := range []Options{
+		{Step: -1}, {Step: time.Millisecond}, {Range: -1}, {Range: time.Second}, {Step: time.Hour}, {MaxBytes: -1}, {MaxBytes: minBytes - 1},
+	} {
+		_, err := tacho.Try(func() *Dashboard { return New(reg, o) })
+		if err == nil || !strings.HasPrefix(err.Error(), "tacho: dashboard: ") {
+			t.Errorf("%+v: got %v", o, err)
+		}
+	}
+	for _, bad := range []*tacho.Registry{nil, {}} {
+		if _, err := tacho.Try(func() *Dashboard { return New(bad, Options{}) }); err == nil {
+			t.Error("a bad registry is not refused")
+		}
+	}
+}
+
+// TestHungFunction checks that a function that does not return leaves the other families in the history.
+func TestHungFunction(t *testing.T) {
+	reg := tacho.NewRegistry()
+	reg.Counter("events_total", "").Inc()
+	hang := make(chan struct{})
+	defer close(hang)
+	reg.GaugeFunc("hung", "", func() float64 {
+		<-hang
+		return 1
+	})
+	d := newDashboard(t, reg, Options{Step: minStep})
+	waitFor(t, "a hung function stops the sampler", func() bool { return d.ring.Stats().Steps >= 3 })
+	body := getAt(d, "GET", "/anywhere?history=0.0").Body.Bytes()
+	if !bytes.Contains(body, []byte("events_total")) || !bytes.Contains(body, []byte("timeout")) {
+		t.Error("want the other families, and the timeout in tacho_errors_total")
+	}
+}
+
+// TestFailedStep checks that steps go on after a panic and after an error.
+func TestFailedStep(t *testing.T) {
+	reg := tacho.NewRegistry()
+	d := New(reg, Options{Step: time.Hour, Range: time.Hour})
+	d.Close()
+	s := newSampler(reg, d.ring, time.Hour)
+	good, steps := s.write, d.ring.Stats().Steps
+	s.write = func(context.Context, io.Writer) error { panic("a walk") }
+	s.sample()
+	s.write = func(context.Context, io.Writer) error { return errors.New("no walk") }
+	s.sample()
+	if n := d.ring.Stats().Steps; n != steps {
+		t.Errorf("%d steps failed, want none in the ring", n-steps)
+	}
+	s.write = good
+	s.sample()
+	if n := d.ring.Stats().Steps; n != steps+1 {
+		t.Errorf("%d steps after failures, want 1", n-steps)
+	}
+}
+
+// A slowWriter is a client that does not read.
+type slowWriter struct {
+	httptest.ResponseRecorder
+	writes chan struct{} // has an element for each write that began
+	read   chan struct{} // closed to let the writes end
+}
+
+func (w *slowWriter) Header() http.Header { return w.ResponseRecorder.Header() }
+
+func (w *slowWriter) Write(p []byte) (int, error) {
+	w.writes <- struct{}{}
+	<-w.read
+	return len(p), nil
+}
+
+// TestSlowClients checks that clients that do not read hold at most two large responses, and stop neither
+// steps nor small responses.
+func TestSlowClients(t *testing.T) {
+	reg := tacho.NewRegistry()
+	v := reg.CounterVec("events_total", "", []string{"x"})
+	for i := range 20_000 {
+		v.With(fmt.Sprint(i)).Inc()
+	}
+	d := newDashboard(t, reg, Options{Step: minStep})
+	writes, read := make(chan struct{}, 10), make(chan struct{})
+	var all sync.WaitGroup
+	for range 2 {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			w := &slowWriter{*httptest.NewRecorder(), writes, read}
+			d.ServeHTTP(w, httptest.NewRequest("GET", "/anywhere?history=0.0", nil))
+		}()
+	}
+	<-writes
+	<-writes
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	w := httptest.NewRecorder()
+	d.ServeHTTP(w, httptest.NewRequest("GET", "/anywhere?history=0.0", nil).WithContext(ctx))
+	if w.Code != 503 {
+		t.Errorf("a third large response: got status %d, want 503 at the end of its context", w.Code)
+	}
+	steps := d.ring.Stats().Steps
+	waitFor(t, "slow clients stop the sampler", func() bool { return d.ring.Stats().Steps > steps+1 })
+	if w := get(d, "GET"); w.Code != 200 {
+		t.Errorf("the page has status %d", w.Code)
+	}
+	close(read)
+	all.Wait()
+	if w := getAt(d, "GET", "/anywhere?history=0.0"); w.Code != 200 || w.Body.Len() < largeResponse {
+		t.Errorf("after the slow clients: got status %d and %d bytes", w.Code, w.Body.Len())
+	}
+}
+
+// TestConcurrent makes requests while series change and the Dashboard is closed, for the race detector.
+func TestConcurrent(t *testing.T) {
+	reg := tacho.NewRegistry()
+	v := reg.CounterVec("events_total", "", []string{"x"})
+	h := reg.Histogram("seconds", "", nil, tacho.WithNative())
+	d := newDashboard(t, reg, Options{Step: minStep})
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			position := "0.0"
+			for j := range 100 {
+				v.With(fmt.Sprint(i, j)).Inc()
+				v.Delete(fmt.Sprint(i, j-10))
+				h.Observe(float64(j))
+				w := getAt(d, "GET", "/anywhere?history="+position)
+				ring, _ := head(t, w.Body.Bytes())
+				position = fmt.Sprintf("%x.%d", ring, j/20)
+				if i == 0 {
+					d.sampler.sample()
+				}
+				if i == 1 && j == 80 {
+					d.Close()
+				}
+			}
+		}()
+	}
+	all.Wait()
+}
+
+// FuzzQuery checks that no query makes the server panic or fail.
+func FuzzQuery(f *testing.F) {
+	f.Add("history=0.0")
+	f.Add("history=%zz&history=1.1")
+	f.Add("worker=;history=ffffffffffffffff.99999999999999999999")
+	d := New(tacho.NewRegistry(), Options{Step: time.Hour, Range: time.Hour})
+	f.Cleanup(d.Close)
+	f.Fuzz(func(t *testing.T, query string) {
+		r := httptest.NewRequest("GET", "/anywhere", nil)
+		r.URL.RawQuery = query
+		w := httptest.NewRecorder()
+		d.sampler.mu.Lock()
+		d.sampler.last = time.Now()
+		d.sampler.mu.Unlock()
+		d.ServeHTTP(w, r)
+		if w.Code != 200 && w.Code != 400 && w.Code != 404 {
+			t.Errorf("status %d", w.Code)
+		}
+	})
+}

@@ -1,0 +1,54 @@
+//go:build !tacho_nohttp
+
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// An incident makes a route slow and makes some of its requests fail, again and again. The zero
+// incident does neither. Its methods are safe for concurrent use.
+type incident struct {
+	begin time.Time                            // of the program
+	wait  func(context.Context, time.Duration) // ends early if the context ends
+}
+
+// Of each period, a minute is bad. The first minute begins soon enough for a person who opens
+// the dashboard, and late enough for the dashboard to show the time before.
+const (
+	incidentPeriod = 2 * time.Minute
+	incidentBegin  = 30 * time.Second
+	incidentEnd    = 90 * time.Second
+)
+
+func newIncident() incident { return incident{begin: time.Now(), wait: wait} }
+
+// active reports whether the route is bad at the time now.
+func (i incident) active(now time.Time) bool {
+	if i.begin.IsZero() {
+		return false
+	}
+	at := now.Sub(i.begin) % incidentPeriod
+	return at >= incidentBegin && at < incidentEnd
+}
+
+// disturb delays a request by 0.2 to 2 s and reports whether the request is to fail. It does
+// nothing unless i is active.
+func (i incident) disturb(ctx context.Context) (fail bool) {
+	if !i.active(time.Now()) {
+		return false
+	}
+	i.wait(ctx, min(200*time.Millisecond+time.Duration(rand.ExpFloat64()*float64(400*time.Millisecond)), 2*time.Second))
+	return rand.IntN(10) < 4
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

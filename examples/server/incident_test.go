@@ -1,0 +1,74 @@
+//go:build !tacho_nohttp
+
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/tachikoma/tacho/tachikoma"
+)
+
+// TestIncidentTimes checks that one minute of two is bad, and that the zero incident never is.
+func TestIncidentTimes(t *testing.T) {
+	i := newIncident()
+	for second, want := range map[int]bool{0: false, 29: false, 30: true, 89: true, 90: false, 149: false, 150: true, 209: true, 210: false} {
+		now := i.begin.Add(time.Duration(second) * time.Second)
+		if got := i.active(now); got != want {
+			t.Errorf("after %d s: got %t, want %t", second, got, want)
+		}
+		if new(incident).active(now) {
+			t.Errorf("after %d s: the zero incident is active", second)
+		}
+	}
+}
+
+// TestIncident requests two routes during an incident and before it. During the incident each
+// request of one route waits, and some fail.
+func TestIncident(t *testing.T) {
+	a := newAPI(tachikoma.New())
+	session := a.openSession()
+	handler := a.routes(http.NotFoundHandler())
+	var waits []time.Duration
+	statuses := func(begin time.Time, path string) map[int]int {
+		waits = nil
+		a.incident = incident{begin: begin, wait: func(_ context.Context, d time.Duration) { waits = append(waits, d) }}
+		counts := map[int]int{}
+		for range 200 {
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+			counts[w.Code]++
+		}
+		return counts
+	}
+	bad := time.Now().Add(-incidentBegin - time.Second)
+	got := statuses(bad, "/forge/sessions/"+session)
+	if got[http.StatusOK] == 0 || got[http.StatusInternalServerError] == 0 || len(got) != 2 {
+		t.Errorf("during an incident: got statuses %v, want 200 and 500", got)
+	}
+	if len(waits) != 200 {
+		t.Errorf("%d of 200 requests waited, want all", len(waits))
+	}
+	for _, d := range waits {
+		if d < 200*time.Millisecond || d > 2*time.Second {
+			t.Errorf("a wait of %v, want 0.2 to 2 s", d)
+		}
+	}
+	if got := statuses(bad, "/missions/1"); got[http.StatusOK] != 200 || waits != nil {
+		t.Errorf("another route during an incident: got statuses %v and waits %v, want 200 only", got, waits)
+	}
+	if got := statuses(time.Now(), "/forge/sessions/"+session); got[http.StatusOK] != 200 || waits != nil {
+		t.Errorf("before an incident: got statuses %v and waits %v, want 200 only", got, waits)
+	}
+}
+
+// TestWaitEndsWithRequest checks that the end of a request ends its wait.
+func TestWaitEndsWithRequest(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	wait(ctx, 1000*time.Hour)
+	wait(context.Background(), time.Nanosecond)
+}
