@@ -46,7 +46,7 @@ for (const [name, options] of [['light', {}], ['dark', { colorScheme: 'dark' }],
     await tab.page.goto('about:blank');
     await tab.page.goto(`${page}#`);
     await tab.page.locator('#list li').first().waitFor({ state: 'attached' });
-    await tab.page.keyboard.press('x');
+    await tab.hideAll();
     await tab.page.locator('.empty').waitFor();
     await assertAccessible(tab, 'no cards');
     await tab.done();
@@ -85,7 +85,7 @@ test('each control is reached by the keyboard, and its focus is visible', async 
 
 test('a tour without a pointer: search, show, group, crosshair, zoom out, hide', async () => {
   const tab = await open(page), { keyboard } = tab.page, name = 'app_request_seconds';
-  await keyboard.press('x');
+  await tab.hideAll();
   await keyboard.press('/');
   await keyboard.type('request seconds');
   await tab.until('one family', async () => (await tab.page.locator('#list .name').allTextContents()).join() === name);

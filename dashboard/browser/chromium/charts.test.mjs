@@ -22,7 +22,7 @@ const native = (...buckets) => {
 
 test('a click shows a counter as a rate, and a second click hides the counter', async () => {
   const tab = await open(live);
-  await tab.page.keyboard.press('x');
+  await tab.hideAll();
   assert.equal(await tab.page.locator('article').count(), 0);
   const name = 'app_requests_total';
   await tab.item(name).click();
@@ -117,7 +117,7 @@ test('types and help texts come with the values, and the page requests nothing e
   });
   const requests = new Set();
   tab.page.on('request', r => requests.add(r.url().replace(/&name.*/, '')));
-  await tab.page.keyboard.press('x');
+  await tab.hideAll();
   for (const name of ['count', 'late_total']) await tab.item(name).click();
   await tab.until('the counter', async () => await tab.card('count').locator('p').first().textContent() === 'counter, per second · 1 series · A counter.');
   await tab.until('the latest help text', async () => await tab.card('late_total').locator('p').first().textContent() === 'unknown · 1 series · Poll true');

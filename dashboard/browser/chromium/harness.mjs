@@ -102,6 +102,14 @@ export class Tab {
     assert.fail(`timeout after ${seconds} s: ${name}; status ${JSON.stringify(await this.status())}, problems ${JSON.stringify(this.problems)}`);
   }
 
+  // hideAll hides all cards. A page without cards in its address first shows some by itself.
+  async hideAll() {
+    const cards = this.page.locator('article[data-family]');
+    await this.until('cards', async () => await cards.count() > 0);
+    await this.page.keyboard.press('x');
+    await this.until('no cards', async () => await cards.count() === 0);
+  }
+
   // serve answers the requests for the JSON view. answer gets the number of the request and
   // returns the families, a status or null. A status and null are failed requests.
   async serve(answer) {
