@@ -13,7 +13,7 @@ class PlainStore {
   slots = 0;
 
   define(name, metadata) {
-    if (!this.families.has(name)) this.families.set(name, { name, kind: 'unknown', help: '', unit: '', count: 0, series: new Map(), labels: new Map() });
+    if (!this.families.has(name)) this.families.set(name, { name, kind: 'unknown', help: '', unit: '', count: 0, series: new Map(), labels: new Map(), find(labels) { return this.series.get(JSON.stringify(labels)); } });
     return Object.assign(this.families.get(name), metadata);
   }
   addSeries(family, labels) {
@@ -124,11 +124,14 @@ test('merged points are exact rates, the latest gauges, or peaks', () => {
   assert.ok(near(sum, 99 * 99), 'no increase is lost');
   assert.match(rate.note, /each point is the rate over 9.9 s/);
   const spike = one('g', list.map((_, i) => i === 42 ? 7 : i === 43 ? -7 : 1), times);
-  for (const [fn, want] of [['max', [7, 1]], ['min', [1, -7]], ['sum', [1, 1]], ['avg', [1, 1]]]) {
+  for (const [fn, want] of [['max', [7, 1]], ['min', [1, -7]], ['sum', [1, -7]], ['avg', [1, -7]]]) {
     const { lines, note } = both({ g: { kind: 'gauge' } }, spike, { family: 'g', fn }, { points: 11 });
     assert.deepEqual([Math.max(...lines[0].values), Math.min(...lines[0].values)], want, fn);
-    assert.equal(/peaks/.test(note), fn === 'sum' || fn === 'avg');
+    assert.equal(/differs most/.test(note), fn === 'sum' || fn === 'avg');
   }
+  // A dip stays, too. The last point has the latest value.
+  const dip = one('g', list.map((_, i) => i < 42 ? 5 : i < 43 ? 0 : i < 98 ? 5 : i < 99 ? 9 : 4), times), drawn = both({ g: { kind: 'gauge' } }, dip, { family: 'g' }, { points: 12 }).lines[0].values;
+  assert.deepEqual([Math.min(...drawn), Math.max(...drawn), drawn.at(-1)], [0, 5, 4]);
   // Points stay when the range moves.
   const points = (from, to) => [...both({ g: { kind: 'gauge' } }, spike, { family: 'g' }, { from, to, points: 11 }).times];
   assert.deepEqual(points(1000, 1050).slice(2, -1), points(1002, 1052).slice(2, -1));
@@ -203,6 +206,50 @@ test('ratios', () => {
   assert.deepEqual(latest({ family: 'requests_total', by: '', ratio: { family: 'h_seconds' } }), { total: .5 });
   assert.deepEqual(latest({ family: 'h_seconds', ratio }), { total: 2 });
   assert.deepEqual(both(metadata, steps, { family: 'free', ratio: { family: 'size' } }).display, { unit: 'ratio', perSecond: false });
+});
+
+// The lines of a ratio are the quotients of the lines of the two families. The largest are those
+// of all lines, although only the changes of the dividends are kept.
+test('random ratios are those of a plain computation', () => {
+  const pick = random(7);
+  for (let round = 0; round < 60; round++) {
+    const kinds = [['counter', 'gauge'][pick(2)], ['counter', 'gauge'][pick(2)]], metadata = { a: { kind: kinds[0] }, b: { kind: kinds[1] } };
+    const state = { a: Array(8).fill(0), b: Array(8).fill(0) };
+    const steps = Array.from({ length: 20 }, (_, time) => {
+      const families = {}, sampled = pick(100) < 70 ? ['a', 'b'] : [['a'], ['b']][pick(2)];
+      for (const name of sampled) {
+        families[name] = [];
+        state[name].forEach((v, i) => {
+          const grown = state[name][i] = pick(100) < 60 ? v : pick(100) < 10 ? 0 : v + pick(5);
+          if (pick(100) < 95 && !(name === 'b' && i === 7)) families[name].push([{ i: `${i}`, even: `${i % 2}` }, grown]);
+        });
+      }
+      return { time, families, sampled };
+    });
+    for (const by of ['*', 'even', '']) {
+      const ratio = { family: 'b', where: pick(100) < 30 ? [['even', '1']] : [] }, range = { points: [450, 7][pick(2)], from: 3, to: 19 };
+      const card = { family: 'a', by, fn: kinds[0] === 'gauge' ? 'max' : 'rate' }, got = both(metadata, steps, { ...card, ratio, top: 100 }, range);
+      const above = both(metadata, steps, { ...card, top: 100 }, range), store = fill(new Store({ seconds: 1e9 }), metadata, steps);
+      const below = evaluate(store, { ...card, family: 'b', fn: kinds[1] === 'gauge' && card.fn === 'max' ? 'max' : undefined, where: ratio.where, top: 100 }, { from: 3, to: 19, points: 450 });
+      if (range.points === 450) {
+        for (const line of got.lines) {
+          const a = above.lines.find(l => l.key === line.key), b = below.lines.find(l => l.key === line.key);
+          assertNear([...line.values], [...got.times].map((t, p) => a.values[p] / (b?.values[below.times.indexOf(t)] || NaN)), `${kinds} ${by} ${line.text}`);
+        }
+        assert.equal(got.lines.length, above.lines.length);
+      }
+      const peak = l => l.values.reduce((max, v) => Math.abs(v) > max && Math.abs(v) < Infinity ? Math.abs(v) : max, -1);
+      const largest = [...got.lines].sort((x, y) => peak(y) - peak(x) || (x.text < y.text ? -1 : 1)).slice(0, 2).map(l => [l.text, [...l.values]]).sort(([x], [y]) => x < y ? -1 : 1);
+      const two = both(metadata, steps, { ...card, ratio, top: 2 }, range);
+      assert.deepEqual(two.lines.map(l => [l.text, [...l.values]]), largest, `${kinds} ${by}`);
+    }
+  }
+});
+
+test('a ratio with a family of the same labels has a line of each series', () => {
+  const steps = [0, 1, 2].map(time => ({ time, families: { g: [[{ a: '1', b: '2' }, 1], [{ a: '2' }, 3], [{ b: '2', a: '3' }, 0]] } }));
+  assert.deepEqual(values(both({ g: { kind: 'gauge' } }, steps, { family: 'g', by: '*', ratio: { family: 'g', where: [['b', '2']] } })),
+    { 'a="1" b="2"': [1, 1, 1], 'a="2"': [NaN, NaN, NaN], 'b="2" a="3"': [NaN, NaN, NaN] });
 });
 
 test('parts are the lines of one chart', () => {
@@ -290,9 +337,12 @@ test('random gauges are those of a plain computation', () => {
     const functions = { sum: v => v.reduce((a, b) => a + b), avg: v => v.reduce((a, b) => a + b) / v.length, max: v => Math.max(...v), min: v => Math.min(...v) };
     for (const [fn, f] of Object.entries(functions)) for (const points of [450, 9]) {
       for (const line of both({ g: { kind: 'gauge' } }, steps, { family: 'g', by: 'l', fn }, { points }).lines) {
-        const want = pointsOf(times, points).map(indexes => {
+        let before = NaN;
+        const want = pointsOf(times, points).map((indexes, p, { length }) => {
           const all = indexes.map(i => series.filter((list, s) => 'ab'[s % 2] === line.text && list[i] !== undefined).map(list => list[i])).filter(v => v.length).map(f);
-          return !all.length ? NaN : fn === 'max' || fn === 'min' ? f(all) : all.at(-1);
+          if (!all.length) return before = NaN;
+          if (fn === 'max' || fn === 'min') return f(all);
+          return before = before !== before || p === length - 1 ? all.at(-1) : all.reduce((a, b) => Math.abs(b - before) > Math.abs(a - before) ? b : a);
         });
         assertNear([...line.values], want, `seed ${seed}, ${fn}, ${points} points, ${line.text}`);
       }

@@ -56,5 +56,17 @@ export function groupText({ by, value, series }) {
   return value || by && `(no ${by})`;
 }
 
-// groupKey returns a text that is equal for equal groups of two families.
+// groupKey returns a text that is different for different groups of a family.
 export const groupKey = group => JSON.stringify(groupLabels(group));
+
+// counterpartOf returns a function of a group of any family. The function returns the group with
+// equal labels of the given series of a family. The result has no series if there are none.
+export function counterpartOf(family, series, by) {
+  const group = list => ({ by, value: '', series: list });
+  if (by === '*') {
+    const members = new Set(series), find = s => s.family === family ? s : family.find(s.labels);
+    return ({ series: [s] }) => group([find(s)].filter(found => members.has(found)));
+  }
+  const groups = new Map(groupsOf(series, by).map(g => [g.value, g]));
+  return ({ value }) => groups.get(value) ?? group([]);
+}

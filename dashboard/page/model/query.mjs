@@ -1,7 +1,7 @@
 // Evaluation of a card: filter, group, function, the largest lines, ratio, parts and heat map.
 
 import { functionsOf, groupingOf } from './functions.mjs';
-import { filterText, groupKey, groupLabels, groupsOf, groupText, matching } from './groups.mjs';
+import { counterpartOf, filterText, groupKey, groupLabels, groupsOf, groupText, matching } from './groups.mjs';
 import { Heat } from './heat.mjs';
 import { measureOf, ratioOf, rowsOf } from './measures.mjs';
 import { planOf, scanOf, stepsOf } from './scan.mjs';
@@ -87,8 +87,7 @@ function evaluateJob(store, job, plan) {
 // withDivisor returns the ratio of a measure and the measure of the other family.
 function withDivisor(store, measure, { card, range, divisor, by, fn }, plan) {
   const series = matching(divisor, card.ratio.where), scan = scanOf(store, divisor, stepsOf(store, divisor, range), plan);
-  const groups = new Map(groupsOf(series, by).map(group => [groupKey(group), group]));
-  return ratioOf(measure, measureOf(divisor, functionOf(divisor.kind, by, fn, true), series, scan), groups, plan.times.length);
+  return ratioOf(measure, measureOf(divisor, functionOf(divisor.kind, by, fn, true), series, scan), counterpartOf(divisor, series, by), plan.times.length);
 }
 
 // largestGroups returns the groups with the largest absolute values, and the number of groups
@@ -161,7 +160,7 @@ function noteOf(fn, { width }, ratio) {
   if (/^p\d|^quantiles$/.test(fn)) notes.push('quantiles of the last 60 s');
   if (fn === 'mean') notes.push('mean of the last 60 s');
   if (width && fn === 'rate') notes.push(`each point is the rate over ${seconds}`);
-  if (width && (fn === 'sum' || fn === 'avg')) notes.push(`each point is the latest value of ${seconds}; max and min keep peaks`);
+  if (width && (fn === 'sum' || fn === 'avg')) notes.push(`each point is the value of ${seconds} that differs most from the point before`);
   return notes.join(' · ');
 }
 

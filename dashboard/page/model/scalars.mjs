@@ -3,7 +3,8 @@
 // as the number of slots that changed, because most series of a large family rest.
 //
 // A sink is called as sink(point, row, touched) for each point of a scan: row has the values of
-// the cells, and touched the cells whose values are not 0 or changed, or null for all cells.
+// the cells, and touched the cells whose values can differ from the previous call, or null for
+// all cells. A cell can be in touched twice.
 
 import { Known } from './known.mjs';
 
@@ -18,17 +19,17 @@ import { Known } from './known.mjs';
 export function counterRows(scan, { slots, owners, count }, sink) {
   const latest = new Float64Array(slots.length).fill(NaN), present = new Uint8Array(slots.length), known = new Known(count);
   const increases = new Float64Array(count), row = new Float64Array(count), seen = new Uint8Array(count);
-  let touched = [];
+  let touched = [], before = [];
   scan.run(slots, (step, changes) => {
     if (step.begin) known.next();
     changes((s, v) => {
-      const c = owners[s], before = latest[s];
+      const c = owners[s], last = latest[s];
       if (v !== v) {
         if (present[s]) known.leave(c);
         present[s] = 0;
         return;
       }
-      const increase = present[s] ? (v >= before ? v - before : v) : before !== before ? (step.known ? v : NaN) : v < before ? v : NaN;
+      const increase = present[s] ? (v >= last ? v - last : v) : last !== last ? (step.known ? v : NaN) : v < last ? v : NaN;
       if (!present[s]) {
         known.join(c);
         if (increase === increase) known.mark(c, step.index);
@@ -48,8 +49,9 @@ export function counterRows(scan, { slots, owners, count }, sink) {
     const all = known.partial || known.wasPartial;
     if (all) for (let c = 0; c < count; c++) row[c] = increases[c] / known.elapsed(c); // NaN if no step is known
     else for (const c of touched) row[c] = increases[c] / known.elapsed(c);
-    sink(step.point, row, all ? null : touched);
+    sink(step.point, row, all ? null : before.concat(touched));
     for (const c of touched) row[c] = increases[c] = 0;
+    before = touched;
     touched = [];
   });
   return seen;
@@ -68,50 +70,66 @@ const COMBINE = {
 };
 
 // gaugeRows calls sink with the values of the cells, and returns whether the cells had values. A
-// point of merged steps has the maximum of the steps for max, the minimum for min, and the
-// latest value for sum and avg.
+// point of merged steps has the maximum of the steps for max and the minimum for min. For sum and
+// avg it has the value that differs most from the point before, so that a peak of one step stays.
+// The last point has the latest value.
 export function gaugeRows(scan, { slots, owners, count }, fn, sink) {
-  const combine = COMBINE[fn], extreme = fn === 'max' || fn === 'min', members = membersOf(owners, count);
-  const latest = new Float64Array(slots.length).fill(NaN), now = new Float64Array(count).fill(NaN), row = now.slice();
+  const members = membersOf(owners, count), latest = new Float64Array(slots.length).fill(NaN);
+  const now = new Float64Array(count).fill(NaN), row = now.slice(), before = now.slice(); // before: the row of the previous point
   const seen = new Uint8Array(count), staleAt = new Int32Array(count).fill(-1);
-  const valueOf = c => {
-    let result = NaN, n = 0;
-    for (let m = members.first[c]; m < members.first[c + 1]; m++) {
-      const v = latest[members.order[m]];
-      if (v === v) result = n++ ? combine(result, v) : v;
-    }
-    return fn === 'avg' ? result / n : result;
-  };
-  const stale = [];
+  const dirty = new Set(); // cells that can differ in now, row and before
   let touched = [], all = true;
   scan.run(slots, (step, changes) => {
+    const stale = [];
     changes((s, v) => {
       latest[s] = v;
       const c = owners[s];
       if (staleAt[c] !== step.index) stale.push(c);
       staleAt[c] = step.index;
     });
-    for (const c of stale) now[c] = valueOf(c);
-    if (step.begin) {
-      if (all) row.set(now);
-      else for (const c of touched) row[c] = now[c];
-      touched = [];
+    for (const c of stale) {
+      now[c] = valueOf(members, latest, c, fn);
+      dirty.add(c);
     }
-    if (step.point >= 0) {
+    if (step.begin) {
+      touched = [...all ? row.keys() : dirty];
+      dirty.clear();
+      for (const c of touched) {
+        before[c] = row[c];
+        row[c] = now[c];
+        if (!Object.is(before[c], row[c])) dirty.add(c);
+      }
+    } else if (step.point >= 0) {
       for (const c of stale) {
         touched.push(c);
-        if (step.begin || !extreme && now[c] === now[c] || row[c] !== row[c]) row[c] = now[c];
-        else if (extreme && now[c] === now[c]) row[c] = combine(row[c], now[c]);
+        row[c] = merged(fn, row[c], now[c], before[c]);
       }
     }
-    stale.length = 0;
     if (!step.last) return;
-    sink(step.point, row, all ? null : touched);
-    for (let c = 0; c < (all ? count : 0); c++) if (row[c] === row[c]) seen[c] = 1;
+    if (step.final) for (const c of touched) row[c] = merged(fn, row[c], now[c], NaN);
     for (const c of touched) if (row[c] === row[c]) seen[c] = 1;
+    sink(step.point, row, all ? null : touched);
     all = false;
   });
   return seen;
+}
+
+// valueOf returns the value of a cell at a step.
+function valueOf({ first, order }, latest, c, fn) {
+  let result = NaN, n = 0;
+  for (let m = first[c]; m < first[c + 1]; m++) {
+    const v = latest[order[m]];
+    if (v === v) result = n++ ? COMBINE[fn](result, v) : v;
+  }
+  return fn === 'avg' ? result / n : result;
+}
+
+// merged returns the value of a point from that of its earlier steps, that of a later step, and
+// that of the point before. A step without a value counts only if no step has one.
+function merged(fn, earlier, later, before) {
+  if (earlier !== earlier || later !== later) return earlier === earlier ? earlier : later;
+  if (fn === 'max' || fn === 'min') return COMBINE[fn](earlier, later);
+  return Math.abs(later - before) <= Math.abs(earlier - before) ? earlier : later;
 }
 
 // membersOf returns the indexes of the slots by cell: those of cell c are order[first[c]] to

@@ -47,8 +47,8 @@ export function planOf(times, { from, to, points }) {
 // oldest first. A step is { index, seconds, known, point, begin, last }. seconds is the time since
 // the previous step, or NaN if the increases of the step are unknown. known reports whether the
 // previous step had a value of the family. point is -1 before the range, and begin and last mark
-// the first and the last step of a point. changes(f) calls f(i, value) for each slots[i] whose
-// value can differ from the previous step.
+// the first and the last step of a point. final marks the steps of the last point. changes(f)
+// calls f(i, value) for each slots[i] whose value can differ from the previous step.
 export function scanOf(store, family, { times, present }, plan) {
   const point = times.map(plan.pointOf), first = point.findIndex(p => p >= 0);
   const start = Math.min(Math.max(1, windowStart(times, first, first)), times.length - 1);
@@ -65,6 +65,7 @@ export function scanOf(store, family, { times, present }, plan) {
         point: point[i],
         begin: inRange && point[i] !== point[i - 1],
         last: inRange && point[i] !== point[i + 1],
+        final: point[i] === plan.times.length - 1,
       }, f => {
         if (!changed || i === begin) for (let s = 0; s < slots.length; s++) f(s, value(slots[s]));
         else for (const slot of changed) if (places[slot] > 0) f(places[slot] - 1, value(slot));
