@@ -35,11 +35,11 @@ var (
 		"view/defaults.mjs", "view/session.mjs", "view/shell.mjs", "view/page.mjs",
 	}
 	workerModules = []string{
-		"model/bytes.mjs", "model/request.mjs", "model/json.mjs", "model/history.mjs", "model/notices.mjs",
-		"model/search.mjs", "model/family.mjs", "model/store.mjs", "model/engine.mjs", "model/functions.mjs",
-		"model/groups.mjs", "model/buckets.mjs", "model/bounds.mjs", "model/heat.mjs", "model/known.mjs",
-		"model/window.mjs", "model/histograms.mjs", "model/scalars.mjs", "model/measures.mjs", "model/scan.mjs",
-		"model/units.mjs", "model/query.mjs", "model/worker.mjs",
+		"model/bytes.mjs", "model/request.mjs", "model/family.mjs", "model/json.mjs", "model/history.mjs",
+		"model/notices.mjs", "model/search.mjs", "model/store.mjs", "model/engine.mjs", "model/functions.mjs",
+		"model/groups.mjs", "model/buckets.mjs", "model/quantiles.mjs", "model/heatrows.mjs", "model/bounds.mjs",
+		"model/heat.mjs", "model/known.mjs", "model/window.mjs", "model/histograms.mjs", "model/scalars.mjs",
+		"model/measures.mjs", "model/scan.mjs", "model/units.mjs", "model/query.mjs", "model/worker.mjs",
 	}
 )
 

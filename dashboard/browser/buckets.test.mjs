@@ -2,19 +2,12 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { classicBuckets, classicQuantile, heatMap, increase, merge, nativeBuckets, nativeQuantile, observations } from '../page/model/buckets.mjs';
+import { increase, observations } from '../page/model/buckets.mjs';
+import { heatMap } from '../page/model/heatrows.mjs';
+import { classicQuantile, nativeQuantile } from '../page/model/quantiles.mjs';
+import { merge, nativeBuckets } from './bucketlists.mjs';
 
 const list = (...buckets) => buckets.map(([left, right, count]) => ({ left, right, count }));
-
-test('classic buckets are not cumulative', () => {
-  assert.deepEqual(classicBuckets([{ le: .5, count: 1 }, { le: 2, count: 4 }, { le: null, count: 4 }]), list([-Infinity, .5, 1], [.5, 2, 3], [2, Infinity, 0]));
-});
-
-test('native buckets have exact bounds', () => {
-  const buckets = [[1, '-Inf', '-1.7976931348623157e+308', '1'], [3, '-0.5', '0.5', '2'], [0, '1.7976931348623157e+308', '+Inf', '12']];
-  assert.deepEqual(nativeBuckets({ count: '15', sum: 'NaN', buckets }), list([-Infinity, -Number.MAX_VALUE, 1], [-.5, .5, 2], [Number.MAX_VALUE, Infinity, 12]));
-  assert.deepEqual(nativeBuckets({ count: '0', sum: '0' }), []);
-});
 
 // The file is written by TestQuantilesOfDashboard of the module conformance.
 test('quantiles of native histograms are those of Prometheus', () => {

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { classicQuantile, increase, merge, nativeQuantile, observations } from '../page/model/buckets.mjs';
+import { increase, observations } from '../page/model/buckets.mjs';
+import { classicQuantile, nativeQuantile } from '../page/model/quantiles.mjs';
 import { evaluate, familiesOf } from '../page/model/query.mjs';
 import { Store } from '../page/model/store.mjs';
+import { merge } from './bucketlists.mjs';
 
 // A PlainStore has each value of each step. It is the plain form of what a Store encodes.
 class PlainStore {

@@ -1,5 +1,8 @@
 // Families and their series, with the number of series of each label value.
 
+// KINDS are the types of families, in the order of their numbers in the history protocol.
+export const KINDS = ['counter', 'gauge', 'histogram', 'unknown', 'info', 'summary'];
+
 // A Family has the series of one name. count is the number of series with a value at the
 // latest step. series has also the series that only earlier steps have.
 export class Family {

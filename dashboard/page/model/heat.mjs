@@ -1,5 +1,6 @@
 import { CLASSIC, NATIVE, overlap } from './bounds.mjs';
-import { heatMap, mergeSorted } from './buckets.mjs';
+import { mergeSorted } from './buckets.mjs';
+import { heatMap } from './heatrows.mjs';
 
 // Heat collects the increases of a heat map by point. Several scans can add to one Heat.
 export class Heat {

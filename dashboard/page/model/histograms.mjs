@@ -4,9 +4,10 @@
 // A member is the state of a series. Its buckets are slots at consecutive places. A cell is a
 // bucket of a group. The cells of a group are consecutive and in the order of byBounds.
 
-import { classicQuantile, classicQuantileOf, increase, mergeSorted, nativeQuantile, nativeQuantileOf } from './buckets.mjs';
 import { CLASSIC, NATIVE, overlap } from './bounds.mjs';
+import { increase, mergeSorted } from './buckets.mjs';
 import { Known } from './known.mjs';
+import { classicQuantile, classicQuantileOf, nativeQuantile, nativeQuantileOf } from './quantiles.mjs';
 import { Window } from './window.mjs';
 
 // histogramRows calls sink(point, row, null) for each point of a scan, and returns whether the

@@ -1,5 +1,5 @@
 import { ByteReader } from './bytes.mjs';
-import { KINDS } from './json.mjs';
+import { KINDS } from './family.mjs';
 import { PollError, beginning, caused, request } from './request.mjs';
 
 // A HistorySource polls the ring of the server. The first response has all stored steps, so

@@ -1,3 +1,4 @@
+import { KINDS } from './family.mjs';
 import { PollError, beginning, caused, request } from './request.mjs';
 
 // A JSONSource polls the JSON view with metadata and stores each response as a step. If a
@@ -94,9 +95,6 @@ function parseView(text) {
 const isObject = v => typeof v === 'object' && v !== null && !Array.isArray(v);
 const textOf = v => typeof v === 'string' ? v : JSON.stringify(v);
 const numberOf = v => typeof v === 'number' ? v : NaN;
-
-// KINDS are the types of families, in the order of their numbers in the history protocol.
-export const KINDS = ['counter', 'gauge', 'histogram', 'unknown', 'info', 'summary'];
 
 function metadata({ type, help, unit }) {
   return { kind: KINDS.includes(type) ? type : 'unknown', help: textOf(help ?? ''), unit: textOf(unit ?? '') };
