@@ -41,9 +41,18 @@ class World {
     });
   }
   start(history = '') { this.engine.receive({ type: 'start', metrics: '/metrics', history, path: '/dashboard' }); }
-  set(changes = {}) {
+  // change sends a view. set also runs the timer of its frame.
+  change(changes = {}) {
     Object.assign(this.view, changes);
     this.engine.receive({ type: 'view', view: { ...this.view } });
+  }
+  set(changes) {
+    const id = this.next;
+    this.change(changes);
+    const { f, at } = this.timers.get(id);
+    assert.equal(at, this.ms);
+    this.timers.delete(id);
+    f();
   }
   async advance(ms) {
     await settle();
@@ -291,6 +300,35 @@ test('a card without a change keeps its result', async () => {
   assert.deepEqual(w.evaluated, ['c', 'e', 'c', 'e']);
 });
 
+test('views that come together have one frame', async () => {
+  const w = jsonWorld();
+  w.start();
+  w.set();
+  await w.advance(100);
+  w.evaluated.length = w.frames.length = 0;
+  for (let i = 0; i < 100; i++) w.change({ points: 100 + i, search: i < 99 ? 'x' : 'a' });
+  assert.equal(w.frames.length, 0);
+  await w.advance(0);
+  assert.deepEqual([w.frames.length, w.evaluated, w.last.list.rows.length], [1, ['c'], 2]);
+  w.change({ points: 7 });
+  await w.advance(1900); // a poll answers the view
+  assert.deepEqual(w.frames.map(f => f.polled), [false, false, true]);
+  w.evaluated.length = w.frames.length = 0;
+  w.change({ paused: true, points: 8 });
+  w.engine.receive({ type: 'poll' });
+  await settle();
+  await w.advance(1000);
+  assert.deepEqual([w.frames.map(f => f.polled), w.evaluated], [[true], ['c']], 'the frame of a poll is that of the view');
+});
+
+test('one family is one', async () => {
+  const w = new World(() => JSON.stringify({ a: { type: 'gauge', help: '', series: [{ labels: {}, value: 1 }] } }));
+  w.start();
+  w.set();
+  await w.advance(100);
+  assert.equal(w.last.status.text, '1 series in 1 family');
+});
+
 test('values of a label and sizes', async () => {
   const w = jsonWorld();
   w.start();
@@ -302,10 +340,14 @@ test('values of a label and sizes', async () => {
 });
 
 test('tacho\'s errors are at the top', async () => {
-  const w = new World(() => JSON.stringify({ tacho_errors_total: { type: 'counter', help: '', series: [{ labels: { metric: 'm', reason: 'timeout' }, value: 3 }] } }));
+  let value = 3;
+  const w = new World(() => JSON.stringify({ tacho_errors_total: { type: 'counter', help: '', series: [{ labels: { metric: 'm', reason: 'timeout' }, value }] } }));
   w.start();
   w.set();
   await w.advance(100);
+  assert.equal(w.last.notices[0].level, 'old');
+  value++;
+  await w.advance(2000);
   assert.match(w.last.notices[0].text, /^A function of m hangs/);
   w.set({ search: 'x' });
   assert.equal(w.last.notices.length, 1, 'in each frame');
@@ -363,7 +405,7 @@ test('a page that was hidden for 10 minutes gets the past from the server', asyn
   const times = w.last.cards[0].points.map(([t]) => t - 1e6);
   assert.deepEqual(times, Array.from({ length: 140 }, (_, i) => 5 * i - 95));
   assert.deepEqual(w.last.cards[0].points.map(([, v]) => v), times.map(t => t / 5 + 100));
-  assert.deepEqual([w.last.marks, w.last.status], [[], { text: '1 series in 1 families', bad: false }]);
+  assert.deepEqual([w.last.marks, w.last.status], [[], { text: '1 series in 1 family', bad: false }]);
 });
 
 test('a restart is marked in the history mode, and the clock is that of the server', async () => {

@@ -6,7 +6,8 @@ import { Search, labelValues, sizesOf } from './search.mjs';
 import { Store } from './store.mjs';
 
 // An Engine polls, stores and evaluates for a view. It gets the messages start, view, poll and
-// values, and posts a frame after each poll and each view, and a reply to values.
+// values. It posts a frame after each poll, a frame after views that came together, and a reply to
+// values.
 
 const FIRST_VIEW = { interval: 2, paused: false, hidden: false, span: 300, from: null, to: null, points: 300, cards: [], search: '', order: 'name', first: 0, count: 50, sizes: false };
 
@@ -17,14 +18,14 @@ export class Engine {
   #store = new Store();
   #search = new Search(this.#store);
   #source = null;
-  #timer = null;
+  #timer = null;             // of the next poll
+  #frameTimer = null;        // of a frame for the latest view
   #polling = false;
   #failure = '';             // of the latest poll, without the time of the next
   #began = -Infinity;        // of the latest poll, in milliseconds
   #ended = -Infinity;
   #longest = 0;              // the longest interval since the latest poll began, in seconds
   #results = new Map();      // results of the latest frame, by the text of the card and range
-  #notices = [];
 
   // post copies a message to the view, because the results of cards are kept. evaluate and familiesOf are those of query.mjs. now
   // returns milliseconds. later and cancel are setTimeout and clearTimeout.
@@ -47,7 +48,7 @@ export class Engine {
   #change(view) {
     this.#view = { ...FIRST_VIEW, ...view };
     this.#longest = Math.max(this.#longest, this.#view.interval);
-    this.#postFrame(false);
+    this.#frameTimer ??= this.later(() => this.#postFrame(false), 0); // after the views that wait already
     this.#schedule();
   }
 
@@ -93,11 +94,13 @@ export class Engine {
   // ---- frames ----
 
   #postFrame(polled) {
+    this.cancel(this.#frameTimer);
+    this.#frameTimer = null;
     const view = this.#view, store = this.#store, list = { total: 0, families: 0, series: 0, first: 0, rows: [] };
-    const frame = { type: 'frame', polled, status: { text: '', bad: false }, range: this.#range(), stored: [store.first, store.last], list, cards: [], marks: store.marks, notices: this.#notices, sizes: null };
+    const frame = { type: 'frame', polled, status: { text: '', bad: false }, range: this.#range(), stored: [store.first, store.last], list, cards: [], marks: store.marks, notices: [], sizes: null };
     try {
       frame.cards = this.#evaluateAll(frame.range);
-      if (polled) frame.notices = this.#notices = notices(store, this.#source);
+      if (this.#source) frame.notices = notices(store, this.#source, frame.range);
       frame.list = { first: view.first, ...this.#search.find({ ...view, text: view.search }) };
       if (view.sizes) frame.sizes = sizesOf(store);
       frame.status = this.#status(frame.list);
@@ -143,7 +146,7 @@ export class Engine {
     if (paused) return { text: 'paused', bad: false };
     if (this.#failure) return { text: `${this.#failure}; retrying in ${interval} s`, bad: true };
     if (!(this.#ended > 0)) return { text: 'loading', bad: false };
-    return { text: `${series} series in ${families} families`, bad: false };
+    return { text: `${series} series in ${families} ${families === 1 ? 'family' : 'families'}`, bad: false };
   }
 }
 

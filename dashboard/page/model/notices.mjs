@@ -2,50 +2,56 @@
 // what the history lacks.
 
 const MAX_NOTICES = 20;
-const RECENT = 60;       // seconds
+const MAX_OLD = 3;       // counts in the notice of the earlier counts
 const ERRORS = 'tacho_errors_total', OVERFLOWS = 'tacho_series_overflow_total', GATHERS = 'tacho_gather_errors_total';
 
-// notices returns [{ level, text, family, where }], the present ones first. The level is bad
-// if a count grew in the last minute. health is { leftOut, covered }: the number of series that
-// the history has no room for, and its seconds if they are fewer than it shall have, or 0.
-export function notices(store, health) {
-  const all = [
-    ...counts(store, ERRORS).map(c => notice(ERRORS, c, errorText(c))),
-    ...counts(store, OVERFLOWS).map(c => notice(OVERFLOWS, c, overflowText(c))),
-    ...counts(store, GATHERS).map(c => notice(GATHERS, c, `A gatherer of client_golang failed in ${times(c, 'scrape')}. Its metrics can be incomplete: look for the error in the log.`)),
-    ...historyNotices(store, health),
-  ];
-  all.sort((a, b) => (b.level === 'bad') - (a.level === 'bad'));
-  if (all.length <= MAX_NOTICES) return all;
-  const more = { level: 'warn', text: `${all.length - MAX_NOTICES + 1} more: open ${ERRORS}.`, family: ERRORS, where: [] };
-  return [...all.slice(0, MAX_NOTICES - 1), more];
+// notices returns [{ level, text, family, where }] for the range [from, to]. The level is bad for a
+// count that grew in the range, warn for a history that lacks something, and old for the
+// counts of a family that did not grow: they share one notice. The order is that of the levels.
+// health is { leftOut, covered }: the number of series that the history has no room for, and its
+// seconds if they are fewer than it shall have, or 0.
+export function notices(store, health, range) {
+  const bad = [], old = [];
+  for (const [family, textOf] of [[ERRORS, errorText], [OVERFLOWS, overflowText], [GATHERS, gatherText]]) {
+    const all = counts(store, family, range), quiet = all.filter(c => !c.grown);
+    for (const c of all) if (c.grown) bad.push({ level: 'bad', text: textOf(c), family, where: c.labels });
+    if (quiet.length) old.push({ level: 'old', text: oldText(family, quiet), family, where: [] });
+  }
+  const more = bad.length - MAX_NOTICES;
+  if (more > 0) bad.splice(MAX_NOTICES, more, { level: 'bad', text: `${more} more: open ${ERRORS}.`, family: ERRORS, where: [] });
+  return [...bad, ...historyNotices(store, health), ...old];
 }
 
-const notice = (family, { labels, recent }, text) => ({ level: recent > 0 ? 'bad' : 'warn', text, family, where: labels });
-
-// counts returns the series of a counter above 0, with the increase in the last minute.
-function counts(store, name) {
-  const family = store.families.get(name);
+// counts returns the series of a counter above 0 at the end of the range, with the increase in the
+// range, the largest first.
+function counts(store, name, [from, to]) {
+  const family = store.families.get(name), found = new Map();
   if (!family) return [];
-  let before = null, now = new Map();
-  store.replay(family, store.last - RECENT, store.last, (time, value) => {
-    now = new Map();
-    for (const series of family.series.values()) now.set(series, value(series.slots[0]));
-    before ??= now;
-  });
-  const found = [];
-  for (const [series, total] of now) {
-    if (!(total > 0)) continue;
-    const { labels } = series, old = before.get(series) || 0, label = name => labels.find(([l]) => l === name)?.[1] ?? '';
-    found.push({ labels, total, recent: total < old ? total : total - old, metric: label('metric'), reason: label('reason') });
+  for (const series of family.series.values()) {
+    const label = wanted => series.labels.find(([l]) => l === wanted)?.[1] ?? '';
+    found.set(series.slots[0], { labels: series.labels, total: NaN, grown: 0, metric: label('metric'), reason: label('reason') });
   }
-  return found.sort((a, b) => b.recent - a.recent || b.total - a.total);
+  store.replay(family, from, to, (time, value, changed) => {
+    for (const slot of changed ?? found.keys()) {
+      const c = found.get(slot), v = value(slot);
+      if (!c || v !== v) continue;
+      if (changed) c.grown += v >= c.total ? v - c.total : v;
+      c.total = v;
+    }
+  });
+  return [...found.values()].filter(c => c.total > 0).sort((a, b) => b.grown - a.grown || b.total - a.total);
+}
+
+function oldText(family, counts) {
+  const texts = counts.slice(0, MAX_OLD).map(({ labels, total }) => [...labels.map(([, value]) => value), total].join(' '));
+  const more = counts.length - texts.length;
+  return `${family} did not grow in this range. Earlier counts: ${texts.join(', ')}${more > 0 ? ` and ${more} more` : ''}.`;
 }
 
 const plural = (n, noun) => `${n} ${noun}${n === 1 ? '' : 's'}`;
 
-// times returns a number of nouns, and how many are of the last minute.
-function times({ total, recent }, noun) { return `${plural(total, noun)} (${recent > 0 ? recent : 'none'} in the last minute)`; }
+// times returns a number of nouns, and how many are of the range.
+const times = ({ total, grown }, noun) => `${plural(total, noun)} (${grown} in this range)`;
 
 const REASONS = {
   timeout: (m, c) => `A function of ${m} hangs: scrapes leave the metric out, ${times(c, 'time')}. Find the function in a goroutine profile.`,
@@ -67,6 +73,8 @@ function errorText(c) {
 function overflowText(c) {
   return `${c.metric} reached its limit of series: ${times(c, 'lookup')} were counted under other. Remove a label with many values or raise the limit.`;
 }
+
+const gatherText = c => `A gatherer of client_golang failed in ${times(c, 'scrape')}. Its metrics can be incomplete: look for the error in the log.`;
 
 function historyNotices(store, { leftOut, covered }) {
   const all = [], add = text => all.push({ level: 'warn', text, family: '', where: [] });
