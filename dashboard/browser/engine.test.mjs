@@ -164,7 +164,7 @@ test('a hidden page does not poll; a visible one polls at once', async () => {
 
 test('failed polls name their cause, and the loop goes on', async () => {
   for (const [body, cause] of [
-    [new TypeError('fetch failed'), 'connection refused or the server is gone'], [503, 'status 503'], ['<html>', 'not a JSON view: the response is an HTML page'],
+    [new TypeError('fetch failed'), 'connection refused or the server is gone'], [503, 'status 503 of /metrics/json'], ['<html>', 'not a JSON view: the response is an HTML page'],
   ]) {
     let down = false;
     const w = new World(() => down ? body : view(1));
@@ -181,6 +181,32 @@ test('failed polls name their cause, and the loop goes on', async () => {
     await w.advance(2000);
     assert.deepEqual([w.last.status.bad, w.last.marks.map(m => m.kind)], [false, ['gap']]);
   }
+});
+
+test('a request that never ends is given up, and the loop goes on', async t => {
+  const aborts = [];
+  t.mock.method(AbortSignal, 'timeout', ms => {
+    const controller = new AbortController();
+    aborts.push(() => controller.abort(new DOMException(`no end within ${ms} ms`, 'TimeoutError')));
+    return controller.signal;
+  });
+  let step = 0;
+  const never = signal => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  const w = new World(null, { fetch: async (url, { signal }) => {
+    if (step++ === 0) return never(signal);
+    return { status: 200, text: async () => step === 2 ? never(signal) : view(1) };
+  } });
+  w.start();
+  w.set();
+  for (let i = 0; i < 2; i++) {
+    await w.advance(30e3);
+    assert.equal(aborts.length, i + 1, 'one request');
+    aborts[i]();
+    await settle();
+    assert.deepEqual(w.last.status, { text: 'Scrape failed: no response within 30 s; retrying in 2 s', bad: true });
+  }
+  await w.advance(2000);
+  assert.equal(w.last.status.text, '2 series in 2 families');
 });
 
 test('a bug is not a failed scrape', async () => {

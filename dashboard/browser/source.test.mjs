@@ -128,8 +128,8 @@ test('a response that is not the view is an error that says so', async () => {
     ['{"a":{"series":[1]}}', /not a JSON view: "a"/],
     ['{"a":null}', /not a JSON view: "a"/],
     ['{"a":{"series":[', /not a JSON view/],
-    [503, /^status 503$/],
-    [404, /^status 404$/],
+    [503, /^status 503 of /],
+    [404, /^status 404 of /],
     [new TypeError('fetch failed'), /^connection refused or the server is gone$/],
     [Object.assign(new Error(), { name: 'TimeoutError' }), /^no response within 30 s$/],
   ]) {
@@ -326,6 +326,43 @@ test('a response adds steps, series and new meanings of slots', async () => {
   assert.equal(store.series, 3);
 });
 
+// The ring has two families of one name while the kind changes. They share the series of the page.
+test('a family whose kind changes keeps its series', async () => {
+  const more = Object.assign(new Ring(false), {
+    families: [[7, 0, 'a']], series: [[3, 7, { l: 'x' }]], runs: [[5, 1, 3, 0]], steps: [[13, 1010e3, [[5, NaN, 40], [0, 8, NaN]]], [14, 1015e3, [[5, 40, 41]]]],
+  });
+  const { poll, store } = historySource(first().bytes(), more.bytes());
+  await poll();
+  await poll();
+  assert.deepEqual(values(store, 'a').map(at => at['l x value']), [8, 8, 40, 41]);
+  assert.deepEqual([store.families.get('a').kind, store.families.get('a').count], ['counter', 2]);
+});
+
+test('two restarts are two marks', async () => {
+  const { poll, store } = historySource(...[1, 2, 3, 1].map((ring, i) => {
+    const r = first({ ring });
+    r.steps = [[1, 1000e3 + 5000 * i, [[0, 7, 10 + i]]]];
+    return r.bytes();
+  }));
+  for (let i = 0; i < 4; i++) await poll();
+  assert.deepEqual(values(store, 'a').map(at => at['l x value']), [10, 11, 12, 13]);
+  assert.deepEqual(store.marks, [1005, 1010, 1015].map(to => ({ kind: 'restart', from: to - 5, to })));
+});
+
+// Each process of a load balancer answers in turn. The page grows by the steps only.
+test('many restarts take no more memory', async () => {
+  const bodies = [];
+  for (let i = 0; i < 300; i++) {
+    const r = first({ ring: 1 + i % 2, range: 100e3 });
+    r.series[0] = [0, 0, { l: `x${i % 50}` }];
+    r.steps = [[i + 1, 1000e3 + 5000 * i, [[0, 7, i]]]];
+    bodies.push(r.bytes());
+  }
+  const { poll, store } = historySource(...bodies);
+  for (let i = 0; i < 300; i++) await poll();
+  assert.ok(store.steps.length <= 22 && store.marks.length <= 44 && store.families.get('a').series.size <= 24, `${store.steps.length} ${store.marks.length} ${store.families.get('a').series.size}`);
+});
+
 test('a new ring is a restart: the page keeps what it had', async () => {
   const later = first({ ring: 9 });
   later.steps = [[1, 1030e3, [[0, 7, 1]]], [2, 1035e3, []]];
@@ -378,7 +415,7 @@ test('a response of another kind is an error that says so', async () => {
     [unknown.bytes(), /^the history is damaged: a column is unknown$/],
     [cut.bytes(), /^the history is damaged: the bytes end too early$/],
     [disorder.bytes(), /^the history is damaged: the steps are not in order$/],
-    [404, /^status 404$/],
+    [404, /^status 404 of /],
     [new TypeError('fetch failed'), /^connection refused/],
   ]) {
     const { poll, store } = historySource(body);

@@ -53,7 +53,8 @@ export class HistorySource {
       this.#mark(store, step.time, content.step, restart);
       store.begin(step.time, null, { sparse: !whole });
       for (const slot of stale.splice(0)) store.unset(slot);
-      for (const slot of whole ? this.#slots : changed) if (slot) storeSlot(store, slot);
+      // Families of one name and different kinds share slots of the store: present values come last.
+      for (const present of [false, true]) for (const slot of whole ? this.#slots : changed) if (slot?.present === present) storeSlot(store, slot);
       store.end();
       restart = whole = false;
     }

@@ -80,8 +80,14 @@ function evaluateJob(store, job, plan) {
     rest: (count ?? present.length) - present.length,
     heat: heat && heat.result(),
     note: noteOf(fn, plan, divisor),
-    error: present.length ? '' : `no samples of ${card.where?.length ? filterText(card.where) : family.name} in this range`,
+    error: emptiness(job, present.length > 0, rows),
   };
+}
+
+// emptiness returns why a chart has no value, or ''.
+function emptiness({ card, family, divisor }, present, rows) {
+  if (!present) return `no values of ${card.where?.length ? filterText(card.where) : family.name} in this range: absent or NaN`;
+  return divisor && !rows.some(row => row.some(v => v === v)) ? `${divisor.name} is 0 or absent in this range: nothing to divide by` : '';
 }
 
 // withDivisor returns the ratio of a measure and the measure of the other family.

@@ -9,7 +9,7 @@ export class PollError extends Error {}
 // status other than 200.
 export async function request(fetch, url) {
   const response = await caused(fetch(url, { cache: 'no-store', signal: AbortSignal.timeout(1000 * TIMEOUT) }));
-  if (response.status !== 200) throw new PollError(`status ${response.status}`);
+  if (response.status !== 200) throw new PollError(`status ${response.status} of ${url.split('?')[0]}`);
   return response;
 }
 

@@ -33,7 +33,7 @@ function sampledSlots(family) {
 // time of equal length, which do not depend on the range: so points stay when a range moves.
 export function planOf(times, { from, to, points }) {
   const inRange = [...new Set(times)].filter(t => t >= from && t <= to).sort((a, b) => a - b);
-  const width = inRange.length > points ? (to - from) / (points - 1) : 0;
+  const most = Math.max(1, points | 0), width = inRange.length > most ? (to - from) / (most - 1) : 0;
   const part = t => width ? Math.floor(t / width) : t;
   const index = new Map(), last = [];
   for (const t of inRange) {
