@@ -127,7 +127,10 @@ function divide(changes, count, sink) {
       all = true;
       return;
     }
-    const quotient = c => { row[c] = dividends[c] / (divisors[c] || NaN); };
+    const quotient = c => {
+      const v = dividends[c] / divisors[c];
+      row[c] = Number.isFinite(v) ? v : NaN;
+    };
     if (all) for (let c = 0; c < count; c++) quotient(c);
     else stale.forEach(quotient);
     sink(point, row, all ? null : stale);

@@ -35,6 +35,7 @@ export function familiesOf({ family, or = [], ratio, parts = [] }) {
 // names the cause if there is no line.
 export function evaluate(store, card, range) {
   const jobs = (card.parts ?? [card]).map(c => jobOf(store, c, range)), usable = jobs.filter(job => !job.error);
+  if (!jobs.length) return resultOf(card, {}, { error: 'this chart has no parts' });
   if (!usable.length) return resultOf(card, jobs[0], { error: !jobs.some(j => j.family) && card.missing || jobs[0].error });
   const plan = planOf(usable.flatMap(job => job.steps.times), range);
   const results = usable.map(job => evaluateJob(store, job, plan));
