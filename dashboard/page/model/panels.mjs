@@ -1,7 +1,9 @@
 // The cards of the tab "Go at a glance". The families are those of goruntime.Register and
-// goruntime.RegisterAdvanced, which have the names of client_golang's Go collector.
+// goruntime.RegisterAdvanced, which have the names of client_golang's Go collector, and those of
+// process.Register.
 
 const BASIC = 'not measured: call goruntime.Register(registry) at start';
+const PROCESS = 'not measured: call process.Register(registry) at start, if the system has the values';
 const ADVANCED = 'not measured: call goruntime.RegisterAdvanced(registry) at start';
 
 const goPart = (text, family, ...or) => ({ text, family, or, where: [], by: '' });
@@ -17,6 +19,7 @@ export const GO_PANELS = [
     goPart('objects', 'go_memstats_heap_alloc_bytes', 'go_memory_classes_heap_objects_bytes'),
     goPart('live', 'go_gc_heap_live_bytes'),
     goPart('next collection', 'go_memstats_next_gc_bytes', 'go_gc_heap_goal_bytes')),
+  goLines('go-memory', 'Memory of the process', PROCESS, goPart('resident', 'process_resident_memory_bytes'), goPart('of Go', 'go_memstats_sys_bytes')),
   goLines('go-allocation', 'Allocation', BASIC, goPart('allocated', 'go_memstats_alloc_bytes_total', 'go_gc_heap_allocs_bytes_total')),
   goLines('go-objects', 'Heap objects', BASIC,
     goPart('allocated', 'go_memstats_mallocs_total', 'go_gc_heap_allocs_objects_total'),
@@ -28,7 +31,7 @@ export const GO_PANELS = [
     goPart('forced', 'go_gc_cycles_forced_gc_cycles_total')),
   goLines('go-marks', 'CPU of garbage collections', ADVANCED,
     goCPU('mark assist', 'gc_mark_assist'), goCPU('mark dedicated', 'gc_mark_dedicated'), goCPU('mark idle', 'gc_mark_idle'), goCPU('pause', 'gc_pause')),
-  goLines('go-cpu', 'CPU', ADVANCED, goCPU('user', 'user'), goCPU('garbage collection', 'gc_total'), goCPU('scavenge', 'scavenge_total'), goCPU('idle', 'idle')),
+  goLines('go-cpu', 'CPU', ADVANCED, goPart('process', 'process_cpu_seconds_total'), goCPU('user', 'user'), goCPU('garbage collection', 'gc_total'), goCPU('scavenge', 'scavenge_total'), goCPU('idle', 'idle')),
   goLines('go-goroutines', 'Goroutines', BASIC,
     goPart('all', 'go_goroutines', 'go_sched_goroutines_goroutines'),
     goPart('running', 'go_sched_goroutines_running_goroutines'),
@@ -36,6 +39,7 @@ export const GO_PANELS = [
     goPart('waiting', 'go_sched_goroutines_waiting_goroutines'),
     goPart('in system calls or C', 'go_sched_goroutines_not_in_go_goroutines')),
   goLines('go-threads', 'Threads', BASIC, goPart('threads', 'go_threads', 'go_sched_threads_total_threads'), goPart('GOMAXPROCS', 'go_sched_gomaxprocs_threads')),
+  { id: 'go-fds', title: 'File descriptors in use', missing: PROCESS, family: 'process_open_fds', where: [], by: '', ratio: { family: 'process_max_fds', where: [] } },
   goHistogram('go-latency', 'Scheduler latency', 'go_sched_latencies_seconds'),
   goLines('go-mutex', 'Waits for mutexes', ADVANCED, goPart('waits', 'go_sync_mutex_wait_total_seconds_total')),
   goLines('go-stack', 'Stacks', BASIC,

@@ -92,8 +92,8 @@ function emptiness({ card, family, divisor }, present, rows) {
 }
 
 // withDivisor returns the ratio of a measure and the measure of the other family.
-function withDivisor(store, measure, { card, range, divisor, by, fn }, plan) {
-  const series = matching(divisor, card.ratio.where), scan = scanOf(store, divisor, stepsOf(store, divisor, range), plan);
+function withDivisor(store, measure, { card, family, range, steps, divisor, by, fn }, plan) {
+  const series = matching(divisor, card.ratio.where), scan = scanOf(store, divisor, divisor === family ? steps : stepsOf(store, divisor, range), plan);
   return ratioOf(measure, measureOf(divisor, functionOf(divisor.kind, by, fn, true), series, scan), counterpartOf(divisor, series, by), plan.times.length);
 }
 

@@ -19,9 +19,11 @@ import { Known } from './known.mjs';
 export function counterRows(scan, { slots, owners, count }, sink) {
   const latest = new Float64Array(slots.length).fill(NaN), present = new Uint8Array(slots.length), known = new Known(count);
   const increases = new Float64Array(count), row = new Float64Array(count), seen = new Uint8Array(count);
-  let touched = [], before = [];
+  let touched = [], before = [], inRange = false;
   scan.run(slots, (step, changes) => {
     if (step.begin) known.next();
+    const enters = step.point >= 0 && !inRange;
+    inRange = step.point >= 0;
     changes((s, v) => {
       const c = owners[s], last = latest[s];
       if (v !== v) {
@@ -29,12 +31,13 @@ export function counterRows(scan, { slots, owners, count }, sink) {
         present[s] = 0;
         return;
       }
+      if (inRange) seen[c] = 1;
       const increase = present[s] ? (v >= last ? v - last : v) : last !== last ? (step.known ? v : NaN) : v < last ? v : NaN;
       if (!present[s]) {
         known.join(c);
         if (increase === increase) known.mark(c, step.index);
       }
-      if (step.point >= 0 && increase > 0 && step.seconds === step.seconds) {
+      if (inRange && increase > 0 && step.seconds === step.seconds) {
         if (increases[c] === 0) touched.push(c);
         increases[c] += increase;
       }
@@ -42,9 +45,7 @@ export function counterRows(scan, { slots, owners, count }, sink) {
       latest[s] = v;
     });
     known.end(step);
-    if (step.point < 0) return;
-    if (step.begin) seeAll(owners, present, seen);
-    else changes(s => { if (present[s]) seen[owners[s]] = 1; });
+    if (enters) for (let s = 0; s < owners.length; s++) if (present[s]) seen[owners[s]] = 1;
     if (!step.last) return;
     const all = known.partial || known.wasPartial;
     if (all) for (let c = 0; c < count; c++) row[c] = increases[c] / known.elapsed(c); // NaN if no step is known
@@ -55,10 +56,6 @@ export function counterRows(scan, { slots, owners, count }, sink) {
     touched = [];
   });
   return seen;
-}
-
-function seeAll(owners, present, seen) {
-  for (let s = 0; s < owners.length; s++) if (present[s]) seen[owners[s]] = 1;
 }
 
 // COMBINE has the functions of gauges within a cell, for the values of one step.
