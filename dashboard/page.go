@@ -53,7 +53,7 @@ func read(name string) string {
 }
 
 // join returns one script with the code of modules. An import is one line that begins with "import ",
-// and an export is a declaration behind "export ". All modules share one scope. Comment lines and
+// and an export is a declaration behind "export ". All modules share one scope. Comments and
 // indentation are left out, so no text of a module may be longer than a line.
 func join(modules []string) string {
 	var b strings.Builder
@@ -63,11 +63,21 @@ func join(modules []string) string {
 				continue
 			}
 			if line = strings.TrimLeft(line, " \n"); !strings.HasPrefix(line, "//") {
-				b.WriteString(strings.TrimPrefix(line, "export "))
+				b.WriteString(withoutComment(strings.TrimPrefix(line, "export ")))
 			}
 		}
 	}
 	return b.String()
+}
+
+// withoutComment returns a line of code without the comment at its end. A comment with a quote stays, because it
+// could be the end of a text.
+func withoutComment(line string) string {
+	code, comment, found := strings.Cut(line, " // ")
+	if !found || strings.ContainsAny(comment, "'\"`") {
+		return line
+	}
+	return strings.TrimRight(code, " ") + "\n"
 }
 
 // A page is the document and the script of its worker.

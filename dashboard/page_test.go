@@ -70,6 +70,21 @@ func declared(pattern, rest string) []string {
 	return list
 }
 
+func TestWithoutComment(t *testing.T) {
+	for line, want := range map[string]string{
+		"f(); // why\n":                  "f();\n",
+		"f();   // in seconds // more\n": "f();\n",
+		"f('a // b');\n":                 "f('a // b');\n",
+		"f('a // b'); // c\n":            "f('a // b'); // c\n",
+		"f(`https://x`); // see\n":       "f(`https://x`);\n",
+		"f();\n":                         "f();\n",
+	} {
+		if got := withoutComment(line); got != want {
+			t.Errorf("withoutComment(%q) = %q, want %q", line, got, want)
+		}
+	}
+}
+
 // TestPageSize checks that the page, the styles and both scripts need less than 60 KB.
 func TestPageSize(t *testing.T) {
 	p := newPage("/metrics", true)
