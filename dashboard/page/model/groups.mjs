@@ -59,13 +59,13 @@ export function groupText({ by, value, series }) {
 // groupKey returns a text that is different for different groups of a family.
 export const groupKey = group => JSON.stringify(groupLabels(group));
 
-// counterpartOf returns a function of a group of any family. The function returns the group with
-// equal labels of the given series of a family. The result has no series if there are none.
+// counterpartOf returns a function of a group of another family. The function returns the group
+// with equal labels of the given series of a family. The result has no series if there are none.
 export function counterpartOf(family, series, by) {
   const group = list => ({ by, value: '', series: list });
   if (by === '*') {
-    const members = new Set(series), find = s => s.family === family ? s : family.find(s.labels);
-    return ({ series: [s] }) => group([find(s)].filter(found => members.has(found)));
+    const members = new Set(series);
+    return ({ series: [s] }) => group([family.find(s.labels)].filter(found => members.has(found)));
   }
   const groups = new Map(groupsOf(series, by).map(g => [g.value, g]));
   return ({ value }) => groups.get(value) ?? group([]);

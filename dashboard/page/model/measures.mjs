@@ -86,14 +86,16 @@ function cellsOf(groups, tests) {
 const anyOf = (seen, width) => Uint8Array.from({ length: seen.length / width }, (_, g) => +seen.subarray(g * width, (g + 1) * width).includes(1));
 
 // ratioOf returns the measure of the values of one measure divided by those of another.
-// counterpart returns the group of the divisor for a group. A division by 0 is a gap.
+// counterpart returns the group of the divisor for a group, or is the one group that divides all.
+// A division by 0 is a gap.
 export function ratioOf(measure, divisor, counterpart, points) {
   return {
     texts: [''],
     weight: group => Math.max(measure.weight(group), points / 32), // the dividends of few points change
     rows(groups, sink) {
       const changes = Array(points), seen = measure.rows(groups, (point, row, touched) => { changes[point] = changesOf(row, touched); });
-      divisor.rows(groups.map(counterpart), divide(changes, groups.length, sink));
+      const one = typeof counterpart !== 'function';
+      divisor.rows(one ? [counterpart] : groups.map(counterpart), divide(changes, groups.length, one, sink));
       return seen;
     },
   };
@@ -107,13 +109,13 @@ function changesOf(row, touched) {
 }
 
 // divide returns a sink of divisors. It calls sink with the quotients of the points that have
-// dividends. changes has the changes of the dividends by point.
-function divide(changes, count, sink) {
+// dividends. changes has the changes of the dividends by point. one tells that there is one divisor.
+function divide(changes, count, one, sink) {
   const dividends = new Float64Array(count).fill(NaN), row = dividends.slice();
   let next = 0, all = true; // all: every quotient can differ from the previous call of sink
   return (point, divisors, touched) => {
-    const stale = touched ? Array.from(touched) : [];
-    all ||= !touched;
+    const stale = touched && !one ? Array.from(touched) : [];
+    all ||= !touched || one && touched.length > 0;
     for (; next <= point; next++) {
       const { cells, values } = changes[next] ?? { cells: [], values: [] };
       all ||= !cells;
@@ -128,7 +130,7 @@ function divide(changes, count, sink) {
       return;
     }
     const quotient = c => {
-      const v = dividends[c] / divisors[c];
+      const v = dividends[c] / divisors[one ? 0 : c];
       row[c] = Number.isFinite(v) ? v : NaN;
     };
     if (all) for (let c = 0; c < count; c++) quotient(c);

@@ -24,7 +24,8 @@ export function familiesOf({ family, or = [], ratio, parts = [] }) {
 //	where         pairs [label, value] that select series; values of one label are alternatives
 //	by            '*' for a line of each series, '' for all together, or a label
 //	fn, top       function, and the number of lines: the largest by peak over all series
-//	ratio         { family, where }: its groups divide the equal groups of the card
+//	ratio         { family, where }: its groups divide the equal groups of the card; the total of
+//	              its series divides series of the same family, if each would divide itself
 //	parts         cards, with a text each, whose lines are shown together
 //	missing       the error if the family, or the family of each part, is absent
 //
@@ -92,9 +93,10 @@ function emptiness({ card, family, divisor }, present, rows) {
 }
 
 // withDivisor returns the ratio of a measure and the measure of the other family.
-function withDivisor(store, measure, { card, family, range, steps, divisor, by, fn }, plan) {
-  const series = matching(divisor, card.ratio.where), scan = scanOf(store, divisor, divisor === family ? steps : stepsOf(store, divisor, range), plan);
-  return ratioOf(measure, measureOf(divisor, functionOf(divisor.kind, by, fn, true), series, scan), counterpartOf(divisor, series, by), plan.times.length);
+function withDivisor(store, measure, { card, family, series: own, range, steps, divisor, by, fn }, plan) {
+  const series = matching(divisor, card.ratio.where), members = new Set(series);
+  const ofItself = divisor === family && (by === '*' || own.length === series.length && own.every(s => members.has(s))), scan = scanOf(store, divisor, divisor === family ? steps : stepsOf(store, divisor, range), plan);
+  return ratioOf(measure, measureOf(divisor, functionOf(divisor.kind, by, fn, true), series, scan), ofItself ? { by: '', value: '', series } : counterpartOf(divisor, series, by), plan.times.length);
 }
 
 // largestGroups returns the groups with the largest absolute values, and the number of groups
