@@ -277,6 +277,18 @@ test('the worker rests as long as a poll took, which is no gap', async () => {
   assert.deepEqual(w.last.marks, []);
 });
 
+test('the worker rests as long as an evaluation took, which is no gap', async () => {
+  const w = jsonWorld({ evaluate: (store, card) => {
+    if (store.steps.length) w.ms += 10e3;
+    return { id: card.id };
+  } });
+  w.start();
+  w.set();
+  await w.advance(100e3);
+  assert.ok(w.urls.length >= 4 && w.urls.length <= 6, `${w.urls.length} polls in 100 s`);
+  assert.deepEqual(w.last.marks, []);
+});
+
 test('a clock that is set during a poll does not stop the loop', async () => {
   for (const by of [3600e3, -3600e3]) {
     const w = new World(() => {

@@ -24,6 +24,7 @@ export class Engine {
   #failure = '';             // of the latest poll, without the time of the next
   #began = -Infinity;        // of the latest poll, in milliseconds
   #ended = -Infinity;
+  #framed = -Infinity;       // the time that the frame of the latest poll was posted
   #longest = 0;              // the longest interval since the latest poll began, in seconds
   #results = new Map();      // results of the latest frame, by the text of the card and range
 
@@ -61,21 +62,21 @@ export class Engine {
   }
 
   // delay returns the time until the next poll in milliseconds. The worker rests at least as
-  // long as a poll took. The clock can be set at any time, so the delay has a bound.
+  // long as a poll and its frame took. The clock can be set at any time, so the delay has a bound.
   #delay() {
-    const interval = 1000 * this.#view.interval, since = this.now() - this.#ended;
+    const interval = 1000 * this.#view.interval, since = this.now() - this.#framed;
     const rest = this.#failure ? interval : Math.max(interval - this.#took, this.#took);
-    return this.#ended > 0 ? Math.min(Math.max(rest - since, 0), rest) : 0;
+    return this.#framed > 0 ? Math.min(Math.max(rest - since, 0), rest) : 0;
   }
 
-  // took returns the duration of the latest poll in milliseconds.
-  get #took() { return Math.min(Math.max(this.#ended - this.#began, 0), MAX_REST); }
+  // took returns the duration of the latest poll and its frame in milliseconds.
+  get #took() { return Math.min(Math.max(this.#framed - this.#began, 0), MAX_REST); }
 
   async #poll() {
     if (!this.#source || !this.#view || this.#polling) return;
     this.cancel(this.#timer);
     this.#polling = true;
-    const usual = Math.max(this.#longest, this.#ended > 0 ? this.#took / 500 : 0);
+    const usual = Math.max(this.#longest, this.#framed > 0 ? this.#took / 500 : 0);
     this.#longest = this.#view.interval;
     this.#began = this.now();
     try {
@@ -88,6 +89,7 @@ export class Engine {
     this.#polling = false;
     this.#results.clear();
     this.#postFrame(true);
+    this.#framed = this.now();
     this.#schedule();
   }
 
