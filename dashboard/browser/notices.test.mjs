@@ -50,6 +50,10 @@ test('a restart begins at 0, and the count before it stays', () => {
   assert.match(noticesOf(stored(errors('a', 'nan', 5, 6, 2)))[0].text, /2 NaN values \(3 in/);
 });
 
+test('a count that is absent for a while grows on', () => {
+  assert.match(noticesOf(stored(errors('b', 'nan', 1, 1, 1), errors('a', 'nan', 5, undefined, 7)))[0].text, /^a refused 7 NaN values \(2 in/);
+});
+
 test('counters at 0 and absent series are no notices', () => {
   assert.deepEqual(noticesOf(stored(errors('a', 'nan', 0, 0))), []);
   assert.deepEqual(noticesOf(new Store()), []);

@@ -3,7 +3,8 @@
 import { functionsOf, groupingOf } from './functions.mjs';
 import { counterpartOf, filterText, groupKey, groupLabels, groupsOf, groupText, matching } from './groups.mjs';
 import { Heat } from './heat.mjs';
-import { measureOf, ratioOf, rowsOf } from './measures.mjs';
+import { measureOf, rowsOf } from './measures.mjs';
+import { ratioOf } from './ratio.mjs';
 import { planOf, scanOf, stepsOf } from './scan.mjs';
 import { displayOf } from './units.mjs';
 
