@@ -257,6 +257,9 @@ test('series divided by themselves are shares of their total', () => {
   assert.deepEqual(latest({ by: 'path', where: [['status', '200']], per: [['status', '200']] }), { '/a': 2 / 3, '/b': 1 / 3 });
   assert.deepEqual(latest({ by: '*', where: [['path', '/a']] }), { 'path="/a" status="200"': .6, 'path="/a" status="500"': .1 });
   assert.deepEqual(latest({ by: '' }), { total: 1 });
+  // The share of a gauge that rests changes with the total.
+  const gauges = [1, 3, 9].map((y, time) => ({ time, families: { g: [[{ i: 'x' }, 1], [{ i: 'y' }, y]] } }));
+  assert.deepEqual(values(both({ g: { kind: 'gauge' } }, gauges, { family: 'g', ratio: { family: 'g' } })), { 'i="x"': [.5, .25, .1], 'i="y"': [.5, .75, .9] });
   // Other series of the same family divide by the label.
   assert.deepEqual(latest({ by: 'path', where: [['status', '500']] }), { '/a': 1 / 7 });
   assert.deepEqual(latest({ by: 'path', per: [['status', '200']] }), { '/a': 7 / 6, '/b': 1 });
