@@ -95,9 +95,11 @@ function emptiness({ card, family, divisor }, present, rows) {
 
 // withDivisor returns the ratio of a measure and the measure of the other family.
 function withDivisor(store, measure, { card, family, series: own, range, steps, divisor, by, fn }, plan) {
-  const series = matching(divisor, card.ratio.where), members = new Set(series);
-  const ofItself = divisor === family && (by === '*' || own.length === series.length && own.every(s => members.has(s))), scan = scanOf(store, divisor, divisor === family ? steps : stepsOf(store, divisor, range), plan);
-  return ratioOf(measure, measureOf(divisor, functionOf(divisor.kind, by, fn, true), series, scan), ofItself ? { by: '', value: '', series } : counterpartOf(divisor, series, by), plan.times.length);
+  const series = matching(divisor, card.ratio.where), members = new Set(series), same = divisor === family;
+  const ofItself = same && (by === '*' || own.length === series.length && own.every(s => members.has(s)));
+  const scan = scanOf(store, divisor, same ? steps : stepsOf(store, divisor, range), plan);
+  const below = measureOf(divisor, functionOf(divisor.kind, by, fn, true), series, scan);
+  return ratioOf(measure, below, ofItself ? { by: '', value: '', series } : counterpartOf(divisor, series, by), plan.times.length);
 }
 
 // largestGroups returns the groups with the largest absolute values, and the number of groups
@@ -112,7 +114,7 @@ function largestGroups(measure, groups, limit, heat) {
     };
     const seen = measure.rows(chunk, (point, row, touched) => {
       if (touched) for (const i of touched) add(i, row[i]);
-      else row.forEach((value, i) => add(i, value));
+      else for (let i = 0; i < row.length; i++) add(i, row[i]);
     }, heat);
     for (let g = 0; g < chunk.length; g++) if (!seen[g]) peaks[offset + g] = NaN;
     offset += chunk.length;

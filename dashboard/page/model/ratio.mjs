@@ -1,17 +1,22 @@
 // Ratios of two measures, see measures.mjs. A ratio of 200,000 series has few changes at each point,
 // so only the changes of the dividends are kept.
 
+import { rowsOf } from './measures.mjs';
+
 // ratioOf returns the measure of the values of one measure divided by those of another.
 // counterpart returns the group of the divisor for a group, or is the one group that divides all.
 // A division by 0 is a gap.
 export function ratioOf(measure, divisor, counterpart, points) {
+  const one = typeof counterpart !== 'function';
+  let divisors = null; // of one group, by point
   return {
     texts: [''],
     weight: group => Math.max(measure.weight(group), points / 32), // the dividends of few points change
     rows(groups, sink) {
       const changes = Array(points), seen = measure.rows(groups, (point, row, touched) => { changes[point] = changesOf(row, touched); });
-      const one = typeof counterpart !== 'function';
-      divisor.rows(one ? [counterpart] : groups.map(counterpart), divide(changes, groups.length, one, sink));
+      const add = divide(changes, groups.length, one, sink);
+      if (!one) divisor.rows(groups.map(counterpart), add);
+      else (divisors ??= rowsOf(divisor, [counterpart], points).rows).forEach((row, point) => add(point, row, null));
       return seen;
     },
   };
@@ -30,8 +35,8 @@ function divide(changes, count, one, sink) {
   const dividends = new Float64Array(count).fill(NaN), row = dividends.slice();
   let next = 0, all = true; // all: every quotient can differ from the previous call of sink
   return (point, divisors, touched) => {
-    const stale = touched && !one ? Array.from(touched) : [];
-    all ||= !touched || one && touched.length > 0;
+    const stale = touched ? Array.from(touched) : [];
+    all ||= !touched;
     for (; next <= point; next++) {
       const { cells, values } = changes[next];
       all ||= !cells;
