@@ -73,6 +73,7 @@ test('values of unusual series', async () => {
   assert.deepEqual(polls.values({ family: 'dup' }), { 'a="1"': [2, 2, 2, 2, 2, 2] }, 'the last duplicate counts');
   assert.deepEqual(polls.values({ family: 'big_total' })['(no labels)'].slice(1), [500, 500, 500, 500, 500]);
   assert.deepEqual(polls.values({ family: 's' }), { p50: Array(6).fill(NaN), p99: Array(6).fill(1) });
+  assert.equal(polls.evaluate({ family: 's' }).note, '', 'the quantiles of a summary are those of the program');
   assert.deepEqual(polls.values({ family: 'c_total', by: 'p', fn: 'none', where: [['p', '/a']], ratio: { family: 'c_total' } }), { '/a': [NaN, 1, 1, 1, 1, 1] });
   const { lines: [{ labels }] } = polls.evaluate({ family: 'many' });
   assert.equal(labels.length, 1000);

@@ -7,7 +7,7 @@ test('the unit is that of the metadata or of the name', () => {
     ['a_seconds', '', 'seconds'], ['a_seconds_total', '', 'seconds'], ['a_bytes', '', 'bytes'], ['a_ratio', '', 'ratio'], ['a_celsius', '', 'celsius'],
     ['a_total', '', ''], ['seconds_of_a', '', ''], ['a', 'bytes', 'bytes'], ['a', 'By', 'bytes'], ['a', '1', ''], ['a', 'widgets', 'widgets'], ['a_bytes', 'seconds', 'seconds'],
     ['process_start_time_seconds', 'seconds', ''], ['a_timestamp_seconds', '', ''], ['go_memstats_last_gc_time_seconds', '', ''], ['cpu_time_seconds', '', 'seconds'],
-    ['a', 'constructor', 'constructor'],
+    ['a', 'constructor', 'constructor'], ['go_cpu_classes_idle_cpu_seconds_total', 'cpu_seconds', 'seconds'],
   ]) assert.equal(unitOf(name, unit), want, `${name} ${unit}`);
 });
 
@@ -24,4 +24,5 @@ test('the rate of CPU seconds is a number of cores', () => {
     ['gc_duration_seconds', 'summary', 'quantiles', { unit: 'seconds', perSecond: false }],
     ['size_bytes', 'gauge', 'max', { unit: 'bytes', perSecond: false }],
   ]) assert.deepEqual(displayOf({ name, kind, unit: '' }, fn), want, name);
+  assert.deepEqual(displayOf({ name: 'go_cpu_classes_idle_cpu_seconds_total', kind: 'counter', unit: 'cpu_seconds' }, 'rate'), { unit: 'cores', perSecond: false });
 });

@@ -5,9 +5,9 @@ const MAX_NOTICES = 20;
 const MAX_OLD = 3;       // counts in the notice of the earlier counts
 const ERRORS = 'tacho_errors_total', OVERFLOWS = 'tacho_series_overflow_total', GATHERS = 'tacho_gather_errors_total';
 
-// notices returns [{ level, text, family, where }] for the range [from, to]. The level is bad for a
-// count that grew in the range, warn for a history that lacks something, and old for the
-// counts of a family that did not grow: they share one notice. The order is that of the levels.
+// notices returns [{ level, text, family, where }] for the range [from, to]. The level of a count
+// that grew in the range is bad. The level of a lack of the history is warn. The counts of a family
+// that did not grow share one notice of the level old. The order is that of the levels.
 // health is { leftOut, covered }: the number of series that the history has no room for, and its
 // seconds if they are fewer than it shall have, or 0.
 export function notices(store, health, range) {

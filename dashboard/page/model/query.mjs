@@ -82,7 +82,7 @@ function evaluateJob(store, job, plan) {
     groups: count ?? present.length,
     rest: (count ?? present.length) - present.length,
     heat: heat && heat.result(),
-    note: noteOf(fn, plan, divisor),
+    note: noteOf(family.kind, fn, plan),
     error: emptiness(job, present.length > 0, rows),
   };
 }
@@ -166,10 +166,11 @@ function linesOf(texts, groups, seen, rows, fn) {
 
 const lineText = (group, own) => own && group === '(no labels)' ? own : [group, own].filter(Boolean).join(' ');
 
-// noteOf returns what a reader must know about the points of a chart.
-function noteOf(fn, { width }, ratio) {
+// noteOf returns the meaning of the points of a chart, unless it is plain. A summary has the quantiles
+// of the program.
+function noteOf(kind, fn, { width }) {
   const seconds = `${Math.round(width * 10) / 10} s`, notes = [];
-  if (/^p\d|^quantiles$/.test(fn)) notes.push('quantiles of the last 60 s');
+  if (kind === 'histogram' && /^p\d|^quantiles$/.test(fn)) notes.push('quantiles of the last 60 s');
   if (fn === 'mean') notes.push('mean of the last 60 s');
   if (width && fn === 'rate') notes.push(`each point is the rate over ${seconds}`);
   if (width && (fn === 'sum' || fn === 'avg')) notes.push(`each point is the value of ${seconds} that differs most from the point before`);

@@ -1,7 +1,7 @@
 // Units of metrics, from the metadata or the name.
 
 const UNITS = ['seconds', 'bytes', 'ratio', 'celsius', 'meters', 'volts', 'amperes', 'joules', 'grams', 'hertz', 'percent'];
-const ALIASES = { s: 'seconds', second: 'seconds', by: 'bytes', byte: 'bytes', 1: '', none: '' };
+const ALIASES = { s: 'seconds', second: 'seconds', cpu_seconds: 'seconds', by: 'bytes', byte: 'bytes', 1: '', none: '' };
 
 // A time is a number of seconds since 1970. It has no unit here: it is not a duration.
 const TIME = /_(timestamp|start_time|last_[a-z]+_time)_seconds$/;
