@@ -28,7 +28,7 @@ var (
 	styles      = []string{"shell.css", "card.css"}
 	viewModules = []string{
 		"view/clock.mjs", "view/format.mjs", "view/axis.mjs", "view/palette.mjs", "view/timeaxis.mjs",
-		"view/plot.mjs", "view/samples.mjs", "view/chart.mjs", "model/functions.mjs", "view/dom.mjs",
+		"view/plot.mjs", "view/samples.mjs", "view/chart.mjs", "model/functions.mjs", "model/units.mjs", "view/dom.mjs",
 		"view/options.mjs", "view/controls.mjs", "view/export.mjs", "view/heat.mjs", "view/legend.mjs",
 		"view/pointer.mjs", "view/card.mjs", "model/panels.mjs", "view/gotab.mjs", "view/sizes.mjs",
 		"view/board.mjs", "view/keys.mjs", "view/list.mjs", "view/noticebar.mjs", "view/address.mjs",

@@ -35,8 +35,8 @@ test('a choice of the address is always an option', () => {
   assert.deepEqual(values(groupOptions({ labels }, 'a')), ['', '*', 'a']);
   assert.deepEqual(values(groupOptions({ labels }, 'gone')), ['', '*', 'a', 'gone']);
   assert.deepEqual(values(lineCountOptions(7)), ['5', '7', '12', '25']);
-  const rows = [{ name: 'g', kind: 'counter' }, { name: 'h', kind: 'histogram' }, { name: 'f', kind: 'counter' }];
-  assert.deepEqual(values(ratioOptions(spec(), 'counter', [spec(), spec({ family: 'other' })], rows)), ['', 'f', 'other', 'g']);
+  const rows = [{ name: 'go_gc_total', kind: 'counter' }, { name: 'g', kind: 'counter' }, { name: 'h', kind: 'histogram' }, { name: 'f', kind: 'counter' }];
+  assert.deepEqual(values(ratioOptions(spec(), 'counter', [spec(), spec({ family: 'other' })], rows)), ['', 'f', 'other', 'g', 'go_gc_total']);
   assert.ok(values(ratioOptions(spec({ ratio: { family: 'gone', where: [] } }), 'counter', [], rows)).includes('gone'));
 });
 

@@ -1,8 +1,10 @@
 // Card shows the result of a query: a line chart, a heat map for histograms, a legend and the
 // controls. The elements of a card stay from frame to frame.
 
+import { unitOf } from '../model/units.mjs';
 import { lineAxis } from './axis.mjs';
 import { drawLines } from './chart.mjs';
+import { formatTime } from './clock.mjs';
 import { Controls } from './controls.mjs';
 import { element, labelPair, setText } from './dom.mjs';
 import { csvOf, fileName, pngOf, saveFile } from './export.mjs';
@@ -14,7 +16,6 @@ import { lineStyle, styleIndexes } from './palette.mjs';
 import { drawPointer } from './plot.mjs';
 import { watchPointer } from './pointer.mjs';
 import { nearestSample } from './samples.mjs';
-import { formatTime } from './clock.mjs';
 
 const SPOKEN_LINES = 4;       // maximum number of lines in the label of a chart
 
@@ -164,13 +165,13 @@ export class Card {
   // paint draws the canvases.
   paint(range, marks, { time, drag }) {
     if (!this.result) return;
-    const { times, lines, display, heat } = this.result;
+    const { family, unit, times, lines, display, heat } = this.result;
     const shown = lines.filter(l => !this.hidden.has(l.key));
     this.axis = lineAxis(shown, display, this.axis);
-    const common = { times, range, display, marks, crosshair: time, drag };
+    const common = { times, range, marks, crosshair: time, drag };
     const bold = shown.findIndex(l => l.key === this.bold);
-    drawLines(this.lines, { ...common, axis: this.axis, lines: shown.map(l => ({ values: l.values, style: this.style(l) })), bold: bold < 0 ? undefined : bold });
-    if (heat) drawHeat(this.heat, { ...common, heat });
+    drawLines(this.lines, { ...common, axis: this.axis, lines: shown.map(l => ({ values: l.values, style: this.style(l) })), bold });
+    if (heat) drawHeat(this.heat, { ...common, heat, display: { unit: unitOf(family, unit), perSecond: false } });
   }
 
   paintPointer({ time, drag }) {

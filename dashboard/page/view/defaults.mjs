@@ -1,5 +1,7 @@
 // The cards of a page without cards in its address: the families that show an incident best.
 
+import { programFirst } from './options.mjs';
+
 const DEFAULT_CARDS = 3;
 const STATUS_LABELS = ['status', 'code', 'status_code'];
 const PATH_LABELS = ['path', 'route', 'handler', 'endpoint', 'method'];
@@ -9,7 +11,6 @@ const PREFERRED = [
   { family: 'http_requests_in_flight' },
   { family: 'go_goroutines' },
 ];
-const RUNTIME = /^(go|process|promhttp|tacho)_/;
 
 // preferredCards returns cards that ask whether the preferred families exist.
 export const preferredCards = () => PREFERRED.map(({ family }, i) => ({ id: `default-${i}`, family, where: [], by: '' }));
@@ -25,6 +26,6 @@ export function chooseDefaults(results, rows) {
     cards.push(by ? { family, by, fn } : { family });
   }
   const names = rows.map(r => r.name).filter(name => !cards.some(c => c.family === name));
-  for (const family of [...names.filter(n => !RUNTIME.test(n)), ...names.filter(n => RUNTIME.test(n))]) cards.push({ family });
+  for (const family of programFirst(names)) cards.push({ family });
   return cards.slice(0, DEFAULT_CARDS);
 }

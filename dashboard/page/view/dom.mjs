@@ -18,15 +18,21 @@ export function setText(e, text) {
   if (e.textContent !== text) e.textContent = text;
 }
 
-// setOptions replaces the options of a select element. Each option is [value, text]. The
-// options of an element with the focus stay, because a list can be open.
+// setOptions replaces the options of a select element. Each option is [value, text]. The options
+// of an open list stay, so that the user chooses the option that the user sees.
 export function setOptions(select, options, value) {
   const signature = JSON.stringify(options);
-  if (select.dataset.options !== signature && !(select === document.activeElement && select.options.length)) {
+  if (select.dataset.options !== signature && !isListOpen(select)) {
     select.dataset.options = signature;
     select.replaceChildren(...options.map(([v, text]) => element('option', { value: v, textContent: text })));
   }
   if (select.value !== value) select.value = value;
+}
+
+// isListOpen reports whether the list of options is open, or can be open in a browser without the
+// pseudo-class ":open".
+function isListOpen(select) {
+  return select === document.activeElement && (!CSS.supports('selector(:open)') || select.matches(':open'));
 }
 
 // setChildren adds or removes children at the end until a parent has n of them. make returns a

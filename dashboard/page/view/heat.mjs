@@ -1,6 +1,6 @@
 // Heat maps of the buckets of histograms.
 import { formatValue } from './format.mjs';
-import { beginPlot, clipPlot, drawGaps, drawTimeAxis, endPlot, plotOf, plotX } from './plot.mjs';
+import { beginPlot, clipPlot, drawGaps, drawTimeAxis, endPlot, plotOf, plotX, timeAt } from './plot.mjs';
 import { sampleInterval } from './samples.mjs';
 
 const HEAT_ROWS = 32;                // most rows of a heat map
@@ -8,8 +8,8 @@ const SCALE_WIDTH = 48;              // pixels
 const ROW_TEXT = 13;                 // pixels for the text of a row
 const COUNT_DISPLAY = { unit: '', perSecond: true };
 
-// drawHeat draws observations per second by bucket over time. A column without counts is a gap. The
-// shade is by the square root of the count.
+// drawHeat draws observations per second by bucket over time. The argument display is of the bounds. A
+// column without counts is a gap. The shade is by the square root of the count.
 export function drawHeat(canvas, { times, heat, range, display, marks = [], crosshair = null, drag = null }) {
   const plot = beginPlot(canvas, range, 18);
   if (!plot) return;
@@ -28,11 +28,8 @@ export function drawHeat(canvas, { times, heat, range, display, marks = [], cros
 // heatAt returns { time, text, count } of the bucket and the column at a position of the page, or
 // null. The count is per second.
 export function heatAt(canvas, clientX, clientY) {
-  const plot = plotOf(canvas);
-  if (!plot?.cellAt) return null;
-  const { left, top } = canvas.getBoundingClientRect(), { area, range } = plot;
-  const time = range[0] + (range[1] - range[0]) * (clientX - left - area.left) / (area.right - area.left);
-  return time < range[0] || time > range[1] ? null : plot.cellAt(time, clientY - top);
+  const time = timeAt(canvas, clientX);
+  return time === null ? null : plotOf(canvas).cellAt?.(time, clientY - canvas.getBoundingClientRect().top) ?? null;
 }
 
 // heatRows returns at most `most` rows [first, end) of indexes of bounds. Too many bounds are
@@ -67,7 +64,7 @@ export function heatColumns(times, counts, rows) {
 // bucketText returns the range of values of the bounds [first, end). A bound is an upper bound. A
 // negative bound of a native histogram is a lower bound, and 0 is the zero bucket.
 export function bucketText({ bounds, native }, [first, end], display) {
-  const text = v => formatValue(v, { unit: display.unit, perSecond: false });
+  const text = v => formatValue(v, display);
   const isNegative = native && bounds[first] < 0;
   const low = isNegative ? bounds[first] : first > 0 && !(native && bounds[first - 1] < 0) ? bounds[first - 1] : -Infinity;
   const high = native && bounds[end - 1] < 0 ? bounds[end] ?? 0 : bounds[end - 1];
@@ -119,7 +116,7 @@ function drawRowTexts(plot, rows, { bounds }, display) {
   g.textBaseline = 'middle';
   for (let row = 0; row < rows.length; row += every) {
     const y = area.bottom - (area.bottom - area.top) * (row + .5) / rows.length;
-    const text = formatValue(bounds[rows[row][1] - 1], { unit: display.unit, perSecond: false });
+    const text = formatValue(bounds[rows[row][1] - 1], display);
     g.fillText(text, area.left - 6, y, area.left - 8);
   }
 }

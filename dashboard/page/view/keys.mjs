@@ -2,7 +2,8 @@
 
 import { byId } from './dom.mjs';
 
-const LIST_KEYS = ['ArrowDown', 'ArrowUp', 'PageDown', 'PageUp', 'Home', 'End', 'Enter'];
+const LIST_KEYS = ['ArrowDown', 'ArrowUp', 'PageDown', 'PageUp', 'Enter', 'Home', 'End', ' '];
+const SEARCH_KEYS = LIST_KEYS.slice(0, 5);  // keys of the list that are of no use in a text
 
 // listenToKeys adds the shortcuts. Keys in other inputs than the search stay with the input.
 export function listenToKeys(session, list, shell) {
@@ -25,6 +26,7 @@ export function listenToKeys(session, list, shell) {
     Home: () => list.moveCursor(-Infinity),
     End: () => list.moveCursor(Infinity),
     Enter: () => list.chooseCursor(),
+    ' ': () => list.chooseCursor(),
   };
   document.addEventListener('keydown', e => {
     if (e.ctrlKey || e.metaKey || e.altKey || byId('keys').open) return;
@@ -32,7 +34,7 @@ export function listenToKeys(session, list, shell) {
       if (e.key === 'Escape') {
         list.find('');
         search.blur();
-      } else if (LIST_KEYS.slice(0, 4).includes(e.key) || e.key === 'Enter') act(e);
+      } else if (SEARCH_KEYS.includes(e.key)) act(e);
     } else if (e.key === 'Escape') closeOpen(shell);
     else if (!e.target.matches('input, select, textarea') && (!LIST_KEYS.includes(e.key) || movesList(e))) act(e);
   });

@@ -31,6 +31,7 @@ export class Legend {
     r.button.setAttribute('aria-pressed', String(!off));
     r.swatch.style.background = swatchOf(style);
     setText(r.labels, line.text);
+    r.labels.title = line.text;
     setText(r.value, value);
     r.only.hidden = !line.labels?.length;
     r.only.setAttribute('aria-label', `Only ${line.text}`);

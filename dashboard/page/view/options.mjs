@@ -8,6 +8,10 @@ const FUNCTION_TEXT = {
 };
 const LINE_COUNTS = [5, 12, 25];
 const MAX_RATIOS = 40;        // maximum number of families to choose a ratio from
+const RUNTIME = /^(go|process|promhttp|tacho)_/;
+
+// programFirst returns names of families, those of the runtime last.
+export const programFirst = names => [...names.filter(n => !RUNTIME.test(n)), ...names.filter(n => RUNTIME.test(n))];
 
 // groupOptions returns the choices of "group by": all series, each series, or a label.
 export function groupOptions({ labels }, by) {
@@ -29,10 +33,10 @@ export function lineCountOptions(top) {
 }
 
 // ratioOptions returns the choices of the divisor: the own family without filters, the families of
-// other cards, and the families in the list.
+// other cards, and the families in the list. Families of the runtime are the last.
 export function ratioOptions({ family, ratio }, kind, cards, rows) {
   const names = new Set(cards.map(c => c.family));
-  for (const row of rows) if (row.kind === kind) names.add(row.name);
+  for (const name of programFirst(rows.filter(r => r.kind === kind).map(r => r.name))) names.add(name);
   names.delete(family);
   const others = [...names].slice(0, MAX_RATIOS);
   if (ratio && ratio.family !== family && !others.includes(ratio.family)) others.unshift(ratio.family);

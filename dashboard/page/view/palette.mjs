@@ -1,6 +1,6 @@
 // Colors and dashes of lines, and the colors of the theme.
 
-// Each color has a contrast of at least 3 to the cards of both themeCache. The colors differ for
+// Each color has a contrast of at least 3 to the cards of both themes. The colors differ for
 // people with color blindness too. More than 6 lines differ by the dash.
 const LINE_COLORS = ['#1890e8', '#f86000', '#50a078', '#a010f8', '#c83008', '#a04888'];
 const LINE_DASHES = [[], [6, 3], [2, 3], [10, 3, 2, 3], [1, 5]];

@@ -16,8 +16,9 @@ export class Session {
     this.requests = new Map();  // number of a request for label values → resolve function
     this.requested = 0;
     this.numbered = 0;          // number of cards so far
-    this.sent = -Infinity;      // time of the view that has no frame yet
-    this.stale = false;         // reports whether the state changed after that view
+    this.sent = 0;              // time of the last view
+    this.pending = 0;           // number of views without their frame
+    this.stale = false;         // reports whether the state changed after the last view
     this.state = { interval: 2, paused: false, search: '', order: 'name', first: 0, count: 0, sizes: false, points: 300 };
     this.readAddress();
   }
@@ -60,9 +61,10 @@ export class Session {
   // send sends the state to the worker. While a frame is due, the state waits for the frame, so
   // that a slow worker gets the last state only.
   send() {
-    this.stale = performance.now() - this.sent < REPLY_MS;
+    this.stale = this.pending > 0 && performance.now() - this.sent < REPLY_MS;
     if (this.stale) return;
     this.sent = performance.now();
+    this.pending++;
     this.post({ type: 'view', view: this.view() });
   }
 
@@ -75,18 +77,21 @@ export class Session {
     };
   }
 
-  // receive takes a message of the worker.
+  // receive takes a message of the worker: a frame, or the values of a label.
   receive(message) {
-    if (message.type === 'values') {
-      this.requests.get(message.request)?.(message);
-      this.requests.delete(message.request);
-    }
-    if (message.type !== 'frame') return;
-    this.frame = message;
-    this.sent = -Infinity;
-    if (this.choosing && this.state.tab === 'metrics' && message.polled && message.list.total) this.chooseCards();
-    if (this.stale || !this.span() && this.sentSpan !== this.storedSpan()) this.send();
-    else for (const resolve of this.settled.splice(0)) resolve();
+    if (message.type === 'frame') return this.receiveFrame(message);
+    this.requests.get(message.request)?.(message);
+    this.requests.delete(message.request);
+  }
+
+  // receiveFrame takes a frame. Each view has one frame, in the order of the views. The frame of a
+  // poll can be of an earlier view.
+  receiveFrame(frame) {
+    this.frame = frame;
+    if (!frame.polled) this.pending--;
+    if (this.choosing && this.state.tab === 'metrics' && frame.polled && frame.list.total) this.chooseCards();
+    if (this.stale && !this.pending || !this.span() && this.sentSpan !== this.storedSpan()) this.send();
+    if (this.isSettled()) for (const resolve of this.settled.splice(0)) resolve();
     this.render();
   }
 
@@ -105,7 +110,7 @@ export class Session {
   }
 
   // isSettled reports whether the frame is of the present state.
-  isSettled() { return this.sent === -Infinity && !this.stale; }
+  isSettled() { return !this.pending && !this.stale; }
 
   // whenSettled returns a promise that ends when the frame is of the present state.
   whenSettled() {

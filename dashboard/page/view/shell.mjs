@@ -82,9 +82,12 @@ export class Shell {
     byId('cards').setAttribute('aria-labelledby', `tab-${state.tab}`);
   }
 
-  // drawStatus puts the number of families in an element of its own, which a small screen hides.
+  // drawStatus puts the number of families in an element of its own, which a small screen hides. A
+  // screen reader announces all changes but those from one number of series to another.
   drawStatus(text, bad) {
-    const status = byId('status'), at = text.includes(' in ') ? text.indexOf(' in ') : text.length;
+    const status = byId('status'), at = text.includes(' series in ') ? text.indexOf(' in ') : text.length;
+    const counts = at < text.length && status.lastChild.textContent !== '';
+    status.setAttribute('aria-live', counts ? 'off' : 'polite');
     setText(status.firstChild, text.slice(0, at));
     setText(status.lastChild, text.slice(at));
     status.title = text;

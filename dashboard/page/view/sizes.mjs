@@ -16,7 +16,7 @@ export class SizesTable {
 
   // draw keeps the rows, so that a button does not lose the focus.
   draw({ total, families, rows }) {
-    setText(this.about, `${total} series in ${families} families`);
+    setText(this.about, `${total} series in ${families} ${families === 1 ? 'family' : 'families'}`);
     setChildren(this.body, rows.length, () => this.newRow());
     rows.forEach(({ name, count, label, values }, i) => {
       const row = this.body.children[i], [family, number, share, widest, show] = row.children;

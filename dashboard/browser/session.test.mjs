@@ -1,0 +1,77 @@
+// Tests of the messages between the page and its worker.
+import assert from 'node:assert/strict';
+import { beforeEach, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+
+// The page has these objects in a browser.
+Object.assign(globalThis, {
+  location: { hash: '', pathname: '/dashboard', search: '' }, document: { hidden: false },
+  history: { replaceState() {}, pushState() {} },
+});
+const { Session } = await import('../page/view/session.mjs');
+
+let session, views;
+beforeEach(() => {
+  views = [];
+  session = new Session(message => { if (message.type === 'view') views.push(message.view); }, () => {});
+  session.send();
+});
+
+const row = name => ({ name, kind: 'gauge', unit: '', help: '', count: 1, match: null });
+
+// reply sends a frame with rows to the session. The frame of a poll is not the reply to a view.
+function reply(names, polled = false) {
+  const list = { total: names.length, families: 9, series: 9, first: 0, rows: names.map(row) };
+  session.receive({ type: 'frame', polled, status: { text: '', bad: false }, range: [0, 1], stored: [0, 1], list, cards: [], marks: [], notices: [], sizes: null });
+}
+
+test('a search is settled by its own frame, not by the frame of a poll', async () => {
+  reply(['a', 'b']);
+  session.set({ search: 'b', first: 0 });
+  let rows = null;
+  const settled = session.whenSettled().then(() => { rows = session.frame.list.rows.map(r => r.name); });
+  reply(['a', 'b'], true);
+  await setImmediate();
+  assert.equal(session.isSettled(), false);
+  assert.equal(rows, null);
+  reply(['b']);
+  await settled;
+  assert.deepEqual(rows, ['b']);
+  assert.equal(session.isSettled(), true);
+});
+
+test('a slow worker gets the last state only', () => {
+  assert.equal(views.length, 1);
+  for (const search of ['a', 'ab', 'abc']) session.set({ search });
+  assert.equal(views.length, 1);
+  reply([], true);
+  assert.equal(views.length, 1);
+  reply([]);
+  assert.deepEqual(views.slice(1).map(v => v.search), ['abc']);
+  assert.equal(session.isSettled(), false);
+  reply([]);
+  assert.equal(session.isSettled(), true);
+});
+
+test('a view that waits for a second is sent without the frame of the view before', t => {
+  let now = performance.now();
+  t.mock.method(performance, 'now', () => now);
+  session.send();
+  session.set({ search: 'a' });
+  assert.equal(views.length, 1);
+  now += 2000;
+  session.set({ search: 'ab' });
+  assert.deepEqual(views.slice(1).map(v => v.search), ['ab']);
+  reply(['old']);
+  assert.equal(session.isSettled(), false);
+  reply(['ab']);
+  assert.equal(session.isSettled(), true);
+});
+
+test('values of labels go to their request', async () => {
+  const first = session.values('f', 'l', ''), second = session.values('f', 'l', 'x');
+  session.receive({ type: 'values', request: 2, values: [{ value: 'x', count: 1 }], total: 1 });
+  session.receive({ type: 'values', request: 1, values: [], total: 0 });
+  assert.equal((await second).total, 1);
+  assert.equal((await first).total, 0);
+});
