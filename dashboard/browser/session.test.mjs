@@ -5,7 +5,7 @@ import { setImmediate } from 'node:timers/promises';
 
 // The page has these objects in a browser.
 Object.assign(globalThis, {
-  location: { hash: '', pathname: '/dashboard', search: '' }, document: { hidden: false },
+  location: { hash: '#f', pathname: '/dashboard', search: '' }, document: { hidden: false },
   history: { replaceState() {}, pushState() {} },
 });
 const { Session } = await import('../page/view/session.mjs');
