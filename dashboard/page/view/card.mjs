@@ -121,8 +121,13 @@ export class Card {
   drawLegend() {
     if (!this.result) return;
     const { time } = this.session.pointer;
+    this.shown = this.position(time);
     this.legend.draw(this.entries(time), this.hotText() || this.note(time), Boolean(this.result.error));
   }
+
+  // position returns a text of what the pointer selects: the sample and the bucket. The legend is
+  // drawn again only if the position changed.
+  position(time) { return `${this.indexAt(time)} ${this.hotText()}`; }
 
   // entries returns the lines of the legend with the values at a time, or the latest values.
   entries(time) {
@@ -176,6 +181,6 @@ export class Card {
 
   paintPointer({ time, drag }) {
     for (const canvas of [this.lines, this.heat]) if (!canvas.hidden) drawPointer(canvas, time, drag);
-    this.drawLegend();
+    if (this.result && this.position(time) !== this.shown) this.drawLegend();
   }
 }

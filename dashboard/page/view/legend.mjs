@@ -26,13 +26,14 @@ export class Legend {
   drawRow({ line, style, value, off }) {
     let r = this.rows.get(line.key);
     if (!r) this.rows.set(line.key, r = this.newRow(line.key));
-    r.line = line;
+    setText(r.value, value);
+    if (r.line === line && r.off === off) return r;
+    Object.assign(r, { line, off });
     r.button.className = off ? 'off' : '';
     r.button.setAttribute('aria-pressed', String(!off));
     r.swatch.style.background = swatchOf(style);
     setText(r.labels, line.text);
     r.labels.title = line.text;
-    setText(r.value, value);
     r.only.hidden = !line.labels?.length;
     r.only.setAttribute('aria-label', `Only ${line.text}`);
     return r;
