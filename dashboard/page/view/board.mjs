@@ -43,12 +43,12 @@ export class Board {
   // drawCards adds and removes cards, and shows the results of the last frame.
   drawCards() {
     const { state, frame } = this.session;
-    const results = new Map(frame?.cards.map(r => [r.id, r]));
+    const results = new Map(this.session.hasValues() ? frame.cards.map(r => [r.id, r]) : []);
     const specs = state.tab === 'go' ? goCardsWithData([...results.values()]) : state.cards;
     this.removeCards(new Set(specs.map(s => s.id)));
     const sizes = state.tab === 'metrics' && state.sizes && frame?.sizes;
     if (sizes) this.sizes.draw(sizes);
-    setText(this.empty, this.emptyText(specs));
+    setText(this.empty, this.emptyText(specs, [...results.values()]));
     const articles = specs.map(s => this.cardOf(s).article);
     placeInOrder(this.section, [...sizes ? [this.sizes.article] : [], ...articles, ...this.empty.textContent && !sizes ? [this.empty] : []]);
     for (const spec of specs) this.cards.get(spec.id).update(spec, results.get(spec.id));
@@ -75,9 +75,9 @@ export class Board {
   }
 
   // emptyText returns the text below the cards.
-  emptyText(specs) {
+  emptyText(specs, results) {
     const { state, frame, choosing } = this.session;
-    if (state.tab === 'go' && frame) return missingText(frame.cards);
+    if (state.tab === 'go') return missingText(results);
     if (specs.length) return '';
     return frame?.list.families && !choosing ? 'Select families in the list.' : 'Waiting for the first values.';
   }

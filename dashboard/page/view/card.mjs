@@ -24,7 +24,7 @@ export class Card {
   constructor(session, spec, actions) {
     Object.assign(this, { session, spec, result: null, axis: null, styles: undefined, bold: null, hot: null, hidden: new Set() });
     this.name = spec.title ?? spec.family;
-    this.about = element('p', { className: 'about' });
+    this.about = element('p', { className: 'about', textContent: 'Waiting for the first values.' });
     this.lines = this.newCanvas('lines', actions);
     this.heat = this.newCanvas('heat', actions);
     this.heat.hidden = true;

@@ -128,6 +128,9 @@ export class Session {
 
   span() { return this.state.span ?? DEFAULT_SPAN; }
 
+  // hasValues reports whether the worker has stored a step.
+  hasValues() { return Number.isFinite(this.frame?.stored[1]); }
+
   // storedSpan returns the seconds of all stored time, in full minutes.
   storedSpan() {
     const [from, to] = this.frame?.stored ?? [0, 0];
