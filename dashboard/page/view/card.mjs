@@ -56,7 +56,7 @@ export class Card {
     const png = element('button', { className: 'png', textContent: 'PNG', title: 'Save the chart as PNG', aria: { label: `PNG of ${this.name}` } });
     csv.onclick = () => this.saveCSV();
     png.onclick = () => this.savePNG();
-    return element('div', { className: 'tools' }, ...this.controls?.elements ?? [], csv, png);
+    return element('div', { className: 'tools' }, ...this.controls?.elements ?? [], element('span', { className: 'save' }, csv, png));
   }
 
   newCanvas(className, actions) {
