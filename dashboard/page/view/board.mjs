@@ -70,7 +70,7 @@ export class Board {
       this.cards.delete(id);
       this.visible.delete(card);
       this.dirty.delete(card);
-      this.point(null, null); // a removed canvas reports no end of the pointer
+      this.point(null, null); // a removed canvas gets no event pointerleave
     }
   }
 

@@ -92,9 +92,11 @@ export class Card {
 
   async savePNG() {
     if (!this.result) return;
+    const entries = this.entries(null).filter(e => !e.off);
     const blob = await pngOf({
-      title: this.name, about: this.about.textContent, range: this.session.range(), filters: this.spec.where.map(f => labelPair(...f)),
-      canvases: [this.lines, this.heat].filter(c => !c.hidden), legend: this.entries(null).filter(e => !e.off).map(({ line, style, value }) => ({ style, text: line.text, value })), note: this.note(),
+      title: this.name, about: this.about.textContent, filters: this.spec.where.map(f => labelPair(...f)), range: this.session.range(),
+      canvases: [this.lines, this.heat].filter(c => !c.hidden),
+      legend: entries.map(({ line, style, value }) => ({ style, text: line.text, value })), note: this.note(),
     });
     saveFile(this.fileName('png'), blob);
   }
@@ -125,8 +127,8 @@ export class Card {
     this.legend.draw(this.entries(time), this.hotText() || this.note(time), Boolean(this.result.error));
   }
 
-  // position returns a text of what the pointer selects: the sample and the bucket. The legend is
-  // drawn again only if the position changed.
+  // position returns a text with the sample and the bucket under the pointer. The legend is drawn again
+  // only if the position changed.
   position(time) { return `${this.indexAt(time)} ${this.hotText()}`; }
 
   // entries returns the lines of the legend with the values at a time, or the latest values.

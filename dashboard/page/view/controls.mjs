@@ -101,7 +101,8 @@ export class Controls {
 
   // ---- drawing ----
 
-  // draw prefers the choices of the card to those of the result, which can be of an earlier choice.
+  // draw prefers the choices of the card to the choices of the result. The result can be of an earlier
+  // choice.
   draw(spec, result) {
     Object.assign(this, { spec, result });
     const { frame, state } = this.session;

@@ -33,7 +33,7 @@ export function heatAt(canvas, clientX, clientY) {
 }
 
 // heatRows returns at most `most` rows [first, end) of indexes of bounds. Too many bounds are
-// joined, and bounds without counts at both ends are left out before.
+// joined, and bounds without counts at the ends are left out before.
 export function heatRows({ bounds, counts }, most) {
   let first = 0, end = bounds.length;
   if (end > most) {

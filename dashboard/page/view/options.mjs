@@ -10,7 +10,7 @@ const LINE_COUNTS = [5, 12, 25];
 const MAX_RATIOS = 40;        // maximum number of families to choose a ratio from
 const RUNTIME = /^(go|process|promhttp|tacho)_/;
 
-// programFirst returns names of families, those of the runtime last.
+// programFirst returns the names of families. The names of the runtime are the last.
 export const programFirst = names => [...names.filter(n => !RUNTIME.test(n)), ...names.filter(n => RUNTIME.test(n))];
 
 // groupOptions returns the choices of "group by": all series, each series, or a label.

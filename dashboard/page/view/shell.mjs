@@ -83,7 +83,7 @@ export class Shell {
   }
 
   // drawStatus puts the number of families in an element of its own, which a small screen hides. A
-  // screen reader announces all changes but those from one number of series to another.
+  // screen reader announces each change, except a change of the number of series.
   drawStatus(text, bad) {
     const status = byId('status'), at = text.includes(' series in ') ? text.indexOf(' in ') : text.length;
     const counts = at < text.length && status.lastChild.textContent !== '';
