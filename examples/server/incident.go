@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"time"
 )
@@ -24,6 +25,16 @@ const (
 )
 
 func newIncident() incident { return incident{begin: time.Now(), wait: wait} }
+
+// String returns a line with the first bad minute, or an empty string for the zero incident.
+func (i incident) String() string {
+	if i.begin.IsZero() {
+		return ""
+	}
+	from, to := i.begin.Add(incidentBegin), i.begin.Add(incidentEnd)
+	return fmt.Sprintf("server: an incident begins at %s and ends at %s; the next begins at %s\n",
+		from.Format(time.TimeOnly), to.Format(time.TimeOnly), from.Add(incidentPeriod).Format(time.TimeOnly))
+}
 
 // active reports whether the route is bad at the time now.
 func (i incident) active(now time.Time) bool {

@@ -6,6 +6,8 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,12 +28,24 @@ func TestIncidentTimes(t *testing.T) {
 	}
 }
 
+// TestIncidentLine checks the line that announces the times of an incident.
+func TestIncidentLine(t *testing.T) {
+	i := incident{begin: time.Date(2026, 1, 2, 10, 0, 0, 0, time.UTC)}
+	want := "server: an incident begins at 10:00:30 and ends at 10:01:30; the next begins at 10:02:30\n"
+	if got := i.String(); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := new(incident).String(); got != "" {
+		t.Errorf("the zero incident: got %q, want an empty string", got)
+	}
+}
+
 // TestIncident requests two routes during an incident and before it. During the incident each
 // request of one route waits, and some fail.
 func TestIncident(t *testing.T) {
 	a := newAPI(tachikoma.New())
 	session := a.openSession()
-	handler := a.routes(http.NotFoundHandler())
+	handler := a.routes()
 	var waits []time.Duration
 	statuses := func(begin time.Time, path string) map[int]int {
 		waits = nil
@@ -62,6 +76,27 @@ func TestIncident(t *testing.T) {
 	}
 	if got := statuses(time.Now(), "/forge/sessions/"+session); got[http.StatusOK] != 200 || waits != nil {
 		t.Errorf("before an incident: got statuses %v and waits %v, want 200 only", got, waits)
+	}
+}
+
+// TestWorkloadWaits checks that the workload ends after its requests. Requests of an incident end late.
+func TestWorkloadWaits(t *testing.T) {
+	a := newAPI(tachikoma.New())
+	ctx, cancel := context.WithCancel(context.Background())
+	var begun, ended atomic.Int64
+	a.incident = incident{begin: time.Now().Add(-incidentBegin), wait: func(ctx context.Context, _ time.Duration) {
+		if begun.Add(1) == 5 {
+			cancel()
+		}
+		<-ctx.Done()
+		for range 1000 {
+			runtime.Gosched()
+		}
+		ended.Add(1)
+	}}
+	(&workload{api: a, handler: a.routes()}).run(ctx)
+	if begun.Load() != ended.Load() {
+		t.Errorf("%d requests began and %d ended, want the same number", begun.Load(), ended.Load())
 	}
 }
 

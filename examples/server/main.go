@@ -67,7 +67,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	addr := flags.String("addr", "127.0.0.1:8080", "`address` to listen on, with port 0 for any free port")
 	write := flags.String("write", "", "`URL` of a remote write receiver, for a push every 15 seconds and at the end")
 	simulate := flags.Bool("incident", false,
-		"make GET /forge/sessions/{path...} slow and fail for a minute, 30 seconds after the start and then every 2 minutes")
+		"make GET /forge/sessions/{path...} slow and fail, from 30 to 90 seconds after the start and then every 2 minutes")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -100,16 +100,19 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if *simulate {
 		a.incident = newIncident()
 	}
-	handler := metrics.Middleware(a.routes(page))
+	handler := metrics.Middleware(a.routes())
 	workloadDone := make(chan struct{})
 	go func() {
 		defer close(workloadDone)
 		(&workload{api: a, handler: handler}).run(ctx)
 	}()
 
+	mux := http.NewServeMux()
+	mux.Handle("/", handler)
+	mux.Handle("/dashboard", page) // outside of the middleware, so that the charts have the requests of clients only
 	server := &http.Server{
 		// Outside of the middleware, so that a body that is too large closes the connection.
-		Handler:           http.MaxBytesHandler(handler, 1<<16),
+		Handler:           http.MaxBytesHandler(mux, 1<<16),
 		ConnState:         metrics.HTTP.ConnState,
 		ReadHeaderTimeout: 5 * time.Second,
 		WriteTimeout:      10 * time.Second, // for clients that do not read the history of the dashboard
@@ -117,7 +120,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	base := "http://" + listener.Addr().String()
-	fmt.Fprintf(stdout, "server: open %s/metrics or %s/dashboard, list missions at %s/missions\n", base, base, base)
+	fmt.Fprintf(stdout, "server: open %s/metrics or %s/dashboard, list missions at %s/missions\n%s", base, base, base, a.incident)
 
 	select {
 	case err = <-served:

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"runtime/pprof"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -35,9 +36,13 @@ func TestServer(t *testing.T) {
 	go func() {
 		ended <- run(ctx, []string{"-incident", "-addr", "127.0.0.1:0", "-write", receiver.URL + "/api/v1/write"}, in)
 	}()
-	line, err := bufio.NewReader(out).ReadString('\n')
+	lines := bufio.NewReader(out)
+	line, err := lines.ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
+	}
+	if second, err := lines.ReadString('\n'); !strings.HasPrefix(second, "server: an incident begins at ") {
+		t.Errorf("second line: got %q and error %v, want the time of the incident", second, err)
 	}
 	base := regexp.MustCompile(`http://[0-9.:]+`).FindString(line)
 	if !strings.Contains(line, base+"/metrics ") {
@@ -119,6 +124,9 @@ func TestServer(t *testing.T) {
 	if page := do("GET", "/dashboard", "", 200); !strings.Contains(page, `<meta name="history" content="1">`) {
 		t.Errorf("the dashboard has no history:\n%s", page[:min(len(page), 1000)])
 	}
+	if metrics := do("GET", "/metrics", "", 200); strings.Contains(metrics, `path="/dashboard"`) {
+		t.Error("the requests of the dashboard are counted")
+	}
 	if history := do("GET", "/dashboard?history=0.0", "", 200); !strings.Contains(history, "go_goroutines") {
 		t.Errorf("no go_goroutines in %d bytes of the history", len(history))
 	}
@@ -135,7 +143,23 @@ func TestServer(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("run returned %v after the end of ctx, want nil", err)
 	}
+	for range 1000 { // a goroutine ends shortly after Close
+		if !strings.Contains(stacks(), "dashboard.(*sampler)") {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if strings.Contains(stacks(), "dashboard.(*sampler)") {
+		t.Error("the dashboard runs on after the end of the program")
+	}
 	if pushes.Load() == 0 {
 		t.Error("no push, want at least the push of Shutdown")
 	}
+}
+
+// stacks returns the stacks of all goroutines.
+func stacks() string {
+	var b strings.Builder
+	_ = pprof.Lookup("goroutine").WriteTo(&b, 2)
+	return b.String()
 }

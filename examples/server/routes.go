@@ -37,8 +37,8 @@ func newAPI(metrics *tachikoma.AppMetrics) *api {
 	return &api{metrics: metrics, sessions: map[string]bool{}}
 }
 
-// routes returns a handler of all routes. The page is the dashboard.
-func (a *api) routes(page http.Handler) http.Handler {
+// routes returns a handler of all routes except the dashboard.
+func (a *api) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, http.StatusOK, map[string]string{"status": "ok"})
@@ -54,7 +54,6 @@ func (a *api) routes(page http.Handler) http.Handler {
 	scrapes := a.metrics.Routes()
 	mux.Handle("/metrics", scrapes)
 	mux.Handle("/metrics/json", scrapes)
-	mux.Handle("/dashboard", page)
 	return mux
 }
 
