@@ -22,8 +22,8 @@ import (
 // Names, types, units and buckets are the same as in client_golang's Go collector with the
 // option WithGoCollectorRuntimeMetrics. A histogram has 7 bounds from 64 ns to 0.12 s. The
 // runtime does not measure the sum of a histogram. The sum of a scrape counts each duration as
-// the lower bound of its bucket in the runtime, which is at most a fifth too low, and as 0 below
-// 64 ns. The sum of client_golang is lower.
+// the lower bound of its bucket in the runtime, which is at most a fifth too low. A duration below
+// 64 ns counts as 0. The sum of client_golang is lower.
 //
 // The runtime updates the CPU times at the end of a garbage collection, so the times are 0 before
 // the first one. A collection runs at least every two minutes, unless GOGC is off.
