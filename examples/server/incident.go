@@ -16,10 +16,11 @@ type incident struct {
 	wait  func(context.Context, time.Duration) // ends early if the context ends
 }
 
-// Of each period, a minute is bad. The first minute begins soon enough for a person who opens
-// the dashboard, and late enough for the dashboard to show the time before.
+// A minute of each period is bad. The first bad minute begins after 30 seconds, so that the
+// dashboard shows the time before. The quantiles of the dashboard are those of the last 60
+// seconds, so a period leaves a minute for calm quantiles.
 const (
-	incidentPeriod = 2 * time.Minute
+	incidentPeriod = 3 * time.Minute
 	incidentBegin  = 30 * time.Second
 	incidentEnd    = 90 * time.Second
 )

@@ -14,10 +14,10 @@ import (
 	"github.com/tachikoma/tacho/tachikoma"
 )
 
-// TestIncidentTimes checks that one minute of two is bad, and that the zero incident never is.
+// TestIncidentTimes checks that one minute of three is bad, and that the zero incident never is.
 func TestIncidentTimes(t *testing.T) {
 	i := newIncident()
-	for second, want := range map[int]bool{0: false, 29: false, 30: true, 89: true, 90: false, 149: false, 150: true, 209: true, 210: false} {
+	for second, want := range map[int]bool{0: false, 29: false, 30: true, 89: true, 90: false, 209: false, 210: true, 269: true, 270: false} {
 		now := i.begin.Add(time.Duration(second) * time.Second)
 		if got := i.active(now); got != want {
 			t.Errorf("after %d s: got %t, want %t", second, got, want)
@@ -31,7 +31,7 @@ func TestIncidentTimes(t *testing.T) {
 // TestIncidentLine checks the line that announces the times of an incident.
 func TestIncidentLine(t *testing.T) {
 	i := incident{begin: time.Date(2026, 1, 2, 10, 0, 0, 0, time.UTC)}
-	want := "server: an incident begins at 10:00:30 and ends at 10:01:30; the next begins at 10:02:30\n"
+	want := "server: an incident begins at 10:00:30 and ends at 10:01:30; the next begins at 10:03:30\n"
 	if got := i.String(); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -67,7 +67,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	addr := flags.String("addr", "127.0.0.1:8080", "`address` to listen on, with port 0 for any free port")
 	write := flags.String("write", "", "`URL` of a remote write receiver, for a push every 15 seconds and at the end")
 	simulate := flags.Bool("incident", false,
-		"make GET /forge/sessions/{path...} slow and fail, from 30 to 90 seconds after the start and then every 2 minutes")
+		"make GET /forge/sessions/{path...} slow and fail, from 30 to 90 seconds after the start and then every 3 minutes")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -58,8 +58,9 @@ func (w *workload) step(ctx context.Context) {
 	}
 }
 
-// A mission begins without a request and ends with a request.
+// A mission begins without a request and ends with a request. Each step requests the list.
 func (w *workload) stepMissions(ctx context.Context) {
+	w.request(ctx, http.MethodGet, "/missions")
 	if grow(len(w.missions)) {
 		if m, ok := w.api.add("simulated mission"); ok {
 			w.missions = append(w.missions, m.ID)
