@@ -29,7 +29,8 @@ import (
 // Register defines the metrics of [goruntime.Register] and [process.Register] in reg. Names,
 // types and labels are those of client_golang's NewGoCollector, NewBuildInfoCollector and
 // NewProcessCollector with default options. On Linux these are all their families. Package
-// process lists the families on other systems.
+// process lists the families on other systems. [goruntime.RegisterAdvanced] has further
+// metrics of the Go runtime.
 //
 // Register panics with a *[tacho.DefinitionError] if reg is nil or the zero Registry, or if reg
 // already has one of the names. After a panic reg is unchanged. stop removes the metrics from
