@@ -332,10 +332,12 @@ func (v *vec) ordered() (order *store.Order) {
 // begin makes c read the series in order, and begins the family. It reports whether there are
 // series.
 func (v *vec) begin(c *store.Cursor, e *expo.Encoder) bool {
-	c.Start(v.ordered())
+	order := v.ordered()
+	c.Start(order)
 	if !c.Next() {
 		return false
 	}
+	e.Texts = unsafe.Pointer(order)
 	e.Begin(&v.fam.Family)
 	return true
 }

@@ -45,6 +45,10 @@ type Encoder struct {
 
 	json  unsafe.Pointer // *jsonState; nil before the first family; see internal/SIZE.md
 	proto unsafe.Pointer // *protoState or *open2State; nil before the first use
+
+	// Texts keeps the memory of the label blocks of a family, which does not change. A family sets Texts
+	// before Begin, or leaves it nil. Only Reading reads it.
+	Texts unsafe.Pointer
 }
 
 // A Format is a table of functions that append to the buffer of an Encoder. Functions that

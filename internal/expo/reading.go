@@ -11,8 +11,9 @@ import (
 //
 // A block is a label block in the form of label.AppendBlock.
 type Reader interface {
-	// Begin starts a family. Families with the same name follow each other, as in [Encoder.Begin].
-	Begin(f *Family)
+	// Begin starts a family. Families with the same name follow each other, as in [Encoder.Begin]. If
+	// texts is not nil, it keeps the memory of all blocks of the family, which does not change.
+	Begin(f *Family, texts unsafe.Pointer)
 	// Float passes a sample of a counter, a gauge, an untyped family or an info.
 	Float(block string, v float64)
 	// Histogram passes a histogram. counts are not cumulative and have one element more than the
@@ -30,7 +31,7 @@ func Reading(r Reader) *Format {
 	f := &readingFormat{more: moreFormat{summary: readSummaries{}, native: encodeNative}, to: r}
 	return &Format{
 		id:        jsonID, // no restarts of native histograms and no escaped names
-		begin:     func(e *Encoder, f *Family) { readerOf(e).Begin(f) },
+		begin:     readBegin,
 		whole:     readWhole,
 		float:     readFloat,
 		histogram: readHistogram,
@@ -44,6 +45,12 @@ type readingFormat struct {
 }
 
 func readerOf(e *Encoder) Reader { return (*readingFormat)(e.format.more).to }
+
+func readBegin(e *Encoder, f *Family) {
+	texts := e.Texts
+	e.Texts = nil // the next family may have none
+	readerOf(e).Begin(f, texts)
+}
 
 func readWhole(e *Encoder, block string, v uint64, negative bool, _ *Details) bool {
 	readerOf(e).Float(block, signed(v, negative))

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"testing"
+	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/names"
 	"github.com/tachikoma/tacho/internal/native"
@@ -19,7 +20,7 @@ func (r *logReader) logf(format string, values ...any) {
 	r.lines = append(r.lines, fmt.Sprintf(format, values...))
 }
 
-func (r *logReader) Begin(f *Family) { r.logf("%s %s", f.Kind.openName(), f.Name) }
+func (r *logReader) Begin(f *Family, _ unsafe.Pointer) { r.logf("%s %s", f.Kind.openName(), f.Name) }
 
 func (r *logReader) Float(block string, v float64) { r.logf("%s%v", block, v) }
 
@@ -80,7 +81,7 @@ func TestReading(t *testing.T) {
 // A countReader counts what it receives.
 type countReader struct{ n int }
 
-func (r *countReader) Begin(*Family)                                                  {}
+func (r *countReader) Begin(*Family, unsafe.Pointer)                                  {}
 func (r *countReader) Float(string, float64)                                          { r.n++ }
 func (r *countReader) Histogram(string, *Bounds, []uint64, float64, *native.Snapshot) { r.n++ }
 func (r *countReader) Summary(string, *Distribution)                                  { r.n++ }

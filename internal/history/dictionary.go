@@ -44,6 +44,8 @@ type family struct {
 	familyKey
 	unit, help string
 	shapes     []uint32
+	texts      unsafe.Pointer // keeps the memory at series.address
+	mixed      bool           // a walk passes several families as this family, so there are no addresses
 }
 
 // A shape is what the series of a family with the same columns share.
@@ -127,7 +129,7 @@ func put[T any](s []T, i uint32, v T) []T {
 func (d *dictionary) addFamily(f *expo.Family) uint32 {
 	id := d.familyID.take(1)
 	// The texts of a collector may be parts of a large buffer.
-	own := family{familyKey{strings.Clone(f.Name), f.Kind}, strings.Clone(f.Unit), strings.Clone(f.Help), nil}
+	own := family{familyKey: familyKey{strings.Clone(f.Name), f.Kind}, unit: strings.Clone(f.Unit), help: strings.Clone(f.Help)}
 	d.families = put(d.families, id, own)
 	d.familyIDs[own.familyKey] = id
 	d.small += own.bytes()

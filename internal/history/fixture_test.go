@@ -82,24 +82,24 @@ func TestFixture(t *testing.T) {
 	sample := func(n int, more bool) {
 		err := r.Sample(start.Add(time.Duration(n)*5*time.Second), func(w io.Writer) error {
 			to := w.(expo.Reader)
-			to.Begin(&expo.Family{Name: "http_requests_total", Help: "Requests.", Kind: expo.Counter})
+			to.Begin(&expo.Family{Name: "http_requests_total", Help: "Requests.", Kind: expo.Counter}, nil)
 			to.Float(block("path", "/a", "status", "200"), float64(10*n))
 			if !more {
 				to.Float(block("path", "/b\"\\\n", "status", "500"), 7)
 			}
-			to.Begin(&expo.Family{Name: "latency_seconds", Unit: "seconds", Kind: expo.Histogram})
+			to.Begin(&expo.Family{Name: "latency_seconds", Unit: "seconds", Kind: expo.Histogram}, nil)
 			to.Histogram(block("path", "/a"), &bounds, []uint64{uint64(n), 2, uint64(n * n)}, 1.5*float64(n), nil)
 			s := &native.Snapshot{Schema: 1, ZeroThreshold: 0.001, Zero: 1, Positive: []native.Bucket{{Key: 2, Count: uint64(n + 1)}}}
 			if more {
 				s.Negative = []native.Bucket{{Key: 0, Count: 3}}
 			}
 			to.Histogram(block("path", "/native"), &bounds, []uint64{0, 1, uint64(n)}, 3, s)
-			to.Begin(&expo.Family{Name: "rpc_seconds", Kind: expo.Summary})
+			to.Begin(&expo.Family{Name: "rpc_seconds", Kind: expo.Summary}, nil)
 			to.Summary(" ", &expo.Distribution{Count: uint64(n), Sum: 0.25, Quantiles: []expo.Quantile{{Quantile: 0.5, Value: 0.125}, {Quantile: 0.99, Value: float64(n)}}})
-			to.Begin(&expo.Family{Name: "temperature.celsius", Unit: "celsius", Help: "Grüße", Kind: expo.Gauge})
+			to.Begin(&expo.Family{Name: "temperature.celsius", Unit: "celsius", Help: "Grüße", Kind: expo.Gauge}, nil)
 			to.Float(" ", -float64(n)-0.5)
 			if more {
-				to.Begin(&expo.Family{Name: "up", Kind: expo.Untyped})
+				to.Begin(&expo.Family{Name: "up", Kind: expo.Untyped}, nil)
 				to.Float(" ", 1)
 			}
 			return nil

@@ -17,7 +17,7 @@ func sampleCounters(t testing.TB, r *Ring, at time.Time, n int, value float64) {
 	t.Helper()
 	err := r.Sample(at, func(w io.Writer) error {
 		to := w.(expo.Reader)
-		to.Begin(&expo.Family{Name: "x_total"})
+		to.Begin(&expo.Family{Name: "x_total"}, nil)
 		for i := range n {
 			to.Float(fmt.Sprintf(`{path="/api/%d"} `, i), value+float64(i%7)*value)
 		}
@@ -69,7 +69,7 @@ func TestNativeMaxBytes(t *testing.T) {
 	for i := range 50 {
 		err := r.Sample(time.Unix(int64(1_700_000_000+i), 0), func(w io.Writer) error {
 			to := w.(expo.Reader)
-			to.Begin(&expo.Family{Name: "x", Kind: expo.Histogram})
+			to.Begin(&expo.Family{Name: "x", Kind: expo.Histogram}, nil)
 			for j := range 1000 {
 				s := &native.Snapshot{Schema: 8}
 				for key := range i {
@@ -178,7 +178,7 @@ func TestAllocations(t *testing.T) {
 			i++
 			_ = r.Sample(time.Unix(int64(1_700_000_000+i), 0), func(w io.Writer) error {
 				to := w.(expo.Reader)
-				to.Begin(family)
+				to.Begin(family, nil)
 				for _, b := range blocks[:n] {
 					to.Float(b, float64(i))
 				}

@@ -142,7 +142,7 @@ func (m *model) pass(w expo.Reader, n int) {
 	last := ""
 	for _, s := range m.series[:n] {
 		if s.family.Name != last {
-			w.Begin(s.family)
+			w.Begin(s.family, nil)
 			last = s.family.Name
 		}
 		block := label.AppendBlock(nil, nil)

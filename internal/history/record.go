@@ -40,12 +40,17 @@ func appendRecord(b []byte, gap int, last, v float64) []byte {
 func apply(values []float64, payload []byte) {
 	slot := -1
 	for len(payload) > 0 {
-		if len(payload) > 1 && payload[0] == 0 && payload[1] < 1<<7 && payload[1]&1 == 0 { // the most frequent form
-			slot++
-			d := payload[1] >> 1
-			values[slot] += float64(int8(d>>1) ^ -int8(d&1))
-			payload = payload[2:]
-			continue
+		if len(payload) > 2 && payload[0] == 0 && payload[1]&1 == 0 { // most records; see appendRecord
+			code, n := int(payload[1]), 2
+			if code >= 1<<7 {
+				code, n = code&(1<<7-1)|int(payload[2])<<7, 3
+			}
+			if code < 1<<14 {
+				slot++
+				values[slot] += float64(code>>2 ^ -(code >> 1 & 1))
+				payload = payload[n:]
+				continue
+			}
 		}
 		gap, n := binary.Varint(payload)
 		code, m := binary.Uvarint(payload[n:])

@@ -41,7 +41,7 @@ type Ring struct {
 	number    uint64 // of the newest step; the first step has number 1
 	leftOut   int    // series of the newest step that had no room
 
-	present []uint64          // a bit for each series of the newest step
+	present int               // series of the newest step
 	absent  map[uint32]uint64 // the series that are absent, with the step at which they left
 	leaving []departure       // by step
 
@@ -110,18 +110,14 @@ func (r *Ring) addStepLocked(now time.Time, complete bool) {
 	if complete {
 		w.leave()
 	} else {
-		for i := range w.visited {
-			w.visited[i] |= r.present[i]
-		}
+		w.stay()
 	}
-	r.present, w.visited = w.visited, r.present
-	clear(w.visited)
 	r.leftOut = w.leftOut
 	s := step{number: r.number, at: r.clock.now(now), payload: slices.Clone(w.payload), additions: w.added}
 	if cap(w.payload) > 2*len(w.payload)+maxIdle {
 		w.payload = nil
 	}
-	w.added = additions{}
+	w.added, w.family, w.before = additions{}, nil, nil // keep no memory of the registry
 	r.steps = append(r.steps, s)
 	r.stepBytes += s.bytes()
 	oldest := s.at - r.config.Range.Milliseconds()
@@ -174,8 +170,7 @@ func (r *Ring) bytes() int { return r.dictionaryBytes() + r.stepBytes }
 // dictionaryBytes returns the memory of the dictionary and of what the ring has for each slot and
 // series.
 func (r *Ring) dictionaryBytes() int {
-	bits := cap(r.present) + cap(r.walk.visited)
-	return r.dictionary.bytes() + 8*(cap(r.last)+cap(r.base)+bits) +
+	return r.dictionary.bytes() + 8*(cap(r.last)+cap(r.base)) +
 		len(r.absent)*absentBytes + cap(r.leaving)*int(unsafe.Sizeof(departure{})) + cap(r.walk.payload)
 }
 

@@ -30,7 +30,7 @@ func TestBucketsAreReused(t *testing.T) {
 	r := New(Config{Range: 10 * time.Second, Step: time.Second, MaxBytes: 1 << 20})
 	bounds := expo.NewBounds(nil)
 	steps(t, r, 1000, func(i int, to expo.Reader) {
-		to.Begin(&expo.Family{Name: "x", Kind: expo.Histogram})
+		to.Begin(&expo.Family{Name: "x", Kind: expo.Histogram}, nil)
 		to.Histogram(" ", &bounds, []uint64{1}, 1, &native.Snapshot{Positive: []native.Bucket{{Key: i, Count: 1}}})
 	})
 	if n := len(r.last); n > 20 {
@@ -45,7 +45,7 @@ func TestBucketsAreReused(t *testing.T) {
 func TestTextIsReused(t *testing.T) {
 	r := New(Config{Range: 10 * time.Second, Step: time.Second, MaxBytes: 1 << 20})
 	steps(t, r, 1000, func(i int, to expo.Reader) {
-		to.Begin(&expo.Family{Name: "x"})
+		to.Begin(&expo.Family{Name: "x"}, nil)
 		to.Float(fmt.Sprintf(`{path="%090d"} `, i), 1)
 	})
 	if n := len(r.text); n > 20*100 {
@@ -60,7 +60,7 @@ func TestTextIsReused(t *testing.T) {
 func TestRepeatedSeries(t *testing.T) {
 	r := New(Config{Range: time.Minute, Step: time.Second, MaxBytes: 1 << 20})
 	steps(t, r, 3, func(i int, to expo.Reader) {
-		to.Begin(&expo.Family{Name: "x"})
+		to.Begin(&expo.Family{Name: "x"}, nil)
 		for k := range 2 {
 			to.Float(" ", float64(10*i+k))
 			to.Float(`{a="b"} `, float64(10*i+k))
@@ -85,7 +85,7 @@ func TestDescription(t *testing.T) {
 	var c client
 	for _, help := range []string{"one", "two", "two", "three"} {
 		steps(t, r, 1, func(_ int, to expo.Reader) {
-			to.Begin(&expo.Family{Name: "x", Help: help, Unit: help})
+			to.Begin(&expo.Family{Name: "x", Help: help, Unit: help}, nil)
 			to.Float(" ", 1)
 		})
 		if err := c.read(r.Append(nil, c.position, time.Now())); err != nil {
@@ -111,7 +111,7 @@ func TestCodesAreExact(t *testing.T) {
 func TestUnknownPositions(t *testing.T) {
 	r := New(Config{Range: 5 * time.Second, Step: time.Second, MaxBytes: 1 << 20})
 	steps(t, r, 10, func(i int, to expo.Reader) {
-		to.Begin(&expo.Family{Name: "x"})
+		to.Begin(&expo.Family{Name: "x"}, nil)
 		to.Float(" ", float64(i))
 	})
 	for _, p := range []Position{{}, {r.id + 1, 10}, {r.id, 3}, {r.id, 11}, {r.id, 1<<64 - 1}} {

@@ -18,10 +18,12 @@ type table struct {
 
 // A series is the label block of a shape.
 type series struct {
-	shape    uint32 // none if the id is not in use
-	slot     uint32 // the first of as many slots as the shape has columns
-	next     uint32 // the series that followed in the last walk; none if unknown
-	at, size uint32 // of the label block in table.text
+	shape    uint32  // none if the id is not in use
+	slot     uint32  // the first of as many slots as the shape has columns
+	next     uint32  // the series that followed in the last walk; none if unknown
+	step     uint32  // the number of the last step that has the series
+	at, size uint32  // of the label block in table.text
+	address  uintptr // of the label block that the last walk passed; 0 if family.texts does not keep it
 }
 
 func (t *table) init() { t.seed = maphash.MakeSeed() }

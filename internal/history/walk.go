@@ -3,7 +3,7 @@ package history
 import (
 	"bytes"
 	"math"
-	"math/bits"
+	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/expo"
 	"github.com/tachikoma/tacho/internal/names"
@@ -19,17 +19,21 @@ type walk struct {
 	format *expo.Format
 	locked bool // Ring.mu is held; the ring is changed
 
-	family *expo.Family // the current family
-	id     uint32       // of the family; none if the ring does not have it
-	shape  uint32       // of the last sample of the family; none if unknown
-	bounds *expo.Bounds // of shape
-	key    []byte       // the columns of shape, if the ring does not have it or it is a summary's
-	more   []byte       // for the key of the next summary
+	family *expo.Family   // the current family
+	texts  bool           // family.texts keeps the memory of its blocks
+	before unsafe.Pointer // family.texts of the last walk
+	id     uint32         // of the family; none if the ring does not have it
+	shape  uint32         // of the last sample of the family; none if unknown
+	bounds *expo.Bounds   // of shape
+	key    []byte         // the columns of shape, if the ring does not have it or it is a summary's
+	more   []byte         // for the key of the next summary
 
-	first   uint32   // the first series of the last walk
-	last    uint32   // the series of the last sample; none before the first
-	next    uint32   // the series that followed in the last walk; none if unknown
-	visited []uint64 // a bit for each series
+	first   uint32 // the first series of the last walk
+	last    uint32 // the series of the last sample; none before the first
+	next    uint32 // the series that followed in the last walk; none if unknown
+	number  uint32 // of the step
+	visited int    // series
+	entered int    // visited series that the step before does not have
 
 	payload []byte
 	slot    int // of the last record
@@ -56,19 +60,42 @@ func (w *walk) begin() {
 	w.family, w.last, w.next = nil, none, w.first
 	w.payload, w.slot = w.payload[:0], -1
 	w.leftOut, w.refused = 0, math.MaxInt
+	w.number, w.visited, w.entered = uint32(w.ring.number), 0, 0
 }
 
 // Begin implements [expo.Reader].
-func (w *walk) Begin(f *expo.Family) {
+func (w *walk) Begin(f *expo.Family, texts unsafe.Pointer) {
 	if !w.locked {
 		w.begin()
 	}
 	same := w.family != nil && w.family.Name == f.Name
 	w.shape, w.bounds = none, nil
 	w.family, w.id = f, w.findFamily(f)
+	w.useTexts(texts, same)
 	if w.id != none && !same && w.ring.describe(w.id, f) {
 		w.added.families = appendSpan(w.added.families, w.id, 1)
 	}
+}
+
+// useTexts makes the walk note and compare addresses of the current family if texts is not nil.
+func (w *walk) useTexts(texts unsafe.Pointer, same bool) {
+	w.texts = false
+	if w.id == none {
+		return
+	}
+	f := &w.ring.families[w.id]
+	if same {
+		f.mixed = true
+	}
+	if f.mixed {
+		texts = nil
+	}
+	if f.texts != nil && texts == nil {
+		w.ring.forgetAddresses()
+	}
+	// Until the end of the family, its addresses are compared with those of the last walk.
+	w.before, f.texts = f.texts, texts
+	w.texts = texts != nil
 }
 
 func (w *walk) findFamily(f *expo.Family) uint32 {
@@ -104,31 +131,53 @@ func (w *walk) findShape(bounds *expo.Bounds) {
 // ring has no room for the series, or the walk visited it already.
 func (w *walk) visit(block string) (slot uint32, ok bool) {
 	r := w.ring
-	id, s := w.next, (*series)(nil)
-	if uint(id) < uint(len(r.series)) { // none is not less than any length
-		s = &r.series[id]
+	id := w.next
+	if uint(id) >= uint(len(r.series)) { // none is not less than any length
+		return w.search(block)
 	}
-	if s == nil || s.shape != w.shape || string(r.block(s)) != block {
-		if id = w.search(block); id == none {
-			w.leftOut++
-			return 0, false
-		}
-		s = &r.series[id]
+	s := &r.series[id]
+	if s.address != address(block) || s.shape != w.shape || s.step != w.number-1 {
+		return w.search(block)
 	}
+	s.step = w.number
+	w.visited++
 	w.last, w.next = id, s.next
-	word, bit := &w.visited[id/64], uint64(1)<<(id%64)
-	if *word&bit != 0 {
-		return 0, false
-	}
-	*word |= bit
-	if len(r.absent) > 0 {
-		delete(r.absent, id)
-	}
 	return s.slot, true
 }
 
-// search finds or adds the series of a sample that is not w.next. It returns none if there is no room.
-func (w *walk) search(block string) uint32 {
+// address returns the address of a label block. Memory in use does not change, and no block is the begin of
+// another block. So two blocks at the same address are the same block while family.texts keeps the memory.
+func address(s string) uintptr { return uintptr(unsafe.Pointer(unsafe.StringData(s))) }
+
+// search is visit for a sample whose address is not that of the series that followed last time.
+func (w *walk) search(block string) (slot uint32, ok bool) {
+	r := w.ring
+	id := w.next
+	if id == none || !r.is(id, w.shape, block) {
+		if id = w.findOrAdd(block); id == none {
+			w.leftOut++
+			return 0, false
+		}
+	}
+	s := &r.series[id]
+	if w.texts {
+		s.address = address(block)
+	}
+	w.last, w.next = id, s.next
+	if s.step == w.number {
+		return 0, false
+	}
+	if s.step != w.number-1 {
+		delete(r.absent, id)
+		w.entered++
+	}
+	s.step = w.number
+	w.visited++
+	return s.slot, true
+}
+
+// findOrAdd returns the series of a sample, which follows the last series, or none if there is no room.
+func (w *walk) findOrAdd(block string) uint32 {
 	r := w.ring
 	id := r.find(w.shape, block)
 	if id == none {
@@ -163,12 +212,8 @@ func (w *walk) add(block string) uint32 {
 	s := &r.shapes[w.shape]
 	s.refs++
 	id := r.seriesID.take(1)
-	r.table.add(id, series{shape: w.shape, slot: w.takeSlots(s.n), next: none}, block)
+	r.table.add(id, series{shape: w.shape, slot: w.takeSlots(s.n), next: none, step: none}, block)
 	w.added.series = appendSpan(w.added.series, id, 1)
-	for int(id)/64 >= len(w.visited) {
-		w.visited = append(grow(w.visited, 1), 0)
-		r.present = append(grow(r.present, 1), 0)
-	}
 	return id
 }
 
@@ -304,18 +349,43 @@ func (w *walk) Summary(block string, s *expo.Distribution) {
 // leave makes the series absent that the walk did not visit.
 func (w *walk) leave() {
 	r := w.ring
-	for i, word := range r.present {
-		for gone := word &^ w.visited[i]; gone != 0; gone &= gone - 1 {
-			id := uint32(64*i + bits.TrailingZeros64(gone))
-			s := &r.series[id]
-			for slot := s.slot; slot < s.slot+r.shapes[s.shape].n; slot++ {
-				w.record(slot, math.NaN())
-			}
-			if r.natives[id] != nil {
-				w.native(id, nil)
-			}
-			r.absent[id] = r.number
-			r.leaving = append(r.leaving, departure{r.number, id})
+	gone := r.present - (w.visited - w.entered)
+	r.present = w.visited
+	for id := 0; gone > 0; id++ {
+		if s := &r.series[id]; s.step == w.number-1 && s.shape != none {
+			w.leaveSeries(uint32(id), s)
+			gone--
 		}
+	}
+}
+
+func (w *walk) leaveSeries(id uint32, s *series) {
+	r := w.ring
+	for slot := s.slot; slot < s.slot+r.shapes[s.shape].n; slot++ {
+		w.record(slot, math.NaN())
+	}
+	if r.natives[id] != nil {
+		w.native(id, nil)
+	}
+	r.absent[id] = r.number
+	r.leaving = append(r.leaving, departure{r.number, id})
+}
+
+// stay lets the series that the walk did not visit in the step.
+func (w *walk) stay() {
+	r := w.ring
+	r.present += w.entered
+	for id := range r.series {
+		if s := &r.series[id]; s.step == w.number-1 {
+			s.step = w.number
+		}
+	}
+	r.forgetAddresses() // family.texts may keep other memory
+}
+
+// forgetAddresses makes the walk compare texts.
+func (r *Ring) forgetAddresses() {
+	for id := range r.series {
+		r.series[id].address = 0
 	}
 }

@@ -203,13 +203,13 @@ func (s *Store) before(v *view, pos uint32, k *key) bool {
 type Cursor struct {
 	_ [0]func() // no ==; see internal/SIZE.md
 
+	order *Order
+	runs
+
 	// The series of the last call of Next.
 	N       int
 	Metrics [batch]unsafe.Pointer
 	texts   [batch]*text
-
-	order *Order
-	runs
 }
 
 // runs are the texts of an Order as ranges of positions: from pos up to until.
@@ -224,7 +224,8 @@ type runs struct {
 // Start makes c begin with the first series of o.
 func (c *Cursor) Start(o *Order) {
 	c.order = o
-	c.runs = runs{single: true}
+	c.runs = runs{}
+	c.single = true
 }
 
 // Next sets the fields of c to the next series, and reports whether there are any. It reads
