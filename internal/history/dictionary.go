@@ -3,7 +3,6 @@ package history
 import (
 	"encoding/binary"
 	"math"
-	"slices"
 	"strings"
 	"unsafe"
 
@@ -15,9 +14,9 @@ const none = math.MaxUint32
 
 // A dictionary describes the slots: their series, families and columns.
 type dictionary struct {
-	families  []family
-	familyIDs map[familyKey]uint32
-	familyID  ids
+	families []family
+	byName   familyIndex
+	familyID ids
 
 	shapes  []shape
 	shapeID ids
@@ -34,24 +33,24 @@ type dictionary struct {
 	small   int                      // bytes of families, columns and native buckets besides the slices
 }
 
-type familyKey struct {
-	name string
-	kind expo.Kind
-}
-
 // A family has the series of one name and kind.
 type family struct {
-	familyKey
-	unit, help string
-	shapes     []uint32
-	texts      unsafe.Pointer // keeps the memory at series.address
-	mixed      bool           // a walk passes several families as this family, so there are no addresses
+	name, unit, help string
+
+	kind  expo.Kind      // unused if shape is none
+	texts unsafe.Pointer // keeps the memory at series.address
+	mixed bool           // a walk passes several families as this family, so there are no addresses
+	own   int32          // bytes of the texts that the family has copies of
+
+	shape uint32 // the first; none if the id is not in use
+	after uint32 // the family that follows in its list of the index; none for the last
 }
 
 // A shape is what the series of a family with the same columns share.
 type shape struct {
 	family uint32 // none if the shape is not in use
 	refs   uint32 // series
+	after  uint32 // the next shape of the family; none for the last
 	bounds *expo.Bounds
 	*columnSet
 }
@@ -80,18 +79,15 @@ type columnSet struct {
 }
 
 func (d *dictionary) init() {
-	d.familyIDs, d.sets, d.natives = map[familyKey]uint32{}, map[string]*columnSet{}, map[uint32]*nativeSeries{}
+	d.sets, d.natives = map[string]*columnSet{}, map[uint32]*nativeSeries{}
 	d.table.init()
 }
 
-// The memory of entries besides their texts, for dictionary.small.
-const (
-	familyBytes = int(unsafe.Sizeof(family{})) + 48 // 48: an entry of the map
-	setBytes    = int(unsafe.Sizeof(columnSet{})) + 48
-)
+// setBytes is the memory of a columnSet in the map, besides its key.
+const setBytes = int(unsafe.Sizeof(columnSet{})) + 48
 
 func (d *dictionary) bytes() int {
-	return d.small + d.table.bytes() + cap(d.families)*int(unsafe.Sizeof(family{})) +
+	return d.small + d.table.bytes() + 4*cap(d.byName.first) + cap(d.families)*int(unsafe.Sizeof(family{})) +
 		cap(d.shapes)*int(unsafe.Sizeof(shape{})) + cap(d.columns)*int(unsafe.Sizeof(column{})) +
 		d.familyID.bytes() + d.shapeID.bytes() + d.columnID.bytes() + d.seriesID.bytes() + d.slotID.bytes()
 }
@@ -125,18 +121,29 @@ func put[T any](s []T, i uint32, v T) []T {
 	return append(grow(s, 1), v)
 }
 
-// addFamily adds a family without series.
-func (d *dictionary) addFamily(f *expo.Family) uint32 {
+// addFamily adds a family without series. The family keeps the texts of f if lasting is true, and
+// otherwise copies.
+func (d *dictionary) addFamily(f *expo.Family, lasting bool) uint32 {
 	id := d.familyID.take(1)
-	// The texts of a collector may be parts of a large buffer.
-	own := family{familyKey: familyKey{strings.Clone(f.Name), f.Kind}, unit: strings.Clone(f.Unit), help: strings.Clone(f.Help)}
-	d.families = put(d.families, id, own)
-	d.familyIDs[own.familyKey] = id
-	d.small += own.bytes()
+	d.families = put(d.families, id, family{name: f.Name, kind: f.Kind, shape: none})
+	own := &d.families[id]
+	if !lasting { // the texts of a collector may be parts of a large buffer
+		own.name, own.own = strings.Clone(f.Name), int32(len(f.Name))
+		d.small += len(f.Name)
+	}
+	d.setTexts(own, f, lasting)
+	d.byName.add(d.families, id)
 	return id
 }
 
-func (f *family) bytes() int { return familyBytes + len(f.name) + len(f.unit) + len(f.help) }
+func (d *dictionary) setTexts(own *family, f *expo.Family, lasting bool) {
+	own.unit, own.help = f.Unit, f.Help
+	if !lasting {
+		own.unit, own.help = strings.Clone(f.Unit), strings.Clone(f.Help)
+		own.own += int32(len(f.Unit) + len(f.Help))
+		d.small += len(f.Unit) + len(f.Help)
+	}
+}
 
 // describe sets the unit and the help of a family, and reports whether they changed.
 func (d *dictionary) describe(id uint32, f *expo.Family) bool {
@@ -144,9 +151,12 @@ func (d *dictionary) describe(id uint32, f *expo.Family) bool {
 	if own.unit == f.Unit && own.help == f.Help {
 		return false
 	}
-	d.small -= own.bytes()
-	own.unit, own.help = strings.Clone(f.Unit), strings.Clone(f.Help)
-	d.small += own.bytes()
+	if own.own > 0 {
+		n := len(own.unit) + len(own.help)
+		own.own -= int32(n)
+		d.small -= n
+	}
+	d.setTexts(own, f, false)
 	return true
 }
 
@@ -154,9 +164,9 @@ func (d *dictionary) describe(id uint32, f *expo.Family) bool {
 func (d *dictionary) addShape(family uint32, key []byte, bounds *expo.Bounds) (id uint32, fresh bool) {
 	set, fresh := d.addSet(key)
 	id = d.shapeID.take(1)
-	d.shapes = put(d.shapes, id, shape{family, 0, bounds, set})
-	d.families[family].shapes = append(d.families[family].shapes, id)
-	d.small += 4
+	f := &d.families[family]
+	d.shapes = put(d.shapes, id, shape{family, 0, f.shape, bounds, set})
+	f.shape = id
 	return id, fresh
 }
 
@@ -190,12 +200,15 @@ func (d *dictionary) releaseSet(set *columnSet) {
 func (d *dictionary) removeShape(id uint32) {
 	s := &d.shapes[id]
 	f := &d.families[s.family]
-	f.shapes = slices.DeleteFunc(f.shapes, func(other uint32) bool { return other == id })
-	d.small -= 4
-	if len(f.shapes) == 0 {
-		delete(d.familyIDs, f.familyKey)
-		d.small -= f.bytes()
-		*f = family{}
+	at := &f.shape
+	for *at != id {
+		at = &d.shapes[*at].after
+	}
+	*at = s.after
+	if f.shape == none {
+		d.byName.remove(d.families, s.family)
+		d.small -= int(f.own)
+		*f = family{shape: none}
 		d.familyID.release(s.family, 1)
 	}
 	d.releaseSet(s.columnSet)

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/expo"
 	"github.com/tachikoma/tacho/internal/native"
@@ -92,17 +93,19 @@ func TestNativeMaxBytes(t *testing.T) {
 	}
 }
 
+// heap returns the bytes of the heap in use.
+func heap() int {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
+}
+
 // TestBytes compares the memory that Stats states with the heap.
 func TestBytes(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector and the address sanitizer allocate")
-	}
-	heap := func() int {
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		return int(m.HeapAlloc)
 	}
 	before := heap()
 	r := New(Config{Range: time.Hour, Step: time.Second, MaxBytes: 32 << 20})
@@ -189,4 +192,47 @@ func TestAllocations(t *testing.T) {
 	if one, many := allocations(1), allocations(1000); many > one {
 		t.Errorf("%v allocations for 1000 series and %v for 1", many, one)
 	}
+}
+
+// TestManyFamilies checks how many families of one series fit in the default size, and that the heap has the
+// stated bytes.
+func TestManyFamilies(t *testing.T) {
+	const n = 150_000
+	families := make([]expo.Family, n)
+	for i := range families {
+		families[i] = expo.Family{Name: fmt.Sprintf("family_%d_total", i), Help: "The number of events of this kind."}
+	}
+	blocks := make([]byte, n)
+	for i := range blocks {
+		blocks[i] = ' '
+	}
+	for _, lasting := range []bool{true, false} {
+		before := heap()
+		r := New(Config{Range: time.Hour, Step: time.Second, MaxBytes: 32 << 20})
+		steps(t, r, 3, func(_ int, to expo.Reader) {
+			for i := range families {
+				var texts unsafe.Pointer
+				if lasting {
+					texts = unsafe.Pointer(&blocks[0])
+				}
+				to.Begin(&families[i], texts)
+				to.Float(unsafe.String(&blocks[i], 1), 1)
+			}
+		})
+		s := r.Stats()
+		each := s.DictionaryBytes / s.Families
+		t.Logf("%d families, %d bytes each", s.Families, each)
+		want := 200
+		if !lasting {
+			want += len("family_100000_total") + len(families[0].Help)
+		}
+		if s.Families+s.LeftOut != n || each > want {
+			t.Errorf("%d families and %d left out, with %d bytes each, want at most %d bytes", s.Families, s.LeftOut, each, want)
+		}
+		if used := heap() - before; !race.Enabled && (used > s.Bytes*11/10 || used < s.Bytes*8/10) {
+			t.Errorf("%d bytes of heap, but Stats states %d", used, s.Bytes)
+		}
+		runtime.KeepAlive(r)
+	}
+	runtime.KeepAlive(families)
 }

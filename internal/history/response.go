@@ -124,9 +124,9 @@ func (r *Ring) Size(p Position) int {
 
 // appendAll appends the whole dictionary, and the values before the first step.
 func (r *Ring) appendAll(b []byte) []byte {
-	b = binary.AppendUvarint(b, uint64(len(r.familyIDs)))
+	b = binary.AppendUvarint(b, uint64(r.byName.n))
 	for id := range r.families {
-		if len(r.families[id].shapes) > 0 {
+		if r.families[id].shape != none {
 			b = r.appendFamily(b, uint32(id))
 		}
 	}

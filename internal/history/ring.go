@@ -190,7 +190,7 @@ func (r *Ring) Stats() Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := Stats{
-		Steps: len(r.steps), Families: len(r.familyIDs), Series: r.table.n, Slots: len(r.last),
+		Steps: len(r.steps), Families: r.byName.n, Series: r.table.n, Slots: len(r.last),
 		LeftOut: r.leftOut, Bytes: r.bytes(), DictionaryBytes: r.dictionaryBytes(),
 	}
 	if n := len(r.steps); n > 0 {

@@ -19,14 +19,15 @@ type walk struct {
 	format *expo.Format
 	locked bool // Ring.mu is held; the ring is changed
 
-	family *expo.Family   // the current family
-	texts  bool           // family.texts keeps the memory of its blocks
-	before unsafe.Pointer // family.texts of the last walk
-	id     uint32         // of the family; none if the ring does not have it
-	shape  uint32         // of the last sample of the family; none if unknown
-	bounds *expo.Bounds   // of shape
-	key    []byte         // the columns of shape, if the ring does not have it or it is a summary's
-	more   []byte         // for the key of the next summary
+	family  *expo.Family   // the current family
+	texts   bool           // family.texts keeps the memory of its blocks
+	lasting bool           // the texts of family last as long as their registry
+	before  unsafe.Pointer // family.texts of the last walk
+	id      uint32         // of the family; none if the ring does not have it
+	shape   uint32         // of the last sample of the family; none if unknown
+	bounds  *expo.Bounds   // of shape
+	key     []byte         // the columns of shape, if the ring does not have it or it is a summary's
+	more    []byte         // for the key of the next summary
 
 	first   uint32 // the first series of the last walk
 	last    uint32 // the series of the last sample; none before the first
@@ -79,7 +80,7 @@ func (w *walk) Begin(f *expo.Family, texts unsafe.Pointer) {
 
 // useTexts makes the walk note and compare addresses of the current family if texts is not nil.
 func (w *walk) useTexts(texts unsafe.Pointer, same bool) {
-	w.texts = false
+	w.texts, w.lasting = false, texts != nil // a family that keeps its blocks keeps its name and help
 	if w.id == none {
 		return
 	}
@@ -106,10 +107,7 @@ func (w *walk) findFamily(f *expo.Family) uint32 {
 			return id
 		}
 	}
-	if id, ok := r.familyIDs[familyKey{f.Name, f.Kind}]; ok {
-		return id
-	}
-	return none
+	return r.byName.find(r.families, f.Name, f.Kind)
 }
 
 // findShape sets w.shape to the shape of the current family with the columns w.key.
@@ -118,7 +116,7 @@ func (w *walk) findShape(bounds *expo.Bounds) {
 	if w.id == none {
 		return
 	}
-	for _, id := range w.ring.families[w.id].shapes {
+	for id := w.ring.families[w.id].shape; id != none; id = w.ring.shapes[id].after {
 		if w.ring.shapes[id].key == string(w.key) {
 			w.shape = id
 			w.ring.shapes[id].bounds = bounds
@@ -200,7 +198,7 @@ func (w *walk) add(block string) uint32 {
 		return none
 	}
 	if w.id == none {
-		w.id = r.addFamily(w.family)
+		w.id = r.addFamily(w.family, w.lasting)
 		w.added.families = appendSpan(w.added.families, w.id, 1)
 	}
 	if w.shape == none {
@@ -243,7 +241,10 @@ func (w *walk) room(block string) bool {
 		need += setBytes + len(w.key) + growth(r.shapes, 1) + growth(r.columns, n)
 	}
 	if w.id == none {
-		need += familyBytes + len(w.family.Name) + len(w.family.Help) + growth(r.families, 1)
+		need += growth(r.families, 1) + r.byName.growth()
+		if !w.lasting {
+			need += len(w.family.Name) + len(w.family.Unit) + len(w.family.Help)
+		}
 	}
 	need += 2 * growth(r.last, r.slotID.new(uint32(n)))
 	return w.fits(need) && uint64(len(r.text)+len(block)) < none
@@ -317,7 +318,7 @@ func (w *walk) Histogram(block string, bounds *expo.Bounds, counts []uint64, sum
 // useBounds sets w.shape to the shape with these bounds.
 func (w *walk) useBounds(bounds *expo.Bounds) {
 	if w.id != none {
-		for _, id := range w.ring.families[w.id].shapes {
+		for id := w.ring.families[w.id].shape; id != none; id = w.ring.shapes[id].after {
 			if w.ring.shapes[id].bounds == bounds {
 				w.shape, w.bounds = id, bounds
 				return
