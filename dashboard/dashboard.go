@@ -67,8 +67,8 @@ const (
 // collector, as a scrape does. The functions have nine tenths of the interval, or of 5 seconds if the interval
 // is longer. A step never restarts native histograms.
 //
-// At most two large responses are made at the same time. A client that reads slowly holds such a response.
-// Bound the time with the WriteTimeout of the server.
+// At most two large responses are made at the same time. A client that reads slowly holds such a response for
+// the WriteTimeout of the server, or for a minute if the server has none.
 //
 // The page has no access control. A program that restricts access to its metrics should restrict access to
 // the page in the same way. The Content-Security-Policy of the page allows only the script and the style of
@@ -78,10 +78,13 @@ type Dashboard struct {
 	ring    *history.Ring
 	sampler *sampler
 	large   chan struct{} // has an element for each large response that is being made
+	slowest time.Duration // see limitWrite
 }
 
 // New returns a Dashboard for a registry, and starts its sampler. New panics with a *[tacho.DefinitionError]
 // if reg is nil or an option is bad.
+//
+// A program that goes on without the Dashboard should call [Dashboard.Close]: the sampler holds the registry.
 func New(reg *tacho.Registry, o Options) *Dashboard {
 	if reg == nil {
 		refuse("the registry is nil")
@@ -89,7 +92,7 @@ func New(reg *tacho.Registry, o Options) *Dashboard {
 	reg.JSONHandler() // panics if NewRegistry did not make reg
 	o = o.checked()
 	ring := history.New(history.Config{Range: o.Range, Step: o.Step, MaxBytes: o.MaxBytes})
-	d := &Dashboard{newPage("", true), ring, newSampler(reg, ring, o.Step), make(chan struct{}, 2)}
+	d := &Dashboard{newPage("", true), ring, newSampler(reg, ring, o.Step), make(chan struct{}, 2), slowest}
 	go d.sampler.run()
 	return d
 }
@@ -138,7 +141,8 @@ func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // The argument metrics is the path of the metrics on the same server. An empty string
 // means /metrics, and a slash at the end is ignored. The page polls this path with the
 // suffix /json, so a program must mount [tacho.Registry.JSONHandler] there. The page
-// requests no other path.
+// requests no other path. A path that does not begin with a slash is relative to the path
+// of the page, so that a proxy can add a prefix.
 //
 // The page has no access control; see [Dashboard].
 func Handler(metrics string) http.Handler {

@@ -76,6 +76,9 @@ func TestHandler(t *testing.T) {
 	if post := get(h, "POST"); post.Code != 405 || post.Header().Get("Allow") != "GET, HEAD" {
 		t.Errorf("POST: got status %d, header %v, want 405 and Allow", post.Code, post.Header())
 	}
+	if body := get(Handler("metrics"), "GET").Body.String(); !strings.Contains(body, `name="metrics" content="metrics"`) {
+		t.Error("a path that does not begin with a slash is changed")
+	}
 	body := get(Handler(`/a"><script>alert(1)</script>/`), "GET").Body.String()
 	if strings.Contains(body, "<script>alert") || !strings.Contains(body, `content="/a&#34;&gt;&lt;script&gt;alert(1)&lt;/script&gt;"`) {
 		t.Error("the argument of Handler is not escaped in the page")

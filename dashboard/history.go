@@ -16,6 +16,21 @@ import (
 // time, so that clients cannot make the program use much memory.
 const largeResponse = 256 << 10
 
+// slowest is the time in which a client must read a large response if the server has no WriteTimeout.
+const slowest = time.Minute
+
+// limitWrite bounds the time of a response unless the server does, so that a client that does not read holds
+// no large response. The result removes the bound, since the connection can have further requests. Writers
+// without deadlines are left as they are.
+func (d *Dashboard) limitWrite(w http.ResponseWriter, r *http.Request) (remove func()) {
+	if s, ok := r.Context().Value(http.ServerContextKey).(*http.Server); !ok || s.WriteTimeout > 0 {
+		return func() {}
+	}
+	c := http.NewResponseController(w)
+	_ = c.SetWriteDeadline(time.Now().Add(d.slowest))
+	return func() { _ = c.SetWriteDeadline(time.Time{}) }
+}
+
 // serveHistory serves the steps after a position; see [history.Ring.Append].
 func (d *Dashboard) serveHistory(w http.ResponseWriter, r *http.Request, position string) {
 	p, ok := history.ParsePosition(position)
@@ -45,6 +60,7 @@ func (d *Dashboard) serveHistory(w http.ResponseWriter, r *http.Request, positio
 			http.Error(w, "the request was canceled", http.StatusServiceUnavailable)
 			return
 		}
+		defer d.limitWrite(w, r)()
 	}
 	body := d.ring.Append(nil, p, time.Now())
 	write := func(w io.Writer) error {

@@ -10,8 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -256,6 +258,112 @@ func TestSlowClients(t *testing.T) {
 	if w := getAt(d, "GET", "/anywhere?history=0.0"); w.Code != 200 || w.Body.Len() < largeResponse {
 		t.Errorf("after the slow clients: got status %d and %d bytes", w.Code, w.Body.Len())
 	}
+}
+
+// TestStalledClients checks that clients that do not read give back their large responses on a server without
+// a WriteTimeout, and that a client that reads can use its connection for further requests.
+func TestStalledClients(t *testing.T) {
+	reg := tacho.NewRegistry()
+	v := reg.CounterVec("events_total", "", []string{"x"})
+	for i := range 2000 {
+		v.With(fmt.Sprint(i) + strings.Repeat("x", 10_000)).Inc()
+	}
+	d := newDashboard(t, reg, Options{Step: time.Hour, Range: time.Hour, MaxBytes: 64 << 20})
+	d.slowest = 200 * time.Millisecond
+	server := httptest.NewServer(d)
+	defer server.Close()
+	for range 2 {
+		stalled, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stalled.Close()
+		_, _ = io.WriteString(stalled, "GET /?history=0.0 HTTP/1.1\r\nHost: x\r\n\r\n")
+	}
+	waitFor(t, "the clients get no response", func() bool { return len(d.large) == 2 })
+	waitFor(t, "stalled clients hold their responses", func() bool { return len(d.large) == 0 })
+	server.Close()
+	d.slowest = time.Minute
+	server = httptest.NewServer(d)
+	defer server.Close()
+	for range 2 {
+		response, err := http.Get(server.URL + "?history=0.0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		if err != nil || len(body) < 10_000_000 {
+			t.Errorf("%d bytes, %v", len(body), err)
+		}
+		_ = response.Body.Close()
+	}
+}
+
+// TestDeadlineIsRemoved checks that a large response leaves no deadline, and that a server with a WriteTimeout
+// gets none.
+func TestDeadlineIsRemoved(t *testing.T) {
+	for timeout, want := range map[time.Duration]int{0: 2, time.Second: 0} {
+		w := &deadlineWriter{ResponseRecorder: httptest.NewRecorder()}
+		r := httptest.NewRequest("GET", "/", nil)
+		r = r.WithContext(context.WithValue(r.Context(), http.ServerContextKey, &http.Server{WriteTimeout: timeout}))
+		(&Dashboard{slowest: time.Minute}).limitWrite(w, r)()
+		if len(w.deadlines) != want || want > 0 && (w.deadlines[0].IsZero() || !w.deadlines[1].IsZero()) {
+			t.Errorf("WriteTimeout %v: deadlines %v, want %d", timeout, w.deadlines, want)
+		}
+	}
+}
+
+// A deadlineWriter notes its deadlines.
+type deadlineWriter struct {
+	*httptest.ResponseRecorder
+	deadlines []time.Time
+}
+
+func (w *deadlineWriter) SetWriteDeadline(t time.Time) error {
+	w.deadlines = append(w.deadlines, t)
+	return nil
+}
+
+// TestCloseWaits checks that Close returns after the step that is being made.
+func TestCloseWaits(t *testing.T) {
+	reg := tacho.NewRegistry()
+	d := New(reg, Options{Step: time.Hour, Range: time.Hour})
+	d.Close()
+	s := newSampler(reg, d.ring, time.Hour)
+	began, ended := make(chan struct{}), false
+	s.write = func(ctx context.Context, _ io.Writer) error {
+		close(began)
+		<-ctx.Done() // Close ends the step
+		time.Sleep(20 * time.Millisecond)
+		ended = true
+		return ctx.Err()
+	}
+	d.sampler = s
+	go s.run()
+	<-began
+	d.Close()
+	if !ended {
+		t.Error("Close returned during a step")
+	}
+}
+
+// TestHandlerStartsNothing checks that only New starts a goroutine.
+func TestHandlerStartsNothing(t *testing.T) {
+	running := func() int {
+		b := make([]byte, 1<<20)
+		return strings.Count(string(b[:runtime.Stack(b, true)]), "dashboard.(*sampler).run")
+	}
+	before := running()
+	h := Handler("")
+	get(h, "GET")
+	if n := running(); n != before {
+		t.Errorf("Handler started %d samplers", n-before)
+	}
+	d := newDashboard(t, tacho.NewRegistry(), Options{})
+	if n := running(); n != before+1 {
+		t.Errorf("New started %d samplers, want 1", n-before)
+	}
+	d.Close()
 }
 
 // TestConcurrent makes requests while series change and the Dashboard is closed, for the race detector.
