@@ -33,17 +33,21 @@ func sampleCounters(t testing.TB, r *Ring, at time.Time, n int, value float64) {
 // without room, and has room again once series are gone.
 func TestMaxBytes(t *testing.T) {
 	const limit = 1 << 20
-	for _, n := range []int{10, 1000, 9000, 30_000} {
+	sizes, rounds := []int{10, 1000, 9000, 30_000}, 100
+	if race.Enabled {
+		sizes, rounds = []int{10, 9000}, 30
+	}
+	for _, n := range sizes {
 		r := New(Config{Range: time.Hour, Step: time.Second, MaxBytes: limit})
 		now := time.Unix(1_700_000_000, 0)
-		for i := range 100 {
+		for i := range rounds {
 			sampleCounters(t, r, now.Add(time.Duration(i)*time.Second), n, float64(i)*1.25)
 			if s := r.Stats(); s.Bytes > limit || s.Steps == 0 || s.Series+s.LeftOut != n {
 				t.Fatalf("%d series, step %d: %+v", n, i, s)
 			}
 		}
 		s := r.Stats()
-		if fits := n <= 1000; fits != (s.LeftOut == 0) || n >= 9000 && s.Steps == 100 {
+		if fits := n <= 1000; fits != (s.LeftOut == 0) || n >= 9000 && s.Steps == rounds && rounds > 30 {
 			t.Errorf("%d series: %+v", n, s)
 		}
 		if s.DictionaryBytes > limit*5/8 {
@@ -65,9 +69,13 @@ func TestMaxBytes(t *testing.T) {
 // TestNativeMaxBytes checks the limit with more native buckets than have room.
 func TestNativeMaxBytes(t *testing.T) {
 	const limit = 1 << 20
+	rounds := 50
+	if race.Enabled {
+		rounds = 20
+	}
 	r := New(Config{Range: time.Hour, Step: time.Second, MaxBytes: limit})
 	bounds := expo.NewBounds(nil)
-	for i := range 50 {
+	for i := range rounds {
 		err := r.Sample(time.Unix(int64(1_700_000_000+i), 0), func(w io.Writer) error {
 			to := w.(expo.Reader)
 			to.Begin(&expo.Family{Name: "x", Kind: expo.Histogram}, nil)
@@ -197,7 +205,10 @@ func TestAllocations(t *testing.T) {
 // TestManyFamilies checks how many families of one series fit in the default size, and that the heap has the
 // stated bytes.
 func TestManyFamilies(t *testing.T) {
-	const n = 150_000
+	n := 150_000
+	if race.Enabled {
+		n = 10_000
+	}
 	families := make([]expo.Family, n)
 	for i := range families {
 		families[i] = expo.Family{Name: fmt.Sprintf("family_%d_total", i), Help: "The number of events of this kind."}

@@ -165,13 +165,13 @@ func (s *step) bytes() int {
 }
 
 // bytes returns the memory of the ring.
-func (r *Ring) bytes() int { return r.dictionaryBytes() + r.stepBytes }
+func (r *Ring) bytes() int { return r.dictionaryBytes() + r.stepBytes + cap(r.walk.payload) }
 
 // dictionaryBytes returns the memory of the dictionary and of what the ring has for each slot and
 // series.
 func (r *Ring) dictionaryBytes() int {
 	return r.dictionary.bytes() + 8*(cap(r.last)+cap(r.base)) +
-		len(r.absent)*absentBytes + cap(r.leaving)*int(unsafe.Sizeof(departure{})) + cap(r.walk.payload)
+		len(r.absent)*absentBytes + cap(r.leaving)*int(unsafe.Sizeof(departure{}))
 }
 
 // absentBytes is the memory of an entry of Ring.absent.

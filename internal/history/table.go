@@ -1,6 +1,7 @@
 package history
 
 import (
+	"encoding/binary"
 	"hash/maphash"
 	"unsafe"
 )
@@ -16,15 +17,18 @@ type table struct {
 	n      int      // series in index
 }
 
-// A series is the label block of a shape.
+// A series is the label block of a shape. It has no field of 8 bytes, which would need padding.
 type series struct {
-	shape    uint32  // none if the id is not in use
-	slot     uint32  // the first of as many slots as the shape has columns
-	next     uint32  // the series that followed in the last walk; none if unknown
-	step     uint32  // the number of the last step that has the series
-	at, size uint32  // of the label block in table.text
-	address  uintptr // of the label block that the last walk passed; 0 if family.texts does not keep it
+	shape   uint32  // none if the id is not in use
+	slot    uint32  // the first of as many slots as the shape has columns
+	next    uint32  // the series that followed in the last walk; none if unknown
+	step    uint32  // the number of the last step that has the series
+	at      uint32  // of the length of the label block, in table.text; the block follows
+	address address // of the label block that the last walk passed, if family.texts keeps it
 }
+
+// An address is the two halves of the address of a label block; zero for none.
+type address [2]uint32
 
 func (t *table) init() { t.seed = maphash.MakeSeed() }
 
@@ -32,7 +36,18 @@ func (t *table) bytes() int {
 	return cap(t.series)*int(unsafe.Sizeof(series{})) + cap(t.text) + 4*cap(t.index)
 }
 
-func (t *table) block(s *series) []byte { return t.text[s.at : s.at+s.size] }
+func (t *table) block(s *series) []byte {
+	n, size := binary.Uvarint(t.text[s.at:])
+	return t.text[int(s.at)+size:][:n]
+}
+
+func appendLength(text []byte, block int) []byte { return binary.AppendUvarint(text, uint64(block)) }
+
+// textSize returns the bytes of a label block in table.text.
+func textSize(block int) int {
+	var length [binary.MaxVarintLen64]byte
+	return len(appendLength(length[:0], block)) + block
+}
 
 // is reports whether the series id has a shape and a block.
 func (t *table) is(id, shape uint32, block string) bool {
@@ -65,7 +80,7 @@ func (t *table) full() bool { return 8*(t.n+1) > 7*len(t.index) }
 
 // growth returns the bytes that add may need for a block of this size.
 func (t *table) growth(ids, size int) int {
-	n := growth(t.series, ids) + growth(t.text, size)
+	n := growth(t.series, ids) + growth(t.text, textSize(size))
 	if t.full() {
 		n += max(4*len(t.index), 4*64)
 	}
@@ -74,8 +89,8 @@ func (t *table) growth(ids, size int) int {
 
 // add adds a series.
 func (t *table) add(id uint32, s series, block string) {
-	s.at, s.size = uint32(len(t.text)), uint32(len(block))
-	t.text = append(grow(t.text, len(block)), block...)
+	s.at = uint32(len(t.text))
+	t.text = append(appendLength(grow(t.text, textSize(len(block))), len(block)), block...)
 	t.series = put(t.series, id, s)
 	if t.full() {
 		old := t.index
@@ -114,7 +129,7 @@ func (t *table) remove(id uint32) {
 		t.insert(entry)
 	}
 	t.n--
-	t.unused += int(s.size)
+	t.unused += textSize(len(t.block(s)))
 	*s = series{shape: none, next: none}
 	if 4*t.unused > len(t.text) {
 		t.compact()
@@ -128,7 +143,8 @@ func (t *table) compact() {
 		s := &t.series[i]
 		if s.shape != none {
 			at := len(text)
-			text = append(text, t.block(s)...)
+			block := t.block(s)
+			text = append(appendLength(text, len(block)), block...)
 			s.at = uint32(at)
 		}
 	}

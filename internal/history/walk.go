@@ -134,7 +134,7 @@ func (w *walk) visit(block string) (slot uint32, ok bool) {
 		return w.search(block)
 	}
 	s := &r.series[id]
-	if s.address != address(block) || s.shape != w.shape || s.step != w.number-1 {
+	if s.address != addressOf(block) || s.shape != w.shape || s.step != w.number-1 {
 		return w.search(block)
 	}
 	s.step = w.number
@@ -143,9 +143,12 @@ func (w *walk) visit(block string) (slot uint32, ok bool) {
 	return s.slot, true
 }
 
-// address returns the address of a label block. Memory in use does not change, and no block is the begin of
+// addressOf returns the address of a label block. Memory in use does not change, and no block is the begin of
 // another block. So two blocks at the same address are the same block while family.texts keeps the memory.
-func address(s string) uintptr { return uintptr(unsafe.Pointer(unsafe.StringData(s))) }
+func addressOf(s string) address {
+	p := uint64(uintptr(unsafe.Pointer(unsafe.StringData(s))))
+	return address{uint32(p), uint32(p >> 32)}
+}
 
 // search is visit for a sample whose address is not that of the series that followed last time.
 func (w *walk) search(block string) (slot uint32, ok bool) {
@@ -159,7 +162,7 @@ func (w *walk) search(block string) (slot uint32, ok bool) {
 	}
 	s := &r.series[id]
 	if w.texts {
-		s.address = address(block)
+		s.address = addressOf(block)
 	}
 	w.last, w.next = id, s.next
 	if s.step == w.number {
@@ -247,7 +250,7 @@ func (w *walk) room(block string) bool {
 		}
 	}
 	need += 2 * growth(r.last, r.slotID.new(uint32(n)))
-	return w.fits(need) && uint64(len(r.text)+len(block)) < none
+	return w.fits(need) && uint64(len(r.text)+textSize(len(block))) < none
 }
 
 // fits reports whether the dictionary may grow by n bytes. It has five eighths of the memory at most. A
@@ -387,6 +390,6 @@ func (w *walk) stay() {
 // forgetAddresses makes the walk compare texts.
 func (r *Ring) forgetAddresses() {
 	for id := range r.series {
-		r.series[id].address = 0
+		r.series[id].address = address{}
 	}
 }
