@@ -128,20 +128,24 @@ func (d *dictionary) addFamily(f *expo.Family, lasting bool) uint32 {
 	d.families = put(d.families, id, family{name: f.Name, kind: f.Kind, shape: none})
 	own := &d.families[id]
 	if !lasting { // the texts of a collector may be parts of a large buffer
-		own.name, own.own = strings.Clone(f.Name), int32(len(f.Name))
-		d.small += len(f.Name)
+		own.name, own.own = strings.Clone(f.Name), int32(copyBytes(f.Name))
+		d.small += copyBytes(f.Name)
 	}
 	d.setTexts(own, f, lasting)
 	d.byName.add(d.families, id)
 	return id
 }
 
+// copyBytes returns the memory of a copy of a text.
+func copyBytes(text string) int { return (len(text) + 7) &^ 7 }
+
 func (d *dictionary) setTexts(own *family, f *expo.Family, lasting bool) {
 	own.unit, own.help = f.Unit, f.Help
 	if !lasting {
 		own.unit, own.help = strings.Clone(f.Unit), strings.Clone(f.Help)
-		own.own += int32(len(f.Unit) + len(f.Help))
-		d.small += len(f.Unit) + len(f.Help)
+		n := copyBytes(f.Unit) + copyBytes(f.Help)
+		own.own += int32(n)
+		d.small += n
 	}
 }
 
@@ -152,7 +156,7 @@ func (d *dictionary) describe(id uint32, f *expo.Family) bool {
 		return false
 	}
 	if own.own > 0 {
-		n := len(own.unit) + len(own.help)
+		n := copyBytes(own.unit) + copyBytes(own.help)
 		own.own -= int32(n)
 		d.small -= n
 	}

@@ -246,7 +246,7 @@ func (w *walk) room(block string) bool {
 	if w.id == none {
 		need += growth(r.families, 1) + r.byName.growth()
 		if !w.lasting {
-			need += len(w.family.Name) + len(w.family.Unit) + len(w.family.Help)
+			need += copyBytes(w.family.Name) + copyBytes(w.family.Unit) + copyBytes(w.family.Help)
 		}
 	}
 	need += 2 * growth(r.last, r.slotID.new(uint32(n)))
