@@ -22,7 +22,6 @@ for (const path of ['/dashboard', '/live']) {
       await chart.scrollIntoViewIfNeeded();
       await tab.until(`a line of panel ${i}: ${text.split('\n')[i]}`, async () => (await tab.drawn(chart)).n > 5);
     }
-    await tab.screenshot(`dashboard-go${path.replace('/', '-')}`);
     await tab.page.reload();
     await tab.until('the tab of the address', async () => (await titles()).join('\n') === text);
     await tab.page.locator('#tab-metrics').click();

@@ -93,11 +93,11 @@ export class Tab {
   status() { return this.page.locator('#status').textContent(); }
 
   // until waits until check returns a value that is true, and returns the value.
-  async until(name, check, seconds = 15) {
+  async until(name, check, seconds = 30) {
     for (const end = Date.now() + 1000 * seconds; Date.now() < end;) {
       const value = await check();
       if (value) return value;
-      await sleep(100);
+      await sleep(50);
     }
     assert.fail(`timeout after ${seconds} s: ${name}; status ${JSON.stringify(await this.status())}, problems ${JSON.stringify(this.problems)}`);
   }
@@ -111,13 +111,15 @@ export class Tab {
   }
 
   // serve answers the requests for the JSON view. answer gets the number of the request and
-  // returns the families, a status or null. A status and null are failed requests.
+  // returns the families, the text of a response, a status or null. A status and null are failed
+  // requests.
   async serve(answer) {
     let n = 0;
     await this.page.route('**/metrics/json?*', async route => {
       const families = answer(n++);
       if (families === null) return route.abort();
       if (typeof families === 'number') return route.fulfill({ status: families });
+      if (typeof families === 'string') return route.fulfill({ body: families });
       const names = new URL(route.request().url()).searchParams.getAll('name[]');
       await route.fulfill({ json: names.length ? Object.fromEntries(names.filter(f => Object.hasOwn(families, f)).map(f => [f, families[f]])) : families });
     });

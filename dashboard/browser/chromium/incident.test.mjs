@@ -1,5 +1,5 @@
 // A simulated incident in examples/server: a path becomes slow and fails for a minute. The test
-// finds the path in three clicks and makes the pictures of docs/.
+// finds the path in three clicks.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { open } from './harness.mjs';
@@ -33,24 +33,5 @@ test('the path of an incident is found in three clicks', async () => {
   assert.ok(Math.max(...p99) > 5 * Math.min(...p99), `the latency of ${path} rises: ${p99}`);
   await tab.lines(duration).click({ position: { x: 400, y: 60 } }); // the third click: the time
   assert.match((await tab.texts(tab.lines(requests))).at(-1), /\d\d:\d\d/);
-  await tab.screenshot('dashboard-incident');
-  await tab.done();
-});
-
-const cards = '#@5m,http_requests_total;by=path,http_request_duration_seconds,db_query_duration_seconds;by=query_type,tachikoma_tokens_used_total,tachikoma_missions_active,cache_hits_total';
-
-for (const theme of ['light', 'dark']) {
-  test(`the page has a picture: ${theme}`, async () => {
-    const tab = await open(`${url}/dashboard${cards}`, { colorScheme: theme });
-    for (const name of [requests, duration]) await tab.until(name, async () => (await tab.drawn(tab.lines(name))).n > 30);
-    await tab.screenshot(`dashboard-${theme}`);
-    await tab.done();
-  });
-}
-
-test('the page has a picture: phone', async () => {
-  const tab = await open(`${url}/dashboard#@5m,${duration};by=path,${requests};by=status`, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
-  for (const name of [requests, duration]) await tab.until(name, async () => (await tab.drawn(tab.lines(name))).n > 30);
-  await tab.screenshot('dashboard-phone');
   await tab.done();
 });

@@ -68,6 +68,30 @@ test('a filter leaves the series of a label value, and its chip removes it', asy
   await tab.done();
 });
 
+test('each kind has groups and filters', async () => {
+  const series = make => ['a', 'b'].flatMap(zone => ['x', 'y'].map(host => ({ labels: { zone, host }, ...make }))), classic = n => ({ value: n, count: n, buckets: [{ le: 1, count: n }, { le: null, count: n }] });
+  const tab = await open(`${live}#c_total,g,h_seconds,s_seconds,u`, {
+    serve: n => ({
+      c_total: family('counter', ...series({ value: n })), g: family('gauge', ...series({ value: 3 })), u: family('unknown', ...series({ value: 5 })),
+      h_seconds: family('histogram', ...series(classic(n))), s_seconds: family('summary', ...series({ value: n, count: n, quantiles: [{ quantile: 0.5, value: 0.25 }] })),
+    }),
+  });
+  for (const [name, groups] of [['c_total', ['a', 'b']], ['g', ['a', 'b']], ['u', ['a', 'b']], ['h_seconds', ['a', 'b']]]) {
+    await tool(tab, name, 'select.by').selectOption('zone');
+    await shows(tab, name, ...groups);
+  }
+  for (const [fn, value] of [['sum', '6'], ['avg', '3'], ['max', '3'], ['min', '3']]) {
+    await tool(tab, 'g', 'select.fn').selectOption(fn);
+    await tab.until(fn, async () => (await tab.values('g')).join() === `${value},${value}`);
+  }
+  for (const name of ['c_total', 'g', 'u', 'h_seconds', 's_seconds']) {
+    await filter(tab, name, 'host', 'y');
+    await tab.until(`filtered ${name}`, async () => /\b2 of 4 series\b/.test(await tab.card(name).locator('p').first().textContent()));
+  }
+  await tab.until('the sum of one host', async () => { await tool(tab, 'g', 'select.fn').selectOption('sum'); return (await tab.values('g')).join() === '3,3'; });
+  await tab.done();
+});
+
 test('the completion of a filter has the values of the label', async () => {
   const name = 'app_requests_total', tab = await open(`${page}#${name}`);
   await tool(tab, name, 'select.label').selectOption('path');
@@ -107,6 +131,17 @@ test('a ratio of two counters is a share', async () => {
   await tab.until('a share', async () => { const v = (await tab.values(name))[0]; return /%$/.test(v) && parseFloat(v) >= 0 && parseFloat(v) <= 100; });
   await tool(tab, name, 'select.by').selectOption('');
   await tab.until('a share of all paths', async () => { const v = await tab.values(name); return v.length === 1 && /%$/.test(v[0]) && parseFloat(v[0]) < 60; });
+  await tab.done();
+});
+
+test('a ratio of two families divides by group', async () => {
+  const serve = n => ({
+    hits_total: family('counter', ...['a', 'b'].map((cache, i) => ({ labels: { cache }, value: (1 + i) * n }))),
+    lookups_total: family('counter', ...['a', 'b'].map(cache => ({ labels: { cache }, value: 4 * n }))),
+  });
+  const tab = await open(`${live}#hits_total;by=cache;per=lookups_total`, { serve });
+  await shows(tab, 'hits_total', 'a', 'b');
+  await tab.until('shares', async () => (await tab.values('hits_total')).map(v => v.replace(' ', '')).sort().join() === '25%,50%');
   await tab.done();
 });
 

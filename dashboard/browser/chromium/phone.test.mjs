@@ -27,7 +27,6 @@ test('the chosen family comes into view, and the drawer closes', async () => {
     return box && box.y >= 0 && box.y + box.height < 844;
   });
   await tab.until('a line', async () => (await tab.drawn(tab.lines('app_queue_bytes'))).n > 30);
-  await tab.screenshot('dashboard-phone-card');
   await tab.done();
 });
 
@@ -68,7 +67,7 @@ test('controls are large enough for a finger', async () => {
 
 test('a tap sets the crosshair', async () => {
   let latest = 0;
-  const tab = await open(`${page.replace('/dashboard', '/live')}#@1m,polls`, { ...phone, serve: n => { latest = n; return { polls: family('gauge', n) }; } });
+  const tab = await open(`${page.replace('/dashboard', '/live')}#@1m,polls`, { ...phone, speed: 4, serve: n => { latest = n; return { polls: family('gauge', n) }; } });
   await tab.until('points', () => latest >= 8);
   const { width, height } = await tab.lines('polls').boundingBox(), value = async () => Number((await tab.values('polls'))[0]);
   await tab.lines('polls').tap({ position: { x: 0.92 * width, y: height / 2 } });

@@ -1,0 +1,39 @@
+// The pictures of docs/: the page during the simulated incident of examples/server. With
+// TACHO_SHOTS, the test waits until the history has one incident and the second begins.
+import assert from 'node:assert/strict';
+import { before, test } from 'node:test';
+import { open } from './harness.mjs';
+
+const url = process.env.TACHO_URL;
+const requests = 'http_requests_total', duration = 'http_request_duration_seconds', flight = 'http_requests_in_flight';
+const seconds = process.env.TACHO_SHOTS ? 150 : 20; // of history before a picture
+
+// The second picture is for a larger screen, with more cards than the page shows by itself.
+const cards = `${requests};by=path,${duration};by=path,${flight},db_query_duration_seconds;by=query_type`;
+const phone = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
+
+before(async () => {
+  assert.ok(url, 'TACHO_URL is not set');
+  const tab = await open(`${url}/dashboard#@all,${requests};by=status`);
+  await tab.until('an incident in the history', async () => {
+    const { labels, rows } = await tab.table(requests), failed = 1 + labels.indexOf('500');
+    return failed > 0 && rows.at(-1)[0] - rows[0][0] >= seconds && rows.slice(-8).every(row => row[failed] > 0);
+  }, 240);
+  await tab.done();
+});
+
+for (const [name, hash, options] of [
+  ['incident', '', {}],
+  ['light', `#@5m,${cards}`, {}],
+  ['dark', `#@5m,${cards}`, { colorScheme: 'dark' }],
+  ['phone', `#@5m,${requests};by=status,${duration};by=path`, phone],
+]) {
+  test(`the page has a picture: ${name}`, async () => {
+    const tab = await open(`${url}/dashboard${hash}`, options);
+    for (const family of [requests, duration]) {
+      await tab.until(family, async () => (await tab.labels(family)).length > 1 && (await tab.drawn(tab.lines(family))).n > 30);
+    }
+    await tab.screenshot(`dashboard-${name}`);
+    await tab.done();
+  });
+}
