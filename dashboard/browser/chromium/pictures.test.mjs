@@ -8,8 +8,8 @@ const url = process.env.TACHO_URL;
 const requests = 'http_requests_total', duration = 'http_request_duration_seconds', flight = 'http_requests_in_flight';
 const seconds = process.env.TACHO_SHOTS ? 170 : 0; // of history before a picture
 
-// The second picture is for a larger screen, with more cards than the page shows by itself.
 const cards = `${requests};by=path,${duration};by=path,${flight},db_query_duration_seconds;by=query_type`;
+const large = { viewport: { width: 1440, height: 900 } };
 const phone = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
 
 before(async () => {
@@ -24,9 +24,9 @@ before(async () => {
 });
 
 for (const [name, hash, options] of [
-  ['incident', '', {}],
-  ['light', `#@5m,${cards}`, {}],
-  ['dark', `#@5m,${cards}`, { colorScheme: 'dark' }],
+  ['incident', '', large],
+  ['light', `#@5m,${cards}`, large],
+  ['dark', `#@5m,${cards}`, { ...large, colorScheme: 'dark' }],
   ['phone', `#@5m,${requests};by=status,${duration};by=path`, phone],
 ]) {
   test(`the page has a picture: ${name}`, async () => {
