@@ -9,7 +9,7 @@ const requests = 'http_requests_total', duration = 'http_request_duration_second
 const seconds = process.env.TACHO_SHOTS ? 170 : 0; // of history before a picture
 
 const cards = `${requests};by=path,${duration};by=path,${flight},db_query_duration_seconds;by=query_type`;
-const large = { viewport: { width: 1440, height: 900 } };
+const large = { viewport: { width: 1440, height: 900 } }, lower = { viewport: { width: 1440, height: 800 } };
 const phone = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
 
 before(async () => {
@@ -25,8 +25,8 @@ before(async () => {
 
 for (const [name, hash, options] of [
   ['incident', '', large],
-  ['light', `#@5m,${cards}`, large],
-  ['dark', `#@5m,${cards}`, { ...large, colorScheme: 'dark' }],
+  ['light', `#@5m,${cards}`, lower],
+  ['dark', `#@5m,${cards}`, { ...lower, colorScheme: 'dark' }],
   ['phone', `#@5m,${requests};by=status,${duration};by=path`, phone],
 ]) {
   test(`the page has a picture: ${name}`, async () => {
