@@ -109,14 +109,17 @@ test('a gap is marked, and no line crosses it', async () => {
 
 test('a change of the interval draws no false spike', async () => {
   const tab = await open(`${live}#steady_total`, { serve: () => ({ steady_total: family('counter', Date.now() / 100) }) });
+  await tab.page.waitForTimeout(1600); // the first polls are near each other
+  const begin = Date.now() / 1000;
   for (const interval of ['5', '1', '2', '1']) {
     await tab.page.locator('#interval').selectOption(interval);
     await tab.page.waitForTimeout(1600);
   }
-  const rates = await tab.column('steady_total');
-  assert.ok(rates.length >= 5, rates.join());
-  // The counter grows by 10 a second. The response and the time of a poll are some milliseconds apart.
-  assert.ok(rates.every(r => r > 5 && r < 15), rates.join());
+  const rates = (await tab.table('steady_total')).rows.filter(([time, rate]) => time > begin && !Number.isNaN(rate)).map(row => row[1]);
+  assert.ok(rates.length >= 4, rates.join());
+  // The counter grows by 10 a second. The time of a response is later on a busy machine. A rate by
+  // the wrong interval would be 2 or 50.
+  assert.ok(rates.every(r => r > 4 && r < 25), rates.join());
   await tab.done();
 });
 
