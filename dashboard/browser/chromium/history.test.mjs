@@ -49,6 +49,13 @@ test('the first response has the past, and the page opens with it', async () => 
   await tab.done(/Failed to load resource|request for/);
 });
 
+test('a page of Handler has no history on the server', async () => {
+  const statuses = await Promise.all(['/dashboard', '/live'].map(async path => (await fetch(`${server.url}${path}?history=0.0`)).status));
+  assert.deepEqual(statuses, [200, 404]);
+  const source = await (await fetch(`${server.url}/live`)).text();
+  assert.match(source, /<meta name="history" content="">/);
+});
+
 test('counters and histograms have rates and quantiles of the past', async () => {
   const tab = await open(`${page}#@1m,app_requests_total,app_request_seconds`);
   for (const name of ['app_requests_total', 'app_request_seconds']) {
