@@ -148,7 +148,10 @@ test('a ratio of two families divides by group', async () => {
 test('the controls make a ratio', async () => {
   const name = 'app_requests_total', tab = await open(`${page}#${name};by=path`);
   await tool(tab, name, 'select.ratio').selectOption(name);
-  await tab.until('the ratio to itself', async () => { const v = await tab.values(name); return v.length > 0 && v.every(t => t === '100%' || t === '100 %'); });
+  await tab.until('shares of the total', async () => {
+    const shares = (await tab.values(name)).map(text => /%$/.test(text) ? parseFloat(text) : NaN);
+    return shares.length === 3 && shares.every(s => s < 100) && Math.abs(shares.reduce((a, b) => a + b) - 100) < 2;
+  });
   assert.match(tab.page.url(), new RegExp(`;per=${name}`));
   await tab.done();
 });
