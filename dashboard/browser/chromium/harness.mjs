@@ -189,11 +189,25 @@ export class Tab {
     return { file: download.suggestedFilename(), content: await readFile(await download.path()) };
   }
 
+  // csv returns the CSV file of a card without a download. Chromium can lose one of many downloads.
+  csv(name) {
+    return this.card(name).locator('button.csv').evaluate(async button => {
+      const { createObjectURL } = URL, { click } = HTMLAnchorElement.prototype;
+      let file;
+      URL.createObjectURL = blob => { file = blob; return createObjectURL.call(URL, blob); };
+      HTMLAnchorElement.prototype.click = () => {};
+      button.click();
+      URL.createObjectURL = createObjectURL;
+      HTMLAnchorElement.prototype.click = click;
+      return file ? file.text() : '';
+    });
+  }
+
   // table returns the lines of a card by its CSV file: the labels of the lines without units, and
   // rows of a time in seconds and the values. The value of an empty cell is NaN.
   async table(name) {
-    const [header, ...rows] = parseCSV((await this.saved(name, 'csv')).content.toString());
-    const lines = header.slice(1).filter(text => !text.startsWith('bucket '));
+    const [header, ...rows] = parseCSV(await this.csv(name));
+    const lines = (header ?? []).slice(1).filter(text => !text.startsWith('bucket '));
     return {
       labels: lines.map(text => text.replace(/ \[[^ ]+\]$/, '')),
       rows: rows.map(([time, ...values]) => [Date.parse(time) / 1000, ...lines.map((_, i) => values[i] === '' ? NaN : Number(values[i]))]),

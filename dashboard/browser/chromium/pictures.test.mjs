@@ -9,7 +9,7 @@ const requests = 'http_requests_total', duration = 'http_request_duration_second
 const seconds = process.env.TACHO_SHOTS ? 170 : 0; // of history before a picture
 
 const cards = `${requests};by=path,${duration};by=path,${flight},db_query_duration_seconds;by=query_type`;
-const large = { viewport: { width: 1440, height: 900 } }, lower = { viewport: { width: 1440, height: 800 } };
+const large = { viewport: { width: 1440, height: 900 } }, lower = { viewport: { width: 1440, height: 760 } };
 const phone = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
 
 before(async () => {

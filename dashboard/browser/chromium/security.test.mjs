@@ -100,7 +100,7 @@ test('hostile addresses are ignored', async () => {
 test('a CSV file has no formulas', async () => {
   const values = ['=1+1', '+1', '-1', '@SUM(1)', '\tcell', 'two\r\nlines', 'quote"quote', 'a,b'];
   const tab = await open(`${server.url}/live#cells;by=v`, { serve: () => ({ cells: family('gauge', ...values.map(v => ({ labels: { v }, value: -1 }))) }) });
-  const [header, ...rows] = await tab.until('rows', async () => { const t = parseCSV((await tab.saved('cells', 'csv')).content.toString()); return t.length > 2 && t; });
+  const [header, ...rows] = await tab.until('rows', async () => { const t = parseCSV(await tab.csv('cells')); return t.length > 2 && t; });
   assert.equal(header.length, values.length + 1);
   for (const cell of header) assert.doesNotMatch(cell, /^[=+\-@\t\r]/);
   for (const text of ['quote"quote', 'a,b', 'two\r\nlines']) assert.ok(header.includes(text), `${text} in ${header.join(' | ')}`);
