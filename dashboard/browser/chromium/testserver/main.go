@@ -7,6 +7,7 @@
 //	GET /metrics/json  returns the metrics as JSON
 //	GET /dashboard     returns the dashboard with the history of the server
 //	GET /live          returns the dashboard without the history
+//	GET /relative      returns the dashboard without the history, for any prefix of a proxy
 //
 // The first line of the output has the URL. The program ends with its standard input, so a test
 // that is killed leaves no server.
@@ -55,6 +56,7 @@ func main() {
 	http.Handle("GET /metrics/json", reg.JSONHandler())
 	http.Handle("GET /dashboard", history)
 	http.Handle("GET /live", dashboard.Handler("/metrics"))
+	http.Handle("GET /relative", dashboard.Handler("metrics"))
 
 	listener, err := net.Listen("tcp", *addr)
 	if err != nil {

@@ -1,0 +1,145 @@
+// Tests of the view: controls while they have the focus, states before the first values, long texts,
+// print, and a proxy in front of the server.
+import assert from 'node:assert/strict';
+import { createServer, request } from 'node:http';
+import { once } from 'node:events';
+import { after, before, test } from 'node:test';
+import { family, open, startServer } from './harness.mjs';
+
+let server;
+before(async () => { server = await startServer(); });
+
+test('the bounds of a heat map keep their unit with the function rate', async () => {
+  const tab = await open(`${server.url}/dashboard#app_request_seconds;fn=rate`);
+  await tab.until('bounds', async () => (await tab.texts(tab.heat('app_request_seconds'))).some(text => /\d (ms|s)$/.test(text)));
+  await tab.done();
+});
+
+test('a control with the focus gets the choices that come later', async () => {
+  const first = { labels: { zone: 'z' }, value: 1 }, later = ['a', 'b'].map(kind => ({ labels: { zone: 'z', kind }, value: 1 }));
+  const tab = await open(`${server.url}/live#late`, { speed: 4, serve: n => ({ late: family('gauge', ...n < 6 ? [first] : later) }) });
+  const by = tab.card('late').locator('select.by');
+  await tab.until('a label', () => by.isVisible());
+  await by.focus();
+  await tab.until('the other label', async () => (await by.locator('option').allTextContents()).includes('kind'));
+  assert.ok(await by.evaluate(e => e === document.activeElement));
+  await tab.page.keyboard.type('kind');
+  await tab.until('the groups', async () => (await tab.labels('late')).join() === '(no kind),a,b');
+  await tab.done();
+});
+
+test('Enter at once after a search shows the family that the search finds', async () => {
+  const tab = await open(`${server.url}/dashboard`), { keyboard } = tab.page;
+  await tab.hideAll();
+  await keyboard.press('/');
+  await keyboard.type('request seconds');
+  await keyboard.press('Enter');
+  await tab.until('the card', async () => await tab.card('app_request_seconds').count() === 1);
+  assert.equal(await tab.page.locator('article[data-family]').count(), 1);
+  await tab.done();
+});
+
+test('the space key chooses in the list', async () => {
+  const tab = await open(`${server.url}/dashboard`), { keyboard } = tab.page;
+  await tab.hideAll();
+  await tab.page.locator('#list').focus();
+  await keyboard.press('ArrowDown');
+  await keyboard.press('Space');
+  await tab.until('a card', async () => await tab.page.locator('article[data-family]').count() === 1);
+  await tab.done();
+});
+
+test('a card waits for the first values', async () => {
+  const tab = await open('about:blank', { list: false });
+  let answer;
+  const answered = new Promise(resolve => { answer = resolve; });
+  await tab.page.route(/[?&]history=/, async route => { await answered; await route.continue(); });
+  await tab.page.goto(`${server.url}/dashboard#app_requests_total`);
+  await tab.until('the text', async () => (await tab.card('app_requests_total').allTextContents()).some(text => text.includes('Waiting for the first values')));
+  assert.equal(await tab.page.locator('.note.bad').count(), 0);
+  answer();
+  await tab.until('the chart', async () => (await tab.labels('app_requests_total')).length > 0);
+  await tab.close();
+});
+
+test('a screen reader hears failures, not each number of series', async () => {
+  let answer = { one: family('gauge', 1) };
+  const tab = await open(`${server.url}/live`, { speed: 4, serve: () => answer }), status = tab.page.locator('#status');
+  const polite = async want => await status.getAttribute('aria-live') === want;
+  answer = { one: family('gauge', 1), two: family('gauge', 2) };
+  await tab.until('two families', async () => /2 series/.test(await tab.status()));
+  await tab.until('a quiet status', () => polite('off'));
+  answer = 503;
+  await tab.until('a failure', async () => /Scrape failed/.test(await tab.status()) && polite('polite'));
+  answer = { one: family('gauge', 1) };
+  await tab.until('the end of the failure', async () => /1 series/.test(await tab.status()) && polite('polite'));
+  await tab.done(/Failed to load resource/);
+});
+
+test('a failed scrape is readable in full on narrow windows', async () => {
+  for (const viewport of [{ width: 390, height: 844 }, { width: 900, height: 700 }]) {
+    const tab = await open(`${server.url}/live`, { speed: 4, list: false, viewport, serve: () => '<!doctype html><title>Log in</title>' });
+    await tab.until('a failure', async () => /Scrape failed/.test(await tab.status()));
+    const { left, right, clipped } = await tab.page.locator('#status').evaluate(e => {
+      const { left, right } = e.getBoundingClientRect();
+      return { left, right, clipped: e.scrollWidth > e.clientWidth };
+    });
+    assert.ok(!clipped && left >= 0 && right <= viewport.width, `${viewport.width}: ${left} to ${right}, clipped ${clipped}`);
+    await tab.done();
+  }
+});
+
+test('very long texts take a few lines', async () => {
+  const long = 'x'.repeat(20_000);
+  const tab = await open(`${server.url}/live#long`, { serve: () => ({ long: { type: 'gauge', help: long, series: [{ labels: { l: long }, value: 1 }, { labels: { l: 'short' }, value: 2 }] } }) });
+  await tab.until('two lines', async () => (await tab.labels('long')).length === 2);
+  const heights = await tab.card('long').locator('.legend .labels, p').evaluateAll(list => list.map(e => e.clientHeight));
+  assert.ok(heights.every(h => h < 100), heights.join());
+  const excess = await tab.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.ok(excess <= 0, `${excess} pixels too wide`);
+  await tab.done();
+});
+
+test('a card that is hidden takes the crosshair with it', async () => {
+  const tab = await open(`${server.url}/live#@1m,rising,falling`, { speed: 5, serve: n => ({ rising: family('gauge', n), falling: family('gauge', 1000 - n) }) });
+  await tab.until('points', async () => (await tab.drawn(tab.lines('falling'))).extent > 0.5);
+  await tab.page.keyboard.press('p');
+  await tab.until('the pause', async () => await tab.status() === 'paused');
+  const [latest] = await tab.values('falling'), box = await tab.lines('rising').boundingBox();
+  await tab.page.mouse.move(box.x + 0.6 * box.width, box.y + box.height / 2, { steps: 5 });
+  await tab.until('the crosshair on the other card', async () => (await tab.values('falling'))[0] !== latest);
+  await tab.card('rising').locator('h2 button').evaluate(button => button.click());
+  await tab.until('no card', async () => await tab.card('rising').count() === 0);
+  await tab.until('the latest value', async () => (await tab.values('falling'))[0] === latest);
+  await tab.done();
+});
+
+test('a print has the cards alone', async () => {
+  const tab = await open(`${server.url}/dashboard#app_requests_total`);
+  await tab.page.emulateMedia({ media: 'print' });
+  for (const selector of ['header', '#side', 'article .tools']) {
+    assert.ok(!await tab.page.locator(selector).first().isVisible(), `${selector} is visible`);
+  }
+  assert.ok(await tab.card('app_requests_total').isVisible());
+  await tab.done();
+});
+
+test('both pages work behind a proxy with a prefix', async () => {
+  const upstream = new URL(server.url);
+  const proxy = createServer((from, to) => {
+    if (!from.url.startsWith('/behind/')) return to.writeHead(404).end();
+    const req = request({ host: upstream.hostname, port: upstream.port, path: from.url.slice('/behind'.length), headers: from.headers }, res => {
+      to.writeHead(res.statusCode, res.headers);
+      res.pipe(to);
+    });
+    req.on('error', () => to.destroy());
+    from.pipe(req);
+  }).listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  after(() => proxy.close());
+  for (const page of ['dashboard', 'relative']) {
+    const tab = await open(`http://127.0.0.1:${proxy.address().port}/behind/${page}#app_requests_total`);
+    await tab.until(`lines of ${page}`, async () => (await tab.labels('app_requests_total')).length > 0);
+    await tab.done();
+  }
+});
