@@ -344,19 +344,19 @@ test('views that come together have one frame', async () => {
   w.set();
   await w.advance(100);
   w.evaluated.length = w.frames.length = 0;
-  for (let i = 0; i < 100; i++) w.change({ points: 100 + i, search: i < 99 ? 'x' : 'a' });
+  for (let i = 0; i < 100; i++) w.change({ number: i, points: 100 + i, search: i < 99 ? 'x' : 'a' });
   assert.equal(w.frames.length, 0);
   await w.advance(0);
-  assert.deepEqual([w.frames.length, w.evaluated, w.last.list.rows.length], [1, ['c'], 2]);
+  assert.deepEqual([w.frames.length, w.evaluated, w.last.list.rows.length, w.last.view], [1, ['c'], 2, 99]);
   w.change({ points: 7 });
   await w.advance(1900); // a poll answers the view
   assert.deepEqual(w.frames.map(f => f.polled), [false, false, true]);
   w.evaluated.length = w.frames.length = 0;
-  w.change({ paused: true, points: 8 });
+  w.change({ number: 100, paused: true, points: 8 });
   w.engine.receive({ type: 'poll' });
   await settle();
   await w.advance(1000);
-  assert.deepEqual([w.frames.map(f => f.polled), w.evaluated], [[true], ['c']], 'the frame of a poll is that of the view');
+  assert.deepEqual([w.frames.map(f => f.polled), w.evaluated, w.last.view], [[true], ['c'], 100], 'the frame of a poll is that of the view');
 });
 
 test('one family is one', async () => {

@@ -19,18 +19,18 @@ beforeEach(() => {
 
 const row = name => ({ name, kind: 'gauge', unit: '', help: '', count: 1, match: null });
 
-// reply sends a frame with rows to the session. The frame of a poll is not the reply to a view.
-function reply(names, polled = false) {
+// reply sends a frame with rows to the session. It is the frame of the last view, or of an earlier one.
+function reply(names, { polled = false, view = views.at(-1).number } = {}) {
   const list = { total: names.length, families: 9, series: 9, first: 0, rows: names.map(row) };
-  session.receive({ type: 'frame', polled, status: { text: '', bad: false }, range: [0, 1], stored: [0, 1], list, cards: [], marks: [], notices: [], sizes: null });
+  session.receive({ type: 'frame', polled, view, status: { text: '', bad: false }, range: [0, 1], stored: [0, 1], list, cards: [], marks: [], notices: [], sizes: null });
 }
 
-test('a search is settled by its own frame, not by the frame of a poll', async () => {
+test('a search is settled by its own frame, not by the frame of a poll before', async () => {
   reply(['a', 'b']);
   session.set({ search: 'b', first: 0 });
   let rows = null;
   const settled = session.whenSettled().then(() => { rows = session.frame.list.rows.map(r => r.name); });
-  reply(['a', 'b'], true);
+  reply(['a', 'b'], { polled: true, view: 1 });
   await setImmediate();
   assert.equal(session.isSettled(), false);
   assert.equal(rows, null);
@@ -44,7 +44,7 @@ test('a slow worker gets the last state only', () => {
   assert.equal(views.length, 1);
   for (const search of ['a', 'ab', 'abc']) session.set({ search });
   assert.equal(views.length, 1);
-  reply([], true);
+  reply([], { polled: true, view: 0 });
   assert.equal(views.length, 1);
   reply([]);
   assert.deepEqual(views.slice(1).map(v => v.search), ['abc']);
@@ -62,10 +62,23 @@ test('a view that waits for a second is sent without the frame of the view befor
   now += 2000;
   session.set({ search: 'ab' });
   assert.deepEqual(views.slice(1).map(v => v.search), ['ab']);
-  reply(['old']);
+  reply(['old'], { view: 1 });
   assert.equal(session.isSettled(), false);
   reply(['ab']);
   assert.equal(session.isSettled(), true);
+});
+
+test('one frame settles all views before it, and a frame of a poll settles too', t => {
+  let now = performance.now();
+  t.mock.method(performance, 'now', () => now);
+  for (const polled of [false, true]) {
+    for (const search of ['a', 'ab']) {
+      now += 2000;
+      session.set({ search });
+    }
+    reply(['ab'], { polled });
+    assert.equal(session.isSettled(), true);
+  }
 });
 
 test('values of labels go to their request', async () => {

@@ -7,9 +7,9 @@ import { Store } from './store.mjs';
 
 // An Engine polls, stores and evaluates for a view. It gets the messages start, view, poll and
 // values. It posts a frame after each poll, a frame after views that came together, and a reply to
-// values.
+// values. A frame has the number of the last view.
 
-const FIRST_VIEW = { interval: 2, paused: false, hidden: false, span: 300, from: null, to: null, points: 300, cards: [], search: '', order: 'name', first: 0, count: 50, sizes: false };
+const FIRST_VIEW = { number: 0, interval: 2, paused: false, hidden: false, span: 300, from: null, to: null, points: 300, cards: [], search: '', order: 'name', first: 0, count: 50, sizes: false };
 
 const MAX_REST = 60e3;   // milliseconds
 
@@ -99,7 +99,7 @@ export class Engine {
     this.cancel(this.#frameTimer);
     this.#frameTimer = null;
     const view = this.#view, store = this.#store, list = { total: 0, families: 0, series: 0, first: 0, rows: [] };
-    const frame = { type: 'frame', polled, status: { text: '', bad: false }, range: this.#range(), stored: [store.first, store.last], list, cards: [], marks: store.marks, notices: [], sizes: null };
+    const frame = { type: 'frame', polled, view: view.number, status: { text: '', bad: false }, range: this.#range(), stored: [store.first, store.last], list, cards: [], marks: store.marks, notices: [], sizes: null };
     try {
       frame.cards = this.#evaluateAll(frame.range);
       if (this.#source) frame.notices = notices(store, this.#source, frame.range);

@@ -17,7 +17,8 @@ export class Session {
     this.requested = 0;
     this.numbered = 0;          // number of cards so far
     this.sent = 0;              // time of the last view
-    this.pending = 0;           // number of views without their frame
+    this.views = 0;             // number of the last view
+    this.answered = 0;          // number of the view that the last frame has
     this.stale = false;         // reports whether the state changed after the last view
     this.state = { interval: 2, paused: false, search: '', order: 'name', first: 0, count: 0, sizes: false, points: 300 };
     this.readAddress();
@@ -61,10 +62,10 @@ export class Session {
   // send sends the state to the worker. While a frame is due, the state waits for the frame, so
   // that a slow worker gets the last state only.
   send() {
-    this.stale = this.pending > 0 && performance.now() - this.sent < REPLY_MS;
+    this.stale = this.answered < this.views && performance.now() - this.sent < REPLY_MS;
     if (this.stale) return;
     this.sent = performance.now();
-    this.pending++;
+    this.views++;
     this.post({ type: 'view', view: this.view() });
   }
 
@@ -72,7 +73,7 @@ export class Session {
     const { interval, paused, zoom, points, search, order, first, count, sizes } = this.state;
     const span = this.sentSpan = this.span() || this.storedSpan();
     return {
-      interval, paused, hidden: document.hidden, span, from: zoom?.[0] ?? null, to: zoom?.[1] ?? null,
+      number: this.views, interval, paused, hidden: document.hidden, span, from: zoom?.[0] ?? null, to: zoom?.[1] ?? null,
       points, cards: this.shownCards(), search, order, first, count, sizes,
     };
   }
@@ -84,13 +85,12 @@ export class Session {
     this.requests.delete(message.request);
   }
 
-  // receiveFrame takes a frame. Each view has one frame, in the order of the views. The frame of a
-  // poll can be of an earlier view.
+  // receiveFrame takes a frame. Several views can have one frame, which has the number of the last.
   receiveFrame(frame) {
     this.frame = frame;
-    if (!frame.polled) this.pending--;
+    this.answered = frame.view;
     if (this.choosing && this.state.tab === 'metrics' && frame.polled && frame.list.total) this.chooseCards();
-    if (this.stale && !this.pending || !this.span() && this.sentSpan !== this.storedSpan()) this.send();
+    if (this.stale && this.answered === this.views || !this.span() && this.sentSpan !== this.storedSpan()) this.send();
     if (this.isSettled()) for (const resolve of this.settled.splice(0)) resolve();
     this.render();
   }
@@ -110,7 +110,7 @@ export class Session {
   }
 
   // isSettled reports whether the frame is of the present state.
-  isSettled() { return !this.pending && !this.stale; }
+  isSettled() { return this.answered === this.views && !this.stale; }
 
   // whenSettled returns a promise that ends when the frame is of the present state.
   whenSettled() {
