@@ -94,7 +94,7 @@ test('the reset of a counter is not a negative rate', async () => {
     const column = await tab.column('again_total');
     return column.length > values.length && column;
   });
-  assert.ok(rates.every(r => r >= 0 && r < 15), rates.join());
+  assert.ok(rates.every(r => r >= 0 && r < 60), rates.join()); // two polls can be near each other
   await tab.done();
 });
 
