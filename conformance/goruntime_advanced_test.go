@@ -109,8 +109,8 @@ func suffixOf(f *dto.MetricFamily) string {
 }
 
 // isHistogramBetween is isBetween for each bucket of a histogram. The bounds must be equal. The
-// sum of client_golang is a lower limit: client_golang counts a value as the lower bound of an
-// exposed bucket, and tacho counts the value as the lower bound of a finer bucket.
+// sum of client_golang is a lower limit, because client_golang counts a value as the lower bound of
+// an exposed bucket. For tacho a value is the lower bound of a finer bucket.
 func isHistogramBetween(name string, before, now, after familiesByName) bool {
 	histogram := func(f familiesByName) *dto.Histogram { return f[name].GetMetric()[0].GetHistogram() }
 	a, v, b := histogram(before), histogram(now), histogram(after)

@@ -262,7 +262,7 @@ func TestSlowClients(t *testing.T) {
 }
 
 // TestStalledClients checks that clients that do not read give back their large responses on a server without
-// a WriteTimeout, and that a client that reads can use its connection for further requests.
+// a WriteTimeout. A client that reads can use its connection for further requests.
 func TestStalledClients(t *testing.T) {
 	reg := tacho.NewRegistry()
 	v := reg.CounterVec("events_total", "", []string{"x"})

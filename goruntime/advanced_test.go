@@ -192,21 +192,6 @@ func TestAdvancedConflictDefinesNothing(t *testing.T) {
 	}
 }
 
-func TestAdvancedStop(t *testing.T) {
-	reg := tacho.NewRegistry()
-	stop := goruntime.RegisterAdvanced(reg)
-	want := len(scrape(t, reg))
-	stop()
-	if got := text(t, reg); got != "" {
-		t.Errorf("after stop: got\n%s", got)
-	}
-	goruntime.RegisterAdvanced(reg)
-	stop()
-	if got := len(scrape(t, reg)); got != want {
-		t.Errorf("after a second stop: got %d samples, want %d", got, want)
-	}
-}
-
 // TestAdvancedScrapesOverlap checks that no counter and no bucket of a histogram decreases
 // between the scrapes of a goroutine.
 func TestAdvancedScrapesOverlap(t *testing.T) {

@@ -354,16 +354,21 @@ func BenchmarkScrape(b *testing.B) {
 // TestStop checks that stop leaves no metric, that a second stop does not remove metrics of
 // other code, and that the registry is free for a new registration.
 func TestStop(t *testing.T) {
-	reg := tacho.NewRegistry()
-	stop := goruntime.Register(reg)
-	want := len(scrape(t, reg))
-	stop()
-	if got := text(t, reg); got != "" {
-		t.Errorf("after stop: got\n%s", got)
-	}
-	goruntime.Register(reg)
-	stop()
-	if got := len(scrape(t, reg)); got != want {
-		t.Errorf("after a second stop: got %d samples, want %d", got, want)
+	for name, register := range map[string]func(*tacho.Registry) func(){
+		"Register":         goruntime.Register,
+		"RegisterAdvanced": goruntime.RegisterAdvanced,
+	} {
+		reg := tacho.NewRegistry()
+		stop := register(reg)
+		want := len(scrape(t, reg))
+		stop()
+		if got := text(t, reg); got != "" {
+			t.Errorf("%s, after stop: got\n%s", name, got)
+		}
+		register(reg)
+		stop()
+		if got := len(scrape(t, reg)); got != want {
+			t.Errorf("%s, after a second stop: got %d samples, want %d", name, got, want)
+		}
 	}
 }

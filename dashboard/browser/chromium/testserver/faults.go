@@ -40,8 +40,8 @@ func repeat(f func()) {
 	}
 }
 
-// hostile defines names and label values that a page could take for HTML, for a property of
-// an object, for a part of an address or for a formula of a spreadsheet.
+// hostile defines names and label values that a page could take for HTML or for a property of
+// an object. Others are like a part of an address or a formula of a spreadsheet.
 func hostile(reg *tacho.Registry) {
 	texts := []string{
 		"__proto__", "constructor", "toString", "hasOwnProperty",
