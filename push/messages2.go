@@ -103,7 +103,7 @@ type joiner struct {
 func (j *joiner) ref(old uint64) (ref uint64, ok bool) {
 	switch {
 	case old >= uint64(len(j.refs)):
-		return 0, old == 0 // the symbols of an empty request may be missing
+		return 0, false
 	case len(j.q.symbols[old]) == 0:
 		return 0, true
 	case j.refs[old] == 0:

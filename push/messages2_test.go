@@ -206,6 +206,7 @@ func TestMalformedRequest(t *testing.T) {
 func FuzzRequest(f *testing.F) {
 	f.Add(fullRequest())
 	f.Add([]byte("\x22\x00\x2a\x04\x0a\x02\x00\x00"))
+	f.Add([]byte("\x2a\x04\x0a\x02\x00\x00")) // no symbols
 	f.Fuzz(func(t *testing.T, request []byte) {
 		body := snappy(request)
 		before, counted := countRequest(body)
