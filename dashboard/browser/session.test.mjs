@@ -5,10 +5,11 @@ import { setImmediate } from 'node:timers/promises';
 
 // The page has these objects in a browser.
 Object.assign(globalThis, {
-  location: { hash: '#f', pathname: '/dashboard', search: '' }, document: { hidden: false },
+  location: { hash: '#f', origin: 'http://h:1', pathname: '/dashboard', search: '?x' }, document: { hidden: false },
   history: { replaceState() {}, pushState() {} },
 });
 const { Session } = await import('../page/view/session.mjs');
+const { parseAddress } = await import('../page/view/address.mjs');
 
 let session, views;
 beforeEach(() => {
@@ -87,4 +88,33 @@ test('values of labels go to their request', async () => {
   session.receive({ type: 'values', request: 1, values: [], total: 0 });
   assert.equal((await second).total, 1);
   assert.equal((await first).total, 0);
+});
+
+test('a link has the shown range, and all that the address has', () => {
+  const filters = { where: [['path', '/a,b']], by: 'status', top: 5 };
+  session.set({ span: 900, tab: 'go', cards: [session.withId({ family: 'f', ...filters }), session.withId({ family: 'g' })] });
+  const receive = (range, stored) => session.receive({
+    type: 'frame', polled: true, view: views.at(-1).number, status: { text: '', bad: false }, range, stored,
+    list: { total: 0, families: 0, series: 0, first: 0, rows: [] }, cards: [], marks: [], notices: [], sizes: null,
+  });
+  const opened = () => {
+    const [page, hash] = session.link().split('#');
+    assert.equal(page, 'http://h:1/dashboard?x');
+    return parseAddress(hash);
+  };
+  assert.equal(opened().zoom, null); // without values there is no range
+  receive([1000.0004, 1900.0016], [NaN, NaN]);
+  assert.equal(opened().zoom, null);
+  receive([1000.0004, 1900.0016], [900, 1900]);
+  assert.deepEqual(opened().zoom, [1000, 1900.002]);
+  receive([1000, 1900], [1500.25, 1900]); // the charts begin with the first step
+  assert.deepEqual(opened().zoom, session.range());
+  assert.deepEqual(opened().zoom, [1500.25, 1900]);
+  assert.equal(opened().tab, 'go');
+  assert.deepEqual(opened().cards.map(c => c.family), ['f', 'g']);
+  const [{ where, by, top }] = opened().cards;
+  assert.deepEqual({ where, by, top }, filters);
+  session.zoomTo([1600.5, 1700]);
+  assert.deepEqual(opened().zoom, [1600.5, 1700]);
+  assert.equal(session.state.span, 900); // the page itself stays as it is
 });

@@ -29,7 +29,7 @@ export function listenToKeys(session, list, shell) {
     ' ': () => list.chooseCursor(),
   };
   document.addEventListener('keydown', e => {
-    if (e.ctrlKey || e.metaKey || e.altKey || byId('keys').open) return;
+    if (e.ctrlKey || e.metaKey || e.altKey || document.querySelector('dialog[open]')) return;
     if (e.target === search) {
       if (e.key === 'Escape') {
         list.find('');

@@ -144,6 +144,12 @@ export class Session {
     return this.state.zoom || !Number.isFinite(first) ? [from, to] : [Math.max(from, Math.min(first, to - 10)), to];
   }
 
+  // link returns the address of the page with the shown range as two times, so that a live range does not move on.
+  link() {
+    const zoom = this.hasValues() ? this.range() : this.state.zoom;
+    return location.origin + location.pathname + location.search + formatAddress({ ...this.state, zoom });
+  }
+
   live() { this.set({ zoom: null }); }
 
   // changeSpan makes the range longer (by > 0) or shorter.

@@ -3,12 +3,16 @@
 import { byId, setText } from './dom.mjs';
 
 const THEME_KEY = 'tacho-theme';
+const MESSAGE_MS = 4000;      // time that a message stays in the status
 
 export class Shell {
   constructor(session) {
     this.session = session;
+    this.message = '';          // in the place of the status
+    this.timer = 0;             // of the end of the message
     this.setTheme(storedTheme() ?? (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'));
     byId('pause').onclick = () => this.pause();
+    byId('copy').onclick = () => this.copyLink();
     byId('cardinality').onclick = () => session.set({ sizes: !session.state.sizes, tab: 'metrics' });
     byId('theme').onclick = () => this.switchTheme();
     byId('help').onclick = () => byId('keys').showModal();
@@ -33,6 +37,28 @@ export class Shell {
   setInterval(interval) {
     this.session.set({ interval });
     if (!this.session.state.paused) this.session.post({ type: 'poll' });
+  }
+
+  // copyLink copies the address of the shown range. A browser has no clipboard for a page over plain HTTP, and it can
+  // refuse to copy. A dialog then has the address.
+  async copyLink() {
+    const address = this.session.link();
+    try {
+      await navigator.clipboard.writeText(address);
+      this.show('Link copied');
+    } catch {
+      byId('address').value = address;
+      byId('link').showModal();
+      byId('address').select();
+    }
+  }
+
+  // show puts a message in the place of the status for some seconds.
+  show(message) {
+    clearTimeout(this.timer);
+    if (message) this.timer = setTimeout(() => this.show(''), MESSAGE_MS);
+    this.message = message;
+    this.draw();
   }
 
   showTab(tab) {
@@ -68,7 +94,8 @@ export class Shell {
   draw() {
     const { state, frame } = this.session, zoomed = Boolean(state.zoom);
     const { text, bad } = frame?.status ?? { text: 'connecting', bad: false };
-    this.drawStatus(state.paused ? 'paused' : text === 'paused' ? 'resuming' : text, bad && !state.paused);
+    if (this.message) this.drawStatus(this.message, false);
+    else this.drawStatus(state.paused ? 'paused' : text === 'paused' ? 'resuming' : text, bad && !state.paused);
     setText(byId('pause'), state.paused ? 'Resume' : 'Pause');
     byId('pause').setAttribute('aria-pressed', String(state.paused));
     byId('cardinality').setAttribute('aria-pressed', String(state.sizes));
