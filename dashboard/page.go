@@ -29,7 +29,7 @@ var (
 	viewModules = []string{
 		"view/clock.mjs", "view/format.mjs", "view/axis.mjs", "view/palette.mjs", "view/timeaxis.mjs",
 		"view/plot.mjs", "view/samples.mjs", "view/chart.mjs", "model/functions.mjs", "model/units.mjs", "view/dom.mjs",
-		"view/options.mjs", "view/controls.mjs", "view/export.mjs", "view/heat.mjs", "view/legend.mjs",
+		"view/options.mjs", "view/order.mjs", "view/controls.mjs", "view/export.mjs", "view/heat.mjs", "view/legend.mjs",
 		"view/pointer.mjs", "view/card.mjs", "model/panels.mjs", "view/gotab.mjs", "view/sizes.mjs",
 		"view/board.mjs", "view/keys.mjs", "view/list.mjs", "view/noticebar.mjs", "view/address.mjs",
 		"view/defaults.mjs", "view/session.mjs", "view/shell.mjs", "view/page.mjs",

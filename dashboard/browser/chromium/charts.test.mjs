@@ -36,7 +36,7 @@ test('a histogram has quantiles and a heat map', async () => {
   const name = 'app_request_seconds', tab = await open(`${live}#${name}`);
   await tab.until('quantiles', async () => /\d (ms|s|µs)$/.test((await tab.values(name)).at(-1)));
   await tab.until('heat', async () => (await tab.drawn(tab.heat(name))).n > 50);
-  assert.deepEqual(await tab.labels(name), ['p50', 'p90', 'p99']);
+  assert.deepEqual((await tab.labels(name)).sort(), ['p50', 'p90', 'p99']);
   const line = tab.card(name).locator('.legend button').first();
   await line.click();
   assert.equal(await line.getAttribute('aria-pressed'), 'false');

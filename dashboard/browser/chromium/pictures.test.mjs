@@ -17,8 +17,8 @@ before(async () => {
   const tab = await open(`${url}/dashboard#@all,${requests};by=status`);
   const { process_start_time_seconds: [{ value: start }] } = await (await fetch(`${url}/metrics/json?name[]=process_start_time_seconds`)).json();
   await tab.until('failed requests now', async () => {
-    const failed = (await tab.labels(requests)).indexOf('500');
-    return Date.now() / 1000 - start >= seconds && failed >= 0 && (!seconds || /^[1-9]/.test((await tab.values(requests))[failed]));
+    const [failed] = await tab.card(requests).locator('.legend button', { hasText: '500' }).locator('.value').allTextContents();
+    return Date.now() / 1000 - start >= seconds && failed && (!seconds || /^[1-9]/.test(failed));
   }, 300);
   await tab.done();
 });

@@ -24,7 +24,7 @@ test('a control with the focus gets the choices that come later', async () => {
   await tab.until('the other label', async () => (await by.locator('option').allTextContents()).includes('kind'));
   assert.ok(await by.evaluate(e => e === document.activeElement));
   await tab.page.keyboard.type('kind');
-  await tab.until('the groups', async () => (await tab.labels('late')).join() === '(no kind),a,b');
+  await tab.until('the groups', async () => (await tab.labels('late')).join() === 'a,b,(no kind)');
   await tab.done();
 });
 
@@ -145,4 +145,38 @@ test('both pages work behind a proxy with a prefix', async () => {
     await tab.until(`lines of ${page}`, async () => (await tab.labels('app_requests_total')).length > 0);
     await tab.done();
   }
+});
+
+test('the legend has the largest latest value first, and no line moves under the pointer', async () => {
+  const series = (...values) => ({ moving: family('gauge', ...values.map((value, i) => ({ labels: { l: 'abc'[i] }, value }))) });
+  let polls = 0, answer = series(1, 3, 2);
+  const tab = await open(`${server.url}/live#moving;by=l`, { speed: 8, serve: () => { polls++; return answer; } });
+  const legend = async () => (await tab.card('moving').locator('.legend button:first-child').allTextContents()).join();
+  const shows = text => tab.until(text, async () => await legend() === text);
+  const colors = () => tab.card('moving').locator('.legend li').evaluateAll(list => Object.fromEntries(list.map(li => [li.querySelector('.labels').textContent, li.querySelector('.swatch').style.background])));
+  await shows('b3,c2,a1');
+  const before = await colors();
+  answer = series(9, 3, 2);
+  await shows('a9,b3,c2');
+  assert.deepEqual(await colors(), before);
+
+  await tab.card('moving').locator('.legend button').first().hover();
+  answer = series(0, 3, 5);
+  await shows('a0,b3,c5');
+  const then = polls;
+  await tab.until('polls for 20 seconds', () => polls >= then + 20);
+  assert.equal(await legend(), 'a0,b3,c5');
+  await tab.page.mouse.move(5, 5);
+  await shows('c5,b3,a0');
+
+  await tab.card('moving').locator('.legend button').first().focus();
+  await tab.page.keyboard.press('Tab');
+  answer = series(7, 3, 5);
+  await shows('c5,b3,a7');
+  const later = polls;
+  await tab.until('polls for 20 seconds', () => polls >= later + 20);
+  assert.equal(await legend(), 'c5,b3,a7');
+  await tab.page.evaluate(() => document.activeElement.blur());
+  await shows('a7,c5,b3');
+  await tab.done();
 });

@@ -12,6 +12,7 @@ import { formatValue } from './format.mjs';
 import { drawHeat, heatAt } from './heat.mjs';
 import { Legend } from './legend.mjs';
 import { describe } from './options.mjs';
+import { Order } from './order.mjs';
 import { lineStyle, styleIndexes } from './palette.mjs';
 import { drawPointer } from './plot.mjs';
 import { watchPointer } from './pointer.mjs';
@@ -22,7 +23,7 @@ const SPOKEN_LINES = 4;       // maximum number of lines in the label of a chart
 export class Card {
   // A card with a title is fixed: it has no controls and cannot be hidden.
   constructor(session, spec, actions) {
-    Object.assign(this, { session, spec, result: null, axis: null, styles: undefined, bold: null, hot: null, hidden: new Set() });
+    Object.assign(this, { session, spec, result: null, axis: null, styles: undefined, bold: null, hot: null, hidden: new Set(), order: new Order(), sorted: [] });
     this.name = spec.title ?? spec.family;
     this.about = element('p', { className: 'about', textContent: 'Waiting for the first values.' });
     this.lines = this.newCanvas('lines', actions);
@@ -111,6 +112,7 @@ export class Card {
     if (!result) return;
     this.result = result;
     this.styles = styleIndexes(result.lines.map(l => l.key), this.styles);
+    this.sorted = this.order.sort(result.lines, result.times.at(-1), this.session.pointer.time !== null || this.legend.isUsed());
     const present = result.count > 0;
     setText(this.about, spec.title ? (spec.parts ? '' : result.help) : present ? describe(spec, result) : 'no series in the latest poll');
     this.heat.hidden = !result.heat;
@@ -133,8 +135,8 @@ export class Card {
 
   // entries returns the lines of the legend with the values at a time, or the latest values.
   entries(time) {
-    const { lines, display } = this.result, at = this.indexAt(time);
-    return lines.map(line => ({
+    const { display } = this.result, at = this.indexAt(time);
+    return this.sorted.map(line => ({
       line, style: this.style(line), value: formatValue(line.values[at] ?? NaN, display), off: this.hidden.has(line.key),
     }));
   }

@@ -23,6 +23,9 @@ export class Legend {
     placeInOrder(this.list, note ? [...rows, this.note] : rows);
   }
 
+  // isUsed reports whether the pointer or the focus of the keyboard is in the legend.
+  isUsed() { return this.list.matches(':hover') || this.list.querySelector(':focus-visible') !== null; }
+
   drawRow({ line, style, value, off }) {
     let r = this.rows.get(line.key);
     if (!r) this.rows.set(line.key, r = this.newRow(line.key));
