@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ByteWriter } from '../page/model/bytes.mjs';
 import { Engine } from '../page/model/engine.mjs';
+import { inputsOf } from '../page/model/query.mjs';
 
 // settle waits until the promises that can end have ended.
 async function settle() { for (let i = 0; i < 5; i++) await new Promise(resolve => setImmediate(resolve)); }
@@ -31,6 +32,7 @@ class World {
         return { id: card.id, points, range };
       },
       familiesOf: card => [card.family],
+      inputsOf,
       now: () => this.ms,
       later: (f, ms) => {
         this.timers.set(this.next, { f, at: this.ms + ms });
@@ -336,6 +338,34 @@ test('a card without a change keeps its result', async () => {
   assert.deepEqual(w.evaluated, ['c', 'e']);
   await w.advance(2000);
   assert.deepEqual(w.evaluated, ['c', 'e', 'c', 'e']);
+});
+
+test('a range of the past is evaluated once', async () => {
+  let series = [{ labels: {}, value: 1 }];
+  const w = new World(() => JSON.stringify({ a: { type: 'gauge', help: '', series } }));
+  w.start();
+  w.set();
+  await w.advance(400e3);
+  const evaluations = async (ms, changes) => {
+    w.evaluated.length = 0;
+    if (changes) w.set(changes);
+    await w.advance(ms);
+    return w.evaluated.length;
+  };
+  const [from, to] = [1e6 + 360, 1e6 + 390], polls = w.urls.length;
+  assert.equal(await evaluations(100e3, { from, to }), 1);
+  assert.equal(w.urls.length, polls + 50);
+  assert.deepEqual([w.last.range, w.last.cards[0].points.length, w.last.cards[0].points.at(-1)], [[from, to], 17, [to, 1]]);
+  assert.equal(await evaluations(100e3, { points: 50 }), 1);
+  assert.equal(await evaluations(100e3, { cards: [{ id: 'd', family: 'a' }] }), 1);
+  series = [{ labels: {}, value: 1 }, { labels: { l: 'new' }, value: 1 }]; // the number of series is in a result
+  assert.equal(await evaluations(100e3), 1);
+  assert.equal(await evaluations(100e3, { from, to: w.ms / 1000 + 50 }), 1 + 25); // a range that grows until its end
+  assert.equal(await evaluations(100e3, { from: null, to: null }), 51);
+  // The store keeps 900 s. A range loses its steps when the oldest of them leaves.
+  assert.equal(await evaluations(150e3, { from, to }), 1);
+  assert.ok(await evaluations(300e3) > 10);
+  assert.equal(w.last.cards[0].points[0], undefined);
 });
 
 test('views that come together have one frame', async () => {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { increase, observations } from '../page/model/buckets.mjs';
 import { classicQuantile, nativeQuantile } from '../page/model/quantiles.mjs';
-import { evaluate, familiesOf } from '../page/model/query.mjs';
+import { evaluate, familiesOf, inputsOf } from '../page/model/query.mjs';
 import { Store } from '../page/model/store.mjs';
 import { merge } from './bucketlists.mjs';
 
@@ -498,4 +498,44 @@ test('means, and summaries', () => {
   assert.deepEqual(lines('s', 'mean', ''), { mean: [NaN, 2.5, 16 / 6, 16 / 6, NaN] });
   assert.deepEqual(lines('s'), { p50: [0, 1, 2, 3, 4], max: [0, 2, 4, 6, 8] });
   assert.deepEqual(lines('t'), { 'a="b"': [NaN, .2, .1, 0, .05] }); // no quantiles
+});
+
+test('a result is the same while its inputs are the same', () => {
+  const kinds = { g: 'gauge', c_total: 'counter', h: 'histogram', rare: 'gauge' };
+  const cards = [{ family: 'g' }, { family: 'g', by: 'l' }, { family: 'c_total', ratio: { family: 'c_total', where: [['l', '1']] } }, { family: 'h' }, { family: 'rare' }, { family: 'absent', or: ['g'] }]
+    .map((card, id) => ({ id, where: [], ...card }));
+  let kept = 0, all = 0;
+  for (let seed = 1; seed <= 2; seed++) {
+    const rnd = random(seed), store = new Store({ seconds: 1e9, maxSteps: 40 }), latest = new Map();
+    const ranges = Array.from({ length: 4 }, (_, i) => ({ from: 1e6 + 400 * i + rnd(300), to: 1e6 + 400 * i + 300 + rnd(200), points: [450, 7][i % 2] }));
+    let time = 1e6;
+    for (let step = 0; step < 120; step++) {
+      time += rnd(30) === 0 ? -100 : [1, 5, 15, 60][rnd(4)];
+      const sampled = rnd(3) ? null : ['g', 'c_total', 'h'], steady = step % 60 < 45;
+      const labels = () => steady ? { l: '1' } : { l: String(rnd(4)) };
+      const data = { g: () => rnd(9), c_total: () => step + rnd(3), h: () => [['bucket', -Infinity, 1, rnd(9)], ['bucket', 1, steady ? 2 : 2 + rnd(3), rnd(9)], ['sum', 0, 0, rnd(9)]], rare: () => rnd(9) };
+      const families = Object.fromEntries(Object.keys(kinds).filter(name => !sampled || name !== 'rare').map(name => [name, [[labels(), data[name]()]]]));
+      fill(store, Object.fromEntries(Object.entries(kinds).map(([name, kind]) => [name, { kind, help: rnd(40) ? '' : String(step) }])), [{ time, families, sampled }]);
+      for (const range of ranges) for (const card of cards) {
+        const key = JSON.stringify([card, range]), inputs = inputsOf(store, card, range), result = lists(evaluate(store, card, range)), before = latest.get(key);
+        all++;
+        if (before?.inputs === inputs) {
+          kept++;
+          assert.deepEqual(result, before.result, `seed ${seed}, step ${step}, ${key}`);
+        }
+        latest.set(key, { inputs, result });
+      }
+    }
+  }
+  assert.ok(kept > all / 5, `${kept} of ${all} results are kept`);
+});
+
+test('a new bucket of a histogram is an input of the past', () => {
+  const store = new Store(), card = { id: 1, family: 'h', where: [] }, range = { from: 0, to: 9, points: 450 };
+  const step = (time, ...bounds) => ({ time, families: { h: [[{}, bounds.map((right, i) => ['bucket', bounds[i - 1] ?? -Infinity, right, time])]] } });
+  fill(store, { h: { kind: 'histogram' } }, [step(5, 1, 2), step(6, 1, 2), step(10, 1, 2)]);
+  const inputs = inputsOf(store, card, range), { heat } = evaluate(store, card, range);
+  fill(store, { h: { kind: 'histogram' } }, [step(11, 1, 2, 3)]);
+  assert.notDeepEqual([...evaluate(store, card, range).heat.bounds], [...heat.bounds]);
+  assert.notEqual(inputsOf(store, card, range), inputs);
 });

@@ -35,6 +35,17 @@ function replay(store, name, from = -Infinity, to = Infinity) {
   return visited;
 }
 
+test('the visited steps are those of a replay', () => {
+  const rnd = random(7), store = new Store({ seconds: 1e9, maxSteps: 20 });
+  for (let time = 0; time < 60; time++) {
+    step(store, time, { a: { x: rnd(5) } });
+    if (rnd(2)) step(store, time + .5, { b: { x: rnd(5) } }, [store.define('b', { kind: 'gauge' })]);
+    for (const [from, to] of [[-Infinity, Infinity], [time - 5, time], [time - 2.4, time - 1], [time + 5, time + 9], [0, 1]]) {
+      for (const family of store.families.values()) assert.deepEqual(store.visited(family, from, to).map(s => s.time), replay(store, family.name, from, to).map(([t]) => t));
+    }
+  }
+});
+
 test('values have the code of the history protocol', () => {
   const cases = [
     [0, 0], [5, 5], [5, 4], [1, 32], [1, 33], [0, -1], [0, -32], [0, -33], [0, 2 ** 40], [2 ** 53 - 1, 0], [0, 2 ** 53 - 1], [0, 1 - 2 ** 53],

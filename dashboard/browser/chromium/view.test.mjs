@@ -180,3 +180,30 @@ test('the legend has the largest latest value first, and no line moves under the
   await shows('a7,c5,b3');
   await tab.done();
 });
+
+test('a range of the past is evaluated once', async () => {
+  const tab = await open('about:blank', { list: false });
+  await tab.page.route(/[?&]worker=/, async route => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: `{ const original = evaluate; self.evaluations = 0; evaluate = (...args) => { self.evaluations++; return original(...args); }; }\n${await response.text()}` });
+  });
+  let polls = 0;
+  tab.page.on('response', r => { if (/[?&]history=/.test(r.url())) polls++; });
+  const passed = async n => { const then = polls; await tab.until(`${n} polls`, () => polls >= then + n); };
+  const evaluations = () => tab.page.workers()[0].evaluate(() => self.evaluations);
+  await tab.page.goto(`${server.url}/dashboard#@1m,app_queue_bytes`);
+  await tab.page.locator('#interval').selectOption('1');
+  await tab.until('points', async () => (await tab.column('app_queue_bytes')).length >= 3);
+  const live = await evaluations();
+  await passed(3);
+  assert.ok(await evaluations() > live);
+
+  const { rows } = await tab.table('app_queue_bytes');
+  await tab.page.evaluate(hash => { location.hash = hash; }, `#@${rows[0][0]}-${rows.at(-2)[0]},app_queue_bytes`);
+  await tab.until('the range', async () => (await tab.table('app_queue_bytes')).rows.at(-1)[0] === rows.at(-2)[0]);
+  const past = await evaluations();
+  await passed(4);
+  assert.equal(await evaluations(), past);
+  assert.deepEqual((await tab.table('app_queue_bytes')).rows, rows.slice(0, -1));
+  await tab.done(/request for/);
+});

@@ -26,12 +26,12 @@ export class Engine {
   #ended = -Infinity;
   #framed = -Infinity;       // the time that the frame of the latest poll was posted
   #longest = 0;              // the longest interval since the latest poll began, in seconds
-  #results = new Map();      // results of the latest frame, by the text of the card and range
+  #results = new Map();      // results of the latest frame, by all that they depend on
 
-  // post copies a message to the view, because the results of cards are kept. evaluate and familiesOf are those of query.mjs. now
-  // returns milliseconds. later and cancel are setTimeout and clearTimeout.
-  constructor({ post, fetch, evaluate, familiesOf, now, later, cancel }) {
-    Object.assign(this, { post, fetch, evaluate, familiesOf, now, later, cancel });
+  // post copies a message to the view, because the results of cards are kept. evaluate, inputsOf and familiesOf are those
+  // of query.mjs. now returns milliseconds. later and cancel are setTimeout and clearTimeout.
+  constructor({ post, fetch, evaluate, inputsOf, familiesOf, now, later, cancel }) {
+    Object.assign(this, { post, fetch, evaluate, inputsOf, familiesOf, now, later, cancel });
   }
 
   receive(message) {
@@ -87,7 +87,6 @@ export class Engine {
     }
     this.#ended = this.now();
     this.#polling = false;
-    this.#results.clear();
     this.#postFrame(true);
     this.#framed = this.now();
     this.#schedule();
@@ -120,13 +119,13 @@ export class Engine {
     return [end - span, end];
   }
 
-  // evaluateAll returns the results of the cards. A card that did not change since the latest
-  // frame keeps its result.
+  // evaluateAll returns the results of the cards. A card keeps its result of the latest frame if nothing
+  // changed that the result depends on, as for a range of the past.
   #evaluateAll([from, to]) {
-    const results = new Map(), { cards, points } = this.#view;
+    const results = new Map(), { cards, points } = this.#view, range = { from, to, points };
     for (const card of cards) {
-      const key = JSON.stringify([card, from, to, points]);
-      results.set(key, this.#results.get(key) ?? this.#evaluateCard(card, { from, to, points }));
+      const key = JSON.stringify([card, range, this.inputsOf(this.#store, card, range)]);
+      results.set(key, this.#results.get(key) ?? this.#evaluateCard(card, range));
     }
     this.#results = results;
     return [...results.values()];

@@ -4,12 +4,13 @@
 export const KINDS = ['counter', 'gauge', 'histogram', 'unknown', 'info', 'summary'];
 
 // A Family has the series of one name. count is the number of series with a value at the
-// latest step. series has also the series that only earlier steps have.
+// latest step. series has also the series that only earlier steps have. version changes with all but
+// the values.
 export class Family {
   #labels = null;
 
   constructor(id, name) {
-    Object.assign(this, { id, name, kind: 'unknown', help: '', unit: '', count: 0, series: new Map() });
+    Object.assign(this, { id, name, kind: 'unknown', help: '', unit: '', count: 0, series: new Map(), version: 0 });
   }
 
   // labels has the number of series by label and value. The first call counts the series,
@@ -26,11 +27,13 @@ export class Family {
   find(labels) { return this.series.get(seriesKey(labels)); }
 
   add(series) {
+    this.version++;
     this.series.set(seriesKey(series.labels), series);
     if (this.#labels) countLabels(this.#labels, series, 1);
   }
 
   remove(series) {
+    this.version++;
     this.series.delete(seriesKey(series.labels));
     if (this.#labels) countLabels(this.#labels, series, -1);
   }

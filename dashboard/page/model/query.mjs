@@ -5,7 +5,7 @@ import { counterpartOf, filterText, groupKey, groupLabels, groupsOf, groupText, 
 import { Heat } from './heat.mjs';
 import { measureOf, rowsOf } from './measures.mjs';
 import { ratioOf } from './ratio.mjs';
-import { planOf, scanOf, stepsOf } from './scan.mjs';
+import { extentOf, planOf, scanOf, stepsOf } from './scan.mjs';
 import { displayOf } from './units.mjs';
 
 const TOP = 12, MAX_TOP = 100; // lines of a chart
@@ -14,6 +14,13 @@ const CHUNK = 1 << 18;         // slots that are evaluated at once
 // familiesOf returns the names of all families that a card needs.
 export function familiesOf({ family, or = [], ratio, parts = [] }) {
   return [family, ...or, ratio?.family, ...parts.flatMap(familiesOf)].filter(Boolean);
+}
+
+// inputsOf returns a text of what evaluate reads for a card and a range. The result is the same while the text,
+// the range and the number of points are the same.
+export function inputsOf(store, card, range) {
+  const families = familiesOf(card).map(name => store.families.get(name));
+  return families.map(f => f ? `${f.id} ${f.version} ${extentOf(store, f, range)}` : 'absent').join();
 }
 
 // evaluate returns the Result of a card for the range from to to, in seconds since 1970, with at

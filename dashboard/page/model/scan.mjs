@@ -16,6 +16,19 @@ export function stepsOf(store, family, { from, to }) {
   return { times, present };
 }
 
+// extentOf returns a text that names the steps that a scan of a family reads for the range. A stored step keeps its
+// values. If the times of steps move, the times of all steps move.
+export function extentOf(store, family, { from, to }) {
+  const steps = store.visited(family, from - LOOKBACK, to), times = steps.map(step => step.time), first = times.findIndex(t => t >= from);
+  if (first < 0) return 'none';
+  const begin = steps[startOf(times, first) - 1] ?? steps[0];
+  return `${begin.number} ${begin.time} ${steps.at(-1).number}`;
+}
+
+// startOf returns the first step whose increases a scan needs, for the first step in the range. A scan also reads
+// the values of the step before.
+const startOf = (times, first) => Math.min(Math.max(1, windowStart(times, first, first)), times.length - 1);
+
 // sampledSlots returns a function that reports whether any slot of a family has a value. The
 // function begins with the slot that had a value in its previous call.
 function sampledSlots(family) {
@@ -51,7 +64,7 @@ export function planOf(times, { from, to, points }) {
 // calls f(i, value) for each slots[i] whose value can differ from the previous step.
 export function scanOf(store, family, { times, present }, plan) {
   const point = times.map(plan.pointOf), first = point.findIndex(p => p >= 0);
-  const start = Math.min(Math.max(1, windowStart(times, first, first)), times.length - 1);
+  const start = startOf(times, first);
   const run = (slots, visit) => {
     if (first < 0) return;
     const places = placesOf(slots), begin = Math.max(0, start - 1);

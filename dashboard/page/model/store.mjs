@@ -52,6 +52,7 @@ export class Store {
     if (!family) this.families.set(name, family = new Family(this.#nextFamily++, name));
     else if (family.kind === kind && family.help === help && family.unit === unit) return family;
     this.version++;
+    family.version++;
     return Object.assign(family, { kind, help, unit });
   }
 
@@ -75,6 +76,7 @@ export class Store {
     const slot = this.#free.pop() ?? this.#slots++;
     if (slot >= this.#now.length) this.#grow();
     this.#owners[slot] = series;
+    series.family.version++;
     this.#now[slot] = this.#base[slot] = NaN;
     this.#has[slot] = this.#setAt[slot] = this.#changedAt[slot] = 0;
     slots.push(slot);
@@ -170,6 +172,7 @@ export class Store {
 
   #count(family, by) {
     family.count += by;
+    family.version++;
     this.series += by;
     this.version++;
   }
@@ -254,6 +257,12 @@ export class Store {
   // mark adds a mark { kind, from, to } if there is a step. The kind is restart or gap.
   mark(kind, from, to) { if (this.steps.length) this.marks.push({ kind, from, to }); }
 
+  // visited returns the steps that replay visits.
+  visited(family, from, to) {
+    const steps = this.steps.filter(step => step.time <= to && samples(step, family));
+    return steps.slice(Math.max(0, steps.findLastIndex(step => step.time < from)));
+  }
+
   // replay calls visit(time, value, changed) for each step with a time from from to to that
   // samples the family, oldest first, after the latest such step before from. value(slot)
   // returns the value of a slot of the family at the step, or NaN. changed has the slots
@@ -261,19 +270,20 @@ export class Store {
   // during the call. visit must not call replay, and a step must not be open.
   replay(family, from, to, visit) {
     const { steps } = this, values = this.#replayed, value = slot => values[slot];
-    const samples = step => !step.sampled || step.sampled.has(family.id);
     let first = 0;
-    for (let i = 0; i < steps.length && steps[i].time < from; i++) if (samples(steps[i])) first = i;
+    for (let i = 0; i < steps.length && steps[i].time < from; i++) if (samples(steps[i], family)) first = i;
     for (const { slots } of family.series.values()) for (const slot of slots) values[slot] = this.#base[slot];
     let visited = false;
     for (let i = 0; i < steps.length && steps[i].time <= to; i++) {
       const n = readRecords(steps[i], indexOf(steps[i].ids, family.id), values, this.#changed);
-      if (i < first || !samples(steps[i])) continue;
+      if (i < first || !samples(steps[i], family)) continue;
       visit(steps[i].time, value, visited ? this.#changed.subarray(0, n) : null);
       visited = true;
     }
   }
 }
+
+const samples = ({ sampled }, family) => !sampled || sampled.has(family.id);
 
 // readRecords sets the values of the records of the family ids[i], and writes the slots to
 // changed if changed is not null. It returns the number of records.
