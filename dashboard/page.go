@@ -38,7 +38,7 @@ var (
 		"model/bytes.mjs", "model/request.mjs", "model/family.mjs", "model/json.mjs", "model/history.mjs",
 		"model/notices.mjs", "model/search.mjs", "model/store.mjs", "model/engine.mjs", "model/functions.mjs",
 		"model/groups.mjs", "model/buckets.mjs", "model/quantiles.mjs", "model/heatrows.mjs", "model/bounds.mjs",
-		"model/heat.mjs", "model/known.mjs", "model/window.mjs", "model/member.mjs", "model/part.mjs",
+		"model/heat.mjs", "model/known.mjs", "model/rates.mjs", "model/window.mjs", "model/member.mjs", "model/part.mjs",
 		"model/histograms.mjs", "model/scalars.mjs", "model/measures.mjs", "model/ratio.mjs", "model/scan.mjs",
 		"model/units.mjs", "model/query.mjs", "model/worker.mjs",
 	}

@@ -13,6 +13,7 @@ class PlainStore {
   marks = [];
   steps = [];
   slots = 0;
+  step = 0;
 
   define(name, metadata) {
     if (!this.families.has(name)) this.families.set(name, { name, kind: 'unknown', help: '', unit: '', count: 0, series: new Map(), labels: new Map(), find(labels) { return this.series.get(JSON.stringify(labels)); } });
@@ -66,10 +67,10 @@ function fill(store, metadata, steps) {
 }
 
 // both evaluates a card with both stores, checks that the results are equal, and returns the
-// result.
-function both(metadata, steps, card, range = {}) {
+// result. The usual seconds between two steps are step.
+function both(metadata, steps, card, range = {}, step = 0) {
   const whole = { from: steps[0].time, to: steps.at(-1).time, points: 450, ...range };
-  const [result, plain] = [new Store({ seconds: 1e9 }), new PlainStore()].map(store => evaluate(fill(store, metadata, steps), { id: 1, where: [], ...card }, whole));
+  const [result, plain] = [new Store({ seconds: 1e9 }), new PlainStore()].map(store => evaluate(fill(Object.assign(store, { step }), metadata, steps), { id: 1, where: [], ...card }, whole));
   assert.deepEqual(lists({ ...result, count: 0 }), lists({ ...plain, count: 0 })); // count is of the latest step
   return result;
 }
@@ -96,6 +97,25 @@ test('the rate of a counter is its increase by second, whatever the interval', (
   assert.deepEqual(values(result), { '(no labels)': [NaN, 10, 10, 10, 5, 0] }); // a decrease is a reset
   assert.deepEqual([...result.times], [0, 1, 2, 7, 8, 9]);
   assert.deepEqual(result.display, { unit: '', perSecond: true });
+});
+
+test('a rate is over the usual step, so that a line is as smooth with the steps of an open page', () => {
+  const rates = (list, times, step = 5, more = {}) => values(both(counter('c_total'), one('c_total', list, times), { family: 'c_total' }, more, step))['(no labels)'];
+  // Steps of 5 s, then of 1 s. The increase of 1 s is 0 or 10. A rate can be over almost two steps of 5 s.
+  const times = [0, 5, 10, 15, 16, 17, 18, 19, 20, 21, 22, 23], list = [0, 25, 50, 75, 85, 85, 95, 95, 105, 105, 115, 115];
+  assertNear(rates(list, times), [NaN, 5, 5, 5, 35 / 6, 5, 45 / 8, 5, 6, 4, 6, 4], 'steady');
+  assertNear(rates(list, times, 0), [NaN, 5, 5, 5, 10, 0, 10, 0, 10, 0, 10, 0], 'without a usual step');
+  assertNear(rates(list, times, 1), rates(list, times, 0), 'a usual step of 1 s');
+  // A range has the same values, wherever it begins.
+  assertNear(rates(list, times, 5, { from: 19, to: 22 }), [5, 6, 4, 6], 'the steps before the range');
+  // Steps that are not punctual are one rate each.
+  assertNear(rates([0, 10, 30, 60], [0, 4.9, 9.9, 14.8]), [NaN, 10 / 4.9, 4, 30 / 4.9], 'late and early steps');
+  // A reset counts from 0. A pause does not smooth the steps after it, and no rate is negative.
+  assertNear(rates([50, 60, 5, 6, 7, 8], [0, 1, 2, 3, 4, 5]), [NaN, 10, 7.5, 16 / 3, 17 / 4, 18 / 5], 'a reset');
+  assertNear(rates([0, 1, 601, 602, 604, 605, 606, 608], [0, 1, 61, 62, 63, 64, 65, 66]), [NaN, 1, 10, 1, 1.5, 4 / 3, 5 / 4, 7 / 5], 'a pause');
+  // The rate of a new series is over the seconds since it appeared.
+  const rest = { time: 0, families: { c_total: [[{ l: 'a' }, 0]] } }, appears = [5, 10, 11, 12].map(time => ({ time, families: { c_total: [[{ l: 'a' }, 0], ...time > 10 ? [[{ l: 'b' }, 3]] : []] } }));
+  assertNear(values(both(counter('c_total'), [rest, ...appears], { family: 'c_total' }, {}, 5))['l="b"'], [NaN, NaN, NaN, 3, 1.5], 'a new series');
 });
 
 test('a gap of the family and its first values are no spike', () => {
@@ -300,6 +320,13 @@ function pointsOf(times, points) {
   return [...bins.values()];
 }
 
+// rateSteps returns the indexes of the steps of the rate of a point, which has the given indexes.
+function rateSteps(times, indexes, seconds) {
+  const [first] = indexes, last = times[indexes.at(-1)], earlier = [];
+  for (let i = first - 1; i > 0 && last - times[i] < .9 * seconds && last - times[i - 1] < 2 * seconds; i--) earlier.unshift(i);
+  return [...earlier, ...indexes];
+}
+
 // increasesOf returns the increase of each step of the list of values of a series, or NaN. A
 // value is undefined if the series is absent. present tells whether the family is present.
 function increasesOf(list, present) {
@@ -323,20 +350,20 @@ test('rates of random counters are those of a plain computation', () => {
     for (const i of [20, 21]) if (seed % 2) for (const list of series) list[i] = undefined; // a gap of the family
     const present = times.map((_, i) => series.some(list => list[i] !== undefined)), increases = series.map(list => increasesOf(list, present));
     const steps = times.map((time, i) => ({ time, families: { c_total: names.flatMap((labels, s) => series[s][i] === undefined ? [] : [[labels, series[s][i]]]) } }));
-    for (const by of ['*', '', 'l']) for (const points of [450, 13]) {
-      const result = both(counter('c_total'), steps, { family: 'c_total', by }, { points });
+    for (const by of ['*', '', 'l']) for (const [points, step] of [[450, 0], [13, 0], [450, 5], [450, 20], [13, 20]]) {
+      const result = both(counter('c_total'), steps, { family: 'c_total', by }, { points }, step);
       for (const line of result.lines) {
         const members = names.flatMap((n, s) => by === '' || by === 'l' && n.l === line.text || line.text === `l="${n.l}" i="${n.i}"` ? [s] : []);
         const want = pointsOf(times, points).map(indexes => {
           let sum = 0, seconds = 0;
-          for (const i of indexes) {
+          for (const i of rateSteps(times, indexes, step)) {
             const known = members.map(s => increases[s][i]).filter(v => !Number.isNaN(v));
             if (known.length) seconds += times[i] - times[i - 1];
             for (const v of known) sum += v;
           }
           return sum / seconds;
         });
-        assertNear([...line.values], want, `seed ${seed}, by ${by}, ${points} points, ${line.text}`);
+        assertNear([...line.values], want, `seed ${seed}, by ${by}, ${points} points, ${line.text}, step ${step}`);
         assert.ok(line.values.every(v => !(v < 0)));
       }
     }
@@ -410,7 +437,7 @@ test('quantiles, rates, means and heat maps of random histograms are those of a 
       const all = summed(lists.flat()), mixed = native || seed % 3 === 0 && members.length > 1 && members.includes(1);
       return (native ? nativeQuantile : classicQuantile)(q, merge([mixed ? all.filter(b => b.count > 0) : all]));
     };
-    const evaluated = (by, fn, points = 450) => both({ h: { kind: 'histogram' } }, steps, { family: 'h', by, fn }, { points });
+    const evaluated = (by, fn, points = 450, step = 0) => both({ h: { kind: 'histogram' } }, steps, { family: 'h', by, fn }, { points }, step);
     const membersOf = line => paths.flatMap((path, s) => path === line.text || line.text === `path="${path}" s="${s}"` || /^p\d\d$|total/.test(line.text) ? [s] : []);
     for (const [by, fn, q] of [['', 'quantiles'], ['path', 'p90', .9], ['*', 'p50', .5]]) {
       const result = evaluated(by, fn);
@@ -427,12 +454,12 @@ test('quantiles, rates, means and heat maps of random histograms are those of a 
       });
       assert.equal(result.heat.native, native);
     }
-    for (const points of [450, 9]) for (const line of evaluated('path', 'rate', points).lines) {
+    for (const [points, step] of [[450, 0], [9, 0], [450, 5], [450, 20]]) for (const line of evaluated('path', 'rate', points, step).lines) {
       const want = pointsOf(times, points).map((indexes) => {
-        const known = indexes.map(i => [i, membersOf(line).map(s => increases[s][i]).filter(Boolean)]).filter(([, lists]) => lists.length);
+        const known = rateSteps(times, indexes, step).map(i => [i, membersOf(line).map(s => increases[s][i]).filter(Boolean)]).filter(([, lists]) => lists.length);
         return !membersOf(line).some(s => series[s][indexes.at(-1)]) ? NaN : observations(known.flatMap(([, lists]) => lists.flat())) / known.reduce((n, [i]) => n + times[i] - times[i - 1], 0);
       });
-      assertNear([...line.values], want, `seed ${seed}, rate of ${line.text}, ${points} points`);
+      assertNear([...line.values], want, `seed ${seed}, rate of ${line.text}, ${points} points, step ${step}`);
     }
   }
 });
@@ -516,6 +543,7 @@ test('a result is the same while its inputs are the same', () => {
       const data = { g: () => rnd(9), c_total: () => step + rnd(3), h: () => [['bucket', -Infinity, 1, rnd(9)], ['bucket', 1, steady ? 2 : 2 + rnd(3), rnd(9)], ['sum', 0, 0, rnd(9)]], rare: () => rnd(9) };
       const families = Object.fromEntries(Object.keys(kinds).filter(name => !sampled || name !== 'rare').map(name => [name, [[labels(), data[name]()]]]));
       fill(store, Object.fromEntries(Object.entries(kinds).map(([name, kind]) => [name, { kind, help: rnd(40) ? '' : String(step) }])), [{ time, families, sampled }]);
+      if (rnd(30) === 0) store.step = [0, 5, 60][rnd(3)];
       for (const range of ranges) for (const card of cards) {
         const key = JSON.stringify([card, range]), inputs = inputsOf(store, card, range), result = lists(evaluate(store, card, range)), before = latest.get(key);
         all++;

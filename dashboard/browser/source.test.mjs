@@ -467,7 +467,7 @@ test('responses of the server have the values that the server sampled', async ()
   assert.equal(store.last, want.after.at(-1).time / 1000);
   check(want.after, -Infinity);
   assert.match(urls[1], new RegExp(`^.history=0*${want.ring}\\.`));
-  assert.deepEqual([store.seconds, source.offset], [want.range / 1000, (want.now - 990e3) / 1000]);
+  assert.deepEqual([store.seconds, store.step, source.offset], [want.range / 1000, want.step / 1000, (want.now - 990e3) / 1000]);
   for (const { name, kind, unit, help } of want.families) {
     const family = store.families.get(name);
     assert.deepEqual([family.kind, family.unit, family.help], [kind, unit, help]);

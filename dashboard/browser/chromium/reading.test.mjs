@@ -123,6 +123,24 @@ test('a change of the interval draws no false spike', async () => {
   await tab.done();
 });
 
+test('a rate is over the step of the server, also with the steps of an open page', async () => {
+  const own = await startServer('-step', '5s'), tab = await open(`${own.url}/dashboard#@1m,app_requests_total;by=`);
+  const { rows } = await tab.until('the steps of an open page', async () => { const t = await tab.table('app_requests_total'); return t.rows.length >= 10 && t; });
+  const times = rows.map(row => row[0]), isWhole = n => Math.abs(n - Math.round(n)) < 1e-4;
+  const known = rows.findIndex(row => !Number.isNaN(row[1])); // the first step with an increase
+  let longer = 0;
+  for (let i = known; i < rows.length; i++) { // a rate by its seconds is a number of requests
+    const [time, rate] = rows[i];
+    let first = i;
+    while (first > known && time - times[first - 1] < 4.5 && time - times[first - 2] < 10) first--;
+    assert.ok(isWhole(rate * (time - times[first - 1])), JSON.stringify(rows.slice(0, i + 1)));
+    if (!isWhole(rate * (time - times[i - 1]))) longer++;
+  }
+  assert.ok(longer > 0, JSON.stringify(rows));
+  await tab.done();
+  await own.stop();
+});
+
 for (const path of ['/dashboard', '/live']) {
   test(`faults are shown at the top of ${path}`, async () => {
     const faulty = await startServer('-step', '1s', '-hung', '-limit', '-errors'), tab = await open(faulty.url + path, { list: false });

@@ -6,9 +6,9 @@
 // order of byBounds.
 
 import { CLASSIC, NATIVE } from './bounds.mjs';
-import { Known } from './known.mjs';
 import { Member, SUM } from './member.mjs';
 import { Part } from './part.mjs';
+import { Rates } from './rates.mjs';
 import { Window } from './window.mjs';
 
 // histogramRows calls sink(point, row, null) for each point of a scan, and returns whether the
@@ -16,7 +16,7 @@ import { Window } from './window.mjs';
 // are added to heat, unless heat is null.
 export function histogramRows(scan, groups, { width, valuesOf }, bounds, heat, sink) {
   const layout = layoutOf(groups, bounds), { members, parts, slots, owners, buckets } = layout;
-  const known = new Known(groups.length), seen = new Uint8Array(groups.length), row = new Float64Array(groups.length * width);
+  const rates = new Rates(groups.length), seen = new Uint8Array(groups.length), row = new Float64Array(groups.length * width);
   const window = layout.window, changed = [];
   let begin = 0, inRange = false, step = null;
   const add = (place, count) => {
@@ -26,10 +26,7 @@ export function histogramRows(scan, groups, { width, valuesOf }, bounds, heat, s
   scan.run(slots, (next, changes) => {
     step = next;
     inRange = step.point >= 0;
-    if (step.begin) {
-      known.next();
-      begin = step.index;
-    }
+    if (step.begin) begin = step.index;
     changes((place, v) => {
       const m = members[owners[place]];
       if (m.stepAt !== step.index) {
@@ -38,18 +35,19 @@ export function histogramRows(scan, groups, { width, valuesOf }, bounds, heat, s
       }
       m.read(place, v);
     });
-    for (const m of changed) m.advance(step, known, add, inRange);
+    for (const m of changed) m.advance(step, rates, add);
     changed.length = 0;
-    if (known.end(step) && inRange) heat?.know(step);
+    if (rates.end(step) && inRange) heat?.know(step);
     window.end(step.index, inRange ? scan.oldest(step.index, begin) : 0);
     if (!inRange) return;
+    if (step.last) rates.window(scan.rateStart(step.index, begin));
     parts.forEach((part, g) => {
       if (part.present > 0) seen[g] = 1;
       if (!step.last) return;
-      part.elapsed = known.elapsed(g);
+      part.increase = rates.sums[g];
+      part.elapsed = rates.elapsed(g);
       const values = part.present > 0 ? valuesOf(part) : [];
       for (let i = 0; i < width; i++) row[g * width + i] = values[i] ?? NaN;
-      part.increase = 0;
     });
     if (step.last) sink(step.point, row, null);
   });

@@ -36,6 +36,7 @@ export class HistorySource {
     this.leftOut = content.leftOut;
     if (content.full) this.covered = coveredOf(content);
     store.seconds = content.range;
+    store.step = content.step;
     store.maxSteps = Math.max(store.maxSteps, content.range);
     this.#add(store, content);
     return { bytes: data.length, ms: this.now() - began };

@@ -42,9 +42,9 @@ export class Member {
     if (v !== v && kind === this.kind) this.gone = true;
   }
 
-  // advance ends the present step: it adds the increases to the part, to known and with add.
-  advance(step, known, add, inRange) {
-    const { layout, group } = this, part = layout.parts[group], sum = this.nextSum;
+  // advance ends the present step: it adds the increases to the part, to rates and with add.
+  advance(step, rates, add) {
+    const { layout, group } = this, { known } = rates, part = layout.parts[group], sum = this.nextSum;
     const kind = this.filled[NATIVE] > 0 ? NATIVE : CLASSIC, present = this.filled[kind] > 0 || sum === sum, total = this.totals[kind];
     const rule = present && step.seconds === step.seconds ? this.rule(kind, total, step.known) : UNKNOWN;
     if (rule !== UNKNOWN) {
@@ -52,7 +52,7 @@ export class Member {
       if (!this.present) known.mark(group, step.index);
       layout.window.add(part.observed, count);
       if (Number.isFinite(ofSum)) layout.window.add(part.sum, ofSum);
-      if (inRange) part.increase += count;
+      rates.add(group, count);
     }
     if (this.present && (!present || rule === UNKNOWN)) known.leave(group);
     if (present && (!this.present || rule === UNKNOWN)) known.join(group);

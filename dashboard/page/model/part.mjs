@@ -9,7 +9,7 @@ export class Part {
     Object.assign(this, { layout, from: [cell, cell], to: [cell, cell], nested: [false, false], observed: 0, sum: 0 });
     this.present = this.broken = 0;                // members: all, without a finite sum
     this.observing = [0, 0];                       // members with observations, by kind of their buckets
-    this.increase = this.elapsed = 0;              // of the present point
+    this.increase = this.elapsed = 0;              // of the window of rates
   }
 
   settle() {

@@ -5,7 +5,7 @@ import { counterpartOf, filterText, groupKey, groupLabels, groupsOf, groupText, 
 import { Heat } from './heat.mjs';
 import { measureOf, rowsOf } from './measures.mjs';
 import { ratioOf } from './ratio.mjs';
-import { extentOf, planOf, scanOf, stepsOf } from './scan.mjs';
+import { extentOf, planOf, rateSeconds, scanOf, stepsOf } from './scan.mjs';
 import { displayOf } from './units.mjs';
 
 const TOP = 12, MAX_TOP = 100; // lines of a chart
@@ -20,7 +20,7 @@ export function familiesOf({ family, or = [], ratio, parts = [] }) {
 // the range and the number of points are the same.
 export function inputsOf(store, card, range) {
   const families = familiesOf(card).map(name => store.families.get(name));
-  return families.map(f => f ? `${f.id} ${f.version} ${extentOf(store, f, range)}` : 'absent').join();
+  return [store.step, ...families.map(f => f ? `${f.id} ${f.version} ${extentOf(store, f, range)}` : 'absent')].join();
 }
 
 // evaluate returns the Result of a card for the range from to to, in seconds since 1970, with at
@@ -89,7 +89,7 @@ function evaluateJob(store, job, plan) {
     groups: count ?? present.length,
     rest: (count ?? present.length) - present.length,
     heat: heat && heat.result(),
-    note: noteOf(family.kind, fn, plan),
+    note: noteOf(family.kind, fn, plan, rateSeconds(store)),
     error: emptiness(job, present.length > 0, rows),
   };
 }
@@ -175,12 +175,12 @@ const lineText = (group, own) => own && group === '(no labels)' ? own : [group, 
 
 // noteOf returns the meaning of the points of a chart, unless it is plain. A summary has the quantiles
 // of the program.
-function noteOf(kind, fn, { width }) {
-  const seconds = `${Math.round(width * 10) / 10} s`, notes = [];
+function noteOf(kind, fn, { width }, rate) {
+  const text = n => `${Math.round(n * 10) / 10} s`, notes = [];
   if (kind === 'histogram' && /^p\d|^quantiles$/.test(fn)) notes.push('quantiles of the last 60 s');
   if (fn === 'mean') notes.push('mean of the last 60 s');
-  if (width && fn === 'rate') notes.push(`each point is the rate over ${seconds}`);
-  if (width && (fn === 'sum' || fn === 'avg')) notes.push(`each point is the value of ${seconds} that differs most from the point before`);
+  if (width && fn === 'rate') notes.push(`each point is the rate over ${text(width > rate ? width : rate)}`);
+  if (width && (fn === 'sum' || fn === 'avg')) notes.push(`each point is the value of ${text(width)} that differs most from the point before`);
   return notes.join(' · ');
 }
 

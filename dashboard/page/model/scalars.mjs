@@ -6,7 +6,7 @@
 // the cells, and touched the cells whose values can differ from the previous call, or null for
 // all cells. A cell can be in touched twice.
 
-import { Known } from './known.mjs';
+import { Rates } from './rates.mjs';
 
 // counterRows calls sink with the rates of the cells. It returns whether the cells had values.
 // Rates are never negative. A decrease means that a counter was reset to 0.
@@ -17,11 +17,11 @@ import { Known } from './known.mjs';
 // of the family was present in the previous step, or a series returns with at least its latest
 // value. In the last case a collector has probably left the series out for a while.
 export function counterRows(scan, { slots, owners, count }, sink) {
-  const latest = new Float64Array(slots.length).fill(NaN), present = new Uint8Array(slots.length), known = new Known(count);
-  const increases = new Float64Array(count), row = new Float64Array(count), seen = new Uint8Array(count);
-  let touched = [], before = [], inRange = false;
+  const latest = new Float64Array(slots.length).fill(NaN), present = new Uint8Array(slots.length), rates = new Rates(count);
+  const row = new Float64Array(count), seen = new Uint8Array(count), { known } = rates;
+  let begin = 0, inRange = false;
   scan.run(slots, (step, changes) => {
-    if (step.begin) known.next();
+    if (step.begin) begin = step.index;
     const enters = step.point >= 0 && !inRange;
     inRange = step.point >= 0;
     changes((s, v) => {
@@ -37,23 +37,13 @@ export function counterRows(scan, { slots, owners, count }, sink) {
         known.join(c);
         if (increase === increase) known.mark(c, step.index);
       }
-      if (inRange && increase > 0 && step.seconds === step.seconds) {
-        if (increases[c] === 0) touched.push(c);
-        increases[c] += increase;
-      }
+      if (increase > 0 && step.seconds === step.seconds) rates.add(c, increase);
       present[s] = 1;
       latest[s] = v;
     });
-    known.end(step);
+    rates.end(step);
     if (enters) for (let s = 0; s < owners.length; s++) if (present[s]) seen[owners[s]] = 1;
-    if (!step.last) return;
-    const all = known.partial || known.wasPartial;
-    if (all) for (let c = 0; c < count; c++) row[c] = increases[c] / known.elapsed(c); // NaN if no step is known
-    else for (const c of touched) row[c] = increases[c] / known.elapsed(c);
-    sink(step.point, row, all ? null : before.concat(touched));
-    for (const c of touched) row[c] = increases[c] = 0;
-    before = touched;
-    touched = [];
+    if (step.last) sink(step.point, row, rates.fill(row, scan.rateStart(step.index, begin)));
   });
   return seen;
 }

@@ -86,7 +86,11 @@ export function scanOf(store, family, { times, present }, plan) {
       i++;
     });
   };
-  return { sampled: first >= 0, oldest: (i, begin) => windowStart(times, i, begin), run };
+  return {
+    sampled: first >= 0, run,
+    oldest: (i, begin) => windowStart(times, i, begin),
+    rateStart: (i, begin) => rateStart(times, i, begin, rateSeconds(store)),
+  };
 }
 
 // placesOf returns 1 plus the index of each slot.
@@ -94,6 +98,19 @@ function placesOf(slots) {
   const places = new Int32Array(slots.reduce((a, b) => Math.max(a, b), 0) + 1);
   slots.forEach((slot, s) => { places[slot] = s + 1; });
   return places;
+}
+
+// rateSeconds returns the seconds of a rate. A server samples more often while a page is open. Rates are over the
+// steps of a server without an open page, so that a line is as smooth before the page opened as after it.
+export const rateSeconds = store => Math.min(store.step, WINDOW);
+
+// rateStart returns the first step of the rate of the point that has the steps from begin to i. Earlier steps are
+// added until the rate is over the given seconds, less a tenth, because steps are not punctual. A step that makes
+// the rate twice as long, as after a gap, is not added.
+function rateStart(times, i, begin, seconds) {
+  let start = begin;
+  while (start > 1 && times[i] - times[start - 1] < .9 * seconds && times[i] - times[start - 2] < 2 * seconds) start--;
+  return start;
 }
 
 // windowStart returns the first step of the window that ends at step i. The window has all steps

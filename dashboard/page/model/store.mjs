@@ -38,6 +38,7 @@ export class Store {
     this.steps = [];               // oldest first
     this.bytes = 0;                // size of steps
     this.series = 0;               // number of series with a value at the latest step
+    this.step = 0;                 // usual seconds between two steps of a server without an open page; 0 if unknown
     this.short = false;            // the steps cover less than seconds, for lack of room
     this.version = 0;              // changes with the families, their series and their counts
   }
