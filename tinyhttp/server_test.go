@@ -66,13 +66,12 @@ func serveOn(t *testing.T, s *Server, l net.Listener) {
 func checkGone(t *testing.T) {
 	t.Helper()
 	var stacks string
-	for range 500 {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		b := make([]byte, 1<<20)
 		stacks = string(b[:runtime.Stack(b, true)])
 		if !strings.Contains(stacks, "tinyhttp.(*conn)") && !strings.Contains(stacks, "tinyhttp.closeQuietly") {
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	t.Errorf("goroutines are left:\n%s", stacks)
 }
@@ -163,6 +162,10 @@ func readResponse(t *testing.T, r *bufio.Reader, request string) (*http.Response
 }
 
 const getMetrics = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+
+// patientMetrics is a request that gives functions the WriteTimeout. Otherwise functions have 5 seconds, which
+// can end on a busy machine before a test lets its function return.
+const patientMetrics = "GET /metrics HTTP/1.1\r\nHost: x\r\nX-Prometheus-Scrape-Timeout-Seconds: 3600\r\n\r\n"
 
 func TestResponses(t *testing.T) {
 	r := registry()
@@ -454,11 +457,7 @@ func TestSlowHeads(t *testing.T) {
 		t.Errorf("a client that stops in its head got %q", got)
 	}
 	for requests := range 2 {
-		c := dial(t, addr)
-		in := bufio.NewReader(c)
-		for range requests {
-			exchange(t, c, in, getMetrics)
-		}
+		c, in := afterRequests(t, addr, requests)
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
@@ -487,6 +486,31 @@ func TestSlowHeads(t *testing.T) {
 	if b, err := in.ReadByte(); err != io.EOF {
 		t.Errorf("an idle connection got %q, %v", b, err)
 	}
+}
+
+// afterRequests returns a connection on which n requests got their responses. On a busy machine the ReadTimeout
+// can end before the server has a request, so afterRequests tries again.
+func afterRequests(t *testing.T, addr string, n int) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	for range 20 {
+		c := dial(t, addr)
+		in, served := bufio.NewReader(c), 0
+		for ; served < n; served++ {
+			_, _ = io.WriteString(c, getMetrics)
+			resp, err := http.ReadResponse(in, nil)
+			if err != nil || resp.StatusCode != 200 {
+				break
+			}
+			if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+				break
+			}
+		}
+		if served == n {
+			return c, in
+		}
+	}
+	t.Fatal("no response before the ReadTimeout")
+	return nil, nil
 }
 
 // TestConnTimeout: a connection ends, however many requests it sends, and also between requests.
@@ -564,15 +588,8 @@ func TestStuckConnections(t *testing.T) {
 	}
 }
 
-// TestSlowReaders: clients that read nothing are disconnected after the WriteTimeout. Meanwhile
-// others are served, and all methods of the registry work. A client sees that its body is
-// incomplete.
-func TestSlowReaders(t *testing.T) {
-	r := large(20_000)
-	want := written(t, r.WriteText)
-	s := &Server{Registry: r, WriteTimeout: 2 * time.Second}
-	addr := start(t, s)
-	var slow []net.Conn
+// slowReaders sends requests of clients that read nothing.
+func slowReaders(t *testing.T, addr string) (slow []net.Conn) {
 	for i := range 6 {
 		c := dial(t, addr)
 		c.(*net.TCPConn).SetReadBuffer(1 << 10)
@@ -580,24 +597,61 @@ func TestSlowReaders(t *testing.T) {
 		fmt.Fprintf(c, "GET /metrics HTTP/%s\r\nHost: x\r\nAccept-Encoding: %s\r\n\r\n", version, []string{"identity", "gzip"}[i/2%2])
 		slow = append(slow, c)
 	}
+	return slow
+}
+
+// TestSlowReaders: beside clients that read nothing, others are served, and all methods of the registry work.
+func TestSlowReaders(t *testing.T) {
+	r := large(20_000)
+	want := written(t, r.WriteText)
+	s := &Server{Registry: r, WriteTimeout: time.Hour}
+	addr := start(t, s)
+	slow := slowReaders(t, addr)
+	for s.busy() < len(slow) {
+		time.Sleep(time.Millisecond)
+	}
 	v := r.CounterVec("big_total", "Many.", []string{"n"})
 	v.With("new").Inc()
 	v.Delete("new")
 	if got := send(t, addr, "GET /metrics HTTP/1.0\r\n\r\n"); !strings.HasSuffix(got, want) {
 		t.Errorf("a fast client got %d bytes", len(got))
 	}
+	for s.busy() > len(slow) { // the fast client can have its response before the server has ended it
+		time.Sleep(time.Millisecond)
+	}
 	if n := s.busy(); n != len(slow) {
 		t.Errorf("%d connections wait for a client, want %d", n, len(slow))
 	}
-	for s.busy() > 0 {
-		time.Sleep(10 * time.Millisecond)
-	}
-	for i, c := range slow {
-		c.SetReadDeadline(time.Now().Add(10 * time.Second))
-		if b, err := io.ReadAll(c); len(b) >= len(want)/2 || err == nil || isTimeout(err) {
-			t.Errorf("slow client %d got %d bytes and error %v", i, len(b), err)
+}
+
+// TestWriteTimeout: clients that read nothing are disconnected after the WriteTimeout. A client sees that its
+// body is incomplete. On a busy machine the first clients can be disconnected before the last are connected, so
+// the test tries longer timeouts.
+func TestWriteTimeout(t *testing.T) {
+	r := large(20_000)
+	half := len(written(t, r.WriteText)) / 2
+	for timeout := 250 * time.Millisecond; timeout < time.Minute; timeout *= 2 {
+		s := &Server{Registry: r, WriteTimeout: timeout}
+		began := time.Now()
+		slow := slowReaders(t, start(t, s))
+		for s.busy() < len(slow) && time.Since(began) < timeout {
+			time.Sleep(time.Millisecond)
 		}
+		if s.busy() < len(slow) {
+			continue
+		}
+		for s.busy() > 0 {
+			time.Sleep(time.Millisecond)
+		}
+		for i, c := range slow {
+			c.SetReadDeadline(time.Now().Add(30 * time.Second))
+			if b, err := io.ReadAll(c); len(b) >= half || err == nil || isTimeout(err) {
+				t.Errorf("slow client %d got %d bytes and error %v", i, len(b), err)
+			}
+		}
+		return
 	}
+	t.Error("the clients were not connected at the same time")
 }
 
 // TestTooManyConnections: a further connection replaces one that waits for a request. If all have
@@ -615,7 +669,7 @@ func TestTooManyConnections(t *testing.T) {
 		<-release
 		return 1
 	})
-	s := &Server{Registry: r, MaxConns: maxConns}
+	s := &Server{Registry: r, MaxConns: maxConns, WriteTimeout: time.Hour}
 	addr := start(t, s)
 	for range 20 * maxConns { // of a client that sends nothing
 		dial(t, addr)
@@ -626,7 +680,7 @@ func TestTooManyConnections(t *testing.T) {
 	var busy []net.Conn
 	for range maxConns {
 		c := dial(t, addr)
-		io.WriteString(c, "GET /metrics HTTP/1.0\r\nX-Prometheus-Scrape-Timeout-Seconds: 20\r\n\r\n")
+		io.WriteString(c, "GET /metrics HTTP/1.0\r\nX-Prometheus-Scrape-Timeout-Seconds: 3600\r\n\r\n")
 		busy = append(busy, c)
 	}
 	for s.busy() < maxConns {
@@ -697,14 +751,19 @@ func TestFunctionTime(t *testing.T) {
 	}
 }
 
-// TestBlockedFunction: a function that does not return, or panics, costs its own family.
+// TestBlockedFunction: a function that does not return, or panics, costs its own family. On a busy machine
+// another function may need longer, so the test tries longer timeouts.
 func TestBlockedFunction(t *testing.T) {
-	r := registry()
 	release := make(chan struct{})
 	defer close(release)
-	r.GaugeFunc("blocked", "", func() float64 { <-release; return 1 })
-	r.GaugeFunc("panics", "", func() float64 { panic("x") })
-	got := send(t, start(t, &Server{Registry: r}), "GET /metrics HTTP/1.0\r\nX-Prometheus-Scrape-Timeout-Seconds: 0.2\r\n\r\n")
+	got := ""
+	for seconds := 0.2; !strings.Contains(got, "\nf 3\n") && seconds < 20; seconds *= 4 {
+		r := registry()
+		r.GaugeFunc("blocked", "", func() float64 { <-release; return 1 })
+		r.GaugeFunc("panics", "", func() float64 { panic("x") })
+		request := fmt.Sprintf("GET /metrics HTTP/1.0\r\nX-Prometheus-Scrape-Timeout-Seconds: %v\r\n\r\n", seconds)
+		got = send(t, start(t, &Server{Registry: r}), request)
+	}
 	if !strings.Contains(got, "\nf 3\n") || strings.Contains(got, "blocked 1") || !strings.Contains(got, `{metric="blocked",reason="timeout"} 1`) {
 		t.Errorf("got %q", got)
 	}
@@ -716,14 +775,14 @@ func TestClientGone(t *testing.T) {
 	r := tacho.NewRegistry()
 	release, entered := make(chan struct{}), make(chan struct{}, 10)
 	r.GaugeFunc("blocked", "", func() float64 { entered <- struct{}{}; <-release; return 1 })
-	s := &Server{Registry: r}
+	s := &Server{Registry: r, WriteTimeout: time.Hour}
 	addr := start(t, s)
 	stays := dial(t, addr)
-	io.WriteString(stays, getMetrics)
+	io.WriteString(stays, patientMetrics)
 	<-entered
-	io.WriteString(stays, getMetrics[:10])
+	io.WriteString(stays, patientMetrics[:10])
 	gone := dial(t, addr)
-	io.WriteString(gone, getMetrics)
+	io.WriteString(gone, patientMetrics)
 	for s.busy() < 2 {
 		time.Sleep(time.Millisecond)
 	}
@@ -736,7 +795,7 @@ func TestClientGone(t *testing.T) {
 	if _, body := readResponse(t, in, "GET"); !strings.Contains(body, "blocked 1\n") {
 		t.Errorf("body %q", body)
 	}
-	if _, body := exchange(t, stays, in, getMetrics[10:]); !strings.Contains(body, "blocked 1\n") || strings.Contains(body, "tacho_errors_total{") {
+	if _, body := exchange(t, stays, in, patientMetrics[10:]); !strings.Contains(body, "blocked 1\n") || strings.Contains(body, "tacho_errors_total{") {
 		t.Errorf("body %q", body)
 	}
 }
@@ -776,7 +835,7 @@ func TestClientsDisconnect(t *testing.T) {
 func TestClose(t *testing.T) {
 	r := large(20_000)
 	release := make(chan struct{})
-	s, blocked := &Server{Registry: r}, &Server{Registry: registry()}
+	s, blocked := &Server{Registry: r, WriteTimeout: time.Hour}, &Server{Registry: registry(), WriteTimeout: time.Hour}
 	entered := make(chan struct{}, 10)
 	blocked.Registry.GaugeFunc("blocked", "", func() float64 { entered <- struct{}{}; <-release; return 1 })
 	for _, s := range []*Server{s, blocked} {
@@ -784,9 +843,9 @@ func TestClose(t *testing.T) {
 		dial(t, addr)
 		io.WriteString(dial(t, addr), "GET /met")
 		c := dial(t, addr)
-		io.WriteString(c, getMetrics)
+		io.WriteString(c, patientMetrics)
 		pipelined := dial(t, addr)
-		io.WriteString(pipelined, getMetrics+getMetrics)
+		io.WriteString(pipelined, patientMetrics+patientMetrics)
 		for s.busy() < 2 {
 			time.Sleep(time.Millisecond)
 		}
@@ -830,11 +889,11 @@ func TestShutdown(t *testing.T) {
 	r := tacho.NewRegistry()
 	release, entered := make(chan struct{}), make(chan struct{}, 10)
 	r.GaugeFunc("f", "", func() float64 { entered <- struct{}{}; <-release; return 1 })
-	s := &Server{Registry: r}
+	s := &Server{Registry: r, WriteTimeout: time.Hour}
 	addr := start(t, s)
 	idle := dial(t, addr)
 	c := dial(t, addr)
-	io.WriteString(c, getMetrics)
+	io.WriteString(c, patientMetrics)
 	<-entered
 	down := make(chan error)
 	go func() { down <- s.Shutdown(context.Background()) }()
@@ -858,9 +917,9 @@ func TestShutdown(t *testing.T) {
 	// The context ends first.
 	release = make(chan struct{})
 	defer close(release)
-	s = &Server{Registry: r}
+	s = &Server{Registry: r, WriteTimeout: time.Hour}
 	c = dial(t, start(t, s))
-	io.WriteString(c, getMetrics)
+	io.WriteString(c, patientMetrics)
 	<-entered
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cause := errors.New("enough")
