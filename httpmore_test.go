@@ -31,7 +31,7 @@ func ofRoute(name, path string, method ...string) string {
 // TestTimeToFirstByte: the time ends with the first final status, write or flush, and the
 // duration with the handler. A request without a response has no time.
 func TestTimeToFirstByte(t *testing.T) {
-	const pause = 50 * time.Millisecond
+	const least = 10 * time.Millisecond
 	for _, c := range []struct {
 		name   string
 		opts   []Option
@@ -53,17 +53,23 @@ func TestTimeToFirstByte(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r := NewRegistry()
 			m := NewHTTPMetrics(r, append(c.opts, WithTimeToFirstByte())...)
+			var untilEnd, pause time.Duration // the pause is longer than the time before it
 			func() {
 				defer func() { recover() }()
+				began := time.Now()
 				serveOne(m, httptest.NewRecorder(), "GET", "/x", func(w http.ResponseWriter, _ *http.Request) {
-					c.h(w, func() { time.Sleep(pause) })
+					c.h(w, func() {
+						untilEnd = time.Since(began)
+						pause = untilEnd + least
+						time.Sleep(pause)
+					})
 				})
 			}()
 			wantSamples(t, r, ofRoute(firstByteSeries+"_count", "/x"), map[string]string{"": "0", "1": "1"}[c.count],
 				ofRoute("http_request_duration_seconds_count", "/x"), "1")
 			first, all := sumSamples(t, r, ofRoute(firstByteSeries+"_sum", "/x")), durationSum(t, r, "/x")
-			if c.count != "" && (first < pause.Seconds()) != c.before {
-				t.Errorf("the time to the first byte is %v seconds, the pause is %v", first, pause)
+			if c.count != "" && (first <= untilEnd.Seconds()) != c.before {
+				t.Errorf("the time to the first byte is %v seconds, the pause of %v began after %v", first, pause, untilEnd)
 			}
 			if c.name != "stream" && all < pause.Seconds() || first > all {
 				t.Errorf("the duration is %v seconds, the time to the first byte %v, the pause %v", all, first, pause)
@@ -85,15 +91,18 @@ func TestTimeToFirstByteClientGone(t *testing.T) {
 // TestTimeToFirstByteHijack: the time and the duration of a hijacked connection end when it is
 // hijacked.
 func TestTimeToFirstByteHijack(t *testing.T) {
+	var untilHijack time.Duration
+	began := time.Now()
 	srv := newTestServer(t, false, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		hijack(t, w, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
-		time.Sleep(stayOpen)
+		untilHijack = time.Since(began)
+		time.Sleep(untilHijack)
 	}), WithTimeToFirstByte())
 	srv.getRaw(t, "/x")
 	wantSamples(t, srv.reg, ofRoute(firstByteSeries+"_count", "/x"), "1")
 	first, all := sumSamples(t, srv.reg, ofRoute(firstByteSeries+"_sum", "/x")), durationSum(t, srv.reg, "/x")
-	if first <= 0 || first != all || all >= stayOpen.Seconds() {
-		t.Errorf("the time to the first byte is %v seconds, the duration %v; want the same, below %v", first, all, stayOpen)
+	if first <= 0 || first != all || all > untilHijack.Seconds() {
+		t.Errorf("the time to the first byte is %v seconds, the duration %v; want the same, at most %v", first, all, untilHijack)
 	}
 }
 
