@@ -49,10 +49,18 @@ func newDashboard(t *testing.T, reg *tacho.Registry, o Options) *Dashboard {
 	return d
 }
 
+// causeNoSteps makes the newest step new for an hour, so that requests cause no step, however late they are.
+func causeNoSteps(d *Dashboard) {
+	d.sampler.mu.Lock()
+	defer d.sampler.mu.Unlock()
+	d.sampler.last = time.Now().Add(time.Hour)
+}
+
 func TestHistory(t *testing.T) {
 	reg := tacho.NewRegistry()
 	reg.Counter("events_total", "Events.").Inc()
 	d := newDashboard(t, reg, Options{Step: time.Hour, Range: time.Hour})
+	causeNoSteps(d)
 	if body := get(d, "GET").Body.String(); !strings.Contains(body, `<meta name="history" content="1">`) {
 		t.Error("the page does not say that there is a history")
 	}
@@ -98,10 +106,9 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// TestDemand checks that a request causes a step if the newest step is old, and one step only.
+// TestDemand checks that a request causes a step if the newest step is old, and none just behind a step.
 func TestDemand(t *testing.T) {
-	d := newDashboard(t, tacho.NewRegistry(), Options{Step: time.Hour, Range: time.Hour})
-	request := func() {
+	request := func(d *Dashboard) {
 		var all sync.WaitGroup
 		for range 8 {
 			all.Add(1)
@@ -112,21 +119,25 @@ func TestDemand(t *testing.T) {
 		}
 		all.Wait()
 	}
-	age := func(age time.Duration) {
-		waitFor(t, "a step goes on", func() bool { return d.ring.Stats().Steps > 0 && len(d.sampler.demand) == 0 })
-		d.sampler.mu.Lock()
-		d.sampler.last = time.Now().Add(-age)
-		d.sampler.mu.Unlock()
+	// On a busy machine the requests can be late, so the test tries again.
+	for range 20 {
+		began := time.Now()
+		d := newDashboard(t, tacho.NewRegistry(), Options{Step: time.Hour, Range: time.Hour})
+		request(d)
+		n := d.ring.Stats().Steps
+		if n == 1 {
+			break
+		}
+		if late := time.Since(began); late < maxAge {
+			t.Fatalf("requests within %v of a step caused %d steps", late, n-1)
+		}
 	}
-	age(0)
-	before := d.ring.Stats().Steps
-	request()
-	if n := d.ring.Stats().Steps; n != before {
-		t.Errorf("requests caused %d steps just behind a step", n-before)
-	}
-	age(time.Hour)
-	request()
-	waitFor(t, "no step on demand", func() bool { return d.ring.Stats().Steps > before })
+	d := newDashboard(t, tacho.NewRegistry(), Options{Step: time.Hour, Range: time.Hour})
+	d.sampler.mu.Lock()
+	d.sampler.last = time.Now().Add(-time.Hour)
+	d.sampler.mu.Unlock()
+	request(d)
+	waitFor(t, "no step on demand", func() bool { return d.ring.Stats().Steps > 1 })
 }
 
 // TestClose checks that a closed Dashboard serves what it has.
