@@ -198,8 +198,19 @@ func TestSubStoppedCollectorsAreFreed(t *testing.T) {
 }
 
 // TestSubHostileFunctions: functions that panic, end their goroutine, scrape, define metrics or close
-// their own sub-registry cost their own series only.
+// their own sub-registry cost their own series only. A scrape that waited for itself would take the
+// time of the functions. On a busy machine a scrape can be slow, so the test tries again.
 func TestSubHostileFunctions(t *testing.T) {
+	for range 3 {
+		if took := scrapeHostile(t); t.Failed() || took < defaultTimeout {
+			return
+		}
+	}
+	t.Error("a scrape waited for itself")
+}
+
+// scrapeHostile returns the time of three scrapes.
+func scrapeHostile(t *testing.T) (took time.Duration) {
 	r := NewRegistry()
 	s, closing := r.Sub(WithConstLabels("s", "1")), r.Sub(WithConstLabels("s", "2"))
 	j := Join(r, NewRegistry())
@@ -238,12 +249,11 @@ func TestSubHostileFunctions(t *testing.T) {
 			}
 		}
 	}
-	if time.Since(began) > defaultTimeout {
-		t.Error("a scrape waited for itself")
-	}
+	took = time.Since(began)
 	if got := text(t, r); strings.Contains(got, `s="2"`) {
 		t.Errorf("after the sub-registry closed itself:\n%s", got)
 	}
+	return took
 }
 
 // A slowWriter blocks in its first Write until resume is closed.

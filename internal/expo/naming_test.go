@@ -8,11 +8,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 	"unsafe"
 
 	"github.com/tachikoma/tacho/internal/names"
 	"github.com/tachikoma/tacho/internal/race"
+	"github.com/tachikoma/tacho/internal/testkit"
 )
 
 // plain marks a family that is shown plain in the results of calls.
@@ -278,17 +278,16 @@ func TestNamingKeepsNothing(t *testing.T) {
 				called(ns, families, false, s)
 			}
 		}()
-		for i := 0; ; i++ {
-			runtime.GC()
+		collected := func() bool {
 			select {
 			case <-gone:
-			case <-time.After(10 * time.Millisecond):
-				if i < 100 {
-					continue
-				}
-				t.Errorf("the buffer of %q is still there", name)
+				return true
+			default:
+				return false
 			}
-			break
+		}
+		if !testkit.CollectUntil(collected) {
+			t.Errorf("the buffer of %q is still there", name)
 		}
 		runtime.KeepAlive(ns)
 	}

@@ -47,15 +47,25 @@ func HeapBytes() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// CollectUntil collects garbage until f returns true. It reports whether f returned true. f
-// depends on finalizers.
+// CollectUntil collects garbage until f returns true, for at most half a minute. It reports whether f returned
+// true. f depends on finalizers.
 func CollectUntil(f func() bool) bool {
-	for range 200 {
+	return Within(30*time.Second, func() bool {
 		if f() {
 			return true
 		}
 		runtime.GC()
-		time.Sleep(time.Millisecond) // finalizers run in another goroutine
+		return f()
+	})
+}
+
+// Within calls f until f returns true or the time is over. It reports whether f returned true. Other goroutines
+// run between the calls, such as finalizers.
+func Within(limit time.Duration, f func() bool) bool {
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if f() {
+			return true
+		}
 	}
 	return f()
 }
