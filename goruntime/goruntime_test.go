@@ -57,11 +57,12 @@ func TestMemStats(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(10000)) // no automatic collection
 	runtime.GC()
 	var wrong []string
-	for range 20 {
+	for range 100 {
 		defer holdStacks()()
 		if wrong = compareMemStats(t, reg); len(wrong) == 0 {
 			return
 		}
+		time.Sleep(time.Millisecond)
 	}
 	t.Error(strings.Join(wrong, "\n"))
 }
@@ -170,14 +171,13 @@ func TestGoroutines(t *testing.T) {
 		go func() { <-stop }()
 	}
 	var got, before, after float64
-	for range 20 {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		before = float64(runtime.NumGoroutine())
 		got = scrape(t, reg)["go_goroutines"]
 		after = float64(runtime.NumGoroutine())
 		if got > 50 && got == before+1 && got == after+1 {
 			return
 		}
-		time.Sleep(time.Millisecond)
 	}
 	t.Errorf("go_goroutines: got %v, want one more than %v before and %v after the scrape", got, before, after)
 }

@@ -88,7 +88,7 @@ func TestServer(t *testing.T) {
 	// The workload runs concurrently. Its first step may be missing, and one of its
 	// requests may be in flight.
 	metrics := do("GET", "/metrics", "", 200)
-	for tries := 0; tries < 500; tries++ {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
 		if strings.Contains(metrics, `path="/forge/sessions/{path...}"`) && strings.Contains(metrics, "# TYPE db_query_duration_seconds ") &&
 			strings.Contains(metrics, "http_requests_in_flight 1\n") {
 			break
@@ -143,10 +143,8 @@ func TestServer(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("run returned %v after the end of ctx, want nil", err)
 	}
-	for range 1000 { // a goroutine ends shortly after Close
-		if !strings.Contains(stacks(), "dashboard.(*sampler)") {
-			break
-		}
+	// A goroutine ends shortly after Close.
+	for end := time.Now().Add(30 * time.Second); strings.Contains(stacks(), "dashboard.(*sampler)") && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
 	if strings.Contains(stacks(), "dashboard.(*sampler)") {

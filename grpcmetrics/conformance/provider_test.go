@@ -164,12 +164,11 @@ func sum(families map[string]*dto.MetricFamily, name string, labels ...string) f
 func (w *world) settle() {
 	w.t.Helper()
 	var f map[string]*dto.MetricFamily
-	for range 600 {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		f = w.ours()
 		if sum(f, "grpc_server_started_total") == sum(f, "grpc_server_handled_total") && sum(f, "grpc_client_started_total") == sum(f, "grpc_client_handled_total") {
 			return
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 	w.t.Fatalf("calls are not handled: %v", flatten(f))
 }
@@ -193,7 +192,8 @@ func TestSameSeriesAsProvider(t *testing.T) {
 			grpctest.Calls(w.conn)
 			w.settle()
 			var lines []string
-			for range 100 { // the server may start a call after its client gave up
+			// The server may start a call after its client gave up.
+			for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 				ours, theirs := flatten(w.ours()), flatten(w.their())
 				if len(ours) < 60 {
 					t.Fatalf("only %d series", len(ours))
@@ -201,7 +201,6 @@ func TestSameSeriesAsProvider(t *testing.T) {
 				if lines = diff(ours, theirs); len(lines) == 0 {
 					break
 				}
-				time.Sleep(10 * time.Millisecond)
 			}
 			for _, line := range lines {
 				t.Error(line)
