@@ -34,23 +34,30 @@ func open(t *testing.T, app string) *sql.DB {
 
 // sessions returns the number of sessions of app on the server, over a separate
 // connection.
-func sessions(t *testing.T, app string) (n float64) {
+func sessions(t *testing.T, app string) float64 { return count(t, app, "") }
+
+// asleep returns the number of sessions of app whose query sleeps. A session without a query
+// ignores a cancellation.
+func asleep(t *testing.T, app string) float64 { return count(t, app, " and wait_event = 'PgSleep'") }
+
+func count(t *testing.T, app, condition string) (n float64) {
 	t.Helper()
-	const query = "select count(*) from pg_stat_activity where application_name = $1"
-	if err := open(t, "observer").QueryRow(query, app).Scan(&n); err != nil {
+	query := "select count(*) from pg_stat_activity where application_name = $1" + condition
+	db := open(t, "observer")
+	defer db.Close() // the server allows 100 connections
+	if err := db.QueryRow(query, app).Scan(&n); err != nil {
 		t.Fatal(err)
 	}
 	return n
 }
 
-// eventually calls f until f returns true. After 200 calls the test fails.
+// eventually calls f until f returns true. After half a minute the test fails.
 func eventually(t *testing.T, condition string, f func() bool) {
 	t.Helper()
-	for range 200 {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if f() {
 			return
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	t.Errorf("timeout while waiting for %s", condition)
 }
@@ -89,7 +96,7 @@ func TestTachikomaPool(t *testing.T) {
 	for range 3 {
 		go query("sleep", "select pg_sleep(600)")
 	}
-	eventually(t, "three sessions", func() bool { return sessions(t, app) == 3 })
+	eventually(t, "three queries", func() bool { return asleep(t, app) == 3 })
 	want("db_connections_active", 3)
 	want("db_connections_idle", 0)
 	go func() {
