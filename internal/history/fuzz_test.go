@@ -1,6 +1,7 @@
 package history
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 )
@@ -9,15 +10,25 @@ import (
 // has little room in time.
 func FuzzModel(f *testing.F) {
 	f.Add(uint64(1), []byte{0, 1, 0, 1, 2, 3})
+	for seed := range uint64(300) {
+		operations := make([]byte, 200)
+		random := rand.New(rand.NewPCG(seed, 2))
+		for i := range operations {
+			operations[i] = []byte{0, 1, 1, 1, 1, 1, 2, 3, 4}[random.IntN(9)] // series are gone for longer than the range
+		}
+		f.Add(seed, operations)
+	}
 	f.Fuzz(func(t *testing.T, seed uint64, operations []byte) {
 		m := newModel(t, seed, Config{Range: 5 * time.Second, Step: time.Second, MaxBytes: 1 << 20})
 		var clients [2]client
 		for _, op := range operations[:min(len(operations), 200)] {
-			switch op % 4 {
+			switch op % 5 {
 			case 0:
 				m.change()
 			case 1:
 				m.sample()
+			case 4:
+				m.series = m.series[:len(m.series)/3]
 			default:
 				m.poll(&clients[op%2])
 			}

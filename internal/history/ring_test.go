@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"maps"
 	"testing"
 	"time"
 
@@ -123,5 +124,35 @@ func TestUnknownPositions(t *testing.T) {
 	b := r.Append(nil, Position{r.id, 4}, time.Now())
 	if b[1] != 0 {
 		t.Error("the oldest position that the ring has gets the whole ring")
+	}
+}
+
+// TestNewFamilyInPlaceOfForgotten checks a new family that follows where the last walk had a series that the
+// ring has forgotten since. The new series has the labels of the first series.
+func TestNewFamilyInPlaceOfForgotten(t *testing.T) {
+	r := New(Config{Range: 3 * time.Second, Step: time.Second, MaxBytes: 1 << 20})
+	pass := func(to expo.Reader, names ...string) {
+		for i, name := range names {
+			to.Begin(&expo.Family{Name: name}, nil)
+			to.Float(" ", float64(i))
+		}
+	}
+	steps(t, r, 20, func(i int, to expo.Reader) {
+		switch i {
+		case 0:
+			pass(to, "a", "b")
+		case 19:
+			pass(to, "a", "c")
+		default:
+			pass(to, "a")
+		}
+	})
+	var c client
+	if err := c.read(r.Append(nil, c.position, time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]float64{slotName("a", "", column{}): 0, slotName("c", "", column{}): 1}
+	if got := c.steps[len(c.steps)-1].values; !maps.Equal(got, want) {
+		t.Errorf("the last step has %v, want %v", got, want)
 	}
 }

@@ -49,10 +49,11 @@ func textSize(block int) int {
 	return len(appendLength(length[:0], block)) + block
 }
 
-// is reports whether the series id has a shape and a block.
+// is reports whether the series id is in use and has a shape and a block. A series that is not in use has
+// the shape none, as samples of a new family have.
 func (t *table) is(id, shape uint32, block string) bool {
 	s := &t.series[id]
-	return s.shape == shape && string(t.block(s)) == block
+	return s.shape == shape && shape != none && string(t.block(s)) == block
 }
 
 func (t *table) place(shape uint32, block []byte) uint32 {
