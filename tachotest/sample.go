@@ -54,7 +54,7 @@ func (s *sample) parseLabels(line string) (string, error) {
 			return rest, nil
 		}
 		name, rest, ok := strings.Cut(line, "=")
-		rest = strings.TrimLeft(rest, " ")
+		name, rest = strings.TrimSpace(name), strings.TrimLeft(rest, " ")
 		if !ok || name == "" || !strings.HasPrefix(rest, `"`) {
 			return "", errSyntax
 		}
@@ -62,7 +62,7 @@ func (s *sample) parseLabels(line string) (string, error) {
 		if !ok {
 			return "", errSyntax
 		}
-		s.labels = append(s.labels, [2]string{strings.TrimSpace(name), value})
+		s.labels = append(s.labels, [2]string{name, value})
 		line = rest
 	}
 }
