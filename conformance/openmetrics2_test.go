@@ -120,6 +120,18 @@ func expfmt20Refuses(err error) bool {
 	return false
 }
 
+// hasColon reports whether a family has a label name with a colon.
+func hasColon(mf *dto.MetricFamily) bool {
+	for _, m := range mf.Metric {
+		for _, l := range m.Label {
+			if strings.Contains(l.GetName(), ":") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // checkExpfmt20 encodes messages with expfmt, and compares the families with those of a scrape in
 // OpenMetrics 2.0. The specification supports tacho in each difference. These are the differences of
 // expfmt:
@@ -128,6 +140,7 @@ func expfmt20Refuses(err error) bool {
 //   - An info is a gauge, because client_model has no info.
 //   - The value -0 is 0.
 //   - A negative quantile is an error for the whole scrape. So is a summary with a bad sum.
+//   - A label name with a colon is not quoted, so that the scrape cannot be read.
 func checkExpfmt20(t testing.TB, messages, scrape []byte) {
 	t.Helper()
 	list, err := decode(messages, typeProtobuf+"; escaping=allow-utf-8")
@@ -151,6 +164,9 @@ func checkExpfmt20(t testing.TB, messages, scrape []byte) {
 		}
 		b.WriteString("# EOF\n")
 		theirs, err := readTextparse(b.Bytes(), typeOpenMetrics2)
+		if err != nil && hasColon(mf) {
+			continue
+		}
 		if err != nil {
 			t.Fatalf("expfmt: %v\n%s", err, &b)
 		}
