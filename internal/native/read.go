@@ -204,6 +204,19 @@ func (r *Reader) collect(list []Bucket, s *side, down, key int) []Bucket {
 	if len(list) > 0 {
 		part = r.part[:0]
 	}
+	if down == 0 && !r.taken { // nearly always
+		part = s.appendTo(part, key)
+	} else {
+		part = r.appendLowered(part, s, down, key)
+	}
+	if len(list) == 0 {
+		return part
+	}
+	return r.sum(list, part)
+}
+
+// appendLowered is side.appendTo if the schema of the list is lower by down, or Read takes the counts.
+func (r *Reader) appendLowered(list []Bucket, s *side, down, key int) []Bucket {
 	for at := range s.all() {
 		ch := s.all()[at].counts()
 		if ch == nil {
@@ -214,17 +227,53 @@ func (r *Reader) collect(list []Bucket, s *side, down, key int) []Bucket {
 				continue
 			}
 			k, n := ((int(s.first)+at)<<chunkBits+i)>>(down&15)+key, r.count(&ch[i])
-			if last := len(part) - 1; last >= 0 && part[last].Key == k {
-				part[last].Count += n
+			if last := len(list) - 1; last >= 0 && list[last].Key == k {
+				list[last].Count += n
 			} else {
-				part = append(part, Bucket{k, n})
+				list = append(list, Bucket{k, n})
 			}
 		}
 	}
-	if len(list) == 0 {
-		return part
+	return list
+}
+
+// appendTo appends the populated buckets of s. The key of a bucket is the sum of its index and key.
+//
+// The loop over a chunk has no branch for a bucket, which would often be mispredicted: each bucket is stored, and the
+// next bucket replaces an empty one. The loop is unrolled. With branches BenchmarkRead takes 1.7 to 2.4 times as
+// long, and with a loop 1.1 to 1.5 times.
+func (s *side) appendTo(list []Bucket, key int) []Bucket {
+	key += int(s.first) << chunkBits
+	places := s.all()
+	for i := range places {
+		if ch := places[i].counts(); ch != nil {
+			n := len(list)
+			if cap(list)-n < chunkSize {
+				list = append(list, make([]Bucket, chunkSize)...)
+			}
+			to := (*[chunkSize]Bucket)(list[n : n+chunkSize])
+			at := to[0].set(key, &ch[0])
+			at += to[at%chunkSize].set(key+1, &ch[1])
+			at += to[at%chunkSize].set(key+2, &ch[2])
+			at += to[at%chunkSize].set(key+3, &ch[3])
+			at += to[at%chunkSize].set(key+4, &ch[4])
+			at += to[at%chunkSize].set(key+5, &ch[5])
+			at += to[at%chunkSize].set(key+6, &ch[6])
+			at += to[at%chunkSize].set(key+7, &ch[7])
+			list = list[:n+int(at)]
+		}
+		key += chunkSize
 	}
-	return r.sum(list, part)
+	return list
+}
+
+// set sets b to the bucket that w counts. It returns 1 if the bucket is populated, and otherwise 0.
+func (b *Bucket) set(key int, w *atomic.Uint64) (n uint) {
+	b.Key, b.Count = key, w.Load()
+	if b.Count > 0 {
+		n = 1
+	}
+	return n
 }
 
 // sum returns the sum of two lists. It may reuse the memory of both lists.
