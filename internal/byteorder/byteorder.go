@@ -24,3 +24,6 @@ func Store64(b *[8]byte, v uint64) {
 	b[0], b[1], b[2], b[3] = byte(v), byte(v>>8), byte(v>>16), byte(v>>24)
 	b[4], b[5], b[6], b[7] = byte(v>>32), byte(v>>40), byte(v>>48), byte(v>>56)
 }
+
+// Store16 sets b to v.
+func Store16(b *[2]byte, v uint64) { b[0], b[1] = byte(v), byte(v>>8) }

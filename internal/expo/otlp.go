@@ -257,7 +257,7 @@ func (otlpSummaries) encodeSummary(e *Encoder, block string, s *Distribution, d 
 // otlpHistogram appends a histogram with classic buckets. A histogram without bounds has one bucket.
 func otlpHistogram(e *Encoder, block string, bounds *Bounds, counts []uint64, sum float64, d *Details) bool {
 	if d != nil && d.Native() != nil && !(*otlpFormat)(e.format.more).noNative {
-		return d.Native().Code.otlpHistogram(e, block, sum, d)
+		return d.Native().Code.otlpHistogram(e, block, counts, sum, d)
 	}
 	b, point := otlpHead(e, block, wire.OTLPHistogram, wire.OTLPHistogramAttribute)
 	b = appendPointTimes(b, e, d, true)

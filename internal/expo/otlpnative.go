@@ -1,6 +1,8 @@
 package expo
 
 import (
+	"math"
+
 	"github.com/tachikoma/tacho/internal/byteorder"
 	"github.com/tachikoma/tacho/internal/native"
 	"github.com/tachikoma/tacho/internal/wire"
@@ -17,7 +19,7 @@ const maxCounts = 4096
 //
 // OpenTelemetry numbers buckets by the lower bound, and Prometheus by the upper bound. So the index of a bucket
 // is its key less 1.
-func (NativeCode) otlpHistogram(e *Encoder, block string, sum float64, d *Details) bool {
+func (NativeCode) otlpHistogram(e *Encoder, block string, counts []uint64, sum float64, d *Details) bool {
 	b, point := otlpHead(e, block, wire.OTLPExponential, wire.OTLPExponentialAttribute)
 	o, s := otlpOf(e), d.Native().Snapshot
 	shift := 0
@@ -25,13 +27,18 @@ func (NativeCode) otlpHistogram(e *Encoder, block string, sum float64, d *Detail
 		shift++
 	}
 	b = appendPointTimes(b, e, d, true)
-	count := len(b)
-	b = appendDouble(appendFixed(b, wire.OTLPCount, 0), wire.OTLPTotal, sum)
+	total := uint64(0)
+	for _, c := range counts {
+		total += c
+	}
+	if math.IsNaN(sum) {
+		total = s.Count() // counts may contain values in no bucket; see tacho.emitNative
+	}
+	b = appendDouble(appendFixed(b, wire.OTLPCount, total), wire.OTLPTotal, sum)
 	b = appendVarint(append(b, wire.OTLPScale), zigzag(int64(s.Schema-shift)))
 	b = appendFixed(b, wire.OTLPZeroCount, s.Zero)
-	b, positive := appendDense(b, wire.OTLPPositive, o.lowered(s.Positive, shift))
-	b, negative := appendDense(b, wire.OTLPNegative, o.lowered(s.Negative, shift))
-	byteorder.Store64((*[8]byte)(b[count+1:]), s.Zero+positive+negative)
+	b = appendDense(b, wire.OTLPPositive, o.lowered(s.Positive, shift))
+	b = appendDense(b, wire.OTLPNegative, o.lowered(s.Negative, shift))
 	// As in the protobuf format, a histogram without exemplars of native buckets has those of the classic
 	// buckets.
 	p := &o.protoState
@@ -55,38 +62,45 @@ func denseSize(list []native.Bucket, shift int) int {
 	return (list[len(list)-1].Key-1)>>shift - (list[0].Key-1)>>shift + 1
 }
 
-// appendDense appends the message Buckets of one sign. It returns the sum of the counts too.
-func appendDense(b []byte, field byte, list []native.Bucket) (_ []byte, total uint64) {
+// appendDense appends the message Buckets of one sign.
+func appendDense(b []byte, field byte, list []native.Bucket) []byte {
 	if len(list) == 0 {
-		return b, 0
+		return b
 	}
-	size := denseSize(list, 0)
-	key := list[0].Key
 	b, message := nest(b, field)
-	b = appendVarint(append(b, wire.OTLPOffset), zigzag(int64(key-1)))
+	b = appendVarint(append(b, wire.OTLPOffset), zigzag(int64(list[0].Key-1)))
 	b, start := nest(b, wire.OTLPDenseCounts)
-	if room := len(b) + size + countRoom*len(list) + 1; room > cap(b) {
+	if room := len(b) + denseSize(list, 0) + countRoom*len(list) + 1; room > cap(b) {
 		b = append(b, make([]byte, room-len(b))...)[:len(b)]
 	}
-	to, n := b[:cap(b)], len(b)
-	for _, bucket := range list {
-		for ; key < bucket.Key; key++ {
-			to[n] = 0
-			n++
+	n := storeDense(b[:cap(b)], len(b), list)
+	return seal(seal(b[:n], start), message)
+}
+
+// storeDense stores the counts of all buckets from the first to the last at to[n]. It returns the index behind the
+// last count. As in storeDeltas, eight small counts are stored at once.
+func storeDense(to []byte, n int, list []native.Bucket) int {
+	next := list[0].Key
+	for i := 0; i < len(list); {
+		end := i + 1
+		if i+8 <= len(list) && list[i+7].Key-next == 7 {
+			end = i + 8
+			if counts, all := eightCounts((*[8]native.Bucket)(list[i:end])); all < 1<<7 {
+				byteorder.Store64((*[8]byte)(to[n:n+8]), counts)
+				i, n, next = end, n+8, next+8
+				continue
+			}
 		}
-		key++
-		count := bucket.Count
-		total += count
-		if count >= 1<<14 {
-			n = len(appendVarint(to[:n], count))
-			continue
+		for ; i < end; i++ {
+			for ; next < list[i].Key; next++ {
+				to[n] = 0
+				n++
+			}
+			n = storeVarint(to, n, list[i].Count)
+			next++
 		}
-		// One or two bytes, without a branch, as in appendBuckets.
-		more := (0x7f - count) >> 63
-		to[n], to[n+1] = byte(count&0x7f|more<<7), byte(count>>7)
-		n += 1 + int(more)
 	}
-	return seal(seal(b[:n], start), message), total
+	return n
 }
 
 // countRoom is the largest size of a count less the byte that each count has. One byte more can be written and

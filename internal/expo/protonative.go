@@ -1,6 +1,7 @@
 package expo
 
 import (
+	"github.com/tachikoma/tacho/internal/byteorder"
 	"github.com/tachikoma/tacho/internal/native"
 	"github.com/tachikoma/tacho/internal/wire"
 )
@@ -77,42 +78,92 @@ func appendBuckets(b []byte, field byte, list []native.Bucket) []byte {
 	if len(list) == 0 {
 		return b
 	}
-	end, first := 0, list[0].Key // of the span before, and of this one
-	for i, bucket := range list {
-		next := bucket.Key + 1
-		if i+1 < len(list) && list[i+1].Key-next <= maxGap {
-			continue
-		}
+	end := 0 // of the span before
+	for i := 0; i < len(list); {
+		first := list[i].Key
+		i = spanEnd(list, i, maxGap)
+		next := list[i-1].Key + 1
 		b = appendSpan(b, field, first-end, next-first)
-		if end = next; i+1 < len(list) {
-			first = list[i+1].Key
-		}
+		end = next
 	}
 	b, start := nest(b, field+wire.NextField)
 	if room := len(list) * deltaRoom; cap(b)-len(b) < room {
 		b = append(b, make([]byte, room)...)[:len(b)]
 	}
-	to, n := b[:cap(b)], len(b)
-	before, next := uint64(0), list[0].Key
-	for _, bucket := range list {
-		gap := bucket.Key - next
-		d := zigzag(int64(bucket.Count - before))
-		if gap > 0 && gap <= maxGap { // empty buckets
-			n = len(appendVarint(to[:n], zigzag(-int64(before))))
-			to[n] = 0
-			n += gap - 1
-			d = zigzag(int64(bucket.Count))
-		}
-		if before, next = bucket.Count, bucket.Key+1; d >= 1<<14 {
-			n = len(appendVarint(to[:n], d))
-			continue
-		}
-		// One or two bytes, without a branch, which would often be mispredicted.
-		more := (0x7f - d) >> 63
-		to[n], to[n+1] = byte(d&0x7f|more<<7), byte(d>>7)
-		n += 1 + int(more)
-	}
+	n := storeDeltas(b[:cap(b)], len(b), list)
 	return seal(b[:n], start)
+}
+
+// spanEnd returns the index behind the span that begins at list[i]. gap is the largest number of empty buckets in
+// a row within a span.
+func spanEnd(list []native.Bucket, i, gap int) int {
+	for ; i+8 < len(list) && list[i+8].Key-list[i].Key <= 8+gap; i += 8 { // one test for eight buckets
+	}
+	for i++; i < len(list) && list[i].Key-list[i-1].Key <= 1+gap; i++ {
+	}
+	return i
+}
+
+// storeDeltas stores the deltas of buckets at to[n], and returns the index behind them.
+//
+// Most histograms have many neighboring buckets with small counts. The deltas of eight of them are computed at
+// once.
+func storeDeltas(to []byte, n int, list []native.Bucket) int {
+	before, next := uint64(0), list[0].Key
+	for i := 0; i < len(list); {
+		end := i + 1
+		if i+8 <= len(list) && list[i+7].Key-next == 7 {
+			end = i + 8
+			if counts, all := eightCounts((*[8]native.Bucket)(list[i:end])); all|before < 1<<6 {
+				byteorder.Store64((*[8]byte)(to[n:n+8]), eightDeltas(counts, before))
+				i, n, before, next = end, n+8, counts>>56, next+8
+				continue
+			}
+		}
+		for ; i < end; i++ {
+			key, count := list[i].Key, list[i].Count
+			if gap := key - next; gap > 0 && gap <= maxGap { // empty buckets
+				n = storeVarint(to, n, zigzag(-int64(before)))
+				to[n] = 0
+				n += gap - 1
+				before = 0
+			}
+			n = storeVarint(to, n, zigzag(int64(count-before)))
+			before, next = count, key+1
+		}
+	}
+	return n
+}
+
+// eightCounts returns the lowest bytes of eight counts as a word, the first count in the lowest byte. all has the
+// bits of all counts.
+//
+//go:noinline
+func eightCounts(list *[8]native.Bucket) (word, all uint64) {
+	a, b, c, d := list[0].Count, list[1].Count, list[2].Count, list[3].Count
+	e, f, g, h := list[4].Count, list[5].Count, list[6].Count, list[7].Count
+	return a | b<<8 | c<<16 | d<<24 | e<<32 | f<<40 | g<<48 | h<<56, a | b | c | d | e | f | g | h
+}
+
+// eightDeltas returns the deltas of eight counts in the ZigZag encoding, a byte for each. counts is a word of
+// eightCounts, and before is the count before them. All counts are below 64.
+func eightDeltas(counts, before uint64) uint64 {
+	const low, high = 0x0101010101010101, 0x8080808080808080
+	d := (counts | high) - (counts<<8 | before) // the high bit of a byte is 0 if the delta is negative
+	negative := (^d & high) >> 7 * 0xff         // all bits of these bytes
+	return d<<1&^low ^ negative
+}
+
+// storeVarint stores v at to[n], and returns the index behind v. It may write one byte more.
+func storeVarint(to []byte, n int, v uint64) int {
+	for ; v >= 1<<14; v >>= 7 {
+		to[n] = byte(v) | 0x80
+		n++
+	}
+	// One or two bytes, without a branch, which would often be mispredicted.
+	more := (0x7f - v) >> 63
+	byteorder.Store16((*[2]byte)(to[n:n+2]), v+v&^0x7f+more<<7)
+	return n + 1 + int(more)
 }
 
 // appendSpan appends a BucketSpan. offset is the number of buckets since the span before.

@@ -38,7 +38,7 @@ type NativeCode struct{}
 type nativeFormats interface {
 	AppendJSON(b []byte, s *native.Snapshot, sum float64) []byte
 	protoHistogram(e *Encoder, block string, bounds *Bounds, counts []uint64, sum float64, d *Details) bool
-	otlpHistogram(e *Encoder, block string, sum float64, d *Details) bool
+	otlpHistogram(e *Encoder, block string, counts []uint64, sum float64, d *Details) bool
 	open2Native(e *Encoder, b []byte, d *Details) ([]byte, *Details)
 }
 
