@@ -120,16 +120,17 @@ func storeDeltas(to []byte, n int, list []native.Bucket) int {
 				continue
 			}
 		}
-		for ; i < end; i++ {
-			key, count := list[i].Key, list[i].Count
-			if gap := key - next; gap > 0 && gap <= maxGap { // empty buckets
-				n = storeVarint(to, n, zigzag(-int64(before)))
-				to[n] = 0
-				n += gap - 1
-				before = 0
+		for i < end {
+			count, gap := list[i].Count, list[i].Key-next
+			if gap > 0 && gap <= maxGap { // an empty bucket before list[i]
+				count = 0
+				next++
+			} else {
+				next = list[i].Key + 1
+				i++
 			}
 			n = storeVarint(to, n, zigzag(int64(count-before)))
-			before, next = count, key+1
+			before = count
 		}
 	}
 	return n
