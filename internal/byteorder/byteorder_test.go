@@ -31,6 +31,11 @@ func TestLittleEndian(t *testing.T) {
 			if got != want {
 				t.Errorf("Store64 of %x at %d: % x, want % x", v, at+1, got, want)
 			}
+			Store16((*[2]byte)(got[at:]), v)
+			binary.LittleEndian.PutUint16(want[at:], uint16(v))
+			if got != want {
+				t.Errorf("Store16 of %x at %d: % x, want % x", v, at, got, want)
+			}
 		}
 	}
 }
