@@ -110,6 +110,46 @@ func TestNativeBuckets(t *testing.T) {
 	}
 }
 
+// TestNativeRoom: the longest buckets fit into a buffer of each capacity.
+func TestNativeRoom(t *testing.T) {
+	for gap := range 3 {
+		var list []native.Bucket
+		for i := range 30 {
+			list = append(list, native.Bucket{Key: i * (gap + 1), Count: 1e19})
+		}
+		for name, f := range map[string]func(b []byte) []byte{
+			"protobuf":        func(b []byte) []byte { return appendBuckets(b, wire.HistogramPositive, list) },
+			"OTLP":            func(b []byte) []byte { return appendDense(b, wire.OTLPPositive, list) },
+			"OpenMetrics 2.0": func(b []byte) []byte { return appendOpen2Buckets(b, ",positive", list) },
+		} {
+			want := f(make([]byte, 0, 10_000))
+			for size := range 1500 {
+				if got := f(make([]byte, 0, size)); !bytes.Equal(got, want) {
+					t.Fatalf("%s, gap %d, capacity %d: got %q, want %q", name, gap, size, got, want)
+				}
+			}
+		}
+	}
+}
+
+// TestOpen2Head: series of a family can have different schemas and thresholds.
+func TestOpen2Head(t *testing.T) {
+	bounds, f := NewBounds(nil), &Family{Name: "h", Kind: Histogram}
+	got := line(t, &OpenMetrics2, f, func(e *Encoder) bool {
+		for _, s := range []native.Snapshot{{Schema: 3, ZeroThreshold: 0.5}, {Schema: 2, ZeroThreshold: 0.5}, {Schema: 2, ZeroThreshold: 0.25}} {
+			d := e.Details()
+			d.SetNative(&Native{Code: NativeCode{}, Snapshot: &s})
+			e.Histogram(" ", &bounds, []uint64{0}, 0, d)
+		}
+		return true
+	})
+	for _, want := range []string{"schema:3,zero_threshold:0.5,", "schema:2,zero_threshold:0.5,", "schema:2,zero_threshold:0.25,"} {
+		if strings.Count(got, want) != 1 {
+			t.Errorf("got %s, want %s once", got, want)
+		}
+	}
+}
+
 // TestOTLPCount: if the sum is NaN, the number of observations can exceed those in buckets. In OTLP they are the same.
 func TestOTLPCount(t *testing.T) {
 	bounds := NewBounds(nil)
