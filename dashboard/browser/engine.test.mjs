@@ -488,3 +488,14 @@ test('a restart is marked in the history mode, and the clock is that of the serv
   assert.deepEqual(w.last.marks, [{ kind: 'restart', from: 1e6 + 50, to: 1e6 + 60 }]);
   assert.equal(w.last.cards[0].points.length, 2);
 });
+
+test('a live range has the latest step, whatever the clocks', async () => {
+  for (let skew = -4000; skew < 4000; skew += 79) {
+    const w = new World(() => history({ ring: 1, full: true, now: w.ms + skew, steps: [[1, w.ms + skew, 1]], before: NaN }));
+    w.ms = 1.79e12 + 7 * skew;
+    w.start('1');
+    w.set();
+    await w.advance(100);
+    assert.deepEqual([w.last.range[1], w.last.cards[0].points.length], [w.last.stored[1], 1], `a skew of ${skew} ms`);
+  }
+});

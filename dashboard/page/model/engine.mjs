@@ -111,11 +111,12 @@ export class Engine {
     this.post(frame);
   }
 
-  // range returns the range of the view in seconds. A live range ends at the latest poll.
+  // range returns the range of the view in seconds. A live range ends at the latest poll. Its end is in full
+  // milliseconds, as the times of steps are, so that it is not before a step of the same millisecond.
   #range() {
     const { from, to, span } = this.#view;
     if (from !== null && to !== null) return [from, to];
-    const end = (this.#ended > 0 ? this.#ended : this.now()) / 1000 + (this.#source?.offset ?? 0);
+    const end = Math.round((this.#ended > 0 ? this.#ended : this.now()) + 1000 * (this.#source?.offset ?? 0)) / 1000;
     return [end - span, end];
   }
 
