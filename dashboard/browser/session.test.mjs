@@ -116,3 +116,20 @@ test('a link has the shown range, and all that the address has', () => {
   assert.deepEqual(opened().zoom, [1600.5, 1700]);
   assert.equal(session.state.span, 900); // the page itself stays as it is
 });
+
+test('each range that a drag or the keys can choose has an address', () => {
+  const zoomOf = () => parseAddress(session.link().slice(session.link().indexOf('#'))).zoom;
+  session.zoomTo([1700000000.00012, 1700000000.00034]); // a drag in a chart of some milliseconds
+  assert.ok(session.state.zoom[0] <= 1700000000 && session.state.zoom[1] > 1700000000);
+  assert.deepEqual(zoomOf(), session.state.zoom);
+  for (const by of [1, -1]) {
+    session.zoomTo([1700000000, 1700000300]);
+    for (let i = 0; i < 30; i++) {
+      session.changeSpan(by);
+      assert.deepEqual(zoomOf(), session.state.zoom);
+    }
+  }
+  session.zoomTo([5, 10]);
+  for (let i = 0; i < 9; i++) session.changeSpan(1);
+  assert.deepEqual(zoomOf(), session.state.zoom);
+});

@@ -7,6 +7,7 @@ import { goCards } from './gotab.mjs';
 
 export const DEFAULT_SPAN = 300;
 const SPANS = [60, 300, 900, 0];
+const MIN_ZOOM = .1, MAX_ZOOM = 30 * 86400; // seconds of a chosen range; an address has at most 31 days
 const REPLY_MS = 1000;        // a view waits at most this long for the frame of the view before
 
 export class Session {
@@ -160,10 +161,10 @@ export class Session {
       return this.set({ span: SPANS[Math.min(SPANS.length - 1, Math.max(0, (i < 0 ? 1 : i) + by))] });
     }
     const middle = (zoom[0] + zoom[1]) / 2, half = Math.max(1, (zoom[1] - zoom[0]) / 2 * 2 ** by);
-    this.set({ zoom: [middle - half, middle + half].map(t => Math.round(t * 1000) / 1000) });
+    this.zoomTo([middle - half, middle + half]);
   }
 
-  zoomTo(range) { this.set({ zoom: range.map(t => Math.round(t * 1000) / 1000) }); }
+  zoomTo(range) { this.set({ zoom: withAddress(range) }); }
 
   // ---- cards ----
 
@@ -196,6 +197,12 @@ export class Session {
     this.opened = card.id;
     this.set({ tab: 'metrics', cards: old ? this.state.cards.map(c => c === old ? card : c) : [...this.state.cards, card] });
   }
+}
+
+// withAddress returns the range that an address can have: in full milliseconds, since 1970, from MIN_ZOOM to MAX_ZOOM long.
+function withAddress([from, to]) {
+  const half = Math.min(MAX_ZOOM, Math.max(MIN_ZOOM, to - from)) / 2, middle = Math.max(half, (from + to) / 2);
+  return [middle - half, middle + half].map(t => Math.round(t * 1000) / 1000);
 }
 
 const sameFilters = (a, b) => JSON.stringify(a) === JSON.stringify(b);
