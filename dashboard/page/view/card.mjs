@@ -112,7 +112,8 @@ export class Card {
     if (!result) return;
     this.result = result;
     this.styles = styleIndexes(result.lines.map(l => l.key), this.styles);
-    this.sorted = this.order.sort(result.lines, result.times.at(-1), this.session.pointer.time !== null || this.legend.isUsed());
+    const { pointer, state } = this.session;
+    this.sorted = this.order.sort(result.lines, result.times.at(-1), { held: pointer.time !== null || this.legend.isUsed(), live: !state.zoom });
     const present = result.count > 0;
     setText(this.about, spec.title ? (spec.parts ? '' : result.help) : present ? describe(spec, result) : 'no series in the latest poll');
     this.heat.hidden = !result.heat;

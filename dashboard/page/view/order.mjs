@@ -11,11 +11,12 @@ export class Order {
   #time = NaN;       // of the values that the order is of
 
   // sort returns the lines in the order. time is the time of the latest values. The places are kept if held is
-  // true. Otherwise a line that comes, goes, or has its first value gives a new order at once.
-  sort(lines, time, held) {
+  // true. Otherwise a line that comes, goes, or has its first value gives a new order at once. A range that is not
+  // live has no later values that would renew a kept order, so its order is always that of its values.
+  sort(lines, time, { held, live }) {
     const places = new Map(this.#keys.map((key, i) => [key, i]));
     const valued = JSON.stringify(lines.filter(l => !Number.isNaN(latest(l))).map(l => l.key)), age = time - this.#time;
-    const keep = held || valued === this.#valued && age >= 0 && age < KEPT;
+    const keep = held || live && valued === this.#valued && age >= 0 && age < KEPT;
     const place = line => keep ? places.get(line.key) ?? places.size : 0;
     const order = [...lines].sort((a, b) => place(a) - place(b) || byLatest(a, b));
     this.#keys = order.map(l => l.key);
