@@ -44,8 +44,11 @@ class PlainStore {
   mark() {}
   replay(family, from, to, visit) {
     const steps = this.steps.filter(s => s.time <= to && (!s.families || [...s.families].includes(family)));
-    const before = steps.filter(s => s.time < from).length;
-    for (const { time, values } of steps.slice(Math.max(0, before - 1))) visit(time, slot => values.get(slot) ?? NaN, null);
+    const before = Math.max(0, steps.filter(s => s.time < from).length - 1);
+    steps.slice(before).forEach(({ time, values }, i) => {
+      const last = slot => steps.slice(0, before + i + 1).map(s => s.values.get(slot) ?? NaN).findLast(v => v === v) ?? NaN;
+      visit(time, slot => values.get(slot) ?? NaN, null, last);
+    });
   }
 }
 
@@ -116,6 +119,22 @@ test('a rate is over the usual step, so that a line is as smooth with the steps 
   // The rate of a new series is over the seconds since it appeared.
   const rest = { time: 0, families: { c_total: [[{ l: 'a' }, 0]] } }, appears = [5, 10, 11, 12].map(time => ({ time, families: { c_total: [[{ l: 'a' }, 0], ...time > 10 ? [[{ l: 'b' }, 3]] : []] } }));
   assertNear(values(both(counter('c_total'), [rest, ...appears], { family: 'c_total' }, {}, 5))['l="b"'], [NaN, NaN, NaN, 3, 1.5], 'a new series');
+});
+
+test('a series that returns is no spike, wherever the range begins', () => {
+  const kinds = { c_total: { kind: 'counter' }, h: { kind: 'histogram' }, n: { kind: 'histogram' }, s: { kind: 'summary' } }, there = t => t < 100 || t >= 200;
+  const data = { c_total: v => v, h: v => [['bucket', -Infinity, 1, v / 2], ['bucket', 1, 2, v / 2]], n: v => [['native', 1, 2, v]], s: v => [['count', 0, 0, v], ['sum', 0, 0, v]] };
+  const steps = (after = 0) => Array.from({ length: 121 }, (_, i) => 5 * i).map(t => ({
+    time: t,
+    families: Object.fromEntries(Object.keys(kinds).map(name => [name, [[{ l: 'a' }, data[name](1e6 + t)], ...there(t) ? [[{ l: 'b' }, data[name](t < 100 ? 1e6 + t : 1e6 + t - after)]] : []]])),
+  }));
+  const rates = (list, from, family) => values(both(kinds, list, { family, by: 'l', fn: 'rate' }, { from }))['b'];
+  for (const family of Object.keys(kinds)) for (const from of [0, 100, 155, 165, 180, 195]) {
+    const whole = rates(steps(), 0, family).slice(from / 5);
+    assert.deepEqual(rates(steps(), from, family), whole, `${family} from ${from}`);
+    assert.deepEqual([...new Set(whole.slice(-50))], [1]);
+    assert.equal(rates(steps(1e6), from, family)[(200 - from) / 5], 40, 'after a reset the series counts from 0');
+  }
 });
 
 test('a gap of the family and its first values are no spike', () => {

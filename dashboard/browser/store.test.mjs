@@ -46,6 +46,24 @@ test('the visited steps are those of a replay', () => {
   }
 });
 
+test('a replay has the last values of earlier steps, also of steps that left', () => {
+  const store = new Store({ seconds: 1e9, maxSteps: 5 }), lasts = () => {
+    const found = [], a = store.families.get('a');
+    store.replay(a, -Infinity, Infinity, (time, value, changed, last) => found.push(last([...a.series.values()][1].slots[0])));
+    return found;
+  };
+  for (let time = 0; time < 12; time++) step(store, time, { a: time < 3 || time > 6 ? { x: time, y: 10 + time } : { x: time } });
+  assert.deepEqual(lasts(), [17, 18, 19, 20, 21]);
+  for (let time = 12; time < 15; time++) step(store, time, { a: { x: time } });
+  assert.deepEqual(lasts(), [20, 21, 21, 21, 21]);
+  const away = new Store({ seconds: 1e9, maxSteps: 3 });
+  for (let time = 0; time < 4; time++) step(away, time, { a: time === 0 || time === 3 ? { x: 1, y: 7 } : { x: 1 } });
+  const seen = [];
+  away.replay(away.families.get('a'), -Infinity, Infinity, (time, value, changed, last) => seen.push([...away.families.get('a').series.values()].map(s => last(s.slots[0]))));
+  assert.equal(seen.length, 3);
+  assert.deepEqual(seen[0], [1, 7]);
+});
+
 test('values have the code of the history protocol', () => {
   const cases = [
     [0, 0], [5, 5], [5, 4], [1, 32], [1, 33], [0, -1], [0, -32], [0, -33], [0, 2 ** 40], [2 ** 53 - 1, 0], [0, 2 ** 53 - 1], [0, 1 - 2 ** 53],

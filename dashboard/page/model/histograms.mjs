@@ -27,12 +27,13 @@ export function histogramRows(scan, groups, { width, valuesOf }, bounds, heat, s
     step = next;
     inRange = step.point >= 0;
     if (step.begin) begin = step.index;
-    changes((place, v) => {
+    changes((place, v, before) => {
       const m = members[owners[place]];
       if (m.stepAt !== step.index) {
         m.begin(step.index);
         changed.push(m);
       }
+      if (v !== v && before === before) m.recall(place, before);
       m.read(place, v);
     });
     for (const m of changed) m.advance(step, rates, add);

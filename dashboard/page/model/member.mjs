@@ -14,6 +14,7 @@ export class Member {
     Object.assign(this, { layout, group, from, to: from, kind: CLASSIC, observing: -1, seen: false, present: false, broken: false, sum: NaN, nextSum: NaN, total: 0 });
     this.totals = [0, 0];      // counts of the present step, by kind
     this.filled = [0, 0];      // buckets of the present step, by kind
+    this.recalled = [0, 0];    // counts before the scan began, by kind
     this.fell = this.gone = false;
     this.places = [];          // that changed in the present step
     this.stepAt = -1;
@@ -23,6 +24,15 @@ export class Member {
     this.stepAt = index;
     this.fell = this.gone = false;
     this.places.length = 0;
+  }
+
+  // recall takes the latest value of a place that is absent when the scan begins.
+  recall(place, v) {
+    const { buckets, bounds } = this.layout;
+    this.seen = true;
+    if (buckets[place] === SUM) return;
+    this.recalled[bounds.kind[buckets[place]]] += v;
+    this.total = this.recalled[NATIVE] || this.recalled[CLASSIC];
   }
 
   // read takes the value of a place in the present step.

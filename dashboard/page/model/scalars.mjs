@@ -24,11 +24,12 @@ export function counterRows(scan, { slots, owners, count }, sink) {
     if (step.begin) begin = step.index;
     const enters = step.point >= 0 && !inRange;
     inRange = step.point >= 0;
-    changes((s, v) => {
+    changes((s, v, before) => {
       const c = owners[s], last = latest[s];
       if (v !== v) {
         if (present[s]) known.leave(c);
         present[s] = 0;
+        if (before === before) latest[s] = before; // of a series that is absent when the scan begins
         return;
       }
       if (inRange) seen[c] = 1;

@@ -61,7 +61,8 @@ export function planOf(times, { from, to, points }) {
 // the previous step, or NaN if the increases of the step are unknown. known reports whether the
 // previous step had a value of the family. point is -1 before the range, and begin and last mark
 // the first and the last step of a point. final marks the steps of the last point. changes(f)
-// calls f(i, value) for each slots[i] whose value can differ from the previous step.
+// calls f(i, value, last) for each slots[i] whose value can differ from the previous step. last is NaN, except in
+// the first step: there it is the latest value that is not NaN, also of earlier steps.
 export function scanOf(store, family, { times, present }, plan) {
   const point = times.map(plan.pointOf), first = point.findIndex(p => p >= 0);
   const start = startOf(times, first);
@@ -69,7 +70,7 @@ export function scanOf(store, family, { times, present }, plan) {
     if (first < 0) return;
     const places = placesOf(slots), begin = Math.max(0, start - 1);
     let i = begin;
-    store.replay(family, times[start], times.at(-1), (time, value, changed) => {
+    store.replay(family, times[start], times.at(-1), (time, value, changed, last) => {
       const elapsed = i > begin ? time - times[i - 1] : NaN, inRange = point[i] >= 0;
       visit({
         index: i,
@@ -80,8 +81,8 @@ export function scanOf(store, family, { times, present }, plan) {
         last: inRange && point[i] !== point[i + 1],
         final: point[i] === plan.times.length - 1,
       }, f => {
-        if (!changed || i === begin) for (let s = 0; s < slots.length; s++) f(s, value(slots[s]));
-        else for (const slot of changed) if (places[slot] > 0) f(places[slot] - 1, value(slot));
+        if (!changed || i === begin) for (let s = 0; s < slots.length; s++) f(s, value(slots[s]), i === begin ? last(slots[s]) : NaN);
+        else for (const slot of changed) if (places[slot] > 0) f(places[slot] - 1, value(slot), NaN);
       });
       i++;
     });

@@ -21,10 +21,12 @@ export class Store {
   #now = new Float64Array(1024);   // values of the latest step
   #has = new Uint8Array(1024);     // 1 for the slots that are not absent in the latest step
   #base = new Float64Array(1024);  // values before the first stored step
+  #baseLast = new Float64Array(1024);  // the latest values that are not NaN before the first stored step
   #before = new Float64Array(1024);  // values before the step that begins
   #setAt = new Uint32Array(1024);  // the step of the last set
   #changedAt = new Uint32Array(1024);
   #replayed = new Float64Array(1024);
+  #last = new Float64Array(1024);  // the latest values that are not NaN of a replay
   #changed = new Uint32Array(1024);
   #changes = 0;                    // number of slots in changed
   #writer = new ByteWriter();
@@ -78,7 +80,7 @@ export class Store {
     if (slot >= this.#now.length) this.#grow();
     this.#owners[slot] = series;
     series.family.version++;
-    this.#now[slot] = this.#base[slot] = NaN;
+    this.#now[slot] = this.#base[slot] = this.#baseLast[slot] = NaN;
     this.#has[slot] = this.#setAt[slot] = this.#changedAt[slot] = 0;
     slots.push(slot);
     columns.push(this.#column(type, left, right));
@@ -105,10 +107,12 @@ export class Store {
     this.#now = larger(this.#now);
     this.#has = larger(this.#has);
     this.#base = larger(this.#base);
+    this.#baseLast = larger(this.#baseLast);
     this.#before = larger(this.#before);
     this.#setAt = larger(this.#setAt);
     this.#changedAt = larger(this.#changedAt);
     this.#replayed = larger(this.#replayed);
+    this.#last = larger(this.#last);
     this.#changed = larger(this.#changed);
   }
 
@@ -236,7 +240,7 @@ export class Store {
   #dropOldest() {
     const step = this.steps.shift();
     this.bytes -= step.bytes;
-    for (let i = 0; i < step.ids.length; i++) readRecords(step, i, this.#base, null);
+    for (let i = 0; i < step.ids.length; i++) readRecords(step, i, this.#base, this.#baseLast, null);
     for (const [series, since] of this.#absent) {
       if (since > step.number) break;
       this.#absent.delete(series);
@@ -264,21 +268,27 @@ export class Store {
     return steps.slice(Math.max(0, steps.findLastIndex(step => step.time < from)));
   }
 
-  // replay calls visit(time, value, changed) for each step with a time from from to to that
+  // replay calls visit(time, value, changed, last) for each step with a time from from to to that
   // samples the family, oldest first, after the latest such step before from. value(slot)
   // returns the value of a slot of the family at the step, or NaN. changed has the slots
-  // that changed since the previous call; it is null in the first call. Both are valid only
-  // during the call. visit must not call replay, and a step must not be open.
+  // that changed since the previous call; it is null in the first call. last(slot) returns the latest
+  // value that is not NaN, or NaN, also of steps before the first call. All are valid only during the
+  // call. visit must not call replay, and a step must not be open.
   replay(family, from, to, visit) {
-    const { steps } = this, values = this.#replayed, value = slot => values[slot];
+    const { steps } = this, values = this.#replayed, lasts = this.#last, value = slot => values[slot], last = slot => lasts[slot];
     let first = 0;
     for (let i = 0; i < steps.length && steps[i].time < from; i++) if (samples(steps[i], family)) first = i;
-    for (const { slots } of family.series.values()) for (const slot of slots) values[slot] = this.#base[slot];
+    for (const { slots } of family.series.values()) {
+      for (const slot of slots) {
+        values[slot] = this.#base[slot];
+        lasts[slot] = this.#baseLast[slot];
+      }
+    }
     let visited = false;
     for (let i = 0; i < steps.length && steps[i].time <= to; i++) {
-      const n = readRecords(steps[i], indexOf(steps[i].ids, family.id), values, this.#changed);
+      const n = readRecords(steps[i], indexOf(steps[i].ids, family.id), values, lasts, this.#changed);
       if (i < first || !samples(steps[i], family)) continue;
-      visit(steps[i].time, value, visited ? this.#changed.subarray(0, n) : null);
+      visit(steps[i].time, value, visited ? this.#changed.subarray(0, n) : null, last);
       visited = true;
     }
   }
@@ -286,16 +296,17 @@ export class Store {
 
 const samples = ({ sampled }, family) => !sampled || sampled.has(family.id);
 
-// readRecords sets the values of the records of the family ids[i], and writes the slots to
-// changed if changed is not null. It returns the number of records.
-function readRecords({ ends, data }, i, values, changed) {
+// readRecords sets the values of the records of the family ids[i], and in lasts those that are not NaN. It
+// writes the slots to changed if changed is not null. It returns the number of records.
+function readRecords({ ends, data }, i, values, lasts, changed) {
   if (i < 0) return 0;
   const reader = new ByteReader(data);
   reader.at = i > 0 ? ends[i - 1] : 0;
   let slot = -1, n = 0;
   while (reader.at < ends[i]) {
     slot += 1 + reader.uvarint();
-    values[slot] = reader.value(values[slot]);
+    const v = values[slot] = reader.value(values[slot]);
+    if (v === v) lasts[slot] = v;
     if (changed) changed[n] = slot;
     n++;
   }
