@@ -88,8 +88,12 @@ const setBytes = int(unsafe.Sizeof(columnSet{})) + 48
 
 func (d *dictionary) bytes() int {
 	return d.small + d.table.bytes() + 4*cap(d.byName.first) + cap(d.families)*int(unsafe.Sizeof(family{})) +
-		cap(d.shapes)*int(unsafe.Sizeof(shape{})) + cap(d.columns)*int(unsafe.Sizeof(column{})) +
-		d.familyID.bytes() + d.shapeID.bytes() + d.columnID.bytes() + d.seriesID.bytes() + d.slotID.bytes()
+		cap(d.shapes)*int(unsafe.Sizeof(shape{})) + cap(d.columns)*int(unsafe.Sizeof(column{})) + d.releasedBytes()
+}
+
+// releasedBytes returns the memory of the lists of released numbers.
+func (d *dictionary) releasedBytes() int {
+	return d.familyID.bytes() + d.shapeID.bytes() + d.columnID.bytes() + d.seriesID.bytes() + d.slotID.bytes()
 }
 
 // grow returns s with room for n more elements. The room grows by an eighth, so that little of it is

@@ -66,6 +66,38 @@ func TestMaxBytes(t *testing.T) {
 	}
 }
 
+// TestRoomOfFamilies checks that a ring full of families has room for others once these are gone: the lists of
+// their numbers need more memory than their label blocks.
+func TestRoomOfFamilies(t *testing.T) {
+	for _, limit := range []int{1 << 18, 1 << 18 * 5 / 4, 1 << 18 * 3 / 2, 1 << 18 * 7 / 4} {
+		r := New(Config{Range: time.Hour, Step: time.Second, MaxBytes: limit})
+		now := time.Unix(1_700_000_000, 0)
+		sample := func(n int, name string) {
+			now = now.Add(30 * time.Minute)
+			_ = r.Sample(now, func(w io.Writer) error {
+				to := w.(expo.Reader)
+				for i := range n {
+					to.Begin(&expo.Family{Name: fmt.Sprintf("%s%d", name, i)}, nil)
+					to.Float(" ", 1)
+				}
+				return nil
+			})
+		}
+		sample(4000, "a")
+		full := r.Stats()
+		if full.LeftOut == 0 {
+			t.Errorf("limit %d: all families fit", limit)
+		}
+		for range 4 {
+			sample(0, "")
+		}
+		sample(full.Series, "b") // names as long as before
+		if s := r.Stats(); s.Series != full.Series || s.Bytes > limit {
+			t.Errorf("limit %d: %+v, before it had %d series", limit, s, full.Series)
+		}
+	}
+}
+
 // TestNativeMaxBytes checks the limit with more native buckets than have room.
 func TestNativeMaxBytes(t *testing.T) {
 	const limit = 1 << 20

@@ -114,7 +114,7 @@ func (w *walk) leaveBucket(b *nativeBucket) bool {
 // addBucket adds a bucket at a place in s, and reports whether it has room.
 func (w *walk) addBucket(id uint32, s *nativeSeries, at int, n *native.Snapshot, class, key int, code uint32) bool {
 	r := w.ring
-	if !w.fits(growth(s.buckets, 1) + setBytes + columnKey + growth(r.columns, 1) + 2*growth(r.last, 1)) {
+	if !w.fits(growth(s.buckets, 1) + setBytes + columnKey + growth(r.columns, r.columnID.new(1)) + 2*growth(r.last, r.slotID.new(1))) {
 		return false
 	}
 	set, fresh := r.addSet(nativeColumn(n, class, key))

@@ -148,7 +148,9 @@ func (r *Ring) dropLocked() {
 			r.forgetBuckets(id, dropped)
 		}
 	}
-	r.leaving = r.leaving[n:]
+	if r.leaving = r.leaving[n:]; len(r.leaving) == 0 {
+		r.leaving = nil // its room counts
+	}
 }
 
 // forget releases a series that no step has, and its slots.

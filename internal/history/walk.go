@@ -241,10 +241,10 @@ func (w *walk) room(block string) bool {
 	if w.shape != none {
 		n = int(r.shapes[w.shape].n)
 	} else {
-		need += setBytes + len(w.key) + growth(r.shapes, 1) + growth(r.columns, n)
+		need += setBytes + len(w.key) + growth(r.shapes, r.shapeID.new(1)) + growth(r.columns, r.columnID.new(uint32(n)))
 	}
 	if w.id == none {
-		need += growth(r.families, 1) + r.byName.growth()
+		need += growth(r.families, r.familyID.new(1)) + r.byName.growth()
 		if !w.lasting {
 			need += copyBytes(w.family.Name) + copyBytes(w.family.Unit) + copyBytes(w.family.Help)
 		}
@@ -254,13 +254,14 @@ func (w *walk) room(block string) bool {
 }
 
 // fits reports whether the dictionary may grow by n bytes. It has five eighths of the memory at most. A
-// record needs fewer bytes than its part of the dictionary, so at least one step has room.
+// record needs fewer bytes than its part of the dictionary, so at least one step has room. The lists of
+// released numbers do not count: otherwise a full dictionary would have no room after all series are gone.
 func (w *walk) fits(n int) bool {
 	if n >= w.refused {
 		return false
 	}
-	limit := w.ring.config.MaxBytes
-	if w.ring.dictionaryBytes()+n <= limit/2+limit/8 {
+	r, limit := w.ring, w.ring.config.MaxBytes
+	if r.dictionaryBytes()-r.releasedBytes()+n <= limit/2+limit/8 {
 		return true
 	}
 	w.refused = n
