@@ -153,19 +153,21 @@ func (d *dictionary) setTexts(own *family, f *expo.Family, lasting bool) {
 	}
 }
 
-// describe sets the unit and the help of a family, and reports whether they changed.
-func (d *dictionary) describe(id uint32, f *expo.Family) bool {
+// describe sets the unit and the help of a family.
+func (d *dictionary) describe(id uint32, f *expo.Family) {
 	own := &d.families[id]
-	if own.unit == f.Unit && own.help == f.Help {
-		return false
-	}
-	if own.own > 0 {
-		n := copyBytes(own.unit) + copyBytes(own.help)
-		own.own -= int32(n)
-		d.small -= n
-	}
+	n := own.descriptionBytes()
+	own.own -= int32(n)
+	d.small -= n
 	d.setTexts(own, f, false)
-	return true
+}
+
+// descriptionBytes returns the memory of the copies of unit and help.
+func (f *family) descriptionBytes() int {
+	if f.own == 0 {
+		return 0
+	}
+	return copyBytes(f.unit) + copyBytes(f.help)
 }
 
 // addShape adds a shape without series. fresh is true if its columns are new.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -94,6 +95,34 @@ func TestRoomOfFamilies(t *testing.T) {
 		sample(full.Series, "b") // names as long as before
 		if s := r.Stats(); s.Series != full.Series || s.Bytes > limit {
 			t.Errorf("limit %d: %+v, before it had %d series", limit, s, full.Series)
+		}
+	}
+}
+
+// TestTextsMaxBytes checks the limit with families whose help grows: a help that has no room leaves the help of
+// before.
+func TestTextsMaxBytes(t *testing.T) {
+	const limit = 1 << 20
+	for _, texts := range []unsafe.Pointer{nil, unsafe.Pointer(unsafe.StringData(" "))} {
+		r := New(Config{Range: time.Hour, Step: time.Second, MaxBytes: limit})
+		steps(t, r, 4, func(i int, to expo.Reader) {
+			for j := range 1000 {
+				to.Begin(&expo.Family{Name: fmt.Sprint("x", j), Help: strings.Repeat("h", 2000*i)}, texts)
+				to.Float(" ", 1)
+			}
+			if s := r.bytes(); s > limit {
+				t.Errorf("step %d: %d bytes", i, s)
+			}
+		})
+		if s := r.Stats(); s.Steps != 4 || s.Series != 1000 {
+			t.Errorf("%+v, want 4 steps of 1000 series", s)
+		}
+		help := 0
+		for _, f := range r.families {
+			help = max(help, len(f.help))
+		}
+		if help != 2000 {
+			t.Errorf("the longest help has %d bytes, want 2000, of the first families", help)
 		}
 	}
 }

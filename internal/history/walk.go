@@ -73,9 +73,23 @@ func (w *walk) Begin(f *expo.Family, texts unsafe.Pointer) {
 	w.shape, w.bounds = none, nil
 	w.family, w.id = f, w.findFamily(f)
 	w.useTexts(texts, same)
-	if w.id != none && !same && w.ring.describe(w.id, f) {
-		w.added.families = appendSpan(w.added.families, w.id, 1)
+	if w.id != none && !same {
+		w.describe(f)
 	}
+}
+
+// describe sets the unit and the help of the current family if they changed and have room.
+func (w *walk) describe(f *expo.Family) {
+	own := &w.ring.families[w.id]
+	if own.unit == f.Unit && own.help == f.Help {
+		return
+	}
+	n := copyBytes(f.Unit) + copyBytes(f.Help) - own.descriptionBytes()
+	if n > 0 && !w.fits(n) {
+		return
+	}
+	w.ring.describe(w.id, f)
+	w.added.families = appendSpan(w.added.families, w.id, 1)
 }
 
 // useTexts makes the walk note and compare addresses of the current family if texts is not nil.
