@@ -190,3 +190,58 @@ func TestTextsAreReleased(t *testing.T) {
 	}
 	runtime.KeepAlive(r)
 }
+
+// TestTextsOfGoneFamily checks that a ring keeps no memory of a family whose last series are gone.
+func TestTextsOfGoneFamily(t *testing.T) {
+	r := New(Config{Range: time.Hour, Step: time.Second, MaxBytes: 1 << 20})
+	x, y, released := &expo.Family{Name: "x"}, &expo.Family{Name: "y"}, make(chan struct{})
+	steps(t, r, 4, func(i int, to expo.Reader) {
+		if i < 2 {
+			memory := make([]byte, 1<<10)
+			if i == 1 {
+				runtime.AddCleanup(&memory[0], func(int) { close(released) }, 0)
+			}
+			labels(memory[:16], 'a')
+			to.Begin(x, unsafe.Pointer(&memory[0]))
+			blocks(to, memory[:16], 8)
+		}
+		to.Begin(y, nil)
+		to.Float(" ", 1)
+	})
+	for range 1000 {
+		runtime.GC()
+		select {
+		case <-released:
+			runtime.KeepAlive(r)
+			return
+		case <-time.After(time.Millisecond):
+		}
+	}
+	t.Error("the ring keeps the memory of a family that is gone")
+	runtime.KeepAlive(r)
+}
+
+// TestReturnedFamilyHasNoAddress checks a family that returns without memory that it keeps, and then keeps
+// memory again: the addresses of its first time are not those of the same labels.
+func TestReturnedFamilyHasNoAddress(t *testing.T) {
+	r := New(Config{Range: time.Hour, Step: time.Second, MaxBytes: 1 << 20})
+	x, memory, other := &expo.Family{Name: "x"}, make([]byte, 3*8), make([]byte, 3*8)
+	keeper := unsafe.Pointer(&memory[0])
+	labels(memory, 'a')
+	labels(other, 'a')
+	pass := func(texts unsafe.Pointer, memory []byte) {
+		steps(t, r, 1, func(_ int, to expo.Reader) {
+			to.Begin(x, texts)
+			blocks(to, memory, 8)
+		})
+	}
+	pass(keeper, memory)
+	pass(keeper, memory)
+	steps(t, r, 1, func(int, expo.Reader) {})
+	pass(nil, other)
+	labels(memory, 'e')
+	pass(keeper, memory)
+	if got := labelsOf(t, r); got != "efg" {
+		t.Errorf("the ring has %q, want efg", got)
+	}
+}

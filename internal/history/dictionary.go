@@ -38,8 +38,9 @@ type family struct {
 	name, unit, help string
 
 	kind  expo.Kind      // unused if shape is none
-	texts unsafe.Pointer // keeps the memory at series.address
 	mixed bool           // a walk passes several families as this family, so there are no addresses
+	step  uint32         // the number of the last step whose walk passed the family
+	texts unsafe.Pointer // keeps the memory at series.address
 	own   int32          // bytes of the texts that the family has copies of
 
 	shape uint32 // the first; none if the id is not in use

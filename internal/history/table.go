@@ -24,7 +24,7 @@ type series struct {
 	next    uint32  // the series that followed in the last walk; none if unknown
 	step    uint32  // the number of the last step that has the series
 	at      uint32  // of the length of the label block, in table.text; the block follows
-	address address // of the label block that the last walk passed, if family.texts keeps it
+	address address // of the label block that the last walk passed, if family.texts keeps it; none if absent
 }
 
 // An address is the two halves of the address of a label block; zero for none.

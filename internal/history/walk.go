@@ -99,6 +99,7 @@ func (w *walk) useTexts(texts unsafe.Pointer, same bool) {
 		return
 	}
 	f := &w.ring.families[w.id]
+	f.step = w.number
 	if same {
 		f.mixed = true
 	}
@@ -216,6 +217,7 @@ func (w *walk) add(block string) uint32 {
 	}
 	if w.id == none {
 		w.id = r.addFamily(w.family, w.lasting)
+		r.families[w.id].step = w.number
 		w.added.families = appendSpan(w.added.families, w.id, 1)
 	}
 	if w.shape == none {
@@ -386,6 +388,10 @@ func (w *walk) leaveSeries(id uint32, s *series) {
 	if r.natives[id] != nil {
 		w.native(id, nil)
 	}
+	if f := &r.families[r.shapes[s.shape].family]; f.step != w.number {
+		f.texts = nil // the registry may have no such family any more
+	}
+	s.address = address{}
 	r.absent[id] = r.number
 	r.leaving = append(r.leaving, departure{r.number, id})
 }
