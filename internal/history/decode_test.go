@@ -22,6 +22,7 @@ type client struct {
 	values   map[uint64]float64 // by slot, after the last step
 	steps    []clientStep
 	before   map[string]float64 // the values before the first step of the last full response
+	shapes   bool               // the labels of a series are followed by the kind of its family and its columns
 }
 
 type clientFamily struct {
@@ -88,7 +89,7 @@ func (c *client) read(b []byte) (err error) {
 	full := r.bytes(1)[0] == 1
 	id := r.word()
 	if full {
-		*c = client{families: map[uint64]clientFamily{}, columns: map[uint64]column{}, series: map[uint64]clientSeries{}, slots: map[uint64]clientSlot{}, values: map[uint64]float64{}}
+		*c = client{families: map[uint64]clientFamily{}, columns: map[uint64]column{}, series: map[uint64]clientSeries{}, slots: map[uint64]clientSlot{}, values: map[uint64]float64{}, shapes: c.shapes}
 	} else if id != c.position.Ring {
 		return fmt.Errorf("an increment of ring %x, want %x", id, c.position.Ring)
 	}
@@ -123,6 +124,11 @@ func (c *client) read(b []byte) (err error) {
 				return fmt.Errorf("slot %d has the unknown column %d", slot+i, first+i)
 			}
 			c.slots[slot+i] = clientSlot{series, first + i}
+		}
+		if c.shapes && c.columns[first].kind != columnNative {
+			s := c.series[series]
+			s.labels += fmt.Sprintf("/%d/%d", c.families[s.family].kind, n)
+			c.series[series] = s
 		}
 	}
 	slot := uint64(0)
