@@ -5,6 +5,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/tachikoma/tacho/internal/escape"
 )
@@ -49,7 +50,7 @@ func parseSample(line string) (s sample, err error) {
 // line after the label block.
 func (s *sample) parseLabels(line string) (string, error) {
 	for {
-		line = strings.TrimLeft(line, " ,")
+		line = strings.TrimLeftFunc(line, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
 		if rest, ok := strings.CutPrefix(line, "}"); ok {
 			return rest, nil
 		}

@@ -226,7 +226,7 @@ func TestHelpers(t *testing.T) {
 }
 
 func FuzzParseSample(f *testing.F) {
-	for _, s := range []string{"a 1", `a{b="c"} 1 2`, `a{b="\"\\\n"} NaN`, "a{", `a{b="`, `a{b=} 1`, "a{\t=\"c\"} 1", "{} 1", "# x"} {
+	for _, s := range []string{"a 1", `a{b="c"} 1 2`, `a{b="\"\\\n"} NaN`, "a{", `a{b="`, `a{b=} 1`, "a{\t=\"c\"} 1", "a{\t}=\"c\"} 1", "{} 1", "# x"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
