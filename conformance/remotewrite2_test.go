@@ -97,8 +97,9 @@ func checkRequest2(t *testing.T, body io.Reader) {
 		t.Errorf("%v: %q", err, data)
 		return
 	}
-	if len(request.XXX_unrecognized) > 0 {
-		t.Errorf("unknown fields %q", request.XXX_unrecognized)
+	known := writev2.Request{Symbols: request.Symbols, Timeseries: request.Timeseries}
+	if n := request.Size() - known.Size(); n != 0 {
+		t.Errorf("the request has %d bytes of unknown fields: %q", n, data)
 	}
 	if len(request.Symbols) == 0 || request.Symbols[0] != "" {
 		t.Errorf("the symbols begin with %q", request.Symbols[:min(1, len(request.Symbols))])

@@ -203,16 +203,8 @@ func (h *hostile) sample(w expo.Reader, f *hostileFamily, s hostileSeries, block
 			put(columnBucket, left, bounds.At(i), float64(counts[i]))
 			left = bounds.At(i)
 		}
-		if n := s.n; n != nil {
-			if n.Zero > 0 {
-				put(columnNative, -n.ZeroThreshold, n.ZeroThreshold, float64(n.Zero))
-			}
-			for _, b := range n.Positive {
-				put(columnNative, native.Bound(n.Schema, b.Key-1), native.Bound(n.Schema, b.Key), float64(b.Count))
-			}
-			for _, b := range n.Negative {
-				put(columnNative, -native.Bound(n.Schema, b.Key), -native.Bound(n.Schema, b.Key-1), float64(b.Count))
-			}
+		if s.n != nil {
+			putNative(s.n, put)
 		}
 		w.Histogram(block, bounds, counts, s.value, s.n)
 	case expo.Summary:

@@ -192,19 +192,24 @@ func (m *model) values() map[string]float64 {
 		default:
 			put(columnValue, 0, 0, s.value)
 		}
-		if n := s.native; n != nil {
-			if n.Zero > 0 {
-				put(columnNative, -n.ZeroThreshold, n.ZeroThreshold, float64(n.Zero))
-			}
-			for _, b := range n.Positive {
-				put(columnNative, native.Bound(n.Schema, b.Key-1), native.Bound(n.Schema, b.Key), float64(b.Count))
-			}
-			for _, b := range n.Negative {
-				put(columnNative, -native.Bound(n.Schema, b.Key), -native.Bound(n.Schema, b.Key-1), float64(b.Count))
-			}
+		if s.native != nil {
+			putNative(s.native, put)
 		}
 	}
 	return values
+}
+
+// putNative calls put for each native bucket.
+func putNative(n *native.Snapshot, put func(kind uint8, left, right, v float64)) {
+	if n.Zero > 0 {
+		put(columnNative, -n.ZeroThreshold, n.ZeroThreshold, float64(n.Zero))
+	}
+	for _, b := range n.Positive {
+		put(columnNative, native.Bound(n.Schema, b.Key-1), native.Bound(n.Schema, b.Key), float64(b.Count))
+	}
+	for _, b := range n.Negative {
+		put(columnNative, -native.Bound(n.Schema, b.Key), -native.Bound(n.Schema, b.Key-1), float64(b.Count))
+	}
 }
 
 // poll reads a response and compares all steps of the client with the model.
